@@ -1,0 +1,113 @@
+"""What a cell is: parameters, a state, and what happens at one step."""
+
+import abc
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rnnjax.cells.initializers import Initializer, glorot_uniform, orthogonal, zeros
+from rnnjax.types import Gates, Params, State, Step
+
+
+class CellParams(NamedTuple):
+    """The two affine maps of a cell: `a = x W + b` and `r = h R + c`."""
+
+    kernel: Float[Array, "input gates"]
+    recurrent_kernel: Float[Array, "hidden gates"]
+    bias: Float[Array, " gates"]
+    recurrent_bias: Float[Array, " gates"] | None = None
+
+
+def sigmoid(x: jax.Array) -> jax.Array:
+    """The logistic function, `1 / (1 + exp(-x))`, written with tanh because XLA runs that form faster."""
+    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+
+
+def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """`inputs @ kernel + bias` over the last axis; no bias where it is None."""
+    product = inputs @ kernel
+    return product if bias is None else product + bias
+
+
+class Cell(abc.ABC):
+    """A cell is what happens at one step; a recurrence runs it over time.
+
+    A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are
+    its fields, its state is a NamedTuple with a field `hidden`: what the layer outputs. Derive from this
+    class only where the step cannot be written as `PointwiseCell` asks.
+    """
+
+    @abc.abstractmethod
+    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
+        """New parameters, a NamedTuple of arrays of this dtype."""
+
+    @abc.abstractmethod
+    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> State:
+        """The state before the first step: zeros, each `(B, H)`."""
+
+    @abc.abstractmethod
+    def step(self, params: Params, inputs: Step, state: State) -> State:
+        """The state after one step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PointwiseCell(Cell):
+    """A cell whose step is two affine maps and one pointwise function.
+
+        a_t = x_t W + b            input part: no recurrence in it
+        r_t = h_{t-1} R + c        recurrent part; c only where the cell needs a second bias
+        s_t = update(a_t, r_t, s_{t-1})
+
+    `update` mixes neither rows nor features, and that is all a recurrence must know to run the
+    cell in every way, backward passes of its own included. A subclass gives `gates` (how many blocks of
+    H pre-activations), `init_state` and `update`. Parameters beyond the two maps (peepholes, gains) are
+    further fields of the cell's own params NamedTuple, and reach `update` through its `params`; the
+    fields of the maps are None there when a recurrence has applied them already.
+
+    Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
+    gate block of the recurrent kernel (Saxe et al. 2014), zero bias.
+    """
+
+    gates: ClassVar[int]
+    second_bias: ClassVar[bool] = False
+
+    kernel_init: Initializer = dataclasses.field(default=glorot_uniform, kw_only=True)
+    recurrent_init: Initializer = dataclasses.field(default=orthogonal, kw_only=True)
+    bias_init: Initializer = dataclasses.field(default=zeros, kw_only=True)
+
+    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> CellParams:
+        """`W (I, G)`, `R (H, G)`, `b (G,)` and, where the cell has a second bias, `c (G,)`.
+
+        Raises ValueError for a size below 1.
+        """
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise ValueError(f"{name}: expected at least 1, got {size}")
+        width = self.gates * hidden_size
+        kernel_key, recurrent_key, bias_key, second_key = jax.random.split(key, 4)
+        blocks = [
+            self.recurrent_init(block_key, (hidden_size, hidden_size), dtype)
+            for block_key in jax.random.split(recurrent_key, self.gates)
+        ]
+        return CellParams(
+            kernel=self.kernel_init(kernel_key, (input_size, width), dtype),
+            recurrent_kernel=jnp.concatenate(blocks, axis=1),
+            bias=self.bias_init(bias_key, (width,), dtype),
+            recurrent_bias=self.bias_init(second_key, (width,), dtype) if self.second_bias else None,
+        )
+
+    @abc.abstractmethod
+    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: State) -> State:
+        """The equation of the paper: pointwise in both pre-activations, each `(B, G)`, and the state."""
+
+    def step(self, params: Params, inputs: Step, state: State) -> State:
+        """One step, `x_t (B, I)` and the state before it in, the state after it out."""
+        return self.update(
+            params,
+            affine(inputs, params.kernel, params.bias),
+            affine(state.hidden, params.recurrent_kernel, params.recurrent_bias),
+            state,
+        )

@@ -1,0 +1,43 @@
+"""The gated recurrent unit, in the form that keeps the reset gate outside the matrix product."""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+
+from rnnjax.cells.cell import PointwiseCell, sigmoid
+from rnnjax.types import Gates, Hidden, Params
+
+
+class GRUState(NamedTuple):
+    hidden: Hidden
+
+
+@dataclasses.dataclass(frozen=True)
+class GRU(PointwiseCell):
+    """The GRU cell, reset after the product; its gate blocks are in the order r, z, n.
+
+        r = sigmoid(a_r + r_r)      reset
+        z = sigmoid(a_z + r_z)      update
+        n = tanh(a_n + r * r_n)     candidate
+        h_t = (1 - z) * n + z * h_{t-1}
+
+    with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the reset gate scales
+    it. This is the form of cuDNN, and of Flax, PyTorch and Keras (`reset_after=True`). Sources: Cho et al.
+    2014, "Learning Phrase Representations using RNN Encoder-Decoder"; this form in arXiv:1406.1078v1.
+    """
+
+    gates: ClassVar[int] = 3
+    second_bias: ClassVar[bool] = True
+
+    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> GRUState:
+        """Zeros, `(B, H)`."""
+        return GRUState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
+
+    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: GRUState) -> GRUState:
+        a_r, a_z, a_n = jnp.split(inputs, 3, axis=-1)
+        r_r, r_z, r_n = jnp.split(recurrent, 3, axis=-1)
+        reset = sigmoid(a_r + r_r)
+        update = sigmoid(a_z + r_z)
+        candidate = jnp.tanh(a_n + reset * r_n)
+        return GRUState(hidden=(1 - update) * candidate + update * state.hidden)

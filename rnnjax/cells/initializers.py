@@ -1,0 +1,30 @@
+"""Initialisers that cells take: JAX's own, as shared objects, so that equal cells compare equal."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Initializer = Callable[..., Any]
+
+glorot_uniform: Initializer = jax.nn.initializers.glorot_uniform()
+orthogonal: Initializer = jax.nn.initializers.orthogonal()
+zeros: Initializer = jax.nn.initializers.zeros
+
+
+@functools.cache
+def identity(scale: float = 1.0) -> Initializer:
+    """`scale * I` for a square kernel: how a ReLU Elman net starts out remembering.
+
+    Source: Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear
+    Units". Raises ValueError for a kernel that is not square.
+    """
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError(f"identity initialiser: expected a square kernel, got shape {shape}")
+        return scale * jnp.eye(shape[0], dtype=dtype)
+
+    return init

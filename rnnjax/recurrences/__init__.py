@@ -1,0 +1,6 @@
+"""Recurrences: how steps are run over time."""
+
+from rnnjax.recurrences.chunked import Chunked as Chunked
+from rnnjax.recurrences.recurrence import Recurrence as Recurrence
+from rnnjax.recurrences.scan import Scan as Scan
+from rnnjax.recurrences.unrolled import Unrolled as Unrolled
