@@ -1,0 +1,222 @@
+"""Flax modules over cells and recurrences: they declare parameters and hold no maths."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells import Cell
+from rnnjax.recurrences import Chunked, Recurrence
+from rnnjax.types import BatchFlags, BatchInputs, Lengths, Params, State
+
+MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "concat": lambda forward, backward: jnp.concatenate([forward, backward], axis=-1),
+    "sum": lambda forward, backward: forward + backward,
+    "mean": lambda forward, backward: (forward + backward) / 2,
+    "product": lambda forward, backward: forward * backward,
+}
+
+
+def declare_cell(
+    module: nn.Module, cell: Cell, input_size: int, hidden_size: int, dtype: Any, param_dtype: Any
+) -> Params:
+    """The cell's parameters as one entry "cell" of the module, a plain dict there; cast to the compute dtype."""
+
+    def init(key: jax.Array) -> Params:
+        return cell.init_params(key, input_size, hidden_size, param_dtype)
+
+    def fields(key: jax.Array) -> dict[str, jax.Array]:
+        return {name: value for name, value in init(key)._asdict().items() if value is not None}
+
+    values = module.param("cell", fields)
+    template = jax.eval_shape(init, jax.random.key(0))
+    params = type(template)(**{name: values.get(name) for name in template._fields})
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+
+
+class RNN(nn.Module):
+    """One recurrent layer: `cell` run over time by `recurrence`.
+
+    `dtype` is what is computed in (None: what inputs and parameters promote to), `param_dtype` what
+    parameters are kept in.
+    """
+
+    cell: Cell
+    hidden_size: int
+    recurrence: Recurrence = Chunked()
+    reverse: bool = False
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        inputs: BatchInputs,
+        initial_state: State | None = None,
+        lengths: Lengths | None = None,
+        resets: BatchFlags | None = None,
+        *,
+        reverse: bool | None = None,
+    ) -> tuple[jax.Array, State]:
+        """Outputs `(B, T, H)` and the final state, from inputs `(B, T, I)`.
+
+        `initial_state` is zeros where None. Sequences are padded on the right; past its `lengths[b]` a
+        sequence's outputs are zero and its state is held. `resets[b, t]` puts the initial state back before
+        step t. `reverse` overrides the field. Raises ValueError where shapes do not fit.
+        """
+        if inputs.ndim != 3:
+            raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
+        dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
+        params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
+        if initial_state is None:
+            initial_state = self.cell.init_state(inputs.shape[0], self.hidden_size, dtype)
+        hidden, final_state = self.recurrence(
+            self.cell,
+            params,
+            jnp.swapaxes(inputs, 0, 1).astype(dtype),
+            initial_state,
+            lengths=lengths,
+            resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
+            reverse=self.reverse if reverse is None else reverse,
+        )
+        return jnp.swapaxes(hidden, 0, 1), final_state
+
+    def last(self, final_state: State) -> jax.Array:
+        """The output at each sequence's last step, `(B, H)`, from the final state."""
+        return final_state.hidden
+
+
+class Bidirectional(nn.Module):
+    """Two layers over the same inputs, one in each direction, their outputs merged step by step.
+
+    `backward` runs from each sequence's last step down, whatever its own `reverse` says. `merge` is
+    "concat", "sum", "mean" or "product". Source: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural
+    Networks". Raises ValueError for another merge.
+    """
+
+    forward: RNN
+    backward: RNN
+    merge: Literal["concat", "sum", "mean", "product"] = "concat"
+
+    def __post_init__(self):
+        if self.merge not in MERGES:
+            raise ValueError(f"merge: expected one of {sorted(MERGES)}, got {self.merge!r}")
+        super().__post_init__()
+
+    def __call__(
+        self,
+        inputs: BatchInputs,
+        initial_state: tuple[State, State] | None = None,
+        lengths: Lengths | None = None,
+        resets: BatchFlags | None = None,
+    ) -> tuple[jax.Array, tuple[State, State]]:
+        """Outputs `(B, T, 2H)` (`(B, T, H)` unless merge is "concat") and both final states.
+
+        `resets[b, t]` says that a new sequence starts at step t: the backward layer then starts afresh at
+        step t-1, the last one of the sequence before.
+        """
+        forward_state, backward_state = initial_state or (None, None)
+        backward_resets = None if resets is None else jnp.roll(resets, -1, axis=1).at[:, -1].set(False)
+        forward, forward_state = self.forward(inputs, forward_state, lengths, resets, reverse=False)
+        backward, backward_state = self.backward(inputs, backward_state, lengths, backward_resets, reverse=True)
+        return MERGES[self.merge](forward, backward), (forward_state, backward_state)
+
+    def last(self, final_state: tuple[State, State]) -> jax.Array:
+        """Both directions' outputs at the last step that each ran, merged, from the final states."""
+        forward, backward = final_state
+        return MERGES[self.merge](self.forward.last(forward), self.backward.last(backward))
+
+
+class StackedRNN(nn.Module):
+    """Recurrent layers one on the other, each reading the outputs of the one below.
+
+    Raises ValueError where there is no layer.
+    """
+
+    layers: Sequence[nn.Module]
+
+    def __post_init__(self):
+        if not self.layers:
+            raise ValueError("layers: expected at least one, got none")
+        super().__post_init__()
+
+    def __call__(
+        self,
+        inputs: BatchInputs,
+        initial_state: Sequence[State] | None = None,
+        lengths: Lengths | None = None,
+        resets: BatchFlags | None = None,
+    ) -> tuple[jax.Array, tuple[State, ...]]:
+        """The top layer's outputs, and every layer's final state. `initial_state` is one a layer."""
+        if initial_state is not None and len(initial_state) != len(self.layers):
+            raise ValueError(f"initial_state: expected {len(self.layers)}, one a layer, got {len(initial_state)}")
+        states = initial_state or (None,) * len(self.layers)
+        finals = []
+        for layer, state in zip(self.layers, states, strict=True):
+            inputs, final = layer(inputs, state, lengths, resets)
+            finals.append(final)
+        return inputs, tuple(finals)
+
+    def last(self, final_state: Sequence[State]) -> jax.Array:
+        """The top layer's output at each sequence's last step."""
+        return self.layers[-1].last(final_state[-1])
+
+
+class Dropout(nn.Module):
+    """Dropout whose mask is drawn row by row, so that a batch split over devices drops the same units.
+
+    `shared_axes` share one mask: `(1,)` drops the same features at every step, as in Gal and Ghahramani 2016,
+    "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks". Kept units are scaled by
+    `1 / (1 - rate)`. Raises ValueError for a rate outside [0, 1).
+    """
+
+    rate: float
+    shared_axes: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"dropout rate: expected 0 <= rate < 1, got {self.rate}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, rows: jax.Array | None = None, *, deterministic: bool = True) -> jax.Array:
+        """The inputs `(B, ...)` with units dropped, unless deterministic.
+
+        `rows (B,)` numbers each row within the whole batch; None counts from 0. Draws from the rng "dropout".
+        """
+        if deterministic or self.rate == 0:
+            return inputs
+        rows = jnp.arange(inputs.shape[0]) if rows is None else rows
+        shape = tuple(1 if axis in self.shared_axes else size for axis, size in enumerate(inputs.shape))[1:]
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng("dropout"), rows)
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, shape))(keys)
+        return jnp.where(keep, inputs / (1 - self.rate), 0)
+
+
+class FlaxCell(nn.RNNCellBase):
+    """Any rnnjax cell as a Flax cell, to be run by `flax.linen.RNN(FlaxCell(LSTM(), 64))`."""
+
+    cell: Cell
+    hidden_size: int
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
+        """One step: the new state, and its `hidden (B, H)`."""
+        dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
+        params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
+        carry, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype), (carry, inputs))
+        state = self.cell.step(params, inputs, carry)
+        return state, state.hidden
+
+    @nn.nowrap
+    def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> State:
+        """The cell's zero state for inputs of shape `(B, I)`."""
+        return self.cell.init_state(input_shape[0], self.hidden_size, self.dtype or self.param_dtype)
+
+    @property
+    def num_feature_axes(self) -> int:
+        return 1

@@ -1,0 +1,74 @@
+"""Whole networks: tokens in, logits out."""
+
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rnnjax.layers import Dropout
+from rnnjax.types import Lengths, Tokens
+
+POOLINGS = ("last", "mean", "max")
+
+
+class SequenceClassifier(nn.Module):
+    """Embedding, recurrent stack, pooling over time, dense head.
+
+        embedding -> variational dropout -> recurrent -> pooling -> dropout -> dense
+
+    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`; `pooling` reads its outputs over each sequence's
+    own steps ("last": at the last step; "mean", "max"). `logits` is 1 for a binary question (a sigmoid is
+    left to the loss), C for C classes. Raises ValueError for an unknown pooling or a size below 1.
+    """
+
+    vocabulary_size: int
+    embedding_size: int
+    recurrent: nn.Module
+    logits: int = 1
+    pooling: Literal["last", "mean", "max"] = "last"
+    input_dropout: float = 0.0
+    dropout: float = 0.0
+    dtype: Any = None
+
+    def __post_init__(self):
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling: expected one of {sorted(POOLINGS)}, got {self.pooling!r}")
+        for name in ("vocabulary_size", "embedding_size", "logits"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Lengths | None = None,
+        *,
+        deterministic: bool = True,
+        rows: jax.Array | None = None,
+    ) -> jax.Array:
+        """Float32 logits `(B,)` where `logits` is 1, else `(B, C)`, from tokens `(B, T)` padded on the right.
+
+        Unless deterministic, dropout draws from the rng "dropout"; `rows (B,)` numbers each row within the
+        whole batch (see `Dropout`). A sequence of length 0 is scored from zeros.
+        """
+        inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
+        inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        outputs, final_state = self.recurrent(inputs, lengths=lengths)
+        pooled = self._pool(outputs, final_state, lengths)
+        pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
+        logits = nn.Dense(self.logits, dtype=self.dtype, name="head")(pooled).astype(jnp.float32)
+        return logits[:, 0] if self.logits == 1 else logits
+
+    def _pool(self, outputs: jax.Array, final_state: Any, lengths: jax.Array | None) -> jax.Array:
+        if self.pooling == "last":
+            return self.recurrent.last(final_state)
+        steps = outputs.shape[1]
+        counts = jnp.full(outputs.shape[0], steps) if lengths is None else lengths
+        if self.pooling == "mean":
+            # Outputs past the length are zero, so the plain sum is the sum over valid steps.
+            return outputs.sum(axis=1) / jnp.maximum(counts, 1)[:, None].astype(outputs.dtype)
+        valid = (jnp.arange(steps) < counts[:, None])[..., None]
+        highest = jnp.where(valid, outputs, -jnp.inf).max(axis=1, initial=-jnp.inf)
+        return jnp.where(counts[:, None] > 0, highest, 0)
