@@ -1,0 +1,17 @@
+"""`python -m experiments`: every study with its question, its command and its usual time."""
+
+import importlib
+import pkgutil
+
+import experiments
+
+
+def main() -> None:
+    for module in pkgutil.iter_modules(experiments.__path__):
+        experiment = getattr(importlib.import_module(f"experiments.{module.name}"), "EXPERIMENT", None)
+        if experiment is not None:
+            print(f"{module.name}\n  {experiment.question}\n  {experiment.command}\n  {experiment.time}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The command line that experiments share: options from dataclasses, errors in one line."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tyro
+
+from rnnjax.training import DivergedError
+
+
+class Experiment(NamedTuple):
+    """What `python -m experiments` says of a study."""
+
+    question: str
+    command: str
+    time: str
+
+
+def parse(options: Any, program: str, arguments: list[str]) -> Any:
+    """The options that the arguments give, by tyro. A bad argument ends the program with one line, status 2."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options, prog=f"python -m {program}", args=arguments)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        # tyro draws a box of several lines; its first lines, up to the rule, say what is wrong.
+        lines = (line.strip("│ ") for line in complaint.getvalue().splitlines() if line.startswith("│"))
+        words = []
+        for line in lines:
+            if set(line) == {"─"}:
+                break
+            words.append(line)
+        print(f"{program}: {re.sub(r' +', ' ', ' '.join(words))}; see --help", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def run(program: str, command: Callable[[], None]) -> None:
+    """Runs the command; an error that a user can mend ends it with one line, status 1.
+
+    `python -X dev -m ...` shows the whole traceback.
+    """
+    try:
+        command()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (ValueError, OSError, ModuleNotFoundError, DivergedError) as error:
+        if sys.flags.dev_mode:
+            raise
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"{program}: {message}", file=sys.stderr)
+        raise SystemExit(1) from None

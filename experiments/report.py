@@ -1,0 +1,78 @@
+"""What experiments print: aligned tables and a progress bar."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import flax.traverse_util
+import numpy as np
+from tqdm import tqdm
+
+from rnnjax.training import StepReport
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under headers, the first column to the left and the others to the right."""
+    cells = [[str(cell) for cell in row] for row in (headers, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def model_table(params: Any) -> str:
+    """Every layer's arrays, their shapes and how many parameters they hold, and the total."""
+    layers: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(params))
+    for path, leaf in flat.items():
+        layers.setdefault("/".join(path[:-1]), []).append((path[-1], leaf.shape))
+    counts = {layer: sum(int(np.prod(shape)) for _, shape in arrays) for layer, arrays in layers.items()}
+    rows = [
+        (layer, ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in arrays), f"{counts[layer]:,}")
+        for layer, arrays in layers.items()
+    ]
+    return table(("layer", "arrays", "parameters"), [*rows, ("total", "", f"{sum(counts.values()):,}")])
+
+
+def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
+    """Counts of true classes (down) against predicted ones."""
+    headers = ("true \\ predicted", *classes)
+    return table(headers, [(name, *map(int, row)) for name, row in zip(classes, counts, strict=True)])
+
+
+class Progress:
+    """A progress bar over all steps of a run, with recent loss, accuracy, tokens a second and the time left.
+
+    Nothing is drawn where standard error is not a terminal.
+    """
+
+    def __init__(self, steps: int):
+        self._bar = tqdm(total=steps, unit="step", disable=None, dynamic_ncols=True)
+        self._loss = self._accuracy = None
+        self._tokens, self._since = 0, time.perf_counter()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *stopped: object) -> None:
+        self._bar.close()
+
+    def step(self, report: StepReport) -> None:
+        """One step more; the numbers shown are running means."""
+        keep = 0.95 if self._loss is not None else 0.0
+        self._loss = keep * (self._loss or 0.0) + (1 - keep) * report.loss
+        self._accuracy = keep * (self._accuracy or 0.0) + (1 - keep) * report.accuracy
+        self._tokens += report.tokens
+        rate = self._tokens / (time.perf_counter() - self._since)
+        words = f"loss {self._loss:.3f}, accuracy {self._accuracy:.3f}, {rate:,.0f} tokens/s"
+        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.update()
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._bar.write(line)

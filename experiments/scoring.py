@@ -1,0 +1,143 @@
+"""What a trained run folder is good for: probabilities of texts, and scores on any source."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+import tyro
+from tokenizers import Tokenizer
+
+from experiments.report import confusion_table, table
+from experiments.text_classification import TextClassification, build_model, init_params, logits_of
+from experiments.text_parts import Loader, read_part, split_source
+from rnnjax import SequenceClassifier
+from rnnjax.data import LabelledTexts, load_source, load_vocabulary
+from rnnjax.training import RunFolder, batch_mesh, classification, eval_step, load_params
+from rnnjax.training import evaluate as score_batches
+from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
+
+
+class Trained(NamedTuple):
+    """A run folder, read."""
+
+    config: TextClassification
+    classes: tuple[str, ...]
+    tokenizer: Tokenizer
+    model: SequenceClassifier
+    params: Any
+
+
+def open_run(path: Path) -> Trained:
+    """The trained model of a run folder.
+
+    Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
+    """
+    values = RunFolder.open(path).config()
+    known = {field.name for field in dataclasses.fields(TextClassification)}
+    unknown = set(values) - known - {"experiment", "classes"}
+    classes = values.get("classes")
+    if (
+        unknown
+        or not isinstance(classes, list)
+        or len(classes) < 2
+        or not all(isinstance(name, str) for name in classes)
+    ):
+        raise ValueError(f"{path / CONFIG}: expected the config of a text study, got fields {sorted(values)}")
+    config = TextClassification(**{name: values[name] for name in known & set(values) - {"run_folder"}})
+    tokenizer = load_vocabulary(path / VOCABULARY)
+    model = build_model(config, tokenizer.get_vocab_size(), len(classes))
+    template = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
+    return Trained(config, tuple(classes), tokenizer, model, load_params(path / CHECKPOINT, template))
+
+
+def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
+    """Each text's class probabilities, `(N, C)`. A text without a known word is scored too."""
+    part = read_part(trained.tokenizer, LabelledTexts(list(texts), [0] * len(texts)), trained.config)
+    loader = Loader(trained.config, part.read, devices=1)
+
+    @jax.jit
+    def score(params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+        logits = logits_of(trained.model)(params, tokens, lengths)
+        if logits.ndim > 1:
+            return jax.nn.softmax(logits)
+        return jax.nn.sigmoid(jax.numpy.stack([-logits, logits], axis=-1))
+
+    result = np.zeros((len(texts), len(trained.classes)), np.float32)
+    for plan in loader.plans(part):
+        batch = loader.batch(part, plan)
+        result[plan.rows] = score(trained.params, batch.tokens, batch.lengths)[: len(plan.rows)]
+    return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+    """Print a line for each text: its most probable class, every class's probability, the text; tabs between."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    texts: tyro.conf.Positional[tuple[str, ...]] = ()
+    """The texts; one a line on standard input, where none is given."""
+
+
+def predict(options: Predict) -> None:
+    """The command `predict`."""
+    trained = open_run(options.run)
+    texts = options.texts
+    if not texts:
+        try:
+            # Lines end at newlines only: other separators (U+0085, say) are text.
+            texts = [line.decode("utf-8").rstrip("\r\n") for line in sys.stdin.buffer]
+        except UnicodeDecodeError as error:
+            raise ValueError(f"standard input: expected UTF-8, got: {error}") from error
+    if not texts:
+        raise ValueError("texts: expected at least one, got none")
+    for text, row in zip(texts, probabilities(trained, texts), strict=True):
+        shares = " ".join(f"{name}={share:.4f}" for name, share in zip(trained.classes, row, strict=True))
+        print(f"{trained.classes[row.argmax()]}\t{shares}\t{text}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Print a run folder's accuracy, loss and confusion matrix on a source."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    source: str | None = None
+    """As for training; the validation part of the run's own source, unless given."""
+    part: Literal["train", "validation", "test"] | None = None
+    """Which part of the source: test, then validation, then train, whichever there is, unless given."""
+    text_column: str = "text"
+    """Column of the texts, in files."""
+    label_column: str = "label"
+    """Column of the labels, in files."""
+    devices: int | None = None
+    """Devices that share a batch; all of them unless given."""
+
+
+def evaluate(options: Evaluate) -> None:
+    """The command `evaluate`."""
+    trained = open_run(options.run)
+    if options.source is None:
+        source = split_source(trained.config)
+        order = ("validation",)
+    else:
+        source = load_source(options.source, options.text_column, options.label_column, trained.classes)
+        order = ("test", "validation", "train")
+    parts = {part: getattr(source, part) for part in ("test", "validation", "train")}
+    name = options.part or next(part for part in order if parts[part] is not None)
+    texts = parts[name]
+    if texts is None:
+        have = [part for part in parts if parts[part] is not None]
+        raise ValueError(f"part: expected one of {have}, which the source has, got {name!r}")
+    mesh = batch_mesh(options.devices)
+    part = read_part(trained.tokenizer, texts, trained.config)
+    loader = Loader(trained.config, part.read, mesh.size)
+    step = eval_step(classification(logits_of(trained.model), len(trained.classes)), mesh)
+    scores = score_batches(step.replicate(trained.params), step, loader.batches(part))
+    print(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows")
+    print(table(("accuracy", "loss"), [(f"{scores.accuracy:.4f}", f"{scores.loss:.4f}")]))
+    print(confusion_table(scores.confusion, trained.classes))

@@ -1,0 +1,70 @@
+"""Is a review positive? The main job: a recurrent classifier on 25,000 real movie reviews.
+
+Data: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis".
+Command: `python -m experiments.sentiment`, or with a preset, `python -m experiments.sentiment lstm`.
+"""
+
+import functools
+import operator
+import sys
+from typing import Annotated
+
+import datasets
+import tyro
+
+from experiments.cli import Experiment, parse, run
+from experiments.scoring import Evaluate, Predict, evaluate, predict
+from experiments.text_classification import TextClassification
+from experiments.training_run import train
+from rnnjax.training import use_cpu_cores
+
+PROGRAM = "experiments.sentiment"
+EXPERIMENT = Experiment(
+    question="Is a movie review positive or negative?",
+    command=f"python -m {PROGRAM} [bilstm-max | lstm | smoke | predict | evaluate]",
+    time="bilstm-max 3 minutes, lstm 5 minutes, smoke 10 seconds on two cores",
+)
+DEFAULT = "bilstm-max"
+PRESETS = {
+    "bilstm-max": (
+        "the default and best: a bidirectional LSTM, its outputs pooled by their maximum",
+        TextClassification(
+            epochs=3, learning_rate=2e-3, schedule="linear", warmup=0.05, clip=1.0, input_dropout=0.2, dropout=0.3
+        ),
+    ),
+    "lstm": (
+        "the tutorial classic: vocabulary 10,000, last 500 words, embedding 32, LSTM 100, one sigmoid unit",
+        TextClassification(
+            vocabulary=10_000, longest=500, embedding=32, hidden=100, bidirectional=False, pooling="last", epochs=10
+        ),
+    ),
+    "smoke": (
+        "seconds: shows that everything runs, and learns little",
+        TextClassification(rows=600, vocabulary=1_000, longest=60, embedding=8, hidden=8, epochs=1, buckets=2),
+    ),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Trains a preset, predicts, or evaluates, as the arguments say."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = [DEFAULT, *arguments]
+    commands = [
+        Annotated[TextClassification, tyro.conf.subcommand(name, default=config, description=f"Train {words}.")]
+        for name, (words, config) in PRESETS.items()
+    ]
+    commands += [Annotated[command, tyro.conf.subcommand(command.__name__.lower())] for command in (Predict, Evaluate)]
+    options = parse(functools.reduce(operator.or_, commands), PROGRAM, arguments)
+    datasets.disable_progress_bars()
+    if isinstance(options, Predict):
+        predict(options)
+        return
+    use_cpu_cores(options.devices)
+    if isinstance(options, Evaluate):
+        evaluate(options)
+    else:
+        train(options, f"sentiment-{arguments[0]}")
+
+
+if __name__ == "__main__":
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

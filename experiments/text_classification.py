@@ -1,0 +1,137 @@
+"""What a study of labelled texts can be told, and the network that follows from it."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
+
+CELLS = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
+RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
+
+
+@dataclasses.dataclass(frozen=True)
+class TextClassification:
+    """Train a text classifier."""
+
+    source: str = "reviews"
+    """ "reviews" (installed package), "imdb" (hub), a CSV, TSV, JSON, JSON Lines or Parquet file, or a folder of
+    train.*, validation.*, test.*."""
+    text_column: str = "text"
+    """Column of the texts, in files."""
+    label_column: str = "label"
+    """Column of the labels, in files: integers from 0 or names."""
+    hold_out: float = 0.1
+    """Share held out for validation, where the source has no validation part."""
+    rows: int | None = None
+    """Take only this many training rows, drawn at random."""
+    vocabulary: int = 20_000
+    """Words known, padding and the unknown word included."""
+    longest: int = 400
+    """Words read of each text."""
+    cut: Literal["start", "end"] = "start"
+    """Which end of a longer text is cut off."""
+    pad: Literal["start", "end"] = "end"
+    """Which end of a shorter text is padded; padding at the start is read like words."""
+    embedding: int = 64
+    """Features of a word."""
+    cell: Literal["elman", "lstm", "gru"] = "lstm"
+    """What happens at one step."""
+    hidden: int = 64
+    """Hidden features of each layer and direction."""
+    layers: int = 1
+    """Recurrent layers, one on the other."""
+    bidirectional: bool = True
+    """Run each layer in both directions."""
+    pooling: Literal["last", "mean", "max"] = "max"
+    """How the steps' outputs become one vector."""
+    input_dropout: float = 0.0
+    """Share of embedding features dropped, the same ones at every step of a text."""
+    dropout: float = 0.0
+    """Share of pooled features dropped."""
+    recurrence: Literal["scan", "unrolled", "chunked"] = "chunked"
+    """How steps are run over time."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What is computed in; parameters are float32."""
+    epochs: int = 3
+    """Times that the training part is read."""
+    batch_size: int = 64
+    """Texts a step."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls."""
+    warmup: float = 0.0
+    """Share of the steps over which the learning rate rises first."""
+    clip: float | None = None
+    """Largest global norm of the gradient."""
+    buckets: int = 5
+    """Batch widths; each is compiled once for training and once for evaluation."""
+    seed: int = 0
+    """Seeds the hold-out, the parameters, the order of batches and dropout."""
+    devices: int | None = None
+    """Devices that share a batch; all of them (CPU cores included) unless given."""
+    run_folder: Path | None = None
+    """Where the run is written: runs/ and its name and time, unless given."""
+
+    def __post_init__(self):
+        for name, hint in get_type_hints(type(self)).items():
+            check(name, getattr(self, name), hint)
+        for name in ("rows", "longest", "embedding", "hidden", "layers", "epochs", "batch_size", "buckets", "devices"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value}")
+
+
+def check(name: str, value: Any, hint: Any) -> None:
+    """Raises ValueError where a field's value is not of its annotated type: a config may come from a file."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"{name}: expected one of {list(get_args(hint))}, got {value!r}")
+        return
+    allowed = get_args(hint) or (hint,)
+    if float in allowed:
+        allowed = (*allowed, int)
+    if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
+        names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
+        raise ValueError(f"{name}: expected {names}, got {value!r}")
+
+
+def build_model(config: TextClassification, vocabulary: int, classes: int) -> SequenceClassifier:
+    """The network of a config."""
+    dtype = jnp.dtype(config.dtype)
+
+    def layer() -> RNN:
+        return RNN(CELLS[config.cell], config.hidden, RECURRENCES[config.recurrence], dtype=dtype)
+
+    layers = [Bidirectional(layer(), layer()) if config.bidirectional else layer() for _ in range(config.layers)]
+    return SequenceClassifier(
+        vocabulary_size=vocabulary,
+        embedding_size=config.embedding,
+        recurrent=layers[0] if len(layers) == 1 else StackedRNN(layers),
+        logits=1 if classes == 2 else classes,
+        pooling=config.pooling,
+        input_dropout=config.input_dropout,
+        dropout=config.dropout,
+        dtype=dtype,
+    )
+
+
+def init_params(model: SequenceClassifier, key: jax.Array) -> Any:
+    """The model's first parameters."""
+    return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
+
+
+def logits_of(model: SequenceClassifier) -> Callable[..., jax.Array]:
+    """The model as a function of its parameters and what `SequenceClassifier` is called with."""
+
+    def logits(params: Any, *args: Any, **options: Any) -> jax.Array:
+        result = model.apply({"params": params}, *args, **options)
+        assert isinstance(result, jax.Array)  # a tuple only where collections are mutable
+        return result
+
+    return logits

@@ -1,0 +1,136 @@
+"""The data of a text study: its parts as integers, the facts of them, and their batches."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from experiments.report import table
+from experiments.text_classification import TextClassification
+from rnnjax.data import (
+    Batch,
+    LabelledTexts,
+    Plan,
+    Sequences,
+    bucket_widths,
+    collate,
+    encode,
+    hold_out,
+    learn_vocabulary,
+    load_source,
+    plan_epoch,
+    without,
+)
+
+# Widths are multiples of the default chunk, so that no chunk is left over.
+WIDTH_MULTIPLE = 20
+
+
+class Part(NamedTuple):
+    """A part of the data as integers: whole sequences, and as they are read."""
+
+    whole: Sequences
+    read: Sequences
+    labels: np.ndarray
+
+
+class Parts(NamedTuple):
+    """Everything that training needs to know of the data."""
+
+    tokenizer: Tokenizer
+    classes: tuple[str, ...]
+    train: Part
+    validation: Part
+    test: Part | None
+    unique_words: int
+    duplicates: int
+
+
+class Split(NamedTuple):
+    """The parts that a config trains on, is chosen by and, where the source has it, is tested on."""
+
+    train: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts | None
+    classes: tuple[str, ...]
+    duplicates: int
+
+
+def split_source(config: TextClassification) -> Split:
+    """The config's source with a validation part; `duplicates` of held-out texts are gone from training."""
+    source = load_source(config.source, config.text_column, config.label_column)
+    train = source.train
+    if config.rows is not None and config.rows < len(train.texts):
+        chosen = np.random.default_rng(config.seed).permutation(len(train.texts))[: config.rows]
+        train = LabelledTexts([train.texts[row] for row in chosen], [train.labels[row] for row in chosen])
+    validation = source.validation
+    if validation is None:
+        train, validation = hold_out(train, source.classes, config.hold_out, config.seed)
+    kept = without(train, validation, source.test)
+    if not kept.texts:
+        raise ValueError(f"{config.source}: expected training texts that are not held out too, got none")
+    return Split(kept, validation, source.test, source.classes, len(train.texts) - len(kept.texts))
+
+
+def read_part(tokenizer: Tokenizer, part: LabelledTexts, config: TextClassification) -> Part:
+    """A part's texts as integers, cut to the config's longest."""
+    whole = encode(tokenizer, part.texts)
+    return Part(whole, whole.truncated(config.longest, config.cut), np.asarray(part.labels, np.int32))
+
+
+def prepare(config: TextClassification) -> Parts:
+    """The config's data, its vocabulary learnt from the training texts alone."""
+    source = split_source(config)
+    tokenizer, unique_words = learn_vocabulary(source.train.texts, config.vocabulary)
+    return Parts(
+        tokenizer=tokenizer,
+        classes=source.classes,
+        train=read_part(tokenizer, source.train, config),
+        validation=read_part(tokenizer, source.validation, config),
+        test=None if source.test is None else read_part(tokenizer, source.test, config),
+        unique_words=unique_words,
+        duplicates=source.duplicates,
+    )
+
+
+def facts(parts: Parts, config: TextClassification) -> str:
+    """Rows, balance, words and lengths of the data, as lines."""
+    rows = []
+    for name, part in (("training", parts.train), ("validation", parts.validation), ("test", parts.test)):
+        if part is not None:
+            shares = np.bincount(part.labels, minlength=len(parts.classes)) / len(part.labels)
+            lengths = part.whole.lengths
+            balance = " ".join(f"{share:.1%}" for share in shares)
+            cut = f"{np.sum(lengths > config.longest):,}"
+            rows.append((name, f"{len(lengths):,}", balance, f"{lengths.mean():.1f}", f"{lengths.std():.1f}", cut))
+    headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
+    unknown = np.mean(parts.train.whole.tokens == 1)
+    return (
+        f"classes: {', '.join(parts.classes)}\n{table(headers, rows)}\n"
+        f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
+        f"({unknown:.1%} of the text is outside); {parts.duplicates:,} duplicates of held-out texts left out"
+    )
+
+
+class Loader:
+    """Batches of the parts for one batch size, their widths chosen on the training part."""
+
+    def __init__(self, config: TextClassification, train: Sequences, devices: int):
+        self.config = config
+        self.widths = bucket_widths(train.lengths, config.buckets, WIDTH_MULTIPLE)
+        # A batch that does not divide among the devices is filled up with rows of no weight.
+        self.filled = -(-config.batch_size // devices) * devices
+
+    def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
+        """One epoch's batches to come; in file order within each width without a seed."""
+        widest = max(self.widths[-1], int(part.read.lengths.max(initial=1)))
+        return plan_epoch(part.read.lengths, self.config.batch_size, (*self.widths[:-1], widest), seed, epoch)
+
+    def batch(self, part: Part, plan: Plan) -> Batch:
+        """The batch of a plan."""
+        return collate(part.read, part.labels, plan, self.filled, self.config.pad)
+
+    def batches(self, part: Part, seed: int | None = None, epoch: int = 0) -> Iterator[Batch]:
+        """One epoch's batches."""
+        return (self.batch(part, plan) for plan in self.plans(part, seed, epoch))

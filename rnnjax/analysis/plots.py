@@ -1,0 +1,68 @@
+"""Figures of a training run. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
+
+
+def learning_curves(
+    step_losses: Sequence[float],
+    step_accuracies: Sequence[float],
+    epoch_steps: Sequence[int],
+    validation_losses: Sequence[float],
+    validation_accuracies: Sequence[float],
+) -> Figure:
+    """Loss and accuracy against steps: the running mean of the training batches, and each epoch's validation."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    panels = (
+        ("loss (nats)", step_losses, validation_losses),
+        ("accuracy", step_accuracies, validation_accuracies),
+    )
+    for axes, (name, steps, validation) in zip(figure.subplots(1, 2), panels, strict=True):
+        window = max(1, len(steps) // 50)
+        mean = np.convolve(steps, np.ones(window) / window, mode="valid")
+        label = f"training, mean of {window} steps" if window > 1 else "training"
+        axes.plot(np.arange(1, len(steps) + 1), steps, color=BLUE, alpha=0.15, linewidth=0.8)
+        axes.plot(np.arange(window, len(steps) + 1), mean, color=BLUE, label=label)
+        axes.plot(epoch_steps, validation, color=ORANGE, marker="o", linestyle="--", label="validation")
+        axes.set(xlabel="step", ylabel=name)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
+    """Counts of true class (down) against predicted class (across), shaded by each row's share."""
+    size = len(classes)
+    figure = Figure(figsize=(max(4.2, 1.2 + 0.7 * size), max(3.6, 0.8 + 0.6 * size)), layout="constrained")
+    axes = figure.subplots()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (true, predicted), count in np.ndenumerate(counts):
+        colour = "white" if share[true, predicted] > 0.5 else "black"
+        text = f"{count:,}\n{share[true, predicted]:.1%}"
+        axes.text(predicted, true, text, ha="center", va="center", color=colour)
+    axes.set_xticks(range(size), classes)
+    axes.set_yticks(range(size), classes)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    figure.colorbar(image, label="share of the true class")
+    return figure
+
+
+def length_histogram(lengths: np.ndarray, longest: int, widths: Sequence[int]) -> Figure:
+    """How long the sequences are, where they are cut, and the batch widths they are padded to."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    shown = np.quantile(lengths, 0.995)
+    axes.hist(lengths[lengths <= shown], bins=80, color=BLUE, alpha=0.8)
+    for i, width in enumerate(widths):
+        label = "batch widths" if i == 0 else None
+        axes.axvline(width, color=GREY, linestyle=":", linewidth=1.2, label=label)
+    cut = np.mean(lengths > longest)
+    axes.axvline(longest, color=ORANGE, linestyle="--", label=f"cap {longest}: {cut:.1%} are cut")
+    axes.set(xlabel="words per text (the longest 0.5% not shown)", ylabel="texts")
+    axes.legend(frameon=False)
+    return figure

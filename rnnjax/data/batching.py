@@ -1,0 +1,123 @@
+"""Length-bucketed batches: which rows, in which order and how wide, follows from four integers.
+
+`plan_epoch` is a pure function of (lengths, batch size, seed, epoch), so any position of any epoch can be
+made again without what came before it.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from rnnjax.data.text import Sequences
+
+
+class Plan(NamedTuple):
+    """One batch to come: its rows of the data, and how many steps wide it is."""
+
+    rows: np.ndarray
+    width: int
+
+
+class Batch(NamedTuple):
+    """B sequences padded to T steps. Rows that only fill up the batch have weight 0 and length 0."""
+
+    tokens: np.ndarray  # (B, T) int32
+    lengths: np.ndarray  # (B,) int32
+    labels: np.ndarray  # (B,) int32
+    weights: np.ndarray  # (B,) float32
+    rows: np.ndarray  # (B,) int32, the position within the whole batch
+
+
+def bucket_widths(lengths: np.ndarray, buckets: int, multiple: int = 1) -> tuple[int, ...]:
+    """At most `buckets` batch widths, multiples of `multiple`, that pad these sequences least in all.
+
+    Every width is a batch shape of its own, and every shape is compiled once. Raises ValueError for
+    numbers below 1 or no sequences.
+    """
+    if len(lengths) == 0:
+        raise ValueError("lengths: expected at least one sequence, got none")
+    for name, number in (("buckets", buckets), ("multiple", multiple)):
+        if number < 1:
+            raise ValueError(f"{name}: expected at least 1, got {number}")
+    widths, counts = np.unique(np.maximum(-(-lengths // multiple), 1) * multiple, return_counts=True)
+    shorter = np.concatenate([[0], np.cumsum(counts)])
+    # padded[j] is the least number of padded steps for all sequences up to width j, with one more bucket a round.
+    padded, choices = widths * shorter[1:], []
+    for _ in range(min(buckets, len(widths)) - 1):
+        from_bucket = np.concatenate([[0], padded[:-1]])
+        total = from_bucket[None, :] + widths[:, None] * (shorter[1:, None] - shorter[None, :-1])
+        total = np.where(np.tri(len(widths), dtype=bool), total, np.iinfo(np.int64).max)
+        choices.append(total.argmin(axis=1))
+        padded = total.min(axis=1)
+    chosen, last = [], len(widths) - 1
+    for choice in reversed(choices):
+        chosen.append(int(widths[last]))
+        last = int(choice[last]) - 1
+        if last < 0:
+            break
+    else:
+        chosen.append(int(widths[last]))
+    return tuple(reversed(chosen))
+
+
+def plan_epoch(
+    lengths: np.ndarray, batch_size: int, widths: Sequence[int], seed: int | None = None, epoch: int = 0
+) -> list[Plan]:
+    """The batches of one epoch: every row once, each batch no wider than its bucket.
+
+    Rows are shuffled, dealt to the narrowest width that holds them and cut into batches; what a bucket has
+    left over moves up to the next wider one, so only the widest has a batch that is not full. The order of
+    batches is shuffled too. With seed None rows stay in order, for evaluation. Raises ValueError for a batch
+    size below 1 or a sequence longer than the widest bucket.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch size: expected at least 1, got {batch_size}")
+    widths = sorted(widths)
+    if len(lengths) and lengths.max() > widths[-1]:
+        raise ValueError(f"lengths: expected at most {widths[-1]}, the widest bucket, got {lengths.max()}")
+    random = None if seed is None else np.random.default_rng([seed, epoch])
+    order = np.arange(len(lengths)) if random is None else random.permutation(len(lengths))
+    bucket = np.searchsorted(widths, lengths[order])
+    plans, left = [], order[:0]
+    for i, width in enumerate(widths):
+        rows = np.concatenate([left, order[bucket == i]])
+        full = len(rows) if i == len(widths) - 1 else len(rows) - len(rows) % batch_size
+        plans += [Plan(rows[start : start + batch_size], width) for start in range(0, full, batch_size)]
+        left = rows[full:]
+    if random is not None:
+        plans = [plans[i] for i in random.permutation(len(plans))]
+    return plans
+
+
+def collate(
+    sequences: Sequences,
+    labels: np.ndarray,
+    plan: Plan,
+    batch_size: int,
+    pad: Literal["start", "end"] = "end",
+) -> Batch:
+    """The batch of a plan, filled up to `batch_size` rows.
+
+    Padded at the end, the lengths say where each sequence ends. Padded at the start, the padding is read
+    like any other step, as networks without masks do, and every length is the width. Raises ValueError for
+    another `pad` than "start" or "end".
+    """
+    if pad not in ("start", "end"):
+        raise ValueError(f"pad: expected 'start' or 'end', got {pad!r}")
+    tokens = np.zeros((batch_size, plan.width), np.int32)
+    lengths = np.zeros(batch_size, np.int32)
+    for b, row in enumerate(plan.rows):
+        sequence = sequences[row]
+        lengths[b] = len(sequence)
+        if pad == "end":
+            tokens[b, : len(sequence)] = sequence
+        else:
+            tokens[b, plan.width - len(sequence) :] = sequence
+    real = len(plan.rows)
+    if pad == "start":
+        lengths[:real] = plan.width
+    filled = np.zeros(batch_size, np.int32)
+    filled[:real] = labels[plan.rows]
+    weights = (np.arange(batch_size) < real).astype(np.float32)
+    return Batch(tokens, lengths, filled, weights, np.arange(batch_size, dtype=np.int32))

@@ -1,0 +1,35 @@
+"""The devices a run uses: CPU cores, GPUs or TPU chips, as one mesh over the batch."""
+
+import os
+
+import jax
+from jax.sharding import AxisType, Mesh
+
+AXIS = "batch"
+
+
+def use_cpu_cores(count: int | None = None) -> None:
+    """One XLA CPU device a core (or `count` of them), which has no effect on GPUs and TPUs.
+
+    Must come before the first JAX computation: raises RuntimeError after it, ValueError for a count below 1.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f"devices: expected at least 1, got {count}")
+    jax.config.update("jax_num_cpu_devices", count or _usable_cores())
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def batch_mesh(count: int | None = None) -> Mesh:
+    """A mesh of the first `count` devices (None: all), whose one axis splits the batch.
+
+    Raises ValueError where there are fewer.
+    """
+    devices = jax.devices()
+    if count is not None and not 1 <= count <= len(devices):
+        raise ValueError(f"devices: expected 1 to {len(devices)}, which this machine has, got {count}")
+    return jax.make_mesh((count or len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])

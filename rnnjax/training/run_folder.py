@@ -1,0 +1,92 @@
+"""What a run leaves behind: enough to trace every figure to what made it."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import jax
+
+CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
+CHECKPOINT, FIGURES = "checkpoint", "figures"
+PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
+
+
+class RunFolder:
+    """A folder with config.json, environment.json, metrics.jsonl, vocabulary.json, checkpoint/ and figures/."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
+        """A new run folder with its config and environment. Raises FileExistsError where the path exists."""
+        path.mkdir(parents=True)
+        folder = cls(path)
+        (path / FIGURES).mkdir()
+        write_json(path / CONFIG, config)
+        write_json(path / ENVIRONMENT, environment())
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run folder. Raises FileNotFoundError for a path that is not one."""
+        for name in (CONFIG, VOCABULARY, CHECKPOINT):
+            if not (path / name).exists():
+                raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
+        return cls(path)
+
+    def config(self) -> dict[str, Any]:
+        """What config.json holds. Raises ValueError where that is not a JSON object."""
+        file = self.path / CONFIG
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file}: expected JSON, got: {error}") from error
+        if not isinstance(config, dict):
+            raise ValueError(f"{file}: expected a JSON object, got {type(config).__name__}")
+        return config
+
+    def metrics(self) -> TextIO:
+        """metrics.jsonl, open for appending, one line flushed at a time."""
+        return (self.path / METRICS).open("a", encoding="utf-8", buffering=1)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """The value as indented JSON with a final newline."""
+    path.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices, commit and command of this process."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+        "versions": versions,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the code that runs, where it runs from a git checkout."""
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

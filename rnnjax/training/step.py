@@ -1,0 +1,141 @@
+"""The compiled train and eval steps: one code path from one device to many."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from rnnjax.data import Batch
+from rnnjax.training.devices import AXIS
+from rnnjax.training.state import TrainState
+
+Sums = dict[str, jax.Array]
+# objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
+# watched. The key is None in evaluation.
+Objective = Callable[[Any, Batch, jax.Array | None], Sums]
+
+
+class CompiledStep:
+    """A jitted function of (carried, batch), compiled ahead of time, once for each batch shape.
+
+    `compilations` counts them; `compile_seconds` is what they took.
+    """
+
+    def __init__(self, function: Callable, mesh: Mesh, donate: bool):
+        self._jitted = jax.jit(function, donate_argnums=(0,) if donate else ())
+        self._executables: dict[tuple[int, ...], Callable] = {}
+        self._replicated = NamedSharding(mesh, PartitionSpec())
+        self._split = NamedSharding(mesh, PartitionSpec(AXIS))
+        self.compile_seconds = 0.0
+
+    @property
+    def compilations(self) -> int:
+        return len(self._executables)
+
+    def replicate(self, tree: Any) -> Any:
+        """The tree on every device of the mesh."""
+        return jax.device_put(tree, self._replicated)
+
+    def put(self, batch: Batch) -> Batch:
+        """The batch split over the mesh's devices. Raises ValueError where its rows do not divide among them."""
+        devices = self._split.mesh.size
+        if len(batch.labels) % devices:
+            raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.labels)}")
+        return jax.device_put(batch, self._split)
+
+    def __call__(self, carried: Any, batch: Batch) -> Any:
+        batch = self.put(batch)
+        executable = self._executables.get(batch.tokens.shape)
+        if executable is None:
+            start = time.perf_counter()
+            executable = self._jitted.lower(carried, batch).compile()
+            self._executables[batch.tokens.shape] = executable
+            self.compile_seconds += time.perf_counter() - start
+        return executable(carried, batch)
+
+
+def train_step(objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh) -> CompiledStep:
+    """A step (state, batch) -> (state, sums), its state donated, the batch's rows split over the mesh.
+
+        gradient = sum over devices of d(local loss) / sum over devices of (local weight)
+
+    The loss of a step is `sums["loss"] / sums["weight"]`. Each step's key is folded in from the state's key
+    and step number, so a step depends on nothing but the state and its batch.
+    """
+
+    def local(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
+        # Marked as varying, the parameters get local gradients, and one sum over devices follows for all.
+        params = jax.lax.pcast(params, AXIS, to="varying")
+
+        def loss(params: Any) -> tuple[jax.Array, Sums]:
+            sums = objective(params, batch, key)
+            return sums["loss"], sums
+
+        gradient, sums = jax.grad(loss, has_aux=True)(params)
+        return jax.lax.psum((gradient, sums), AXIS)
+
+    shard = PartitionSpec(AXIS)
+    whole = PartitionSpec()
+    split = jax.shard_map(local, mesh=mesh, in_specs=(whole, shard, whole), out_specs=whole)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        gradient, sums = split(state.params, batch, jax.random.fold_in(state.key, state.step))
+        gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        sums["gradient_norm"] = optax.global_norm(gradient)
+        return TrainState(params, optimizer_state, state.step + 1, state.key), sums
+
+    return CompiledStep(step, mesh, donate=True)
+
+
+def eval_step(objective: Objective, mesh: Mesh) -> CompiledStep:
+    """A step (params, batch) -> sums over the batch's rows."""
+
+    def local(params: Any, batch: Batch) -> Sums:
+        return jax.lax.psum(objective(params, batch, None), AXIS)
+
+    return CompiledStep(
+        jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec()),
+        mesh,
+        donate=False,
+    )
+
+
+def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
+    """Cross-entropy of a classifier: binary from one logit for two classes, over C logits otherwise.
+
+    `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` gives the logits. The sums are the loss
+    in nats, the rows' weight, the correct rows, the steps read, and the (C, C) confusion matrix, true
+    classes down.
+    """
+
+    def objective(params: Any, batch: Batch, key: jax.Array | None) -> Sums:
+        logits = apply(
+            params,
+            batch.tokens,
+            batch.lengths,
+            deterministic=key is None,
+            rows=batch.rows,
+            rngs=None if key is None else {"dropout": key},
+        )
+        if logits.ndim == 1:
+            losses = optax.sigmoid_binary_cross_entropy(logits, batch.labels)
+            predicted = (logits > 0).astype(jnp.int32)
+        else:
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
+            predicted = logits.argmax(axis=-1)
+        true, guess = (jax.nn.one_hot(index, classes) for index in (batch.labels, predicted))
+        return {
+            "loss": (losses * batch.weights).sum(),
+            "weight": batch.weights.sum(),
+            "correct": ((predicted == batch.labels) * batch.weights).sum(),
+            "steps": batch.lengths.sum(),
+            "confusion": jnp.einsum("b,bt,bp->tp", batch.weights, true, guess),
+        }
+
+    return objective
