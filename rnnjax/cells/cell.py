@@ -78,7 +78,7 @@ class PointwiseCell(Cell):
     recurrent_init: Initializer = dataclasses.field(default=orthogonal, kw_only=True)
     bias_init: Initializer = dataclasses.field(default=zeros, kw_only=True)
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> CellParams:
+    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
         """`W (I, G)`, `R (H, G)`, `b (G,)` and, where the cell has a second bias, `c (G,)`.
 
         Raises ValueError for a size below 1.

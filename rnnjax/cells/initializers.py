@@ -10,8 +10,13 @@ import jax.numpy as jnp
 Initializer = Callable[..., Any]
 
 glorot_uniform: Initializer = jax.nn.initializers.glorot_uniform()
-orthogonal: Initializer = jax.nn.initializers.orthogonal()
 zeros: Initializer = jax.nn.initializers.zeros
+
+
+def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """JAX's orthogonal initialiser, drawn in float32 at least: its QR knows no narrower type."""
+    wide = jnp.promote_types(dtype, jnp.float32)
+    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from rnnjax.cells.cell import CellParams, PointwiseCell, sigmoid
+from rnnjax.cells.cell import PointwiseCell, sigmoid
 from rnnjax.types import Gates, Hidden, Params
 
 
@@ -32,7 +32,7 @@ class LSTM(PointwiseCell):
 
     forget_bias: float = 1.0
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> CellParams:
+    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
         """As for every pointwise cell, with the forget bias added. Raises ValueError for a size below 1."""
         params = super().init_params(key, input_size, hidden_size, dtype)
         forget = slice(hidden_size, 2 * hidden_size)

@@ -55,6 +55,8 @@ class Chunked:
                 f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"
             )
         params, inputs, initial, flags = prepare(cell, params, inputs, state, lengths, resets)
+        if inputs.shape[0] == 0:
+            return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), initial
         walk = Walk(size=self.size, reverse=reverse)
         return _run(cell, walk, params, inputs, initial, flags)
 
@@ -174,7 +176,7 @@ def _backward(cell: PointwiseCell, walk: Walk, saved, cotangents):
             if d_params.recurrent_bias is None
             else d_params.recurrent_bias + d_r.sum((0, 1), dtype=d_params.bias.dtype),
         )
-        return (d_state, d_initial, d_params), clear_padding(d_a @ kernel_t, flags)
+        return (d_state, d_initial, d_params), clear_padding(d_a @ kernel_t, flags).astype(inputs.dtype)
 
     sums = jax.tree.map(lambda leaf: leaf.astype(_sum_dtype(leaf)) * 0, params)
     carry = (d_final, jax.tree.map(jnp.zeros_like, d_final), sums)

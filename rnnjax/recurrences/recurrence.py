@@ -7,7 +7,7 @@ puts the initial state back before step t; a reset on a padded step does nothing
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from rnnjax.cells.cell import Cell
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
 
+@runtime_checkable
 class Recurrence(Protocol):
     """How steps are run over time: a strategy, the same numbers whichever is taken."""
 
@@ -96,8 +97,11 @@ def prepare(
     kernel = getattr(params, "kernel", None)
     if kernel is not None and kernel.shape[0] != width:
         raise ValueError(f"inputs: expected {kernel.shape[0]} features (the kernel's first axis), got {width}")
+    fields = jax.eval_shape(lambda: cell.init_state(1, 1))._fields
+    if getattr(state, "_fields", None) != fields:
+        raise ValueError(f"state: expected fields {fields}, got {getattr(state, '_fields', type(state).__name__)}")
     expected = jax.eval_shape(lambda: cell.init_state(batch, state.hidden.shape[-1]))
-    for name, want, got in zip(expected._fields, expected, state, strict=True):
+    for name, want, got in zip(fields, expected, state, strict=True):
         if want.shape != got.shape:
             raise ValueError(f"state.{name}: expected shape {want.shape}, got {got.shape}")
     recurrent_kernel = getattr(params, "recurrent_kernel", None)

@@ -1,7 +1,8 @@
-"""The fit loop: epochs of steps, with the numbers of step t-1 read while step t runs."""
+"""The fit loop: epochs of steps, the host making the next batch while the devices work on this one."""
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from rnnjax.data import Batch
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import CompiledStep
+from rnnjax.training.step import CompiledStep, Sums
 
 
 class DivergedError(ArithmeticError):
@@ -27,7 +28,10 @@ class Scores(NamedTuple):
     seconds: float
 
     @classmethod
-    def of(cls, total: dict[str, Any], seconds: float) -> "Scores":
+    def of(cls, total: Sums, seconds: float) -> "Scores":
+        """From summed sums. Raises ValueError where nothing was summed."""
+        if not total:
+            raise ValueError("batches: expected at least one, got none")
         return cls(
             loss=float(total["loss"] / total["weight"]),
             accuracy=float(total["correct"] / total["weight"]),
@@ -50,49 +54,53 @@ class StepReport(NamedTuple):
 def run_epoch(
     state: TrainState, step: CompiledStep, batches: Iterable[Batch], watch: Callable[[StepReport], None]
 ) -> tuple[TrainState, Scores]:
-    """One epoch of train steps; `watch` hears of every step, one step late.
+    """One epoch of train steps; `watch` hears of every step, at most `step.in_flight` steps late.
 
     Raises DivergedError, which names the step, where a loss is not finite.
     """
     start, compiled = time.perf_counter(), step.compile_seconds
-    total: dict[str, Any] = {}
+    done, total = int(state.step), {}
 
-    def read(sums: dict[str, jax.Array], number: int) -> None:
-        host = jax.device_get(sums)
-        loss = float(host["loss"] / host["weight"])
+    def dispatch(batch: Batch) -> Sums:
+        nonlocal state
+        state, sums = step(state, batch)
+        return sums
+
+    for number, sums in enumerate(_read(dispatch, batches, step.in_flight), start=done + 1):
+        loss = float(sums["loss"] / sums["weight"])
         if not math.isfinite(loss):
             raise DivergedError(
                 f"step {number}: expected a finite loss, got {loss}; try a smaller learning rate or clipping"
             )
-        for name, value in host.items():
-            total[name] = total.get(name, 0) + value
-        accuracy = float(host["correct"] / host["weight"])
-        watch(StepReport(number, loss, accuracy, float(host["gradient_norm"]), int(host["steps"])))
-
-    number = int(state.step)
-    before: dict[str, jax.Array] | None = None
-    for batch in batches:
-        state, sums = step(state, batch)
-        if before is not None:
-            read(before, number)
-        before, number = sums, number + 1
-    if before is None:
-        raise ValueError("batches: expected at least one, got none")
-    read(before, number)
+        _add(total, sums)
+        accuracy = float(sums["correct"] / sums["weight"])
+        watch(StepReport(number, loss, accuracy, float(sums["gradient_norm"]), int(sums["steps"])))
     return state, Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
 
 
 def evaluate(params: Any, step: CompiledStep, batches: Iterable[Batch]) -> Scores:
     """Scores of the parameters over all batches. Raises ValueError where there are none."""
     start, compiled = time.perf_counter(), step.compile_seconds
-    total: dict[str, Any] = {}
-    for batch in batches:
-        for name, value in step(params, batch).items():
-            total[name] = total.get(name, 0) + value
-    if not total:
-        raise ValueError("batches: expected at least one, got none")
-    total = jax.device_get(total)
+    total: Sums = {}
+    for sums in _read(lambda batch: step(params, batch), batches, step.in_flight):
+        _add(total, sums)
     return Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
+
+
+def _read(dispatch: Callable[[Batch], Sums], batches: Iterable[Batch], in_flight: int) -> Iterator[Sums]:
+    """Each batch's sums on the host, the next batch being made ready while the devices work."""
+    pending: deque[Sums] = deque()
+    for batch in batches:
+        if len(pending) == in_flight:
+            yield jax.device_get(pending.popleft())
+        pending.append(dispatch(batch))
+    while pending:
+        yield jax.device_get(pending.popleft())
+
+
+def _add(total: Sums, sums: Sums) -> None:
+    for name, value in sums.items():
+        total[name] = total.get(name, 0) + value
 
 
 class EpochReport(NamedTuple):

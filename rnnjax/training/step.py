@@ -13,7 +13,7 @@ from rnnjax.data import Batch
 from rnnjax.training.devices import AXIS
 from rnnjax.training.state import TrainState
 
-Sums = dict[str, jax.Array]
+Sums = dict[str, Any]
 # objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
 # watched. The key is None in evaluation.
 Objective = Callable[[Any, Batch, jax.Array | None], Sums]
@@ -27,6 +27,7 @@ class CompiledStep:
 
     def __init__(self, function: Callable, mesh: Mesh, donate: bool):
         self._jitted = jax.jit(function, donate_argnums=(0,) if donate else ())
+        self._mesh = mesh
         self._executables: dict[tuple[int, ...], Callable] = {}
         self._replicated = NamedSharding(mesh, PartitionSpec())
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
@@ -36,13 +37,23 @@ class CompiledStep:
     def compilations(self) -> int:
         return len(self._executables)
 
+    @property
+    def in_flight(self) -> int:
+        """How many steps may be under way at once: two, so that step t's numbers are read while t+1 runs.
+
+        One where several CPU devices share a batch: XLA's CPU collectives block threads of a small pool, and
+        a second program behind one that waits for its sum can leave that without a thread to finish on.
+        """
+        devices = self._mesh.devices
+        return 1 if devices.size > 1 and devices.flat[0].platform == "cpu" else 2
+
     def replicate(self, tree: Any) -> Any:
         """The tree on every device of the mesh."""
         return jax.device_put(tree, self._replicated)
 
     def put(self, batch: Batch) -> Batch:
         """The batch split over the mesh's devices. Raises ValueError where its rows do not divide among them."""
-        devices = self._split.mesh.size
+        devices = self._mesh.size
         if len(batch.labels) % devices:
             raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.labels)}")
         return jax.device_put(batch, self._split)

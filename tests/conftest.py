@@ -1,0 +1,31 @@
+"""What must hold before a test module is imported, and the measured errors after the last one ran."""
+
+import os
+
+# Keras picks its backend when it is first imported.
+os.environ["KERAS_BACKEND"] = "jax"
+# Tolerances were measured on a CPU: a GPU multiplies float32 matrices with fewer bits unless told otherwise.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jaxtyping
+import pytest
+import reference
+
+# Two devices on one host are enough to test what is sharded; this must precede any use of a device.
+jax.config.update("jax_num_cpu_devices", 2)
+
+# Annotated shapes and types are checked on every call, in tests only.
+jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
+
+
+@pytest.fixture
+def without_annotation_checks(monkeypatch):
+    """A user runs without annotation checks: the library's own messages must appear, not the checker's."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for (kind, tolerance), errors in sorted(reference.measured_errors.items()):
+        largest = ", ".join(f"{group} {error:.1e}" for group, error in sorted(errors.items()))
+        terminalreporter.write_line(f"{kind} error: {largest} (tolerance {tolerance:.0e})")

@@ -1,0 +1,120 @@
+"""The tables that drive every shared test, and random problems to run them on.
+
+A new cell is one row of CELLS and one oracle of the same name in `reference.py`; a new recurrence is one row
+of RECURRENCES.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import reference
+
+from rnnjax.cells import GRU, LSTM, Cell, Elman
+from rnnjax.recurrences import Chunked, Recurrence, Scan, Unrolled
+
+# Small, since compiling is what a case costs. T is no multiple of 3, and leaves two chunks of 3 and two steps.
+TIME, BATCH, INPUT, HIDDEN = 8, 5, 3, 4
+
+CELLS: dict[str, Cell] = {
+    "elman": Elman(),
+    "elman_relu": Elman(activation="relu"),
+    "lstm": LSTM(),
+    "gru": GRU(),
+}
+
+RECURRENCES: dict[str, Recurrence] = {
+    "scan": Scan(),
+    "scan_by_3": Scan(unroll=3),
+    "unrolled": Unrolled(),
+    "chunked_by_1": Chunked(1),
+    "chunked_with_tail": Chunked(3),
+    "chunked_whole": Chunked(TIME),
+    "chunked_longer_than_time": Chunked(100),
+}
+
+# Which of the optional arguments a problem carries.
+MODES: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "lengths": ("lengths",),
+    "resets": ("resets",),
+    "lengths_and_resets": ("lengths", "resets"),
+}
+
+
+class Problem(NamedTuple):
+    """Arguments of a recurrence with the cotangents of (outputs, final state)."""
+
+    params: Any
+    inputs: Any
+    state: Any
+    cotangents: Any
+    lengths: Any = None
+    resets: Any = None
+
+
+def make_problem(
+    cell: Cell, mode: str = "plain", *, time: int = TIME, batch: int = BATCH, dtype: Any = np.float32, seed: int = 0
+) -> Problem:
+    """A random problem: no bias and no initial state is zero, lengths hold 0, 1 and T, resets fall anywhere.
+
+    The numbers are float32's whatever the dtype, so that the problems of a seed are equal in every precision
+    from float32 up.
+    """
+    random = np.random.default_rng(seed)
+
+    def normal(like: Any) -> np.ndarray:
+        return random.normal(size=like.shape).astype(np.float32).astype(dtype)
+
+    params = cell.init_params(jax.random.key(seed), INPUT, HIDDEN)
+    # A zero bias would hide a bias that is dropped, and a gate block that is read in the wrong place.
+    params = jax.tree.map(lambda leaf: np.asarray(leaf + 0.3 * normal(leaf), np.float32).astype(dtype), params)
+    state = jax.tree.map(normal, cell.init_state(batch, HIDDEN))
+    cotangents = (normal(np.empty((time, batch, HIDDEN))), jax.tree.map(normal, state))
+    lengths = np.array([time, 0, 1, *random.integers(1, max(time, 2), size=batch)])[:batch].astype(np.int32)
+    resets = random.random((time, batch)) < 0.3
+    # One is sure to fall inside a sequence, with steps on both of its sides.
+    resets[time // 2 : time // 2 + 1, 0] = True
+    carried = {"lengths": np.minimum(lengths, time), "resets": resets}
+    inputs = normal(np.empty((time, batch, INPUT)))
+    return Problem(params, inputs, state, cotangents, **{name: carried[name] for name in MODES[mode]})
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames=("reverse",))
+def run(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
+    """The library's (outputs, final state) and the gradients for (params, inputs, initial state)."""
+
+    def values(params, inputs, state):
+        return recurrence(cell, params, inputs, state, lengths=problem.lengths, resets=problem.resets, reverse=reverse)
+
+    result, pullback = jax.vjp(values, problem.params, problem.inputs, problem.state)
+    return result, pullback(problem.cotangents)
+
+
+def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
+    """What `run` should give for the cell of that name, in float64."""
+    problem = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)._replace(
+        lengths=problem.lengths, resets=problem.resets
+    )
+    fields = {field: leaf for field, leaf in problem.params._asdict().items() if leaf is not None}
+    d_outputs, d_final = problem.cotangents
+    got = reference.run(
+        reference.ORACLES[name],
+        fields,
+        problem.inputs,
+        tuple(problem.state),
+        d_outputs,
+        tuple(d_final),
+        lengths=problem.lengths,
+        resets=problem.resets,
+        reverse=reverse,
+    )
+    state, params = type(problem.state), type(problem.params)
+    return (got.outputs, state(*got.final)), (params(**got.d_params), got.d_inputs, state(*got.d_initial))
+
+
+def assert_runs_close(got: tuple[Any, Any], want: tuple[Any, Any], **options: Any) -> None:
+    """Values and gradients, as `run` gives them, each within the tolerance."""
+    for group, left, right in zip(("values", "gradients"), got, want, strict=True):
+        reference.assert_close(left, right, group, **options)

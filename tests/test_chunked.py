@@ -1,0 +1,192 @@
+"""Chunked under JAX's transformations and with a user's own cell: its backward pass is written by hand, so that
+each of them must be shown to reach it."""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+from reference import FLOAT64_TOLERANCE, assert_close
+from tables import CELLS, HIDDEN, Problem, assert_runs_close, make_problem, run, run_oracle
+
+from rnnjax.cells import LSTM, CellParams, LSTMState
+from rnnjax.cells.cell import sigmoid
+from rnnjax.recurrences import Chunked, Recurrence, Scan
+
+CHUNKED = Chunked(3)
+
+directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+two_cells = pytest.mark.parametrize("cell", ["lstm", "gru"])
+
+EVERYTHING = Problem(params=0, inputs=0, state=0, cotangents=0, lengths=0, resets=0)
+MAPPED = {
+    "everything": EVERYTHING,
+    "params": Problem(params=0, inputs=None, state=None, cotangents=None),
+    "inputs": EVERYTHING._replace(params=None),
+}
+
+
+@pytest.mark.parametrize(
+    ("cell", "mapped"), [("lstm", "everything"), ("lstm", "params"), ("lstm", "inputs"), ("gru", "everything")]
+)
+def test_vmap(cell, mapped):
+    axes = MAPPED[mapped]
+    first, second = (make_problem(CELLS[cell], "lengths_and_resets", seed=seed) for seed in (0, 1))
+    shared = first._replace(**{name: value for name, value in second._asdict().items() if getattr(axes, name) == 0})
+    stacked = Problem(
+        *(
+            one if axis is None else jax.tree.map(lambda a, b: np.stack([a, b]), one, two)
+            for one, two, axis in zip(first, shared, axes, strict=True)
+        )
+    )
+    got = jax.vmap(lambda problem: run(CELLS[cell], CHUNKED, problem), in_axes=(axes,))(stacked)
+    for row, problem in enumerate((first, shared)):
+        alone = jax.tree.map(lambda leaf, row=row: leaf[row], got)
+        assert_runs_close(alone, run_oracle(cell, problem))
+
+
+@directions
+@pytest.mark.parametrize("summed", ["by_transposition", "by_psum"])
+def test_shard_map_over_two_devices(summed, reverse):
+    problem = make_problem(LSTM(), "lengths_and_resets", batch=6)
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
+    rows, time_rows = P("batch"), P(None, "batch")
+    specs = Problem(P(), time_rows, rows, (time_rows, rows), rows, time_rows)
+
+    @jax.jit
+    @functools.partial(
+        jax.shard_map, mesh=mesh, in_specs=(specs,), out_specs=((time_rows, rows), P(), (P(), time_rows, rows))
+    )
+    def sharded(problem):
+        params = problem.params
+        if summed == "by_psum":
+            # A device's own gradient of replicated parameters: nothing is summed until it is asked for.
+            params = jax.lax.pcast(params, "batch", to="varying")
+
+        def loss(params, inputs, state):
+            values = CHUNKED(
+                LSTM(), params, inputs, state, lengths=problem.lengths, resets=problem.resets, reverse=reverse
+            )
+            products = jax.tree.map(lambda value, weight: (value * weight).sum(), values, problem.cotangents)
+            return sum(jax.tree.leaves(products)), values
+
+        (total, values), gradients = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(
+            params, problem.inputs, problem.state
+        )
+        if summed == "by_psum":
+            gradients = (jax.lax.psum(gradients[0], "batch"), *gradients[1:])
+        return values, jax.lax.psum(total, "batch"), gradients
+
+    values, total, gradients = sharded(problem)
+    assert len(values[0].sharding.device_set) == 2
+    want = run_oracle("lstm", problem, reverse=reverse)
+    assert_runs_close((values, gradients), want)
+    pairs = zip(jax.tree.leaves(want[0]), jax.tree.leaves(problem.cotangents), strict=True)
+    assert_close(total, sum(np.sum(value * weight) for value, weight in pairs), "values")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpointed:
+    """A recurrence whose forward pass is run again in the backward pass, nothing being stored."""
+
+    recurrence: Recurrence
+
+    def __call__(self, cell, params, inputs, state, **options):
+        return jax.checkpoint(lambda *args: self.recurrence(cell, *args, **options))(params, inputs, state)
+
+
+@two_cells
+def test_checkpoint(cell):
+    problem = make_problem(CELLS[cell], "lengths_and_resets")
+    assert_runs_close(
+        run(CELLS[cell], Checkpointed(CHUNKED), problem, reverse=True), run_oracle(cell, problem, reverse=True)
+    )
+
+
+@pytest.mark.parametrize(("cell", "reverse"), [("lstm", True), ("gru", False)])
+def test_second_derivatives_are_those_of_scan(cell, reverse):
+    problem = make_problem(CELLS[cell], "lengths_and_resets", dtype=np.float64)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def gradient_of_squared_gradients(recurrence, problem):
+        def squares(params, inputs, state, cotangents):
+            moved = problem._replace(params=params, inputs=inputs, state=state, cotangents=cotangents)
+            _, gradients = run(CELLS[cell], recurrence, moved, reverse=reverse)
+            return sum((leaf**2).sum() for leaf in jax.tree.leaves(gradients))
+
+        return jax.grad(squares, (0, 1, 2, 3))(problem.params, problem.inputs, problem.state, problem.cotangents)
+
+    with jax.enable_x64(True):
+        got, want = (gradient_of_squared_gradients(recurrence, problem) for recurrence in (CHUNKED, Scan()))
+    assert all(np.abs(leaf).max() > 0.1 for leaf in jax.tree.leaves(want))
+    assert_close(got, want, "second derivatives", tolerance=FLOAT64_TOLERANCE, kind="float64")
+
+
+@pytest.mark.parametrize("wide", ["params", "inputs"])
+def test_gradients_have_the_dtype_of_what_they_belong_to(wide):
+    problem = make_problem(LSTM(), "lengths")
+    half = {
+        name: jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), getattr(problem, name))
+        for name in {"params", "inputs"} - {wide}
+    }
+    problem = problem._replace(**half)
+    _, gradients = run(LSTM(), CHUNKED, problem)
+    belong = (problem.params, problem.inputs, problem.state)
+    assert jax.tree.map(lambda leaf: leaf.dtype, gradients) == jax.tree.map(lambda leaf: leaf.dtype, belong)
+
+
+class PeepholeParams(NamedTuple):
+    kernel: jax.Array
+    recurrent_kernel: jax.Array
+    bias: jax.Array
+    peephole_input: jax.Array
+    peephole_forget: jax.Array
+    peephole_output: jax.Array
+    recurrent_bias: None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PeepholeLSTM(LSTM):
+    """Gers and Schmidhuber 2000: the gates see the cell, the output gate the new one."""
+
+    def init_params(self, key, input_size, hidden_size, dtype=jnp.float32) -> Any:
+        maps = super().init_params(key, input_size, hidden_size, dtype)
+        peepholes = jax.random.normal(key, (3, hidden_size), dtype)
+        return PeepholeParams(maps.kernel, maps.recurrent_kernel, maps.bias, *peepholes)
+
+    def update(self, params, inputs, recurrent, state):
+        i, f, g, o = jnp.split(inputs + recurrent, 4, axis=-1)
+        i = sigmoid(i + params.peephole_input * state.cell)
+        f = sigmoid(f + params.peephole_forget * state.cell)
+        cell = f * state.cell + i * jnp.tanh(g)
+        return LSTMState(hidden=sigmoid(o + params.peephole_output * cell) * jnp.tanh(cell), cell=cell)
+
+
+@directions
+@pytest.mark.parametrize("mode", ["plain", "lengths_and_resets"])
+def test_a_cell_with_parameters_of_its_own(mode, reverse):
+    cell = PeepholeLSTM()
+    problem = make_problem(cell, mode, dtype=np.float64)
+    with jax.enable_x64(True):
+        got, want = (run(cell, recurrence, problem, reverse=reverse) for recurrence in (CHUNKED, Scan()))
+    _, (d_params, _, _) = want
+    assert all(leaf.shape == (HIDDEN,) and np.abs(leaf).min() > 1e-3 for leaf in d_params[3:6])
+    assert_runs_close(got, want, tolerance=FLOAT64_TOLERANCE, kind="float64")
+
+
+def test_zero_peepholes_are_no_peepholes():
+    problem = make_problem(PeepholeLSTM(), "lengths")
+    kernel, recurrent_kernel, bias, *_ = problem.params
+    none = jnp.zeros(HIDDEN)
+    got, _ = run(
+        PeepholeLSTM(),
+        CHUNKED,
+        problem._replace(params=PeepholeParams(kernel, recurrent_kernel, bias, none, none, none)),
+    )
+    plain = problem._replace(params=CellParams(kernel, recurrent_kernel, bias))
+    assert_close(got, run_oracle("lstm", plain)[0], "values")
