@@ -29,15 +29,21 @@ def parse(options: Any, program: str, arguments: list[str]) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        # tyro draws a box of several lines; its first lines, up to the rule, say what is wrong.
-        lines = (line.strip("│ ") for line in complaint.getvalue().splitlines() if line.startswith("│"))
-        words = []
-        for line in lines:
-            if set(line) == {"─"}:
-                break
-            words.append(line)
-        print(f"{program}: {re.sub(r' +', ' ', ' '.join(words))}; see --help", file=sys.stderr)
+        print(f"{program}: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def one_line(box: str) -> str:
+    """What tyro's drawn box says: the text between its title and the rule after it."""
+    lines = [line.strip(" │") for line in box.splitlines() if line.strip(" │")]
+    words = []
+    for line in lines[1:]:
+        rule = not line.strip("─-╰╯")
+        if rule and words:
+            break
+        if not rule:
+            words.append(line)
+    return re.sub(r"^Error parsing [A-Z]\w+: ", "", re.sub(r" +", " ", " ".join(words)))
 
 
 def run(program: str, command: Callable[[], None]) -> None:

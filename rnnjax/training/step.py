@@ -98,7 +98,7 @@ def train_step(objective: Objective, optimizer: optax.GradientTransformation, me
         gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        sums["gradient_norm"] = optax.global_norm(gradient)
+        sums["gradient_norm"] = optax.tree.norm(gradient)
         return TrainState(params, optimizer_state, state.step + 1, state.key), sums
 
     return CompiledStep(step, mesh, donate=True)

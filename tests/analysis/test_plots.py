@@ -1,0 +1,43 @@
+"""Figures hold the numbers that they were given, under labelled axes."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
+
+
+def test_learning_curves_hold_steps_and_epochs():
+    losses, accuracies = [3.0, 2.0, 1.0, 0.5], [0.1, 0.3, 0.6, 0.8]
+    figure = learning_curves(losses, accuracies, [2, 4], [2.5, 0.7], [0.2, 0.7])
+    for axes, steps, validation, name in zip(
+        figure.axes, (losses, accuracies), ([2.5, 0.7], [0.2, 0.7]), ("loss (nats)", "accuracy"), strict=True
+    ):
+        every, mean, epochs = axes.lines
+        np.testing.assert_array_equal(every.get_ydata(), steps)
+        np.testing.assert_array_equal(mean.get_xydata(), np.stack([[1, 2, 3, 4], steps], axis=1))
+        np.testing.assert_array_equal(epochs.get_xydata(), np.stack([[2, 4], validation], axis=1))
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", name)
+
+
+def test_the_running_mean_ends_at_the_step_that_it_covers():
+    losses = np.arange(200.0).tolist()
+    mean: Any = learning_curves(losses, losses, [200], [1.0], [1.0]).axes[0].lines[1]
+    np.testing.assert_allclose(mean.get_xydata()[[0, -1]], [[4, 1.5], [200, 197.5]])
+
+
+def test_a_confusion_matrix_shows_counts_and_shares():
+    counts = np.array([[30, 10], [0, 0]])
+    axes: Any = confusion_matrix(counts, ("bad", "good")).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["30\n75.0%", "10\n25.0%", "0\n0.0%", "0\n0.0%"]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25], [0, 0]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["bad", "good"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+
+
+def test_a_length_histogram_counts_every_text_and_says_how_many_are_cut():
+    lengths = np.repeat([10, 20, 30], [50, 30, 20])
+    axes: Any = length_histogram(lengths, 25, (20, 25)).axes[0]
+    assert sum(bar.get_height() for bar in axes.patches) == 100
+    assert [line.get_xdata()[0] for line in axes.lines] == [20, 25, 25]
+    assert "cap 25: 20.0% are cut" in [text.get_text() for text in axes.get_legend().get_texts()]

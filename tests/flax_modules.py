@@ -1,0 +1,27 @@
+"""Flax modules under test: variables at random, and one compiled call that every test shares."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Compiling is what a test costs, and optimising is half of it.
+FAST_COMPILE: dict[str, Any] = {"xla_backend_optimization_level": 0}
+
+
+def random_variables(module: nn.Module, *args: Any, seed: int = 0) -> Any:
+    """Variables as `init` lays them out, every number at random: a bias of zero would hide one that is dropped."""
+    random = np.random.default_rng(seed)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), *args)
+    return jax.tree.map(lambda leaf: jnp.asarray(0.5 * random.normal(size=leaf.shape), leaf.dtype), shapes)
+
+
+@functools.partial(
+    jax.jit, static_argnums=0, static_argnames=("reverse", "deterministic"), compiler_options=FAST_COMPILE
+)
+def apply(module: nn.Module, variables: Any, *args: Any, **options: Any) -> Any:
+    """`module.apply`, compiled once for equal modules and shapes."""
+    return module.apply(variables, *args, **options)

@@ -1,0 +1,25 @@
+"""The mesh over the batch; the tests' process has two CPU devices."""
+
+import jax
+import pytest
+
+from rnnjax.training import batch_mesh, use_cpu_cores
+
+
+def test_the_mesh_has_all_devices_or_the_first_few():
+    assert list(batch_mesh().devices.flat) == jax.devices()
+    assert list(batch_mesh(1).devices.flat) == jax.devices()[:1]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_devices_that_are_not_there_are_named(count):
+    with pytest.raises(ValueError, match=f"devices: expected 1 to 2, which this machine has, got {count}"):
+        batch_mesh(count)
+
+
+def test_the_number_of_cpu_devices_is_fixed_by_the_first_computation():
+    use_cpu_cores(2)  # as it is
+    with pytest.raises(RuntimeError, match="num_cpu_devices"):
+        use_cpu_cores(3)
+    with pytest.raises(ValueError, match="devices: expected at least 1, got 0"):
+        use_cpu_cores(0)

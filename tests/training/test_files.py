@@ -1,0 +1,68 @@
+"""Checkpoints and run folders: what is written is what is read, and nothing is overwritten."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy import make_model, make_params
+
+from rnnjax.training import RunFolder, load_params, save_params
+
+
+def test_parameters_come_back_bit_for_bit(tmp_path):
+    params = make_params(make_model())
+    save_params(tmp_path / "checkpoint", params)
+    back = load_params(tmp_path / "checkpoint", jax.eval_shape(lambda: params))
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
+def test_a_later_checkpoint_takes_the_place_of_the_first(tmp_path):
+    model = make_model()
+    save_params(tmp_path / "checkpoint", make_params(model, seed=0))
+    save_params(tmp_path / "checkpoint", make_params(model, seed=1))
+    back = load_params(tmp_path / "checkpoint", make_params(model))
+    jax.tree.map(np.testing.assert_array_equal, back, make_params(model, seed=1))
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    save_params(tmp_path / "checkpoint", {"w": jnp.ones((2, 3))})
+    for template in ({"w": jnp.ones((3, 3))}, {"v": jnp.ones((2, 3))}):
+        with pytest.raises(ValueError, match="checkpoint: expected parameters of this model, got:"):
+            load_params(tmp_path / "checkpoint", template)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"checkpoint: expected a folder, got .*nowhere"):
+        load_params(tmp_path / "nowhere", {})
+
+
+def test_a_run_folder_keeps_config_and_environment(tmp_path):
+    config = {"hidden": 3, "classes": ["a", "b"]}
+    folder = RunFolder.create(tmp_path / "runs" / "one", config)
+    with folder.metrics() as log:
+        log.write('{"step": 1}\n')
+    assert folder.config() == config
+    environment = json.loads((folder.path / "environment.json").read_text())
+    assert environment["versions"]["jax"] == jax.__version__
+    assert len(environment["devices"]) == len(jax.devices())
+    assert (folder.path / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_an_existing_path_is_never_written_to(tmp_path):
+    with pytest.raises(FileExistsError, match=r"run folder: expected a new path, got .*, which exists"):
+        RunFolder.create(tmp_path, {})
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run folder: expected config.json in .*, found none"):
+        RunFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "expected JSON, got"), ("[]", "expected a JSON object, got list")])
+def test_a_broken_config_is_named(tmp_path, text, message):
+    folder = RunFolder.create(tmp_path / "run", {})
+    (folder.path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=f"config.json: {message}"):
+        folder.config()

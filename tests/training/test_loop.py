@@ -1,0 +1,150 @@
+"""The fit loop: it learns, it scores, it stops on a loss that is no number."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from toy import make_batch, make_model, make_objective, make_params, make_state
+
+from rnnjax.training import DivergedError, adam, batch_mesh, eval_step, evaluate, fit, run_epoch, train_step
+
+MODEL = make_model()
+OPTIMIZER = adam(3e-2, steps=60)
+
+
+@functools.cache
+def compiled(devices):
+    """Steps that tests share: they compile once for each batch shape."""
+    objective, mesh = make_objective(MODEL), batch_mesh(devices)
+    return train_step(objective, OPTIMIZER, mesh), eval_step(objective, mesh)
+
+
+def make_run(devices=2):
+    step, evaluation = compiled(devices)
+    return step, evaluation, make_state(MODEL, OPTIMIZER, step)
+
+
+def curve(devices):
+    """What two epochs of a run with dropout measure."""
+    step, evaluation, state = make_run(devices)
+    steps, epochs = [], []
+    for _, report in fit(
+        state,
+        step,
+        evaluation,
+        lambda epoch: (make_batch(10 * epoch + i) for i in range(5)),
+        lambda: [make_batch(90), make_batch(91)],
+        2,
+        steps.append,
+    ):
+        epochs.append(report)
+    return steps, epochs
+
+
+def test_it_learns_which_word_came_first():
+    step, evaluation, state = make_run()
+    batches = [make_batch(i) for i in range(10)]
+    *_, (_, report) = fit(
+        state, step, evaluation, lambda epoch: batches, lambda: [make_batch(90 + i) for i in range(5)], 12
+    )
+    assert report.validation.accuracy > 0.95
+    assert report.validation.confusion.sum() == 30
+    assert np.trace(report.validation.confusion) == round(30 * report.validation.accuracy)
+
+
+def test_one_device_and_two_give_the_same_curve():
+    (one_steps, one_epochs), (two_steps, two_epochs) = curve(1), curve(2)
+    assert [report.step for report in one_steps] == list(range(1, 11))
+    for one, two in zip(one_steps, two_steps, strict=True):
+        np.testing.assert_allclose(one, two, rtol=2e-5)
+    for one, two in zip(one_epochs, two_epochs, strict=True):
+        np.testing.assert_allclose(one.train.loss, two.train.loss, rtol=2e-5)
+        np.testing.assert_allclose(one.validation.loss, two.validation.loss, rtol=2e-5)
+        np.testing.assert_array_equal(one.validation.confusion, two.validation.confusion)
+
+
+def test_an_epochs_scores_are_the_means_of_its_steps():
+    steps, epochs = curve(2)
+    first = steps[:5]
+    np.testing.assert_allclose(epochs[0].train.loss, np.mean([report.loss for report in first]), rtol=1e-6)
+    np.testing.assert_allclose(epochs[0].train.accuracy, np.mean([report.accuracy for report in first]), rtol=1e-6)
+    assert epochs[0].train.steps == sum(report.tokens for report in first)
+    assert [report.epoch for report in epochs] == [1, 2]
+
+
+def test_best_marks_a_validation_accuracy_above_all_before():
+    step, evaluation, state = make_run()
+    batches = [make_batch(i) for i in range(4)]
+    reports = [
+        report
+        for _, report in fit(
+            state, step, evaluation, lambda epoch: batches, lambda: [make_batch(90 + i) for i in range(5)], 8
+        )
+    ]
+    accuracies = [report.validation.accuracy for report in reports]
+    assert [report.best for report in reports] == [
+        accuracy > max(accuracies[:i], default=-1.0) for i, accuracy in enumerate(accuracies)
+    ]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_no_more_steps_are_under_way_than_the_devices_bear(devices):
+    step, _, state = make_run(devices)
+    dispatched, under_way = 0, []
+
+    def batches():
+        nonlocal dispatched
+        for i in range(6):
+            yield make_batch(i)
+            dispatched += 1
+
+    run_epoch(state, step, batches(), lambda report: under_way.append(dispatched - report.step))
+    # A step is heard of before the batch that makes one too many is sent.
+    assert max(under_way) == step.in_flight - 1
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(devices):
+    step, _, state = make_run(devices)
+    heard = []
+
+    def batches():
+        for i in range(6):
+            batch = make_batch(i)
+            yield batch._replace(weights=batch.weights * (np.nan if i == 3 else 1))
+
+    with pytest.raises(DivergedError, match="step 4: expected a finite loss, got nan; try a smaller learning rate"):
+        run_epoch(state, step, batches(), heard.append)
+    assert [report.step for report in heard] == [1, 2, 3]
+
+
+def test_evaluation_sums_over_batches():
+    _, step = compiled(2)
+    params = step.replicate(make_params(MODEL))
+    parts = [make_batch(1), make_batch(2, rows=4, filled=2)]
+    together = evaluate(params, step, parts)
+    each = [evaluate(params, step, [part]) for part in parts]
+    np.testing.assert_allclose(together.loss, (6 * each[0].loss + 4 * each[1].loss) / 10, rtol=1e-6)
+    np.testing.assert_array_equal(together.confusion, each[0].confusion + each[1].confusion)
+
+
+def test_nothing_to_do_is_an_error():
+    step, evaluation, state = make_run()
+    with pytest.raises(ValueError, match="batches: expected at least one, got none"):
+        evaluate(state.params, evaluation, [])
+    with pytest.raises(ValueError, match="batches: expected at least one, got none"):
+        run_epoch(state, step, [], lambda report: None)
+    with pytest.raises(ValueError, match="epochs: expected at least 1, got 0"):
+        next(fit(state, step, evaluation, lambda epoch: [], lambda: [], 0))
+
+
+def test_an_epoch_depends_on_nothing_but_the_state_and_its_batches():
+    step, _, state = make_run()
+    saved = jax.device_get(state._replace(key=jax.random.key_data(state.key)))
+    finals = []
+    for _ in range(2):
+        again = step.replicate(saved._replace(key=jax.random.wrap_key_data(saved.key)))
+        again, _ = run_epoch(again, step, [make_batch(i) for i in range(3)], lambda report: None)
+        finals.append(jax.device_get(again.params))
+    jax.tree.map(np.testing.assert_array_equal, *finals)

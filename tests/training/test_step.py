@@ -1,0 +1,124 @@
+"""The train and eval steps: the numbers of a plain optax loop, on one device and on two."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from reference import assert_close
+from toy import apply, make_batch, make_model, make_objective, make_params, make_state
+
+from rnnjax.training import adam, batch_mesh, classification, eval_step, train_step
+
+MODEL = make_model()
+OPTIMIZER = adam(1e-2, steps=10, schedule="cosine", clip=0.5)
+
+
+@functools.cache
+def compiled(devices):
+    """A train step that tests share: it compiles once for each batch shape."""
+    return train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(devices))
+
+
+def new_state(step):
+    return make_state(MODEL, OPTIMIZER, step)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_three_steps_are_those_of_a_plain_loop(devices):
+    step = compiled(devices)
+    state = new_state(step)
+    params, key = make_params(MODEL), jax.random.key(1)
+    optimizer_state = OPTIMIZER.init(params)
+    for number in range(3):
+        batch = jax.tree.map(jnp.asarray, make_batch(number, filled=2))
+
+        def loss(params, batch=batch, number=number):
+            logits = MODEL.apply(
+                {"params": params},
+                batch.tokens,
+                batch.lengths,
+                deterministic=False,
+                rngs={"dropout": jax.random.fold_in(key, number)},
+            )
+            # The last two rows fill up the batch: they are not there for a plain loop.
+            return optax.sigmoid_binary_cross_entropy(logits[:-2], batch.labels[:-2]).mean()
+
+        value, gradient = jax.jit(jax.value_and_grad(loss))(params)
+        updates, optimizer_state = OPTIMIZER.update(gradient, optimizer_state, params)
+        params = optax.apply_updates(params, updates)
+        state, sums = step(state, batch)
+        assert_close(sums["loss"] / sums["weight"], value, "training")
+        assert_close(sums["gradient_norm"], optax.tree.norm(gradient), "training")
+        assert int(state.step) == number + 1
+    # Adam divides by the gradient's own size, so a gradient near zero may turn a rounding into a step's part.
+    assert_close(state.params, params, "parameters after 3 steps")
+
+
+def test_dropout_differs_from_step_to_step_and_seed_to_seed():
+    step = compiled(2)
+    losses = []
+    for seed, start in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        state = step.replicate(new_state(step)._replace(key=jax.random.key(seed), step=jnp.asarray(start, jnp.int32)))
+        losses.append(float(step(state, make_batch())[1]["loss"]))
+    assert len(set(losses[:3])) == 3
+    assert losses[3] == losses[0]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_eval_sums_are_numpys(devices, classes):
+    model = make_model(logits=1 if classes == 2 else classes)
+    params, batch = make_params(model), make_batch(3, filled=2, classes=classes)
+    step = eval_step(make_objective(model, classes), batch_mesh(devices))
+    sums = jax.device_get(step(step.replicate(params), batch))
+
+    logits = np.asarray(apply(model, params, jnp.asarray(batch.tokens), jnp.asarray(batch.lengths)), np.float64)[:-2]
+    labels = batch.labels[:-2]
+    scores = np.stack([np.zeros_like(logits), logits], axis=1) if classes == 2 else logits
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    guesses = shares.argmax(axis=1)
+    confusion = np.zeros((classes, classes))
+    np.add.at(confusion, (labels, guesses), 1)
+    assert_close(sums["loss"], -np.log(shares[np.arange(len(labels)), labels]).sum(), "training")
+    assert sums["weight"] == len(labels)
+    assert sums["correct"] == (guesses == labels).sum()
+    assert sums["steps"] == batch.lengths.sum()
+    np.testing.assert_array_equal(sums["confusion"], confusion)
+
+
+def test_one_compilation_for_each_batch_shape():
+    traces = []
+    model = make_model()
+
+    def counted(params, *args, **options):
+        traces.append(args[0].shape)
+        return apply(model, params, *args, **options)
+
+    optimizer = adam(1e-2, steps=10)
+    step = train_step(classification(counted, 2), optimizer, batch_mesh(2))
+    state = make_state(model, optimizer, step)
+    for width in (3, 6, 3, 6, 3):
+        state, _ = step(state, make_batch(width=width))
+    assert step.compilations == 2
+    assert len(traces) == 2
+    assert step.compile_seconds > 0
+
+
+def test_the_state_is_donated():
+    step = compiled(2)
+    state = new_state(step)
+    step(state, make_batch())
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    step = compiled(2)
+    with pytest.raises(ValueError, match="batch size: expected a multiple of 2 devices, got 5"):
+        step(new_state(step), make_batch(rows=5))
+
+
+def test_steps_do_not_queue_up_where_cpu_devices_share_a_batch():
+    assert (compiled(2).in_flight, compiled(1).in_flight) == (1, 2)
