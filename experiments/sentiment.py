@@ -30,7 +30,15 @@ PRESETS = {
     "bilstm-max": (
         "the default and best: a bidirectional LSTM, its outputs pooled by their maximum",
         TextClassification(
-            epochs=3, learning_rate=2e-3, schedule="linear", warmup=0.05, clip=1.0, input_dropout=0.2, dropout=0.3
+            epochs=3,
+            batch_size=32,
+            learning_rate=2e-3,
+            schedule="linear",
+            warmup=0.05,
+            clip=1.0,
+            input_dropout=0.2,
+            dropout=0.3,
+            buckets=4,
         ),
     ),
     "lstm": (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
+BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
 
 
 def learning_curves(
@@ -60,7 +60,7 @@ def length_histogram(lengths: np.ndarray, longest: int, widths: Sequence[int]) -
     axes.hist(lengths[lengths <= shown], bins=80, color=BLUE, alpha=0.8)
     for i, width in enumerate(widths):
         label = "batch widths" if i == 0 else None
-        axes.axvline(width, color=GREY, linestyle=":", linewidth=1.2, label=label)
+        axes.axvline(width, color=BLACK, linestyle=":", linewidth=1.4, label=label)
     cut = np.mean(lengths > longest)
     axes.axvline(longest, color=ORANGE, linestyle="--", label=f"cap {longest}: {cut:.1%} are cut")
     axes.set(xlabel="words per text (the longest 0.5% not shown)", ylabel="texts")

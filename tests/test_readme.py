@@ -1,0 +1,51 @@
+"""The README's code runs, and its set-up commands are the two that the gate runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# What the README's examples should have made, checked behind them.
+CHECKS = """
+import numpy as np
+from rnnjax import Scan
+assert outputs.shape == (8, 50, 128)
+assert not outputs[1, 3:].any()
+np.testing.assert_array_equal(outputs[0, -1, :64], forward.hidden[0])
+np.testing.assert_array_equal(outputs[0, 0, 64:], backward.hidden[0])
+cell = MinimalGatedUnit()
+own = RNN(cell, 6, Chunked(20))
+variables = own.init(jax.random.key(0), inputs)
+gradients = [
+    jax.grad(lambda v: (RNN(cell, 6, recurrence).apply(v, inputs, lengths=lengths)[0] ** 2).sum())(variables)
+    for recurrence in (Chunked(20), Scan())
+]
+jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
+assert model.pooling == "last"
+"""
+
+
+def test_the_examples_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert len(blocks) == 2
+    script = tmp_path / "examples.py"
+    script.write_text("\n".join([*blocks, CHECKS]))
+    done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_two_set_up_commands():
+    commands = [line for line in TEXT.splitlines() if line.startswith("python3 -m venv")]
+    assert [command.split("&&")[-1].strip() for command in commands] == [
+        ".venv/bin/python -m experiments.sentiment",
+        ".venv/bin/pytest",
+    ]
+
+
+def test_modules_that_are_named_are_there():
+    for module in set(re.findall(r"python -m ((?:experiments|benchmarks)[\w.]*)", TEXT)):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
