@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -51,9 +52,12 @@ def run(program: str, command: Callable[[], None]) -> None:
 
     `python -X dev -m ...` shows the whole traceback.
     """
+    for library in ("absl", "huggingface_hub"):  # they log what they then raise, too
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         command()
     except KeyboardInterrupt:
+        print(f"{program}: stopped by the keyboard; what was written to the run folder stays", file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError, OSError, ModuleNotFoundError, DivergedError) as error:
         if sys.flags.dev_mode:

@@ -23,7 +23,7 @@ PROGRAM = "experiments.sentiment"
 EXPERIMENT = Experiment(
     question="Is a movie review positive or negative?",
     command=f"python -m {PROGRAM} [bilstm-max | lstm | smoke | predict | evaluate]",
-    time="bilstm-max 3 minutes, lstm 5 minutes, smoke 10 seconds on two cores",
+    time="bilstm-max 2 minutes, lstm 5 minutes, smoke 10 seconds on two cores",
 )
 DEFAULT = "bilstm-max"
 PRESETS = {

@@ -64,8 +64,8 @@ class PointwiseCell(Cell):
     `update` mixes neither rows nor features, and that is all a recurrence must know to run the
     cell in every way, backward passes of its own included. A subclass gives `gates` (how many blocks of
     H pre-activations), `init_state` and `update`. Parameters beyond the two maps (peepholes, gains) are
-    further fields of the cell's own params NamedTuple, and reach `update` through its `params`; the
-    fields of the maps are None there when a recurrence has applied them already.
+    further fields of a params NamedTuple of the cell's own, beside the four of `CellParams`, and reach
+    `update` through its `params`; the four are None there when a recurrence has applied them already.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
     gate block of the recurrent kernel (Saxe et al. 2014), zero bias.

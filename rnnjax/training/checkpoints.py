@@ -16,7 +16,7 @@ def save_params(path: Path, params: Any) -> None:
 def load_params(path: Path, template: Any) -> Any:
     """The parameters from a folder, in the template's structure, shapes and dtypes, on the first device.
 
-    Raises FileNotFoundError where there is none, ValueError where it does not fit the template.
+    Raises FileNotFoundError where there is none, ValueError where it is damaged or does not fit the template.
     """
     if not path.is_dir():
         raise FileNotFoundError(f"checkpoint: expected a folder, got {path}")
@@ -24,6 +24,24 @@ def load_params(path: Path, template: Any) -> Any:
     target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template)
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            # Compared first: a restore that fails half-way leaves threads behind.
+            _check(_arrays(checkpointer.metadata(path.resolve()).item_metadata), _arrays(target))
             return checkpointer.restore(path.resolve(), target)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        raise ValueError(f"{path}: expected parameters of this model, got: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # Orbax raises bare Exception for damaged arrays
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: expected parameters of this model, got: {message}") from error
+
+
+def _arrays(tree: Any) -> dict[str, str]:
+    """The arrays of a tree of whatever containers: name to shape and dtype."""
+    leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }
+
+
+def _check(found: dict[str, str], expected: dict[str, str]) -> None:
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise ValueError(f"{name}: expected {expected.get(name, 'no such array')}, got {found.get(name, 'none')}")

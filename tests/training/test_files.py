@@ -28,9 +28,21 @@ def test_a_later_checkpoint_takes_the_place_of_the_first(tmp_path):
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     save_params(tmp_path / "checkpoint", {"w": jnp.ones((2, 3))})
-    for template in ({"w": jnp.ones((3, 3))}, {"v": jnp.ones((2, 3))}):
-        with pytest.raises(ValueError, match="checkpoint: expected parameters of this model, got:"):
+    for template, message in (
+        ({"w": jnp.ones((3, 3))}, r"w: expected float32\[3, 3\], got float32\[2, 3\]"),
+        ({"w": jnp.ones((2, 3)), "v": jnp.ones(1)}, r"v: expected float32\[1\], got none"),
+        ({}, r"w: expected no such array, got float32\[2, 3\]"),
+    ):
+        with pytest.raises(ValueError, match="checkpoint: expected parameters of this model, got: " + message):
             load_params(tmp_path / "checkpoint", template)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "checkpoint"
+    save_params(path, {"w": jnp.arange(1000.0)})
+    (path / "_METADATA").unlink()
+    with pytest.raises(ValueError, match="checkpoint: expected parameters of this model"):
+        load_params(path, {"w": jnp.ones(1000)})
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
