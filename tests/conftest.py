@@ -21,6 +21,14 @@ jax.config.update("jax_num_cpu_devices", 2)
 jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
 
 
+@pytest.fixture(scope="module")
+def quick_compile():
+    """For tests of what surrounds the compiled code: compiling is most of their time, and half of it optimises."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def datasets_cache(tmp_path_factory):
     """What `datasets` prepares stays out of the user's home."""

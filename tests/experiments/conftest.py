@@ -6,6 +6,11 @@ from tiny_reviews import TINY, write_reviews
 from experiments import sentiment
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compile_quickly(quick_compile):
+    """For every test of this folder."""
+
+
 @pytest.fixture(scope="session")
 def reviews(tmp_path_factory):
     return write_reviews(tmp_path_factory.mktemp("data") / "reviews.csv")
