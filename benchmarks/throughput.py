@@ -87,6 +87,9 @@ def measure(case: Case) -> dict[str, tuple[float, np.ndarray] | str]:
 
     Raises ValueError where a recurrence's gradients are not those of Scan.
     """
+    devices = batch_mesh(case.devices).size
+    if case.batch % devices:
+        raise ValueError(f"batch: expected a multiple of {devices} devices, got {case.batch}")
     keys = jax.random.split(jax.random.key(0), 3)
     arguments = (
         CELLS[case.cell].init_params(keys[0], case.input, case.hidden),
@@ -145,8 +148,11 @@ def report(case: Case) -> str:
 def main(arguments: list[str]) -> None:
     """Prints the table of the case that the arguments give."""
     case = tyro.cli(Case, prog="python -m benchmarks.throughput", args=arguments)
-    use_cpu_cores(case.devices)
-    print(report(case))
+    try:
+        use_cpu_cores(case.devices)
+        print(report(case))
+    except ValueError as error:
+        raise SystemExit(f"benchmarks.throughput: {error}") from None
 
 
 if __name__ == "__main__":

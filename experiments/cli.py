@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -52,13 +53,16 @@ def run(program: str, command: Callable[[], None]) -> None:
 
     `python -X dev -m ...` shows the whole traceback.
     """
-    for library in ("absl", "huggingface_hub"):  # they log what they then raise, too
-        logging.getLogger(library).setLevel(logging.ERROR)
+    for library in ("absl", "datasets", "huggingface_hub"):  # they log what they then raise, too
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         command()
     except KeyboardInterrupt:
         print(f"{program}: stopped by the keyboard; what was written to the run folder stays", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever read the output has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (ValueError, OSError, ModuleNotFoundError, DivergedError) as error:
         if sys.flags.dev_mode:
             raise

@@ -1,6 +1,7 @@
 """What a trained run folder is good for: probabilities of texts, and scores on any source."""
 
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from tokenizers import Tokenizer
 
 from experiments.report import confusion_table, table
 from experiments.text_classification import TextClassification, build_model, init_params, logits_of
-from experiments.text_parts import Loader, read_part, split_source
+from experiments.text_parts import Loader, digest, read_part, split_source
 from rnnjax import SequenceClassifier
 from rnnjax.data import LabelledTexts, load_source, load_vocabulary
 from rnnjax.training import RunFolder, batch_mesh, classification, eval_step, load_params
@@ -26,6 +27,7 @@ class Trained(NamedTuple):
 
     config: TextClassification
     classes: tuple[str, ...]
+    held_out: str
     tokenizer: Tokenizer
     model: SequenceClassifier
     params: Any
@@ -37,21 +39,21 @@ def open_run(path: Path) -> Trained:
     Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
     """
     values = RunFolder.open(path).config()
-    known = {field.name for field in dataclasses.fields(TextClassification)}
-    unknown = set(values) - known - {"experiment", "classes"}
-    classes = values.get("classes")
-    if (
-        unknown
-        or not isinstance(classes, list)
-        or len(classes) < 2
-        or not all(isinstance(name, str) for name in classes)
-    ):
-        raise ValueError(f"{path / CONFIG}: expected the config of a text study, got fields {sorted(values)}")
-    config = TextClassification(**{name: values[name] for name in known & set(values) - {"run_folder"}})
+    file = path / CONFIG
+    fields = {field.name for field in dataclasses.fields(TextClassification)}
+    difference = set(values) ^ (fields | {"experiment", "classes", "held_out"})
+    if difference:
+        raise ValueError(f"{file}: expected the fields of a text study, got more or less: {sorted(difference)}")
+    classes = values["classes"]
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not named or len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ValueError(f"{file}: expected at least two different classes, got {classes!r}")
+    config = TextClassification(**{name: values[name] for name in fields - {"run_folder"}})
     tokenizer = load_vocabulary(path / VOCABULARY)
     model = build_model(config, tokenizer.get_vocab_size(), len(classes))
     template = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
-    return Trained(config, tuple(classes), tokenizer, model, load_params(path / CHECKPOINT, template))
+    params = load_params(path / CHECKPOINT, template)
+    return Trained(config, tuple(classes), values["held_out"], tokenizer, model, params)
 
 
 def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
@@ -75,7 +77,10 @@ def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Print a line for each text: its most probable class, every class's probability, the text; tabs between."""
+    """Print a line for each text: its most probable class, every class's probability, the text; tabs between.
+
+    Tabs and line ends within a text are printed as spaces. Texts that begin with a dash go on standard input.
+    """
 
     run: tyro.conf.Positional[Path]
     """The run folder."""
@@ -87,7 +92,7 @@ def predict(options: Predict) -> None:
     """The command `predict`."""
     trained = open_run(options.run)
     texts = options.texts
-    if not texts:
+    if not texts and sys.stdin is not None:
         try:
             # Lines end at newlines only: other separators (U+0085, say) are text.
             texts = [line.decode("utf-8").rstrip("\r\n") for line in sys.stdin.buffer]
@@ -95,9 +100,12 @@ def predict(options: Predict) -> None:
             raise ValueError(f"standard input: expected UTF-8, got: {error}") from error
     if not texts:
         raise ValueError("texts: expected at least one, got none")
+    for number, text in enumerate(texts, start=1):
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
     for text, row in zip(texts, probabilities(trained, texts), strict=True):
         shares = " ".join(f"{name}={share:.4f}" for name, share in zip(trained.classes, row, strict=True))
-        print(f"{trained.classes[row.argmax()]}\t{shares}\t{text}")
+        print(trained.classes[row.argmax()], shares, re.sub(r"[\t\r\n]", " ", text), sep="\t")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +131,10 @@ def evaluate(options: Evaluate) -> None:
     trained = open_run(options.run)
     if options.source is None:
         source = split_source(trained.config)
+        if digest(source.validation) != trained.held_out:
+            raise ValueError(
+                f"{trained.config.source}: expected the texts that the run held out, got others: it has changed"
+            )
         order = ("validation",)
     else:
         source = load_source(options.source, options.text_column, options.label_column, trained.classes)

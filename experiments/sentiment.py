@@ -23,12 +23,12 @@ PROGRAM = "experiments.sentiment"
 EXPERIMENT = Experiment(
     question="Is a movie review positive or negative?",
     command=f"python -m {PROGRAM} [bilstm-max | lstm | smoke | predict | evaluate]",
-    time="bilstm-max 2 minutes, lstm 5 minutes, smoke 10 seconds on two cores",
+    time="bilstm-max 2 minutes, lstm 5 to 6 minutes, smoke 10 seconds on two cores",
 )
 DEFAULT = "bilstm-max"
 PRESETS = {
     "bilstm-max": (
-        "the default and best: a bidirectional LSTM, its outputs pooled by their maximum",
+        "Train the default, the best: a bidirectional LSTM, its outputs pooled by their maximum.",
         TextClassification(
             epochs=3,
             batch_size=32,
@@ -42,13 +42,13 @@ PRESETS = {
         ),
     ),
     "lstm": (
-        "the tutorial classic: vocabulary 10,000, last 500 words, embedding 32, LSTM 100, one sigmoid unit",
+        "Train the tutorial classic: vocabulary 10,000, last 500 words, embedding 32, LSTM 100, one sigmoid unit.",
         TextClassification(
             vocabulary=10_000, longest=500, embedding=32, hidden=100, bidirectional=False, pooling="last", epochs=10
         ),
     ),
     "smoke": (
-        "seconds: shows that everything runs, and learns little",
+        "Train for seconds: shows that everything runs, and learns little.",
         TextClassification(rows=600, vocabulary=1_000, longest=60, embedding=8, hidden=8, epochs=1, buckets=2),
     ),
 }
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     if not wants_help and (not arguments or arguments[0].startswith("-")):
         arguments = [DEFAULT, *arguments]
     commands = [
-        Annotated[TextClassification, tyro.conf.subcommand(name, default=config, description=f"Train {words}.")]
+        Annotated[TextClassification, tyro.conf.subcommand(name, default=config, description=words)]
         for name, (words, config) in PRESETS.items()
     ]
     commands += [Annotated[command, tyro.conf.subcommand(command.__name__.lower())] for command in (Predict, Evaluate)]

@@ -1,6 +1,7 @@
 """What a study of labelled texts can be told, and the network that follows from it."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -85,6 +86,19 @@ class TextClassification:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value}")
+        if self.vocabulary < 3:
+            raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {self.vocabulary}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
+        if not 0 < self.hold_out < 1:
+            raise ValueError(f"hold_out: expected a share between 0 and 1, got {self.hold_out}")
+        for name in ("input_dropout", "dropout", "warmup"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 0 <= share < 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
 
 
 def check(name: str, value: Any, hint: Any) -> None:

@@ -1,5 +1,7 @@
 """The data of a text study: its parts as integers, the facts of them, and their batches."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -45,6 +47,12 @@ class Parts(NamedTuple):
     test: Part | None
     unique_words: int
     duplicates: int
+    held_out: str
+
+
+def digest(part: LabelledTexts) -> str:
+    """A SHA-256 of a part's texts and labels, which tells whether it is still the same."""
+    return hashlib.sha256(json.dumps(part, ensure_ascii=True).encode()).hexdigest()
 
 
 class Split(NamedTuple):
@@ -91,6 +99,7 @@ def prepare(config: TextClassification) -> Parts:
         test=None if source.test is None else read_part(tokenizer, source.test, config),
         unique_words=unique_words,
         duplicates=source.duplicates,
+        held_out=digest(source.validation),
     )
 
 

@@ -15,6 +15,7 @@ from experiments.report import Progress, confusion_table, model_table, table
 from experiments.text_classification import TextClassification, build_model, init_params, logits_of
 from experiments.text_parts import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
+from rnnjax.data import SOURCES
 from rnnjax.training import (
     EpochReport,
     RunFolder,
@@ -41,6 +42,8 @@ def train(config: TextClassification, name: str) -> Path:
     soon as that epoch ends.
     """
     start = time.perf_counter()
+    path = config.run_folder or new_path(name)
+    check_new(path)
     mesh = batch_mesh(config.devices)
     parts = prepare(config)
     print(facts(parts, config))
@@ -55,8 +58,10 @@ def train(config: TextClassification, name: str) -> Path:
     objective = classification(logits_of(model), len(parts.classes))
     step, evaluation = train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
-    path = config.run_folder or new_path(name)
-    folder = RunFolder.create(path, {"experiment": name, "classes": parts.classes, **dataclasses.asdict(config)})
+    # A run must be traced to its source from wherever it is read.
+    source = str(Path(config.source).resolve()) if config.source not in SOURCES else config.source
+    facts_of_run = {"experiment": name, "classes": parts.classes, "held_out": parts.held_out}
+    folder = RunFolder.create(path, {**facts_of_run, **dataclasses.asdict(config), "source": source})
     parts.tokenizer.save(str(path / VOCABULARY))
     preparing = time.perf_counter() - start
     print(f"\n{model_table(params)}\n")
@@ -101,6 +106,15 @@ def train(config: TextClassification, name: str) -> Path:
     return path
 
 
+def check_new(path: Path) -> None:
+    """Raises, before there is anything to lose, where a run folder cannot be made at the path."""
+    if path.exists():
+        raise FileExistsError(f"run folder: expected a new path, got {path}, which exists")
+    parent = next(parent for parent in path.resolve().parents if parent.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise PermissionError(f"run folder: expected a place to write to, got {parent}")
+
+
 def new_path(name: str) -> Path:
     """A path under runs/ from the name and the time; the process number tells apart runs of one second."""
     return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
@@ -108,7 +122,7 @@ def new_path(name: str) -> Path:
 
 def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:
     """One line of metrics.jsonl."""
-    log.write(json.dumps({"kind": kind, **values}) + "\n")
+    log.write(json.dumps({"kind": kind, **values}, allow_nan=False) + "\n")
 
 
 def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:
@@ -120,7 +134,7 @@ def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:
         "train_accuracy": report.train.accuracy,
         "validation_loss": report.validation.loss,
         "validation_accuracy": report.validation.accuracy,
-        "tokens_per_second": report.train.steps / report.train.seconds,
+        "tokens_per_second": report.train.tokens / report.train.seconds,
         "seconds": report.train.seconds,
     }
 
@@ -128,7 +142,7 @@ def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:
 def epoch_line(report: EpochReport) -> str:
     """An epoch's line of the epoch table, under its headers where it is the first."""
     headers = ("epoch", "train loss", "accuracy", "valid loss", "accuracy", "tokens/s", "seconds")
-    rate = report.train.steps / report.train.seconds
+    rate = report.train.tokens / report.train.seconds
     row = (
         f"{report.epoch}{'*' if report.best else ''}",
         f"{report.train.loss:.4f}",

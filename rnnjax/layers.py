@@ -1,5 +1,6 @@
 """Flax modules over cells and recurrences: they declare parameters and hold no maths."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -36,11 +37,17 @@ def declare_cell(
     return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 
 
+def check_resets(inputs: jax.Array, resets: jax.Array | None) -> None:
+    """Raises ValueError where resets are not one a step and sequence."""
+    if resets is not None and resets.shape != inputs.shape[:2]:
+        raise ValueError(f"resets: expected shape (B, T) = {inputs.shape[:2]}, got {resets.shape}")
+
+
 class RNN(nn.Module):
     """One recurrent layer: `cell` run over time by `recurrence`.
 
     `dtype` is what is computed in (None: what inputs and parameters promote to), `param_dtype` what
-    parameters are kept in.
+    parameters are kept in. Forward-mode differentiation (`jax.jvp`) needs `Scan` or `Unrolled`.
     """
 
     cell: Cell
@@ -68,6 +75,7 @@ class RNN(nn.Module):
         """
         if inputs.ndim != 3:
             raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
+        check_resets(inputs, resets)
         dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
         if initial_state is None:
@@ -93,7 +101,8 @@ class Bidirectional(nn.Module):
 
     `backward` runs from each sequence's last step down, whatever its own `reverse` says. `merge` is
     "concat", "sum", "mean" or "product". Source: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural
-    Networks". Raises ValueError for another merge.
+    Networks". Raises ValueError for another
+    merge, or sizes that do not merge.
     """
 
     forward: RNN
@@ -103,6 +112,9 @@ class Bidirectional(nn.Module):
     def __post_init__(self):
         if self.merge not in MERGES:
             raise ValueError(f"merge: expected one of {sorted(MERGES)}, got {self.merge!r}")
+        sizes = self.forward.hidden_size, self.backward.hidden_size
+        if self.merge != "concat" and sizes[0] != sizes[1]:
+            raise ValueError(f"merge {self.merge!r}: expected two layers of one hidden_size, got {sizes}")
         super().__post_init__()
 
     def __call__(
@@ -117,6 +129,7 @@ class Bidirectional(nn.Module):
         `resets[b, t]` says that a new sequence starts at step t: the backward layer then starts afresh at
         step t-1, the last one of the sequence before.
         """
+        check_resets(inputs, resets)
         forward_state, backward_state = initial_state or (None, None)
         # A reset before the backward layer's first step, which the roll may bring there, changes nothing.
         backward_resets = None if resets is None else jnp.roll(resets, -1, axis=1)
@@ -208,17 +221,21 @@ class FlaxCell(nn.RNNCellBase):
 
     @nn.compact
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
-        """One step: the new state, and its `hidden (B, H)`."""
+        """One step over any batch axes: the new state, and its `hidden (..., H)`."""
         dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
-        carry, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype), (carry, inputs))
-        state = self.cell.step(params, inputs, carry)
+        batch = inputs.shape[:-1]
+        flat = jax.tree.map(lambda leaf: leaf.astype(dtype).reshape(-1, leaf.shape[-1]), (carry, inputs))
+        state = self.cell.step(params, flat[1], flat[0])
+        state = jax.tree.map(lambda leaf: leaf.reshape(*batch, leaf.shape[-1]), state)
         return state, state.hidden
 
     @nn.nowrap
     def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> State:
-        """The cell's zero state for inputs of shape `(B, I)`."""
-        return self.cell.init_state(input_shape[0], self.hidden_size, self.dtype or self.param_dtype)
+        """The cell's zero state for inputs of shape `(..., I)`."""
+        *batch, _ = input_shape
+        state = self.cell.init_state(math.prod(batch), self.hidden_size, self.dtype or self.param_dtype)
+        return jax.tree.map(lambda leaf: leaf.reshape(*batch, self.hidden_size), state)
 
     @property
     def num_feature_axes(self) -> int:

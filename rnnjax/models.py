@@ -19,7 +19,8 @@ class SequenceClassifier(nn.Module):
 
     `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`; `pooling` reads its outputs over each sequence's
     own steps ("last": at the last step; "mean", "max"). `logits` is 1 for a binary question (a sigmoid is
-    left to the loss), C for C classes. Raises ValueError for an unknown pooling or a size below 1.
+    left to the loss), C for C classes. Tokens must be below `vocabulary_size`. Raises ValueError for an
+    unknown pooling, a size below 1 or a dropout outside [0, 1).
     """
 
     vocabulary_size: int
@@ -37,6 +38,9 @@ class SequenceClassifier(nn.Module):
         for name in ("vocabulary_size", "embedding_size", "logits"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("input_dropout", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 0 <= rate < 1, got {getattr(self, name)}")
         super().__post_init__()
 
     @nn.compact
@@ -53,6 +57,8 @@ class SequenceClassifier(nn.Module):
         Unless deterministic, dropout draws from the rng "dropout"; `rows (B,)` numbers each row within the
         whole batch (see `Dropout`). A sequence of length 0 is scored from zeros.
         """
+        if tokens.ndim != 2:
+            raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
         inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
         inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
         outputs, final_state = self.recurrent(inputs, lengths=lengths)

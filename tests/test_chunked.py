@@ -12,7 +12,7 @@ import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 from reference import FLOAT64_TOLERANCE, assert_close
-from tables import CELLS, HIDDEN, Problem, assert_runs_close, make_problem, run, run_oracle
+from tables import CELLS, HIDDEN, INPUT, Problem, assert_runs_close, make_problem, run, run_oracle
 
 from rnnjax.cells import LSTM, CellParams, LSTMState
 from rnnjax.cells.cell import sigmoid
@@ -98,6 +98,28 @@ class Checkpointed:
 
     def __call__(self, cell, params, inputs, state, **options):
         return jax.checkpoint(lambda *args: self.recurrence(cell, *args, **options))(params, inputs, state)
+
+
+def test_arrays_split_over_devices_without_shard_map():
+    problem = make_problem(LSTM(), "lengths", batch=6)
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
+    inputs = jax.device_put(problem.inputs, jax.NamedSharding(mesh, P(None, "batch")))
+
+    def loss(params, inputs):
+        outputs, _ = CHUNKED(LSTM(), params, inputs, LSTM().init_state(6, HIDDEN))
+        return (outputs**2).sum()
+
+    got = jax.jit(jax.grad(loss, (0, 1)))(problem.params, inputs)
+    assert len(got[1].sharding.device_set) == 2
+    assert_close(got, jax.jit(jax.grad(loss, (0, 1)))(problem.params, jnp.asarray(problem.inputs)), "gradients")
+
+
+def test_a_batch_of_nothing():
+    state = LSTM().init_state(0, HIDDEN)
+    params = jax.tree.map(jnp.asarray, make_problem(LSTM()).params)
+    outputs, final = CHUNKED(LSTM(), params, jnp.zeros((8, 0, INPUT)), state)
+    assert outputs.shape == (8, 0, HIDDEN)
+    assert final.cell.shape == (0, HIDDEN)
 
 
 @two_cells

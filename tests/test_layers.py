@@ -134,6 +134,28 @@ def test_bidirectional_runs_its_layers_up_and_down_whatever_their_own_field_says
     assert_close(apply(turned, variables, *arguments), apply(layer, variables, *arguments), "values")
 
 
+@pytest.mark.parametrize("layer", [RNN(GRU(), 2), Bidirectional(RNN(GRU(), 2), RNN(GRU(), 2))], ids=["one", "both"])
+@pytest.mark.parametrize("shape", [(TIME, BATCH), (BATCH,)])
+def test_resets_are_one_a_step_and_sequence(layer, shape):
+    with pytest.raises(ValueError, match=r"resets: expected shape \(B, T\) = \(5, 8\), got"):
+        layer.init(jax.random.key(0), jnp.ones((BATCH, TIME, INPUT)), resets=jnp.zeros(shape, bool))
+
+
+def test_sizes_that_do_not_merge_are_an_error():
+    with pytest.raises(ValueError, match=r"merge 'sum': expected two layers of one hidden_size, got \(2, 3\)"):
+        Bidirectional(RNN(GRU(), 2), RNN(GRU(), 3), merge="sum")
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_flax_runs_a_cell_over_any_batch_axes(batch):
+    inputs = jax.random.normal(jax.random.key(0), (*batch, TIME, INPUT))
+    layer = nn.RNN(FlaxCell(LSTM(), HIDDEN))
+    outputs, variables = layer.init_with_output(jax.random.key(1), inputs)
+    assert outputs.shape == (*batch, TIME, HIDDEN)
+    flat = RNN(LSTM(), HIDDEN).apply({"params": variables["params"]["cell"]}, inputs.reshape(-1, TIME, INPUT))
+    assert_close(outputs, np.reshape(flat[0], outputs.shape), "values")
+
+
 def test_unknown_merge_is_an_error():
     message = r"merge: expected one of \['concat', 'mean', 'product', 'sum'\], got 'average'"
     with pytest.raises(ValueError, match=message):

@@ -203,3 +203,10 @@ def test_a_size_below_one_is_an_error(name):
     sizes: dict[str, Any] = {"vocabulary_size": 9, "embedding_size": 2, "logits": 1, name: 0}
     with pytest.raises(ValueError, match=f"{name}: expected at least 1, got 0"):
         SequenceClassifier(recurrent=RECURRENT["rnn"], **sizes)
+
+
+def test_tokens_of_one_axis_and_dropout_out_of_range_are_errors():
+    with pytest.raises(ValueError, match=r"tokens: expected shape \(B, T\), got \(4,\)"):
+        SequenceClassifier(5, 2, RNN(GRU(), 2)).init(jax.random.key(0), jnp.zeros(4, int))
+    with pytest.raises(ValueError, match=r"input_dropout: expected 0 <= rate < 1, got 1\.5"):
+        SequenceClassifier(5, 2, RNN(GRU(), 2), input_dropout=1.5)

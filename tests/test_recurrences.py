@@ -192,7 +192,8 @@ WRONG_SHAPES = {
     "features": ({"inputs": np.zeros((TIME, BATCH, 7))}, r"inputs: expected 3 features .*, got 7"),
     "batch": ({"inputs": np.zeros((TIME, 2, INPUT))}, r"state.hidden: expected shape \(2, 4\), got \(5, 4\)"),
     "hidden": ({"state": GRU().init_state(BATCH, 6)}, r"state.hidden: expected 4 features .*, got 6"),
-    "lengths": ({"lengths": np.ones(BATCH + 1, int)}, r"lengths: expected shape \(5,\), got \(6,\)"),
+    "lengths": ({"lengths": np.ones(BATCH + 1, int)}, r"lengths: expected shape \(5,\) of integers, got \(6,\)"),
+    "lengths_dtype": ({"lengths": np.full(BATCH, 1.5)}, r"lengths: expected .* integers, got \(5,\) of float32"),
     "resets": ({"resets": np.zeros((BATCH, TIME), bool)}, r"resets: expected shape \(8, 5\), got \(5, 8\)"),
 }
 

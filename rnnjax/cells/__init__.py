@@ -3,6 +3,7 @@
 from rnnjax.cells.cell import Cell as Cell
 from rnnjax.cells.cell import CellParams as CellParams
 from rnnjax.cells.cell import PointwiseCell as PointwiseCell
+from rnnjax.cells.cell import sigmoid as sigmoid
 from rnnjax.cells.elman import Elman as Elman
 from rnnjax.cells.elman import ElmanState as ElmanState
 from rnnjax.cells.gru import GRU as GRU

@@ -13,6 +13,8 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
 
 
 class ElmanState(NamedTuple):
+    """`hidden (B, H)`."""
+
     hidden: Hidden
 
 
@@ -39,4 +41,5 @@ class Elman(PointwiseCell):
         return ElmanState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
 
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: ElmanState) -> ElmanState:
+        """The equation above, from `a (B, H)` and `r (B, H)`."""
         return ElmanState(hidden=ACTIVATIONS[self.activation](inputs + recurrent))

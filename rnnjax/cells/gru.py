@@ -10,6 +10,8 @@ from rnnjax.types import Gates, Hidden, Params
 
 
 class GRUState(NamedTuple):
+    """`hidden (B, H)`."""
+
     hidden: Hidden
 
 
@@ -17,10 +19,10 @@ class GRUState(NamedTuple):
 class GRU(PointwiseCell):
     """The GRU cell, reset after the product; its gate blocks are in the order r, z, n.
 
-        r = sigmoid(a_r + r_r)      reset
-        z = sigmoid(a_z + r_z)      update
-        n = tanh(a_n + r * r_n)     candidate
-        h_t = (1 - z) * n + z * h_{t-1}
+        reset = sigmoid(a_r + r_r)
+        update = sigmoid(a_z + r_z)
+        candidate = tanh(a_n + reset * r_n)
+        h_t = (1 - update) * candidate + update * h_{t-1}
 
     with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the reset gate scales
     it. This is the form of cuDNN, and of Flax, PyTorch and Keras (`reset_after=True`). Sources: Cho et al.
@@ -35,6 +37,7 @@ class GRU(PointwiseCell):
         return GRUState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
 
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: GRUState) -> GRUState:
+        """The equation above, from `a (B, 3H)` and `r (B, 3H)`."""
         a_r, a_z, a_n = jnp.split(inputs, 3, axis=-1)
         r_r, r_z, r_n = jnp.split(recurrent, 3, axis=-1)
         reset = sigmoid(a_r + r_r)

@@ -11,6 +11,8 @@ from rnnjax.types import Gates, Hidden, Params
 
 
 class LSTMState(NamedTuple):
+    """`hidden (B, H)` and `cell (B, H)`."""
+
     hidden: Hidden
     cell: Hidden
 
@@ -44,6 +46,7 @@ class LSTM(PointwiseCell):
         return LSTMState(hidden=zeros, cell=zeros)
 
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
+        """The equation above, from `a (B, 4H)` and `r (B, 4H)`."""
         i, f, g, o = jnp.split(inputs + recurrent, 4, axis=-1)
         cell = sigmoid(f) * state.cell + sigmoid(i) * jnp.tanh(g)
         return LSTMState(hidden=sigmoid(o) * jnp.tanh(cell), cell=cell)

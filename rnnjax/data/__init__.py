@@ -5,6 +5,7 @@ from rnnjax.data.batching import Plan as Plan
 from rnnjax.data.batching import bucket_widths as bucket_widths
 from rnnjax.data.batching import collate as collate
 from rnnjax.data.batching import plan_epoch as plan_epoch
+from rnnjax.data.sources import SOURCES as SOURCES
 from rnnjax.data.sources import LabelledTexts as LabelledTexts
 from rnnjax.data.sources import Source as Source
 from rnnjax.data.sources import load_source as load_source

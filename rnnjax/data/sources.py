@@ -3,6 +3,8 @@
 import codecs
 import glob
 import importlib.util
+import os
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,7 @@ import datasets.exceptions
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 IMDB = "stanfordnlp/imdb"
+SOURCES = ("reviews", "imdb")  # by name; every other source is a path
 
 
 class LabelledTexts(NamedTuple):
@@ -90,11 +93,11 @@ def _files(source: str) -> dict[str, Path]:
     path = Path(source).expanduser()
     if path.is_file():
         return {"train": path}
-    if not path.exists():
+    if not source or not path.exists():
         raise FileNotFoundError(f"source: expected 'reviews', 'imdb' or a path that exists, got {source!r}")
-    found = {}
+    found, files_there = {}, [path / name for name in sorted(os.listdir(path))]
     for part in ("train", "validation", "test"):
-        files = sorted(file for file in path.glob(f"{part}.*") if file.suffix.lower() in LOADERS)
+        files = [file for file in files_there if file.stem == part and file.suffix.lower() in LOADERS]
         if len(files) > 1:
             raise ValueError(f"{path}: expected one file {part}.*, got {[file.name for file in files]}")
         if files:
@@ -122,7 +125,8 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
         # A file's own name, in which no character stands for others.
         rows = reader(glob.escape(str(path)), **options)
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
-        if "corresponds to no data" in str(error):
+        # The second is what a Parquet file without a row group gives.
+        if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
         cause = error.__cause__ or error
         raise ValueError(f"{path}: not readable as {kind}: {str(cause).splitlines()[0]}") from error
@@ -162,14 +166,22 @@ def _labels(rows: datasets.Dataset, column: str) -> list[Any]:
 def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]:
     labels = {_name(label) for label in _labels(rows, column)} - {""}
     if not labels:
-        raise ValueError(f"{where}: expected integers or names in column {column!r}, got {rows[0][column]!r}")
+        raise ValueError(
+            f"{where}: expected integers or names in column {column!r}, got {reprlib.repr(rows[0][column])}"
+        )
     if len(labels) == 1:
         raise ValueError(f"{where}: expected at least two classes in column {column!r}, got only {labels.pop()!r}")
     feature = rows.features[column]
     if isinstance(feature, datasets.ClassLabel):
         return tuple(feature.names)
     if all(label.lstrip("-").isdecimal() for label in labels):
-        return tuple(str(number) for number in range(len(labels)))
+        numbers = tuple(str(number) for number in range(len(labels)))
+        if labels != set(numbers):
+            raise ValueError(
+                f"{where}: expected integer labels 0 to {numbers[-1]} in column {column!r}, "
+                f"got {', '.join(sorted(labels, key=int)[:10])}"
+            )
+        return numbers
     return tuple(sorted(labels))
 
 
@@ -177,7 +189,7 @@ def _name(label: Any) -> str:
     """A label as a class name: an integer's digits, a string itself, and nothing for what can be no label."""
     if isinstance(label, bool | int):
         return str(int(label))
-    return label if isinstance(label, str) else ""
+    return label.strip() if isinstance(label, str) else ""
 
 
 def _labelled(
@@ -188,11 +200,12 @@ def _labelled(
     texts, numbers = rows[text_column][:], []
     for row, (text, label) in enumerate(zip(texts, _labels(rows, label_column), strict=True), start=1):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"{where}, row {row}: expected a text in column {text_column!r}, got {text!r}")
+            raise ValueError(f"{where}, row {row}: expected a text in column {text_column!r}, got {reprlib.repr(text)}")
         number = index.get(_name(label))
         if number is None:
             raise ValueError(
-                f"{where}, row {row}: expected a label of {list(classes)} in column {label_column!r}, got {label!r}"
+                f"{where}, row {row}: expected a label of {list(classes)} in column {label_column!r}, "
+                f"got {reprlib.repr(label)}"
             )
         numbers.append(number)
     return LabelledTexts(texts, numbers)

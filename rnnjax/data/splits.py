@@ -1,5 +1,7 @@
 """A hold-out where a source has none, and training texts that no evaluation has seen."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 
 import datasets
@@ -17,12 +19,16 @@ def hold_out(
     if not 0 < fraction < 1:
         raise ValueError(f"hold-out fraction: expected 0 < fraction < 1, got {fraction}")
     count = len(train.texts)
+    held = math.ceil(fraction * count)
+    rarest = min(Counter(train.labels).values(), default=0)
+    if rarest < 2 or held < len(classes) or count - held < len(classes):
+        raise ValueError(
+            f"hold-out of {fraction:g}: expected at least 2 rows of every class, and one a class on either side, "
+            f"got {count} rows of {len(classes)} classes, the rarest with {rarest}"
+        )
     features = datasets.Features({"row": datasets.Value("int64"), "label": datasets.ClassLabel(names=list(classes))})
     table = datasets.Dataset.from_dict({"row": range(count), "label": train.labels}, features=features)
-    try:
-        parts = table.train_test_split(test_size=fraction, seed=seed, stratify_by_column="label")
-    except ValueError as error:
-        raise ValueError(f"hold-out of {fraction:g} of {count} rows: {error}") from error
+    parts = table.train_test_split(test_size=fraction, seed=seed, stratify_by_column="label")
     return _take(train, parts["train"]["row"][:]), _take(train, parts["test"]["row"][:])
 
 

@@ -95,6 +95,10 @@ def load_vocabulary(path: Path) -> Tokenizer:
     if not path.is_file():
         raise FileNotFoundError(f"vocabulary: expected a file, got {path}")
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
         raise ValueError(f"{path}: expected a tokenizer's JSON, got: {error}") from error
+    words = tokenizer.get_vocab()
+    if (words.get(PAD), words.get(OOV)) != (0, 1) or set(words.values()) != set(range(len(words))):
+        raise ValueError(f"{path}: expected {PAD} and {OOV} as 0 and 1 and every index up to {len(words) - 1} once")
+    return tokenizer

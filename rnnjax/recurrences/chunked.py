@@ -74,7 +74,7 @@ class Walk(NamedTuple):
         """
         time = jax.tree.leaves(xs)[0].shape[0]
         whole = time - time % self.size
-        split = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, self.size, *leaf.shape[1:]), xs)
+        split = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // self.size, self.size, *leaf.shape[1:]), xs)
         rest = jax.tree.map(lambda leaf: leaf[whole:], xs)
         if whole == 0:
             return chunk(carry, rest)
@@ -91,7 +91,7 @@ class Walk(NamedTuple):
 
 
 def _merge(leaf: jax.Array) -> jax.Array:
-    return leaf.reshape(-1, *leaf.shape[2:])
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
 def _extras(params: Params) -> Params:
@@ -149,11 +149,11 @@ def _backward(cell: PointwiseCell, walk: Walk, saved, cotangents):
         if flags.valid is not None:
             d_before = select(flags.valid, d_before, d_state)
         if flags.reset is not None:
-            d_initial = select(flags.reset, _add(d_initial, d_before), d_initial)
+            d_initial = select(flags.reset, _sum(d_initial, d_before), d_initial)
             d_before = zero_where(flags.reset, d_before)
         # Where only a + r is read, both cotangents are one array: it is written once.
         outputs = (d_inputs, None if d_recurrent is d_inputs else d_recurrent)
-        return (d_before, d_initial, _add(d_extras, d_extra)), outputs
+        return (d_before, d_initial, _sum(d_extras, d_extra)), outputs
 
     def chunk(carry, xs):
         d_state, d_initial, d_params = carry
@@ -168,13 +168,14 @@ def _backward(cell: PointwiseCell, walk: Walk, saved, cotangents):
             step, (d_state, d_initial, _extras(d_params)), (a, r, before, d_hidden, flags), reverse=not walk.reverse
         )
         d_r = d_a if d_r is None else d_r
+        d_second = d_params.recurrent_bias
+        if d_second is not None:
+            d_second = d_second + d_r.sum((0, 1), dtype=d_second.dtype)
         d_params = d_extras._replace(
             kernel=d_params.kernel + _outer(inputs, d_a),
             recurrent_kernel=d_params.recurrent_kernel + _outer(before.hidden, d_r),
             bias=d_params.bias + d_a.sum((0, 1), dtype=d_params.bias.dtype),
-            recurrent_bias=d_params.recurrent_bias
-            if d_params.recurrent_bias is None
-            else d_params.recurrent_bias + d_r.sum((0, 1), dtype=d_params.bias.dtype),
+            recurrent_bias=d_second,
         )
         return (d_state, d_initial, d_params), clear_padding(d_a @ kernel_t, flags).astype(inputs.dtype)
 
@@ -184,7 +185,7 @@ def _backward(cell: PointwiseCell, walk: Walk, saved, cotangents):
     back = Walk(size=walk.size, reverse=not walk.reverse)
     (d_state, d_initial, d_params), d_inputs = back.over(chunk, carry, xs)
     d_params = jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), d_params, params)
-    return d_params, d_inputs, _add(d_state, d_initial), None
+    return d_params, d_inputs, _sum(d_state, d_initial), None
 
 
 _run.defvjp(_save, _backward)
@@ -214,9 +215,9 @@ def _states_before(walk: Walk, times: jax.Array, after: State, states: State, in
 def _outer(left: jax.Array, right: jax.Array) -> jax.Array:
     """The sum over steps and batch of outer products, as one matrix product."""
     return jax.lax.dot_general(
-        left.reshape(-1, left.shape[-1]),
-        right.reshape(-1, right.shape[-1]),
-        (((0,), (0,)), ((), ())),
+        left,
+        right,
+        (((0, 1), (0, 1)), ((), ())),
         preferred_element_type=_sum_dtype(left),
     )
 
@@ -225,5 +226,6 @@ def _sum_dtype(leaf: jax.Array) -> Any:
     return jnp.promote_types(leaf.dtype, jnp.float32)
 
 
-def _add(left: Any, right: Any) -> Any:
+def _sum(left: Any, right: Any) -> Any:
+    """The sum of two trees, leaf by leaf."""
     return jax.tree.map(jnp.add, left, right)

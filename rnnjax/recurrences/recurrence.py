@@ -110,8 +110,10 @@ def prepare(
             f"state.hidden: expected {recurrent_kernel.shape[0]} features (the recurrent kernel's first axis), "
             f"got {state.hidden.shape[-1]}"
         )
-    if lengths is not None and lengths.shape != (batch,):
-        raise ValueError(f"lengths: expected shape {(batch,)}, got {lengths.shape}")
+    if lengths is not None:
+        lengths = jnp.asarray(lengths)
+        if lengths.shape != (batch,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
+            raise ValueError(f"lengths: expected shape {(batch,)} of integers, got {lengths.shape} of {lengths.dtype}")
     if resets is not None and resets.shape != (time, batch):
         raise ValueError(f"resets: expected shape {(time, batch)}, got {resets.shape}")
     dtype = jnp.result_type(inputs, *jax.tree.leaves(params))

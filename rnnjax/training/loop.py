@@ -15,7 +15,7 @@ from rnnjax.training.step import CompiledStep, Sums
 
 
 class DivergedError(ArithmeticError):
-    """The loss is no longer a finite number."""
+    """The loss or its gradient is no longer finite."""
 
 
 class Scores(NamedTuple):
@@ -24,7 +24,7 @@ class Scores(NamedTuple):
     loss: float
     accuracy: float
     confusion: np.ndarray  # (C, C) rows, true classes down
-    steps: int
+    tokens: int
     seconds: float
 
     @classmethod
@@ -36,7 +36,7 @@ class Scores(NamedTuple):
             loss=float(total["loss"] / total["weight"]),
             accuracy=float(total["correct"] / total["weight"]),
             confusion=np.asarray(total["confusion"]).round().astype(int),
-            steps=int(total["steps"]),
+            tokens=int(total["tokens"]),
             seconds=seconds,
         )
 
@@ -56,7 +56,7 @@ def run_epoch(
 ) -> tuple[TrainState, Scores]:
     """One epoch of train steps; `watch` hears of every step, at most `step.in_flight` steps late.
 
-    Raises DivergedError, which names the step, where a loss is not finite.
+    Raises DivergedError, which names the step, where the loss or its gradient is not finite.
     """
     start, compiled = time.perf_counter(), step.compile_seconds
     done, total = int(state.step), {}
@@ -67,14 +67,15 @@ def run_epoch(
         return sums
 
     for number, sums in enumerate(_read(dispatch, batches, step.in_flight), start=done + 1):
-        loss = float(sums["loss"] / sums["weight"])
-        if not math.isfinite(loss):
+        loss, gradient_norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
+        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             raise DivergedError(
-                f"step {number}: expected a finite loss, got {loss}; try a smaller learning rate or clipping"
+                f"step {number}: expected a finite loss and gradient, got loss {loss:g} and gradient norm "
+                f"{gradient_norm:g}; try a smaller learning rate or clipping"
             )
         _add(total, sums)
         accuracy = float(sums["correct"] / sums["weight"])
-        watch(StepReport(number, loss, accuracy, float(sums["gradient_norm"]), int(sums["steps"])))
+        watch(StepReport(number, loss, accuracy, gradient_norm, int(sums["tokens"])))
     return state, Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
 
 
@@ -134,6 +135,11 @@ def fit(
     for epoch in range(epochs):
         state, train = run_epoch(state, step, train_batches(epoch), watch)
         validation = evaluate(state.params, evaluation, validation_batches())
+        if not math.isfinite(validation.loss):
+            raise DivergedError(
+                f"after step {int(state.step)}: expected a finite validation loss, got {validation.loss:g}; "
+                "try a smaller learning rate or clipping"
+            )
         best = validation.accuracy > highest
         highest = max(highest, validation.accuracy)
         yield state, EpochReport(epoch + 1, train, validation, best)

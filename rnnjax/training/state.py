@@ -1,5 +1,6 @@
 """What training carries from step to step."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -34,12 +35,12 @@ def adam(
     `schedule` is "constant", "linear" or "cosine" (both down to 0 at `steps`), after a linear warm-up over
     the share `warmup` of the steps. Raises ValueError for another schedule or values out of range.
     """
-    if learning_rate <= 0:
-        raise ValueError(f"learning rate: expected above 0, got {learning_rate}")
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning rate: expected a number above 0, got {learning_rate}")
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: expected 0 <= share < 1, got {warmup}")
-    if clip is not None and clip <= 0:
-        raise ValueError(f"clip: expected above 0, got {clip}")
+    if clip is not None and not 0 < clip < math.inf:
+        raise ValueError(f"clip: expected a number above 0, got {clip}")
     rising = round(warmup * steps)
     falling = max(steps - rising, 1)
     shapes = {

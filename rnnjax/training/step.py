@@ -121,7 +121,7 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
     """Cross-entropy of a classifier: binary from one logit for two classes, over C logits otherwise.
 
     `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` gives the logits. The sums are the loss
-    in nats, the rows' weight, the correct rows, the steps read, and the (C, C) confusion matrix, true
+    in nats, the rows' weight, the correct rows, the tokens read, and the (C, C) confusion matrix, true
     classes down.
     """
 
@@ -145,7 +145,7 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
             "loss": (losses * batch.weights).sum(),
             "weight": batch.weights.sum(),
             "correct": ((predicted == batch.labels) * batch.weights).sum(),
-            "steps": batch.lengths.sum(),
+            "tokens": batch.lengths.sum(),
             "confusion": jnp.einsum("b,bt,bp->tp", batch.weights, true, guess),
         }
 

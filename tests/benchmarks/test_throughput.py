@@ -33,6 +33,11 @@ def test_a_wrong_gradient_is_not_timed(monkeypatch):
         throughput.report(SMALLEST)
 
 
+def test_a_batch_that_does_not_divide_is_one_line(monkeypatch):
+    with pytest.raises(SystemExit, match=r"benchmarks.throughput: batch: expected a multiple of 2 devices, got 3"):
+        throughput.main(["--batch", "3", "--devices", "2"])
+
+
 def test_sizes_below_one_are_named():
     with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
         throughput.Case(rounds=0)

@@ -57,9 +57,21 @@ BAD_FILES = {
         lines({"text": "a", "label": "pos"}),
         "two classes in column 'label', got only 'pos'",
     ),
-    "labels from 1": ("films.csv", "text,label\na,1\nb,2\n", bad_label("2", ["0", "1"], 2)),
-    "gap in labels": ("films.csv", "text,label\na,0\nb,5\n", bad_label("5", ["0", "1"], 2)),
-    "negative label": ("films.csv", "text,label\na,0\nb,-1\n", bad_label("-1", ["0", "1"], 2)),
+    "labels from 1": (
+        "films.csv",
+        "text,label\na,1\nb,2\n",
+        ": expected integer labels 0 to 1 in column 'label', got 1, 2",
+    ),
+    "gap in labels": (
+        "films.csv",
+        "text,label\na,0\nb,5\n",
+        ": expected integer labels 0 to 1 in column 'label', got 0, 5",
+    ),
+    "negative label": (
+        "films.csv",
+        "text,label\na,0\nb,-1\n",
+        ": expected integer labels 0 to 1 in column 'label', got -1, 0",
+    ),
     "fractional label": (
         "films.jsonl",
         lines({"text": "a", "label": 0.5}, {"text": "b", "label": 1}),

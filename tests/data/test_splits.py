@@ -38,9 +38,11 @@ def test_a_fraction_outside_its_range_is_an_error(fraction):
 
 
 def test_too_few_rows_for_every_class_are_an_error():
-    with pytest.raises(ValueError, match=r"hold-out of 0\.01 of 60 rows: .*number of classes = 3"):
+    with pytest.raises(
+        ValueError, match=r"hold-out of 0\.01: expected at least .* got 60 rows of 3 classes, the rarest with 10"
+    ):
         hold_out(TRAIN, CLASSES, 0.01, seed=0)
-    with pytest.raises(ValueError, match=r"hold-out of 0\.5 of 3 rows: .*only 1 member"):
+    with pytest.raises(ValueError, match=r"hold-out of 0\.5: expected at least 2 rows .* the rarest with 1"):
         hold_out(LabelledTexts(["a", "b", "c"], [0, 1, 1]), ("x", "y"), 0.5, seed=0)
 
 

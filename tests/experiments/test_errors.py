@@ -35,6 +35,12 @@ BAD_ARGUMENTS = {
     "batch_size": (["smoke", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "epochs": (["smoke", "--epochs", "-1"], "epochs: expected at least 1, got -1"),
     "devices": (["smoke", "--devices", "0"], "devices: expected at least 1, got 0"),
+    "vocabulary": (["smoke", "--vocabulary", "2"], "vocabulary: expected at least 3"),
+    "seed": (["smoke", "--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
+    "hold_out": (["smoke", "--hold-out", "1"], "hold_out: expected a share between 0 and 1, got 1.0"),
+    "dropout": (["smoke", "--dropout", "1"], "dropout: expected 0 <= share < 1, got 1.0"),
+    "learning_rate": (["smoke", "--learning-rate", "nan"], "learning_rate: expected a number above 0, got nan"),
+    "clip": (["smoke", "--clip", "inf"], "clip: expected a number above 0, got inf"),
 }
 
 
@@ -60,10 +66,12 @@ BAD_FILES = {
     "header_only": ("text,label\n", "expected at least one row, got"),
     "column": ("text,stars\nfine,1\n", "expected a column 'label', got ['text', 'stars']"),
     "one_class": ("text,label\nfine,1\ngood,1\n", "expected at least two classes in column 'label', got only '1'"),
-    "label": ("text,label\nfine,1\nbad,0\nhm,7\n", "row 3: expected a label of"),
+    "labels": ("text,label\nfine,1\nbad,0\nhm,7\n", "expected integer labels 0 to 2 in column 'label', got 0, 1, 7"),
+    "label": ("text,label\nfine,1\nbad,0\nhm,\n", "row 3: expected a label of ['0', '1'] in column 'label', got ''"),
+    "ragged": ('text,label\nfine,1\nbad,"0\n', "not readable as csv"),
     "empty_text": ("text,label\nfine,1\n,0\n", "row 2: expected a text in column 'text', got ''"),
     "no_word": (NO_WORD, "vocabulary: expected at least one word in the texts, got none"),
-    "too_few": ("text,label\nfine,1\nbad,0\n", "hold-out of 0.1 of 2 rows"),
+    "too_few": ("text,label\nfine,1\nbad,0\n", "hold-out of 0.1: expected at least 2 rows of every class"),
 }
 
 
@@ -126,7 +134,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_log(tmp_path, rev
     options = ["--source", str(reviews), "--learning-rate", "1e38", "--run-folder", str(folder)]
     status, error = complaint(capsys, "smoke", *TINY, *options)
     assert status == 1
-    assert "expected a finite loss, got" in error
+    assert "expected a finite loss and gradient, got" in error
     step = int(error.split("step ")[1].split(":")[0])
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == step - 1
 
@@ -138,7 +146,9 @@ def test_a_folder_that_is_no_run(command, tmp_path, capsys):
 
 BROKEN_RUNS = {
     "json": (lambda config: "{", "expected JSON, got"),
-    "field": (lambda config: json.dumps({**config, "colour": 1}), "expected the config of a text study"),
+    "field": (lambda config: json.dumps({**config, "colour": 1}), "got more or less: ['colour']"),
+    "missing": (lambda config: json.dumps({k: v for k, v in config.items() if k != "cut"}), "more or less: ['cut']"),
+    "classes": (lambda config: json.dumps({**config, "classes": ["a", "a"]}), "two different classes, got ['a', 'a']"),
     "type": (lambda config: json.dumps({**config, "hidden": "8"}), "hidden: expected int, got '8'"),
     "choice": (lambda config: json.dumps({**config, "cell": "rnn"}), "cell: expected one of ['elman', 'lstm', 'gru']"),
     "other_size": (lambda config: json.dumps({**config, "hidden": 9}), "expected parameters of this model"),
@@ -156,8 +166,13 @@ def test_a_broken_config(change, message, run_folder, tmp_path, capsys):
 def test_a_broken_vocabulary(run_folder, tmp_path, capsys):
     broken = tmp_path / "broken"
     shutil.copytree(run_folder, broken)
+    vocabulary = json.loads((run_folder / "vocabulary.json").read_text())
     (broken / "vocabulary.json").write_text("[]")
     assert "expected a tokenizer's JSON" in complaint(capsys, "predict", str(broken), "a film")[1]
+    words = vocabulary["model"]["vocab"]
+    words[next(word for word in words if words[word] == 5)] = 999_999
+    (broken / "vocabulary.json").write_text(json.dumps(vocabulary))
+    assert "expected <PAD> and <OOV> as 0 and 1" in complaint(capsys, "predict", str(broken), "a film")[1]
 
 
 def test_prediction_wants_text_in_utf8(run_folder, capsys, monkeypatch):
@@ -170,6 +185,29 @@ def test_prediction_wants_text_in_utf8(run_folder, capsys, monkeypatch):
 def test_a_part_that_a_source_has_not(run_folder, reviews, capsys):
     error = complaint(capsys, "evaluate", str(run_folder), "--source", str(reviews), "--part", "test", *TINY[-2:])[1]
     assert "part: expected one of ['train'], which the source has, got 'test'" in error
+
+
+def test_a_source_that_changed_since_the_run(run_folder, tmp_path, capsys):
+    changed = tmp_path / "changed"
+    shutil.copytree(run_folder, changed)
+    config = json.loads((changed / "config.json").read_text())
+    other = write_reviews(tmp_path / "other.csv", seed=9)
+    (changed / "config.json").write_text(json.dumps({**config, "source": str(other)}))
+    error = complaint(capsys, "evaluate", str(changed), *TINY[-2:])[1]
+    assert "other.csv: expected the texts that the run held out, got others" in error
+
+
+def test_an_argument_that_is_not_utf8(run_folder, capsys):
+    assert (
+        "text 2: expected UTF-8, got '\\udcff bad'"
+        in complaint(capsys, "predict", str(run_folder), "good", "\udcff bad")[1]
+    )
+
+
+def test_a_run_folder_that_cannot_be_made_is_named_before_any_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    error = complaint(capsys, "smoke", *TINY, "--source", "nowhere.csv", "--run-folder", str(tmp_path / "file" / "run"))
+    assert f"run folder: expected a place to write to, got {tmp_path / 'file'}" in error[1]
 
 
 def test_labels_outside_the_runs_classes(run_folder, tmp_path, capsys):

@@ -82,6 +82,11 @@ def test_lines_end_at_newlines_only(run_folder, capsys, monkeypatch):
     assert len(capsys.readouterr().out.split("\n")) == 3
 
 
+def test_a_line_is_printed_for_every_text(run_folder, capsys):
+    sentiment.main(["predict", str(run_folder), "two\nlines", "a\ttab"])
+    assert [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()] == ["two lines", "a tab"]
+
+
 def test_evaluate_gives_the_numbers_that_training_printed(run_folder, capsys):
     sentiment.main(["evaluate", str(run_folder), "--devices", "2"])
     out = capsys.readouterr().out

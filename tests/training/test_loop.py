@@ -69,7 +69,7 @@ def test_an_epochs_scores_are_the_means_of_its_steps():
     first = steps[:5]
     np.testing.assert_allclose(epochs[0].train.loss, np.mean([report.loss for report in first]), rtol=1e-6)
     np.testing.assert_allclose(epochs[0].train.accuracy, np.mean([report.accuracy for report in first]), rtol=1e-6)
-    assert epochs[0].train.steps == sum(report.tokens for report in first)
+    assert epochs[0].train.tokens == sum(report.tokens for report in first)
     assert [report.epoch for report in epochs] == [1, 2]
 
 
@@ -114,9 +114,19 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(devices):
             batch = make_batch(i)
             yield batch._replace(weights=batch.weights * (np.nan if i == 3 else 1))
 
-    with pytest.raises(DivergedError, match="step 4: expected a finite loss, got nan; try a smaller learning rate"):
+    with pytest.raises(DivergedError, match=r"step 4: expected a finite loss and gradient, got loss nan"):
         run_epoch(state, step, batches(), heard.append)
     assert [report.step for report in heard] == [1, 2, 3]
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_run_too():
+    # The only step's own loss is finite; what it makes of the parameters is not.
+    wild = adam(1e38, steps=1)
+    step = train_step(make_objective(MODEL), wild, batch_mesh(2))
+    state = make_state(MODEL, wild, step)
+    epochs = fit(state, step, compiled(2)[1], lambda epoch: [make_batch()], lambda: [make_batch(1)], 1)
+    with pytest.raises(DivergedError, match="after step 1: expected a finite validation loss, got"):
+        next(epochs)
 
 
 def test_evaluation_sums_over_batches():

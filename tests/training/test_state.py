@@ -45,9 +45,11 @@ def test_clipping_is_by_global_norm():
 
 
 WRONG = {
-    "rate": ({"learning_rate": 0.0}, "learning rate: expected above 0, got 0.0"),
+    "rate": ({"learning_rate": 0.0}, "learning rate: expected a number above 0, got 0.0"),
+    "rate_nan": ({"learning_rate": float("nan")}, "learning rate: expected a number above 0, got nan"),
+    "clip_inf": ({"clip": float("inf")}, "clip: expected a number above 0, got inf"),
     "warmup": ({"warmup": 1.0}, "warmup: expected 0 <= share < 1, got 1.0"),
-    "clip": ({"clip": -1.0}, "clip: expected above 0, got -1.0"),
+    "clip": ({"clip": -1.0}, "clip: expected a number above 0, got -1.0"),
     "schedule": ({"schedule": "steps"}, r"schedule: expected one of \['constant', 'cosine', 'linear'\], got 'steps'"),
 }
 

@@ -85,7 +85,7 @@ def test_eval_sums_are_numpys(devices, classes):
     assert_close(sums["loss"], -np.log(shares[np.arange(len(labels)), labels]).sum(), "training")
     assert sums["weight"] == len(labels)
     assert sums["correct"] == (guesses == labels).sum()
-    assert sums["steps"] == batch.lengths.sum()
+    assert sums["tokens"] == batch.lengths.sum()
     np.testing.assert_array_equal(sums["confusion"], confusion)
 
 
