@@ -64,12 +64,13 @@ def main(arguments: list[str]) -> None:
         for name, (words, config) in PRESETS.items()
     ]
     commands += [Annotated[command, tyro.conf.subcommand(command.__name__.lower())] for command in (Predict, Evaluate)]
+    union = functools.reduce(operator.or_, commands)
     if wants_help:
         # The presets and commands, and then the options that presets take.
         with contextlib.suppress(SystemExit):
-            parse(functools.reduce(operator.or_, commands), PROGRAM, arguments)
+            parse(union, PROGRAM, arguments)
         arguments = [DEFAULT, "--help"]
-    options = parse(functools.reduce(operator.or_, commands), PROGRAM, arguments)
+    options = parse(union, PROGRAM, arguments)
     datasets.disable_progress_bars()
     if isinstance(options, Predict):
         predict(options)

@@ -43,7 +43,7 @@ def train(config: TextClassification, name: str) -> Path:
     """
     start = time.perf_counter()
     path = config.run_folder or new_path(name)
-    check_new(path)
+    RunFolder.check_new(path)  # before there is any work to lose
     mesh = batch_mesh(config.devices)
     parts = prepare(config)
     print(facts(parts, config))
@@ -104,15 +104,6 @@ def train(config: TextClassification, name: str) -> Path:
     print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), epochs, scores))
     print(f"run folder {path}")
     return path
-
-
-def check_new(path: Path) -> None:
-    """Raises, before there is anything to lose, where a run folder cannot be made at the path."""
-    if path.exists():
-        raise FileExistsError(f"run folder: expected a new path, got {path}, which exists")
-    parent = next(parent for parent in path.resolve().parents if parent.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise PermissionError(f"run folder: expected a place to write to, got {parent}")
 
 
 def new_path(name: str) -> Path:

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tables
 
 # Compiling is what a test costs, and optimising is half of it.
 FAST_COMPILE: dict[str, Any] = {"xla_backend_optimization_level": 0}
@@ -25,3 +26,18 @@ def random_variables(module: nn.Module, *args: Any, seed: int = 0) -> Any:
 def apply(module: nn.Module, variables: Any, *args: Any, **options: Any) -> Any:
     """`module.apply`, compiled once for equal modules and shapes."""
     return module.apply(variables, *args, **options)
+
+
+def make_problem(*args, **options):
+    """A table's problem as JAX arrays."""
+    return jax.tree.map(jnp.asarray, tables.make_problem(*args, **options))
+
+
+def swap(array: Any) -> Any:
+    """Time-major to batch-major, or back."""
+    return None if array is None else jnp.swapaxes(array, 0, 1)
+
+
+def variables_of(problem):
+    """A table's problem as an RNN's variables."""
+    return {"params": {"cell": {name: leaf for name, leaf in problem.params._asdict().items() if leaf is not None}}}

@@ -3,19 +3,17 @@
 import functools
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax_modules import FAST_COMPILE, apply, random_variables
+from flax_modules import FAST_COMPILE, apply, make_problem, random_variables, swap, variables_of
 from reference import assert_close
-from tables import BATCH, CELLS, HIDDEN, INPUT, MODES, RECURRENCES, TIME, run_oracle
-from tables import make_problem as make_numpy_problem
+from tables import BATCH, HIDDEN, INPUT, MODES, RECURRENCES, TIME, run_oracle
 
 import rnnjax
 from rnnjax.cells import GRU, LSTM, Elman
-from rnnjax.layers import RNN, Bidirectional, FlaxCell, StackedRNN
+from rnnjax.layers import RNN, Bidirectional, StackedRNN
 from rnnjax.recurrences import Chunked, Scan
 
 # Largest error measured on a CPU: values 4.5e-3, gradients 8.3e-3; bfloat16 itself rounds by 4e-3.
@@ -27,20 +25,6 @@ MERGED_BY_HAND = {
     "mean": lambda forward, backward: np.add(forward, backward) / 2,
     "product": np.multiply,
 }
-
-
-def make_problem(*args, **options):
-    return jax.tree.map(jnp.asarray, make_numpy_problem(*args, **options))
-
-
-def swap(array: Any) -> Any:
-    """Time-major to batch-major, or back."""
-    return None if array is None else jnp.swapaxes(array, 0, 1)
-
-
-def variables_of(problem):
-    """A table's problem as an RNN's variables."""
-    return {"params": {"cell": {name: leaf for name, leaf in problem.params._asdict().items() if leaf is not None}}}
 
 
 def batch_arguments(problem):
@@ -146,16 +130,6 @@ def test_sizes_that_do_not_merge_are_an_error():
         Bidirectional(RNN(GRU(), 2), RNN(GRU(), 3), merge="sum")
 
 
-@pytest.mark.parametrize("batch", [(), (2, 3)])
-def test_flax_runs_a_cell_over_any_batch_axes(batch):
-    inputs = jax.random.normal(jax.random.key(0), (*batch, TIME, INPUT))
-    layer = nn.RNN(FlaxCell(LSTM(), HIDDEN))
-    outputs, variables = layer.init_with_output(jax.random.key(1), inputs)
-    assert outputs.shape == (*batch, TIME, HIDDEN)
-    flat = RNN(LSTM(), HIDDEN).apply({"params": variables["params"]["cell"]}, inputs.reshape(-1, TIME, INPUT))
-    assert_close(outputs, np.reshape(flat[0], outputs.shape), "values")
-
-
 def test_unknown_merge_is_an_error():
     message = r"merge: expected one of \['concat', 'mean', 'product', 'sum'\], got 'average'"
     with pytest.raises(ValueError, match=message):
@@ -235,25 +209,6 @@ def test_bfloat16_is_computed_in_while_parameters_and_gradients_stay_float32(rec
     assert {leaf.dtype for leaf in jax.tree.leaves((want, gradients))} == {jnp.dtype(jnp.float32)}
     for group, left, right in (("values", got, want), ("gradients", gradients, want_gradients)):
         assert_close(left, right, group, tolerance=BFLOAT16_TOLERANCE, kind="bfloat16")
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_any_cell_runs_under_flax_rnn(name):
-    cell = CELLS[name]
-    problem = make_problem(cell)
-    inputs, lengths = swap(problem.inputs), jnp.array([TIME, 1, 3, 5, 2])
-    layer, own = nn.RNN(FlaxCell(cell, HIDDEN), return_carry=True), RNN(cell, HIDDEN, Scan())
-    under_flax = {"params": {"cell": variables_of(problem)["params"]}}
-    assert jax.tree.structure(layer.init(jax.random.key(0), inputs)) == jax.tree.structure(under_flax)
-
-    carry, outputs = apply(layer, under_flax, inputs, initial_carry=problem.state, seq_lengths=lengths)
-    want, final = apply(own, variables_of(problem), inputs, problem.state, lengths)
-    # Flax leaves what it computed on padded steps.
-    valid = jnp.arange(TIME) < lengths[:, None]
-    assert_close((outputs * valid[..., None], carry), (want, final), "values")
-
-    carry, outputs = apply(layer, under_flax, inputs)
-    assert_close((outputs, carry), apply(own, variables_of(problem), inputs), "values")
 
 
 def shapes(variables):

@@ -25,15 +25,22 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
-        """A new run folder with its config and environment. Raises FileExistsError where the path exists."""
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            raise FileExistsError(f"run folder: expected a new path, got {path}, which exists") from None
+        """A new run folder with its config and environment. Raises as `check_new`."""
+        cls.check_new(path)
+        path.mkdir(parents=True)
         (path / FIGURES).mkdir()
         write_json(path / CONFIG, config)
         write_json(path / ENVIRONMENT, environment())
         return cls(path)
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Raises FileExistsError where the path exists, PermissionError where it cannot be made."""
+        if path.exists():
+            raise FileExistsError(f"run folder: expected a new path, got {path}, which exists")
+        parent = next(parent for parent in path.resolve().parents if parent.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
+            raise PermissionError(f"run folder: expected a place to write to, got {parent}")
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
