@@ -59,7 +59,7 @@ def train(config: TextClassification, name: str) -> Path:
     step, evaluation = train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
     # A run must be traced to its source from wherever it is read.
-    source = str(Path(config.source).resolve()) if config.source not in SOURCES else config.source
+    source = str(Path(config.source).expanduser().resolve()) if config.source not in SOURCES else config.source
     facts_of_run = {"experiment": name, "classes": parts.classes, "held_out": parts.held_out}
     folder = RunFolder.create(path, {**facts_of_run, **dataclasses.asdict(config), "source": source})
     parts.tokenizer.save(str(path / VOCABULARY))
@@ -125,7 +125,7 @@ def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:
         "train_accuracy": report.train.accuracy,
         "validation_loss": report.validation.loss,
         "validation_accuracy": report.validation.accuracy,
-        "tokens_per_second": report.train.tokens / report.train.seconds,
+        "tokens_per_second": report.train.tokens_per_second,
         "seconds": report.train.seconds,
     }
 
@@ -133,14 +133,13 @@ def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:
 def epoch_line(report: EpochReport) -> str:
     """An epoch's line of the epoch table, under its headers where it is the first."""
     headers = ("epoch", "train loss", "accuracy", "valid loss", "accuracy", "tokens/s", "seconds")
-    rate = report.train.tokens / report.train.seconds
     row = (
         f"{report.epoch}{'*' if report.best else ''}",
         f"{report.train.loss:.4f}",
         f"{report.train.accuracy:.4f}",
         f"{report.validation.loss:.4f}",
         f"{report.validation.accuracy:.4f}",
-        f"{rate:,.0f}",
+        f"{report.train.tokens_per_second:,.0f}",
         f"{report.train.seconds:.1f}",
     )
     lines = table(headers, [tuple(cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True))])

@@ -101,8 +101,7 @@ class Bidirectional(nn.Module):
 
     `backward` runs from each sequence's last step down, whatever its own `reverse` says. `merge` is
     "concat", "sum", "mean" or "product". Source: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural
-    Networks". Raises ValueError for another
-    merge, or sizes that do not merge.
+    Networks". Raises ValueError for another merge, or sizes that do not merge.
     """
 
     forward: RNN
@@ -225,8 +224,8 @@ class FlaxCell(nn.RNNCellBase):
         dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
         batch = inputs.shape[:-1]
-        flat = jax.tree.map(lambda leaf: leaf.astype(dtype).reshape(-1, leaf.shape[-1]), (carry, inputs))
-        state = self.cell.step(params, flat[1], flat[0])
+        carry, inputs = jax.tree.map(lambda leaf: leaf.astype(dtype).reshape(-1, leaf.shape[-1]), (carry, inputs))
+        state = self.cell.step(params, inputs, carry)
         state = jax.tree.map(lambda leaf: leaf.reshape(*batch, leaf.shape[-1]), state)
         return state, state.hidden
 

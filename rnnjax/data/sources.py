@@ -46,12 +46,8 @@ def load_source(
     Raises ValueError with expected and got for a bad row, column, label or file; FileNotFoundError for a path
     that is not there; ModuleNotFoundError without the package; ConnectionError without the hub.
     """
-    if source == "reviews":
-        parts = {"train": _installed_reviews()}
-        text_column, label_column = "text", "label"
-        classes = classes or ("negative", "positive")
-    elif source == "imdb":
-        parts = _hub_imdb()
+    if source in SOURCES:
+        parts = {"train": _installed_reviews()} if source == "reviews" else _hub_imdb()
         text_column, label_column = "text", "label"
         classes = classes or ("negative", "positive")
     else:

@@ -27,6 +27,10 @@ class Scores(NamedTuple):
     tokens: int
     seconds: float
 
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds
+
     @classmethod
     def of(cls, total: Sums, seconds: float) -> "Scores":
         """From summed sums. Raises ValueError where nothing was summed."""

@@ -95,6 +95,16 @@ def test_evaluate_gives_the_numbers_that_training_printed(run_folder, capsys):
     assert "part validation, 12 rows" in out
 
 
+def test_a_run_finds_its_source_again_from_anywhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_reviews(tmp_path / "mine.csv")
+    run = tmp_path / "run"
+    sentiment.main(["smoke", *TINY, "--source", "~/mine.csv", "--run-folder", str(run)])
+    monkeypatch.chdir("/")
+    sentiment.main(["evaluate", str(run), "--devices", "2"])
+    assert f"{tmp_path / 'mine.csv'}, part validation, 12 rows" in capsys.readouterr().out
+
+
 def test_evaluate_takes_another_source(run_folder, tmp_path, capsys):
     other = write_reviews(tmp_path / "other.csv", rows=40, seed=5)
     sentiment.main(["evaluate", str(run_folder), "--source", str(other), "--devices", "2"])
