@@ -21,6 +21,9 @@ from rnnjax.training import RunFolder, batch_mesh, classification, eval_step, lo
 from rnnjax.training import evaluate as score_batches
 from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
 
+# Fields that runs of earlier versions have not, with what those versions did.
+ADDED_SINCE: dict[str, Any] = {"dense": ()}
+
 
 class Trained(NamedTuple):
     """A run folder, read."""
@@ -38,7 +41,7 @@ def open_run(path: Path) -> Trained:
 
     Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
     """
-    values = RunFolder.open(path).config()
+    values = ADDED_SINCE | RunFolder.open(path).config()
     file = path / CONFIG
     fields = {field.name for field in dataclasses.fields(TextClassification)}
     difference = set(values) ^ (fields | {"experiment", "classes", "held_out"})

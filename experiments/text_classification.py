@@ -50,6 +50,8 @@ class TextClassification:
     """Run each layer in both directions."""
     pooling: Literal["last", "mean", "max"] = "max"
     """How the steps' outputs become one vector."""
+    dense: tuple[int, ...] = ()
+    """Sizes of dense layers with ReLU between the pooling and the head."""
     input_dropout: float = 0.0
     """Share of embedding features dropped, the same ones at every step of a text."""
     dropout: float = 0.0
@@ -86,6 +88,8 @@ class TextClassification:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value}")
+        if any(size < 1 for size in self.dense):
+            raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
         if self.vocabulary < 3:
             raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {self.vocabulary}")
         if not 0 <= self.seed < 2**32:
@@ -103,6 +107,12 @@ class TextClassification:
 
 def check(name: str, value: Any, hint: Any) -> None:
     """Raises ValueError where a field's value is not of its annotated type: a config may come from a file."""
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (tuple, list)):  # JSON knows lists only
+            raise ValueError(f"{name}: expected a list, got {value!r}")
+        for item in value:
+            check(name, item, get_args(hint)[0])
+        return
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise ValueError(f"{name}: expected one of {list(get_args(hint))}, got {value!r}")
@@ -129,6 +139,7 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
         recurrent=layers[0] if len(layers) == 1 else StackedRNN(layers),
         logits=1 if classes == 2 else classes,
         pooling=config.pooling,
+        dense=config.dense,
         input_dropout=config.input_dropout,
         dropout=config.dropout,
         dtype=dtype,

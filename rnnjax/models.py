@@ -1,5 +1,6 @@
 """Whole networks: tokens in, logits out."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -15,12 +16,12 @@ POOLINGS = ("last", "mean", "max")
 class SequenceClassifier(nn.Module):
     """Embedding, recurrent stack, pooling over time, dense head.
 
-        embedding -> variational dropout -> recurrent -> pooling -> dropout -> dense
+        embedding -> variational dropout -> recurrent -> pooling -> dropout -> dense layers, ReLU -> dense
 
     `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`; `pooling` reads its outputs over each sequence's
-    own steps ("last": at the last step; "mean", "max"). `logits` is 1 for a binary question (a sigmoid is
-    left to the loss), C for C classes. Tokens must be below `vocabulary_size`. Raises ValueError for an
-    unknown pooling, a size below 1 or a dropout outside [0, 1).
+    own steps ("last": at the last step; "mean", "max"). `dense` are the sizes of hidden dense layers. `logits`
+    is 1 for a binary question (a sigmoid is left to the loss), C for C classes. Tokens must be below
+    `vocabulary_size`. Raises ValueError for an unknown pooling, a size below 1 or a dropout outside [0, 1).
     """
 
     vocabulary_size: int
@@ -28,6 +29,7 @@ class SequenceClassifier(nn.Module):
     recurrent: nn.Module
     logits: int = 1
     pooling: Literal["last", "mean", "max"] = "last"
+    dense: Sequence[int] = ()
     input_dropout: float = 0.0
     dropout: float = 0.0
     dtype: Any = None
@@ -38,6 +40,9 @@ class SequenceClassifier(nn.Module):
         for name in ("vocabulary_size", "embedding_size", "logits"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        self.dense = tuple(self.dense)  # hashable, so that the module is
+        if any(size < 1 for size in self.dense):
+            raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
         for name in ("input_dropout", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 0 <= rate < 1, got {getattr(self, name)}")
@@ -64,6 +69,8 @@ class SequenceClassifier(nn.Module):
         outputs, final_state = self.recurrent(inputs, lengths=lengths)
         pooled = self._pool(outputs, final_state, lengths)
         pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
+        for i, size in enumerate(self.dense):
+            pooled = nn.relu(nn.Dense(size, dtype=self.dtype, name=f"dense_{i}")(pooled))
         logits = nn.Dense(self.logits, dtype=self.dtype, name="head")(pooled).astype(jnp.float32)
         return logits[:, 0] if self.logits == 1 else logits
 

@@ -1,13 +1,14 @@
 """One step of every cell, and what its parameters start as."""
 
+import dataclasses
 import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from reference import assert_close
-from tables import BATCH, CELLS, HIDDEN, INPUT, make_problem, run_oracle
+from reference import assert_close, logistic
+from tables import BATCH, CELLS, HIDDEN, INPUT, RECURRENCES, make_problem, run, run_oracle
 
 from rnnjax.cells import GRU, LSTM, Elman, GRUState, LSTMState, identity
 from rnnjax.cells.cell import sigmoid
@@ -25,6 +26,28 @@ def test_one_step_is_the_equation(name):
     params, x, state = jax.tree.map(jnp.asarray, (problem.params, problem.inputs[0], problem.state))
     (_, want), _ = run_oracle(name, problem)
     assert_close(CELLS[name].step(params, x, state), want, "values")
+
+
+def test_a_sigmoid_elman_unit_is_the_logistic_function():
+    problem = make_problem(Elman(activation="sigmoid"), time=1)
+    params = problem.params
+    z = problem.inputs[0] @ params.kernel + problem.state.hidden @ params.recurrent_kernel + params.bias
+    got = Elman(activation="sigmoid").step(*jax.tree.map(jnp.asarray, (params, problem.inputs[0], problem.state)))
+    assert_close(got.hidden, logistic(z), "values")
+
+
+@pytest.mark.parametrize("recurrence", ["scan", "chunked_with_tail"])
+@pytest.mark.parametrize("name", ["elman", "lstm"])
+def test_a_second_bias_adds_to_the_first_and_gets_its_gradient(name, recurrence):
+    cell = dataclasses.replace(CELLS[name], second_bias=True)
+    problem = make_problem(cell, "lengths_and_resets")
+    assert np.abs(problem.params.recurrent_bias).min() > 1e-4
+    one = problem.params._replace(bias=problem.params.bias + problem.params.recurrent_bias, recurrent_bias=None)
+    got, (d_params, *others) = run(cell, RECURRENCES[recurrence], problem)
+    want, (d_one, *other_wants) = run_oracle(name, problem._replace(params=one))
+    assert_close(got, want, "values")
+    two = d_one._replace(recurrent_bias=d_one.bias)
+    assert_close((d_params, others), (two, other_wants), "gradients")
 
 
 def update(cell, state, *gates):

@@ -77,6 +77,19 @@ def test_logits_are_embedding_recurrence_pooling_and_head(recurrent, pooling):
     assert_close(apply(model, variables, TOKENS, LENGTHS), logits_by_hand(model, variables, LENGTHS), "values")
 
 
+def test_dense_layers_are_relu_layers_between_the_pooling_and_the_head():
+    model = classifier(logits=3, dense=[5, 4])
+    variables = randomised(model)
+    params = variables["params"]
+    features = {**params, "head": {"kernel": jnp.eye(HIDDEN), "bias": jnp.zeros(HIDDEN)}}
+    pooled = logits_by_hand(classifier(logits=HIDDEN), {"params": features}, LENGTHS)
+    for name in ("dense_0", "dense_1"):
+        pooled = np.maximum(pooled @ params[name]["kernel"] + params[name]["bias"], 0)
+    want = pooled @ params["head"]["kernel"] + params["head"]["bias"]
+    assert np.abs(want - params["head"]["bias"]).max() > 0.1
+    assert_close(apply(model, variables, TOKENS, LENGTHS), want, "values")
+
+
 @every_pooling
 def test_without_lengths_every_step_is_pooled(pooling):
     model = classifier(pooling=pooling, logits=3)

@@ -58,7 +58,7 @@ class PointwiseCell(Cell):
     """A cell whose step is two affine maps and one pointwise function.
 
         a_t = x_t W + b            input part: no recurrence in it
-        r_t = h_{t-1} R + c        recurrent part; c only where the cell needs a second bias
+        r_t = h_{t-1} R + c        recurrent part; c only where `second_bias` says so
         s_t = update(a_t, r_t, s_{t-1})
 
     `update` mixes neither rows nor features, and that is all a recurrence must know to run the
@@ -68,12 +68,13 @@ class PointwiseCell(Cell):
     `update` through its `params`; the four are None there when a recurrence has applied them already.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
-    gate block of the recurrent kernel (Saxe et al. 2014), zero bias.
+    gate block of the recurrent kernel (Saxe et al. 2014), zero bias. Where a cell reads only `a + r` the
+    second bias adds nothing that b could not; PyTorch's layers have it all the same.
     """
 
     gates: ClassVar[int]
-    second_bias: ClassVar[bool] = False
 
+    second_bias: bool = dataclasses.field(default=False, kw_only=True)
     kernel_init: Initializer = dataclasses.field(default=glorot_uniform, kw_only=True)
     recurrent_init: Initializer = dataclasses.field(default=orthogonal, kw_only=True)
     bias_init: Initializer = dataclasses.field(default=zeros, kw_only=True)

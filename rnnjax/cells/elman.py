@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell
+from rnnjax.cells.cell import PointwiseCell, sigmoid
 from rnnjax.types import Gates, Hidden, Params
 
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}
+ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": sigmoid}
 
 
 class ElmanState(NamedTuple):
@@ -25,12 +25,12 @@ class Elman(PointwiseCell):
         h_t = activation(x_t W + h_{t-1} R + b)
 
     Source: Elman 1990, "Finding Structure in Time". Raises ValueError for another activation than
-    "tanh" or "relu".
+    "tanh", "relu" or "sigmoid".
     """
 
     gates: ClassVar[int] = 1
 
-    activation: Literal["tanh", "relu"] = "tanh"
+    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
 
     def __post_init__(self):
         if self.activation not in ACTIVATIONS:

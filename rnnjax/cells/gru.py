@@ -30,7 +30,8 @@ class GRU(PointwiseCell):
     """
 
     gates: ClassVar[int] = 3
-    second_bias: ClassVar[bool] = True
+
+    second_bias: bool = dataclasses.field(default=True, kw_only=True)
 
     def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> GRUState:
         """Zeros, `(B, H)`."""

@@ -48,5 +48,6 @@ class LSTM(PointwiseCell):
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
         """The equation above, from `a (B, 4H)` and `r (B, 4H)`."""
         i, f, g, o = jnp.split(inputs + recurrent, 4, axis=-1)
-        cell = sigmoid(f) * state.cell + sigmoid(i) * jnp.tanh(g)
-        return LSTMState(hidden=sigmoid(o) * jnp.tanh(cell), cell=cell)
+        input, forget, candidate, output = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
+        cell = forget * state.cell + input * candidate
+        return LSTMState(hidden=output * jnp.tanh(cell), cell=cell)

@@ -35,6 +35,7 @@ BAD_ARGUMENTS = {
     "batch_size": (["smoke", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "epochs": (["smoke", "--epochs", "-1"], "epochs: expected at least 1, got -1"),
     "devices": (["smoke", "--devices", "0"], "devices: expected at least 1, got 0"),
+    "dense": (["smoke", "--dense", "4", "0"], "dense: expected sizes of at least 1, got (4, 0)"),
     "vocabulary": (["smoke", "--vocabulary", "2"], "vocabulary: expected at least 3"),
     "seed": (["smoke", "--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
     "hold_out": (["smoke", "--hold-out", "1"], "hold_out: expected a share between 0 and 1, got 1.0"),
@@ -150,6 +151,8 @@ BROKEN_RUNS = {
     "missing": (lambda config: json.dumps({k: v for k, v in config.items() if k != "cut"}), "more or less: ['cut']"),
     "classes": (lambda config: json.dumps({**config, "classes": ["a", "a"]}), "two different classes, got ['a', 'a']"),
     "type": (lambda config: json.dumps({**config, "hidden": "8"}), "hidden: expected int, got '8'"),
+    "list": (lambda config: json.dumps({**config, "dense": 8}), "dense: expected a list, got 8"),
+    "item": (lambda config: json.dumps({**config, "dense": ["8"]}), "dense: expected int, got '8'"),
     "choice": (lambda config: json.dumps({**config, "cell": "rnn"}), "cell: expected one of ['elman', 'lstm', 'gru']"),
     "other_size": (lambda config: json.dumps({**config, "hidden": 9}), "expected parameters of this model"),
 }

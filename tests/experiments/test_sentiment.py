@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,16 @@ def test_it_prints_facts_model_epochs_scores_and_times(tmp_path, reviews, capsys
         "evaluate",
     ):
         assert part in out
+
+
+def test_a_run_of_an_earlier_version_is_read(run_folder, tmp_path, capsys):
+    older = tmp_path / "older"
+    shutil.copytree(run_folder, older)
+    config = json.loads((run_folder / "config.json").read_text())
+    assert config.pop("dense") == []
+    (older / "config.json").write_text(json.dumps(config))
+    sentiment.main(["predict", str(older), "a lovely film"])
+    assert capsys.readouterr().out.startswith("1\t")
 
 
 def test_predict_scores_arguments_and_lines(run_folder, capsys, monkeypatch):
@@ -145,6 +156,7 @@ CHANGES = {
     "layers": {"layers": 2},
     "bidirectional": {"bidirectional": False},
     "pooling": {"pooling": "mean"},
+    "dense": {"dense": (8,)},
     "cut": {"longest": 5, "cut": "end"},
     "pad": {"pad": "start"},
     "dtype": {"dtype": "bfloat16"},
