@@ -165,7 +165,7 @@ def test_dtype_is_that_of_every_array(cell, dtype):
 
 @pytest.mark.usefixtures("without_annotation_checks")
 def test_unknown_activation_is_refused():
-    with pytest.raises(ValueError, match=r"activation: expected one of \['relu', 'tanh'\], got 'gelu'"):
+    with pytest.raises(ValueError, match=r"activation: expected one of \['relu', 'sigmoid', 'tanh'\], got 'gelu'"):
         Elman(activation="gelu")  # pyright: ignore[reportArgumentType]
 
 
