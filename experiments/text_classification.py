@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -151,7 +152,7 @@ def init_params(model: SequenceClassifier, key: jax.Array) -> Any:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
-def logits_of(model: SequenceClassifier) -> Callable[..., jax.Array]:
+def logits_of(model: nn.Module) -> Callable[..., jax.Array]:
     """The model as a function of its parameters and what `SequenceClassifier` is called with."""
 
     def logits(params: Any, *args: Any, **options: Any) -> jax.Array:

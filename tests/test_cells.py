@@ -1,6 +1,5 @@
 """One step of every cell, and what its parameters start as."""
 
-import dataclasses
 import itertools
 
 import jax
@@ -39,7 +38,7 @@ def test_a_sigmoid_elman_unit_is_the_logistic_function():
 @pytest.mark.parametrize("recurrence", ["scan", "chunked_with_tail"])
 @pytest.mark.parametrize("name", ["elman", "lstm"])
 def test_a_second_bias_adds_to_the_first_and_gets_its_gradient(name, recurrence):
-    cell = dataclasses.replace(CELLS[name], second_bias=True)
+    cell = {"elman": Elman, "lstm": LSTM}[name](second_bias=True)
     problem = make_problem(cell, "lengths_and_resets")
     assert np.abs(problem.params.recurrent_bias).min() > 1e-4
     one = problem.params._replace(bias=problem.params.bias + problem.params.recurrent_bias, recurrent_bias=None)

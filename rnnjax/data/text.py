@@ -53,24 +53,31 @@ class Sequences:
         return Sequences.of(self[n][kept] for n in range(len(self)))
 
 
-def learn_vocabulary(texts: Iterable[str], size: int | None = None) -> tuple[Tokenizer, int]:
+def learn_vocabulary(
+    texts: Iterable[str], size: int | None = None, special: Sequence[str] = (PAD, OOV)
+) -> tuple[Tokenizer, int]:
     """A word-level tokenizer of the most frequent words, and how many different words the texts hold.
 
     Lower-cased; `<br />` is a space; a word is a run of letters, digits, `_` and apostrophes. Index 0 is padding,
     1 stands for any word outside the vocabulary, and from 2 on words go by falling frequency (ties by
-    alphabet). `size` caps the vocabulary, both special tokens included; None keeps every word. Raises
-    ValueError for a size below 3, or where there is not one word.
+    alphabet). With `special` of PAD alone they go from 1 on, as in the classics, and an unknown word is 0 too.
+    `size` caps the vocabulary, special tokens included; None keeps every word. Raises ValueError for
+    a size with no room for a word, or where there is not one word.
     """
-    if size is not None and size < 3:
-        raise ValueError(f"vocabulary size: expected at least 3 (padding, unknown, one word), got {size}")
-    everything = _tokenizer(models.WordLevel(unk_token=OOV))
-    trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=[PAD, OOV], show_progress=False)
+    if size is not None and size <= len(special):
+        raise ValueError(f"vocabulary size: expected at least {len(special) + 1} ({_room(special)}), got {size}")
+    everything = _tokenizer(models.WordLevel(unk_token=special[-1]))
+    trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=list(special), show_progress=False)
     everything.train_from_iterator(texts, trainer)
     words = everything.get_vocab()
-    if len(words) < 3:
+    if len(words) <= len(special):
         raise ValueError("vocabulary: expected at least one word in the texts, got none")
     capped = {word: index for word, index in words.items() if size is None or index < size}
-    return _tokenizer(models.WordLevel(capped, unk_token=OOV)), len(words) - 2
+    return _tokenizer(models.WordLevel(capped, unk_token=special[-1])), len(words) - len(special)
+
+
+def _room(special: Sequence[str]) -> str:
+    return ", ".join(["padding", "unknown", "one word"] if OOV in special else ["padding", "one word"])
 
 
 def _tokenizer(model: models.Model) -> Tokenizer:
