@@ -1,0 +1,96 @@
+"""Weight files that are read by path, none of which can run code."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnjax.interop.template import check_floating
+
+Location = str | os.PathLike[str]
+
+
+def _library(name: str, path: Path) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        raise ModuleNotFoundError(
+            f"{path} is read with {package}, which is not installed: pip install 'rnnjax[interop]'"
+        ) from error
+
+
+def _check_suffix(path: Path, suffix: str) -> None:
+    if not path.name.endswith(suffix):
+        raise ValueError(
+            f"path: expected a {suffix} file, got {path}: other formats may hold a pickle or a program, "
+            "which can run code when it is read"
+        )
+
+
+def read_safetensors(location: Location) -> dict[str, np.ndarray]:
+    """The arrays of a .safetensors file by name.
+
+    Raises ValueError for another suffix or a broken file; ModuleNotFoundError without the package safetensors.
+    """
+    path = Path(location)
+    _check_suffix(path, ".safetensors")
+    library = _library("safetensors.numpy", path)
+    try:
+        return library.load_file(path)
+    except importlib.import_module("safetensors").SafetensorError as error:
+        raise ValueError(f"{path}: expected a whole .safetensors file: {error}") from error
+
+
+def read_weights_h5(location: Location) -> dict[str, np.ndarray]:
+    """The arrays of a model that Keras saved as .weights.h5, by path in the file, without the optimizer's.
+
+    Raises ValueError for another suffix, a broken file, or one with what Keras does not write: links, data outside
+    the file, arrays that are not of floating-point numbers; ModuleNotFoundError without h5py.
+    """
+    path = Path(location)
+    _check_suffix(path, ".weights.h5")
+    h5py = _library("h5py", path)
+    try:
+        with h5py.File(path, "r") as file:
+            return dict(_datasets(h5py, file, "", set()))
+    except (OSError, RuntimeError, KeyError) as error:
+        # h5py gives the operating system's own errors (no such file) a number, and a broken file none.
+        if getattr(error, "errno", None) is not None:
+            raise
+        raise ValueError(f"{path}: expected a whole HDF5 file: {error}") from error
+
+
+def _datasets(h5py: Any, group: Any, prefix: str, seen: set[Any]):
+    for name in group:
+        key = f"{prefix}{name}"
+        if key == "optimizer":
+            continue
+        # Asked before the entry is opened: a link may lead to any file of this machine.
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{key}: expected data in this file, got a {type(link).__name__}")
+        entry = group[name]
+        # Two names of one group may make a loop.
+        if entry.id in seen:
+            raise ValueError(f"{key}: expected an entry of its own, got a second name of another one")
+        seen.add(entry.id)
+        if isinstance(entry, h5py.Group):
+            yield from _datasets(h5py, entry, f"{key}/", seen)
+        else:
+            yield key, _plain_array(h5py, key, entry)
+
+
+def _plain_array(h5py: Any, key: str, entry: Any) -> np.ndarray:
+    if not isinstance(entry, h5py.Dataset):
+        raise ValueError(f"{key}: expected an array, got a {type(entry).__name__}")
+    check_floating(key, entry.dtype)
+    if entry.external or entry.is_virtual:
+        raise ValueError(f"{key}: expected data in this file, got an array that is stored outside it")
+    # A few bytes can declare an array that fills all memory.
+    stored = entry.id.get_storage_size()
+    if stored < entry.nbytes:
+        raise ValueError(f"{key}: expected {entry.nbytes} bytes, uncompressed as Keras writes them, got {stored}")
+    return entry[()]

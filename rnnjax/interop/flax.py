@@ -1,0 +1,117 @@
+"""Weights to and from Flax Linen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnjax.cells import GRU, LSTM, Elman
+from rnnjax.interop.template import (
+    Arrays,
+    Part,
+    Shape,
+    Slot,
+    cell_arrays,
+    convert_from,
+    convert_to,
+    flatten,
+    nest,
+    one_bias,
+    recurrent_parts,
+    second_bias,
+)
+
+
+class Gates(NamedTuple):
+    """The letters of a Flax cell's gates in our order; where our `bias` is, beside the input ("i") or hidden ("h")
+    kernel; and the gates that have a second bias, beside the hidden one."""
+
+    letters: tuple[str, ...]
+    bias: str
+    second: tuple[str, ...] = ()
+
+
+GATES: dict[type | None, Gates] = {
+    Elman: Gates(("",), bias="i"),
+    LSTM: Gates(("i", "f", "g", "o"), bias="h"),
+    GRU: Gates(("r", "z", "n"), bias="i", second=("n",)),
+}
+
+DIRECTIONS = {"forward": "forward_rnn", "backward": "backward_rnn"}
+
+
+def from_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters for `layer` from those of a Flax `nn.RNN`, `nn.Bidirectional` or `nn.Sequential` of them.
+
+        kernel = [ii, if, ig, io], recurrent_kernel = [hi, hf, hg, ho], bias = [hi, hf, hg, ho]      LSTM
+        kernel, bias = [ir, iz, in], recurrent_kernel = [hr, hz, hn], recurrent_bias = [0, 0, hn]    GRU
+
+    `params` is `{"cell": {...}}`, `{"forward_rnn": {"cell": ...}, "backward_rnn": ...}` or `{"layers_0": ...}`;
+    kernels are `(I, H)` and `(H, H)`, one a gate. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman`
+    (SimpleCell), `LSTM` (LSTMCell and OptimizedLSTMCell) or `GRU` (GRUCell). A second bias that Flax has not is zero.
+    Activations and merges are in no array: both sides must have the same ones.
+
+    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
+    Raises ValueError for parameters of another architecture, naming the array with what was expected and got;
+    TypeError for another layer or cell.
+    """
+    parts = recurrent_parts(layer)
+    return convert_from(parts, _slots(parts), flatten(params), _decode)
+
+
+def to_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The `params` of Flax's own module, from the parameters of `layer`: `from_flax` undone.
+
+    Where Flax has one bias for a gate it is the sum of two, which is the same function; the way back puts the
+    sum into `bias`, so that it is exact where the other one was zero. Raises ValueError for `params` that are not
+    of this layer, naming the array; TypeError for another layer or cell.
+    """
+    parts = recurrent_parts(layer)
+    return nest(convert_to(parts, _slots(parts), params, _encode))
+
+
+def _slots(parts: Sequence[Part]) -> list[list[Slot]]:
+    slots = []
+    for part in parts:
+        path = (*(DIRECTIONS.get(name, name) for name in part.path), "cell")
+        named = {name: "/".join((*path, name)) for name in _shapes(part)}
+        slots.append([Slot(name, named[name], shape, named[name]) for name, shape in _shapes(part).items()])
+    return slots
+
+
+def _shapes(part: Part) -> dict[str, Shape]:
+    """Flax's arrays of a cell, gate by gate."""
+    inputs, hidden = part.shapes["kernel"][0], part.shapes["recurrent_kernel"][0]
+    gates = GATES[part.cell]
+    shapes: dict[str, Shape] = {}
+    for letter in gates.letters:
+        shapes |= {f"i{letter}/kernel": (inputs, hidden), f"h{letter}/kernel": (hidden, hidden)}
+        shapes[f"{gates.bias}{letter}/bias"] = (hidden,)
+        if letter in gates.second:
+            shapes[f"h{letter}/bias"] = (hidden,)
+    return shapes
+
+
+def _decode(part: Part, arrays: Arrays) -> Arrays:
+    gates = GATES[part.cell]
+
+    def joined(side: str, name: str) -> np.ndarray:
+        zeros = np.zeros_like(arrays[f"{gates.bias}{gates.letters[-1]}/bias"])
+        return np.concatenate([arrays.get(f"{side}{letter}/{name}", zeros) for letter in gates.letters], axis=-1)
+
+    second = joined("h", "bias") if gates.second else None
+    return cell_arrays(part, joined("i", "kernel"), joined("h", "kernel"), joined(gates.bias, "bias"), second)
+
+
+def _encode(part: Part, arrays: Arrays) -> Arrays:
+    gates = GATES[part.cell]
+    ours = arrays | {"second": second_bias(arrays), "sum": one_bias(arrays)}
+    blocks = {name: np.split(array, len(gates.letters), axis=-1) for name, array in ours.items()}
+    flax = {}
+    for i, letter in enumerate(gates.letters):
+        block = {name: split[i] for name, split in blocks.items()}
+        flax |= {f"i{letter}/kernel": block["kernel"], f"h{letter}/kernel": block["recurrent_kernel"]}
+        flax[f"{gates.bias}{letter}/bias"] = block["bias" if letter in gates.second else "sum"]
+        if letter in gates.second:
+            flax[f"h{letter}/bias"] = block["second"]
+    return flax

@@ -1,0 +1,152 @@
+"""Weights to and from Keras 3."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count, pairwise
+from typing import Any
+
+import numpy as np
+
+from rnnjax.cells import GRU, LSTM, Elman
+from rnnjax.interop.files import Location, read_weights_h5
+from rnnjax.interop.template import (
+    Arrays,
+    Part,
+    Shape,
+    Slot,
+    cell_arrays,
+    convert_from,
+    convert_to,
+    one_bias,
+    output_size,
+    recurrent_parts,
+)
+from rnnjax.models import SequenceClassifier
+
+# What a .weights.h5 file calls a layer: by its class, whatever the user named it.
+CLASSES: dict[type | None, str] = {Elman: "simple_rnn", LSTM: "lstm", GRU: "gru"}
+
+ONE_BIAS = "a Keras GRU has both biases where reset_after=True, which is the GRU here"
+
+
+def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
+    """Parameters for `layer` from the weights of a Keras layer or model.
+
+        kernel (I, G), recurrent_kernel (H, G), bias (G,); the bias of a GRU is (2, G)
+
+    `weights` is the list that `get_weights()` gives, or the path of a `.weights.h5` file that a Sequential or
+    functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM` and
+    `GRU` (`reset_after=True`), or a `SequenceClassifier` (Embedding, recurrent layers, Dense layers, of which the
+    last is the head). The gates of a Keras GRU are z, r, h, ours r, z, n. A second bias that Keras has not is
+    zero. Activations, merges and pooling are in no array: both sides must have the same ones.
+
+    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
+    Raises ValueError for weights of another architecture, naming the array with what was expected and got, and for a
+    file that is no whole `.weights.h5`; TypeError for another layer or cell; ModuleNotFoundError for a path without
+    h5py.
+    """
+    parts = _parts(layer)
+    if isinstance(weights, str | os.PathLike):
+        return convert_from(parts, _slots(parts, _file_keys(parts)), read_weights_h5(weights), _decode)
+    named = {f"weights[{i}]": array for i, array in enumerate(weights)}
+    return convert_from(parts, _slots(parts, _list_keys(parts)), named, _decode)
+
+
+def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
+    """The list for `set_weights` of a Keras layer or model: `from_keras` undone.
+
+    Keras has one bias for a SimpleRNN and an LSTM: the sum of two. Raises ValueError for `params` that are not of
+    this layer, naming the array; TypeError for another layer or cell.
+    """
+    parts = _parts(layer)
+    return list(convert_to(parts, _slots(parts, _list_keys(parts)), params, _encode).values())
+
+
+def _parts(layer: Any) -> list[Part]:
+    if not isinstance(layer, SequenceClassifier):
+        return recurrent_parts(layer)
+    recurrent = recurrent_parts(layer.recurrent, layer.embedding_size, ("recurrent",))
+    sizes = (output_size(layer.recurrent), *layer.dense, layer.logits)
+    names = (*(f"dense_{i}" for i in range(len(layer.dense))), "head")
+    return [
+        Part(("embedding",), {"embedding": (layer.vocabulary_size, layer.embedding_size)}),
+        *recurrent,
+        *(
+            Part((name,), {"kernel": shape, "bias": shape[1:]})
+            for name, shape in zip(names, pairwise(sizes), strict=True)
+        ),
+    ]
+
+
+def _shapes(part: Part) -> dict[str, Shape]:
+    """Keras' arrays of a part, in its order."""
+    shapes = {name: shape for name, shape in part.shapes.items() if name != "recurrent_bias"}
+    return shapes | {"bias": (2, *shapes["bias"])} if part.cell is GRU else shapes
+
+
+def _slots(parts: Sequence[Part], keys: Sequence[Sequence[str]]) -> list[list[Slot]]:
+    return [
+        [
+            Slot(
+                name,
+                key,
+                shape,
+                label=f"{key} ({', '.join((*part.path, name))})",
+                hint=ONE_BIAS if name == "bias" and part.cell is GRU else "",
+            )
+            for key, (name, shape) in zip(own, _shapes(part).items(), strict=True)
+        ]
+        for part, own in zip(parts, keys, strict=True)
+    ]
+
+
+def _list_keys(parts: Sequence[Part]) -> list[list[str]]:
+    """`get_weights()` has no names: an array is its place in the list."""
+    places = count()
+    return [[f"weights[{next(places)}]" for _ in _shapes(part)] for part in parts]
+
+
+def _file_keys(parts: Sequence[Part]) -> list[list[str]]:
+    """Groups are numbered class by class in the order of the model's layers, which is not the file's own order."""
+    seen: Counter[str] = Counter()
+    keys, group = [], ""
+    for part in parts:
+        if part.direction != "backward":
+            name = _class(part)
+            group = f"layers/{name}_{seen[name]}" if seen[name] else f"layers/{name}"
+            seen[name] += 1
+        direction = f"/{part.direction}_layer" if part.direction else ""
+        cell = "/cell" if part.cell else ""
+        keys.append([f"{group}{direction}{cell}/vars/{i}" for i in range(len(_shapes(part)))])
+    return keys
+
+
+def _class(part: Part) -> str:
+    if part.cell is None:
+        return "embedding" if "embedding" in part.shapes else "dense"
+    return "bidirectional" if part.direction else CLASSES[part.cell]
+
+
+def _decode(part: Part, arrays: Arrays) -> Arrays:
+    if part.cell is None:
+        return arrays
+    if part.cell is GRU:
+        arrays = {name: _swap_gates(array) for name, array in arrays.items()}
+        bias, second = arrays.pop("bias")
+        return cell_arrays(part, **arrays, bias=bias, second=second)
+    return cell_arrays(part, **arrays)
+
+
+def _encode(part: Part, arrays: Arrays) -> Arrays:
+    if part.cell is None:
+        return arrays
+    bias = np.stack([arrays["bias"], arrays["recurrent_bias"]]) if part.cell is GRU else one_bias(arrays)
+    keras = {"kernel": arrays["kernel"], "recurrent_kernel": arrays["recurrent_kernel"], "bias": bias}
+    return {name: _swap_gates(array) for name, array in keras.items()} if part.cell is GRU else keras
+
+
+def _swap_gates(array: np.ndarray) -> np.ndarray:
+    """A GRU's blocks r, z, n from z, r, h, or the other way."""
+    first, second, candidate = np.split(array, 3, axis=-1)
+    return np.concatenate([second, first, candidate], axis=-1)

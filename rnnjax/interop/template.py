@@ -1,0 +1,242 @@
+"""What the converters share: one walk over a layer's parts, one check of the arrays, one way to pair biases.
+
+A converter says for each part which arrays the other library has (`Slot`), and how one part's arrays become the
+other's. Nothing here knows a library.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.traverse_util
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.cells import GRU, LSTM, Elman, PointwiseCell
+from rnnjax.layers import RNN, Bidirectional, StackedRNN
+
+CELLS = (Elman, LSTM, GRU)
+
+# A letter stands for a size that the first array which has it shows.
+Shape = tuple[int | str, ...]
+Arrays = dict[str, np.ndarray]
+
+
+class Part(NamedTuple):
+    """What has parameters of its own: a `cell`, which `layer` runs, or an embedding or dense layer, without the two.
+
+    `shapes` are our own arrays'. The two directions of one recurrent layer share a `level`, counted from below.
+    """
+
+    path: tuple[str, ...]
+    shapes: dict[str, Shape]
+    cell: type[PointwiseCell] | None = None
+    layer: RNN | None = None
+    level: int = 0
+    direction: str = ""
+
+
+class Slot(NamedTuple):
+    """One array of another library: its name within the part, its key among all arrays, and what it must be.
+
+    `label` names it in errors, `hint` ends an error about its shape.
+    """
+
+    name: str
+    key: str
+    shape: Shape
+    label: str
+    hint: str = ""
+
+
+Convert = Callable[[Part, Arrays], Arrays]
+
+
+def output_size(layer: Any) -> int:
+    """The features that a recurrent layer gives."""
+    if isinstance(layer, StackedRNN):
+        return output_size(layer.layers[-1])
+    if isinstance(layer, Bidirectional):
+        both = layer.merge == "concat"
+        return layer.forward.hidden_size + (layer.backward.hidden_size if both else 0)
+    return layer.hidden_size
+
+
+def recurrent_parts(layer: Any, input_size: int | str = "I", path: tuple[str, ...] = ()) -> list[Part]:
+    """The cells of a recurrent layer, from below, forward before backward.
+
+    Raises TypeError for another layer than `RNN`, `Bidirectional` or `StackedRNN` of those, or another cell than
+    `Elman`, `LSTM` or `GRU`; ValueError for a GRU of one bias, or one layer in two places.
+    """
+    parts = _walk(layer, input_size, path, 0)
+    if len({id(part.layer) for part in parts}) < len(parts):
+        raise ValueError("layer: expected an RNN object in each place, got one in two: Flax would share its parameters")
+    return parts
+
+
+def _walk(layer: Any, inputs: int | str, path: tuple[str, ...], level: int) -> list[Part]:
+    if isinstance(layer, Bidirectional):
+        return [
+            _cell_part(getattr(layer, direction), inputs, (*path, direction), level, direction)
+            for direction in ("forward", "backward")
+        ]
+    if not isinstance(layer, StackedRNN):
+        return [_cell_part(layer, inputs, path, level, "")]
+    parts = []
+    for i, below in enumerate(layer.layers):
+        parts += _walk(below, inputs, (*path, f"layers_{i}"), level)
+        inputs, level = output_size(below), parts[-1].level + 1
+    return parts
+
+
+def _cell_part(layer: Any, inputs: int | str, path: tuple[str, ...], level: int, direction: str) -> Part:
+    where = ", ".join(path) or "layer"
+    if not isinstance(layer, RNN):
+        raise TypeError(f"{where}: expected an RNN, Bidirectional or StackedRNN, got {type(layer).__name__}")
+    cell, hidden_size = layer.cell, layer.hidden_size
+    # A subclass may compute something else from the same arrays.
+    if not isinstance(cell, CELLS) or type(cell) not in CELLS:
+        raise TypeError(f"{where}: expected the cell Elman, LSTM or GRU, got {type(cell).__name__}")
+    if isinstance(cell, GRU) and not cell.second_bias:
+        raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries' GRUs have both")
+    gates = cell.gates * hidden_size
+    shapes: dict[str, Shape] = {
+        "kernel": (inputs, gates),
+        "recurrent_kernel": (hidden_size, gates),
+        "bias": (gates,),
+    }
+    if cell.second_bias:
+        shapes["recurrent_bias"] = (gates,)
+    return Part(path, shapes, type(cell), layer, level, direction)
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings under keys joined by "/". Raises TypeError for another tree than a mapping."""
+    if not isinstance(tree, Mapping):
+        raise TypeError(f"expected a mapping of arrays, got {type(tree).__name__}")
+    leaves = {}
+    for name, value in tree.items():
+        nested = isinstance(value, Mapping)
+        leaves |= flatten(value, f"{prefix}{name}/") if nested else {f"{prefix}{name}": value}
+    return leaves
+
+
+def nest(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """`flatten` undone."""
+    return flax.traverse_util.unflatten_dict(dict(arrays), sep="/")
+
+
+def convert_from(
+    parts: Sequence[Part], slots: Sequence[Sequence[Slot]], values: Mapping[str, Any], decode: Convert, gate_axis=-1
+) -> dict[str, Any]:
+    """Our nested parameters from another library's arrays; `slots` are each part's there."""
+    return nest(_convert(parts, slots, _own_slots(parts), values, decode, gate_axis))
+
+
+def convert_to(parts: Sequence[Part], slots: Sequence[Sequence[Slot]], params: Any, encode: Convert) -> Arrays:
+    """Another library's arrays by their keys, in the slots' order, from our nested parameters."""
+    return _convert(parts, _own_slots(parts), slots, flatten(params), encode)
+
+
+def _convert(
+    parts: Sequence[Part],
+    source: Sequence[Sequence[Slot]],
+    target: Sequence[Sequence[Slot]],
+    values: Mapping[str, Any],
+    change: Convert,
+    gate_axis: int = -1,
+) -> Arrays:
+    checked = _check_arrays(parts, source, values, gate_axis)
+    arrays = {}
+    for part, taken, slots in zip(parts, checked, target, strict=True):
+        changed = change(part, taken)
+        arrays |= {slot.key: np.ascontiguousarray(changed[slot.name]) for slot in slots}
+    return arrays
+
+
+def _own_slots(parts: Sequence[Part]) -> list[list[Slot]]:
+    """Where Flax keeps our parameters."""
+    slots = []
+    for part in parts:
+        prefix = "/".join((*part.path, "cell", "") if part.cell else (*part.path, ""))
+        slots.append([Slot(name, prefix + name, shape, prefix + name) for name, shape in part.shapes.items()])
+    return slots
+
+
+def _check_arrays(
+    parts: Sequence[Part], slots: Sequence[Sequence[Slot]], values: Mapping[str, Any], gate_axis: int = -1
+) -> list[Arrays]:
+    """Each part's values by their names within it, as arrays that share no memory with them.
+
+    Raises ValueError, with what was expected and got, where one is missing, left over, no array, of another shape
+    or not of floating-point numbers.
+    """
+    expected = {slot.key: slot for own in slots for slot in own}
+    missing = [slot.label for slot in expected.values() if slot.key not in values]
+    unexpected = [key for key in values if key not in expected]
+    if missing or unexpected:
+        lists = {"missing": missing, "unexpected": unexpected}
+        named = "; ".join(f"{word} {', '.join(keys)}" for word, keys in lists.items() if keys)
+        raise ValueError(f"expected {len(expected)} arrays, got {len(values)}: {named}")
+    sizes: dict[str, int] = {}
+    return [
+        {slot.name: _check_array(part, slot, values[slot.key], sizes, gate_axis) for slot in own}
+        for part, own in zip(parts, slots, strict=True)
+    ]
+
+
+def _check_array(part: Part, slot: Slot, value: Any, sizes: dict[str, int], gate_axis: int) -> np.ndarray:
+    """`sizes` are what letters have stood for so far."""
+    try:
+        # `np.array` asks for a copy through `__array__`, which PyTorch's tensors do not take.
+        array = np.asarray(value).copy()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{slot.label}: expected an array, got {type(value).__name__}: {error}") from error
+    check_floating(slot.label, array.dtype)
+    shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in slot.shape)
+    fits = array.ndim == len(shape) and all(
+        isinstance(want, str) or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        notes = [note for note in (_gates_note(part, shape, array, gate_axis), slot.hint) if note]
+        want = str(shape).replace("'", "")
+        raise ValueError("; ".join([f"{slot.label}: expected shape {want}, got {array.shape}", *notes]))
+    sizes |= {size: got for size, got in zip(slot.shape, array.shape, strict=True) if isinstance(size, str)}
+    return array
+
+
+def check_floating(label: str, dtype: np.dtype) -> None:
+    """Raises ValueError for a dtype of other than real floating-point numbers."""
+    # JAX's answer, since NumPy does not count bfloat16.
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"{label}: expected floating-point numbers, got {dtype}")
+
+
+def _gates_note(part: Part, shape: Shape, array: np.ndarray, gate_axis: int) -> str:
+    """What to say where the array would fit a cell with another number of gates."""
+    if part.layer is None or part.cell is None or not array.ndim:
+        return ""
+    gates, hidden_size = part.cell.gates, part.layer.hidden_size
+    got, rest = divmod(array.shape[gate_axis], hidden_size)
+    if shape[gate_axis] != gates * hidden_size or rest or got not in {cell.gates for cell in CELLS} - {gates}:
+        return ""
+    return f"{part.cell.__name__} has {gates} gate{'s' * (gates > 1)} of {hidden_size}, got {got} of {hidden_size}"
+
+
+def cell_arrays(
+    part: Part, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray, second: np.ndarray | None = None
+) -> Arrays:
+    """Our arrays of a cell: a cell with one bias gets the sum of two; a second one that came from nowhere is zero."""
+    arrays = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
+    if "recurrent_bias" in part.shapes:
+        return arrays | {"recurrent_bias": np.zeros_like(bias) if second is None else second}
+    return arrays if second is None else arrays | {"bias": bias + second}
+
+
+def one_bias(arrays: Arrays) -> np.ndarray:
+    """The one bias that does what the cell's one or two do."""
+    return arrays["bias"] + arrays["recurrent_bias"] if "recurrent_bias" in arrays else arrays["bias"]
+
+
+def second_bias(arrays: Arrays) -> np.ndarray:
+    """The recurrent bias, zeros where the cell has none."""
+    return arrays["recurrent_bias"] if "recurrent_bias" in arrays else np.zeros_like(arrays["bias"])

@@ -1,0 +1,104 @@
+"""Weights to and from PyTorch."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnjax.interop.files import Location, read_safetensors
+from rnnjax.interop.template import (
+    Arrays,
+    Part,
+    Shape,
+    Slot,
+    cell_arrays,
+    convert_from,
+    convert_to,
+    flatten,
+    recurrent_parts,
+    second_bias,
+)
+
+
+def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str = "") -> dict[str, Any]:
+    """Parameters for `layer` from the `state_dict()` of an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
+
+        kernel = weight_ih.T, recurrent_kernel = weight_hh.T, bias = bias_ih, recurrent_bias = bias_hh
+
+    `weights` has `weight_ih_l0 (G, I)`, `weight_hh_l0 (G, H)`, `bias_ih_l0 (G,)`, `bias_hh_l0 (G,)`, the same with
+    `_reverse` for the backward layer and with `l1` for the layer above: a mapping of arrays or CPU tensors, or the
+    path of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") are another module's and left
+    alone. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM` or `GRU`. A
+    cell with `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their
+    sum. Both sides must have the same activation, and PyTorch's directions are always merged by "concat".
+
+    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
+    Raises ValueError for weights of another architecture, naming the array with what was expected and got, for a
+    layer that no one PyTorch module is, and for a file that is no whole `.safetensors`; TypeError for another layer
+    or cell; ModuleNotFoundError for a path without safetensors.
+    """
+    parts = _parts(layer)
+    arrays = read_safetensors(weights) if isinstance(weights, str | os.PathLike) else flatten(weights)
+    own = {key: array for key, array in arrays.items() if key.startswith(prefix)}
+    if arrays and not own:
+        raise ValueError(f"prefix: expected the beginning of one of {sorted(arrays)}, got {prefix!r}")
+    # PyTorch has the gates on the first axis.
+    return convert_from(parts, _slots(parts, prefix), own, _decode, gate_axis=0)
+
+
+def to_torch(layer: Any, params: Any, *, prefix: str = "") -> dict[str, np.ndarray]:
+    """A PyTorch module's `state_dict` of arrays, from the parameters of `layer`: `from_torch` undone.
+
+    A second bias that the cell has not is zero. Raises ValueError for `params` that are not of this layer, naming
+    the array, and for a layer that no one PyTorch module is; TypeError for another layer or cell.
+    """
+    parts = _parts(layer)
+    return convert_to(parts, _slots(parts, prefix), params, _encode)
+
+
+def _parts(layer: Any) -> list[Part]:
+    parts = recurrent_parts(layer)
+    kinds = {(part.cell, part.shapes["recurrent_kernel"][0], bool(part.direction)) for part in parts}
+    width = sum(part.level == 0 for part in parts) * parts[0].shapes["recurrent_kernel"][0]
+    if len(kinds) > 1 or any(part.shapes["kernel"][0] != width for part in parts if part.level):
+        raise ValueError(
+            f"layer: expected what one PyTorch module is, layers of one cell and hidden_size, all or none of them "
+            f"Bidirectional and merged by 'concat', got {layer}"
+        )
+    return parts
+
+
+def _slots(parts: Sequence[Part], prefix: str) -> list[list[Slot]]:
+    slots = []
+    for part in parts:
+        inputs, gates = part.shapes["kernel"]
+        hidden, _ = part.shapes["recurrent_kernel"]
+        shapes: dict[str, Shape] = {
+            "weight_ih": (gates, inputs),
+            "weight_hh": (gates, hidden),
+            "bias_ih": (gates,),
+            "bias_hh": (gates,),
+        }
+        suffix = f"_l{part.level}_reverse" if part.direction == "backward" else f"_l{part.level}"
+        where = f" ({', '.join(part.path)})" if part.path else ""
+        slots.append(
+            [
+                Slot(name, f"{prefix}{name}{suffix}", shape, label=f"{prefix}{name}{suffix}{where}")
+                for name, shape in shapes.items()
+            ]
+        )
+    return slots
+
+
+def _decode(part: Part, arrays: Arrays) -> Arrays:
+    return cell_arrays(part, arrays["weight_ih"].T, arrays["weight_hh"].T, arrays["bias_ih"], arrays["bias_hh"])
+
+
+def _encode(part: Part, arrays: Arrays) -> Arrays:
+    return {
+        "weight_ih": arrays["kernel"].T,
+        "weight_hh": arrays["recurrent_kernel"].T,
+        "bias_ih": arrays["bias"],
+        "bias_hh": second_bias(arrays),
+    }
