@@ -71,7 +71,7 @@ def _datasets(h5py: Any, group: Any, prefix: str, seen: set[Any]):
         # Asked before the entry is opened: a link may lead to any file of this machine.
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{key}: expected data in this file, got a {type(link).__name__}")
+            raise ValueError(f"{key}: expected data in this file, got {type(link).__name__}")
         entry = group[name]
         # Two names of one group may make a loop.
         if entry.id in seen:
@@ -85,7 +85,7 @@ def _datasets(h5py: Any, group: Any, prefix: str, seen: set[Any]):
 
 def _plain_array(h5py: Any, key: str, entry: Any) -> np.ndarray:
     if not isinstance(entry, h5py.Dataset):
-        raise ValueError(f"{key}: expected an array, got a {type(entry).__name__}")
+        raise ValueError(f"{key}: expected an array, got {type(entry).__name__}")
     check_floating(key, entry.dtype)
     if entry.external or entry.is_virtual:
         raise ValueError(f"{key}: expected data in this file, got an array that is stored outside it")
