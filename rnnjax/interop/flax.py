@@ -23,8 +23,11 @@ from rnnjax.interop.template import (
 
 
 class Gates(NamedTuple):
-    """The letters of a Flax cell's gates in our order; where our `bias` is, beside the input ("i") or hidden ("h")
-    kernel; and the gates that have a second bias, beside the hidden one."""
+    """The letters of a Flax cell's gates, in our order.
+
+    Our `bias` is beside the input ("i") or the hidden ("h") kernels; `second` are the gates with another one beside
+    the hidden kernel.
+    """
 
     letters: tuple[str, ...]
     bias: str

@@ -50,11 +50,13 @@ def run_keras(name: str, shape: str) -> tuple[list[np.ndarray], Any, Any]:
     """Weights, outputs and final states of layers that are called one on the other."""
     weights, outputs, final = [], random_inputs(), []
     for _ in range(layer_count(shape)):
-        layer = PEERS[name](HIDDEN, return_sequences=True, return_state=True)
+        # Initialisers that compile nothing: what they give is replaced.
+        zeros = {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
+        layer = PEERS[name](HIDDEN, return_sequences=True, return_state=True, **zeros)
         layer = layers.Bidirectional(layer) if is_bidirectional(shape) else layer
         layer.build(outputs.shape)
         weights += randomize(layer)
-        outputs, *states = (np.asarray(array) for array in layer(outputs))
+        outputs, *states = (np.asarray(array) for array in jax.jit(layer)(outputs))
         final += states
     return weights, outputs, final
 
@@ -113,8 +115,8 @@ def pooled_both() -> tuple[Any, SequenceClassifier]:
     return model, SequenceClassifier(WORDS, EMBEDDING, recurrent, logits=3, pooling="max", dense=(5, 5), dropout=0.5)
 
 
-def stack_of_all() -> tuple[Any, SequenceClassifier]:
-    """Every class, some twice, in an order that is not the alphabet's, and an optimizer's own arrays."""
+def stack_of_five() -> tuple[Any, SequenceClassifier]:
+    """Classes that come twice, in an order that is not the alphabet's, and an optimizer's own arrays."""
     model = keras.Sequential(
         [
             layers.Input((TIME,)),
@@ -122,7 +124,6 @@ def stack_of_all() -> tuple[Any, SequenceClassifier]:
             layers.SimpleRNN(4, return_sequences=True),
             layers.LSTM(4, return_sequences=True),
             layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
-            layers.GRU(4, return_sequences=True),
             layers.LSTM(4, return_sequences=True),
             layers.Bidirectional(layers.GRU(2, return_sequences=True)),
             layers.GlobalAveragePooling1D(),
@@ -136,7 +137,6 @@ def stack_of_all() -> tuple[Any, SequenceClassifier]:
             RNN(Elman(), 4, Scan()),
             RNN(LSTM(), 4, Scan()),
             Bidirectional(RNN(LSTM(), 2, Scan()), RNN(LSTM(), 2, Scan())),
-            RNN(GRU(), 4, Scan()),
             RNN(LSTM(), 4, Scan()),
             Bidirectional(RNN(GRU(), 2, Scan()), RNN(GRU(), 2, Scan())),
         ]
@@ -144,7 +144,7 @@ def stack_of_all() -> tuple[Any, SequenceClassifier]:
     return model, SequenceClassifier(WORDS, EMBEDDING, recurrent, pooling="mean")
 
 
-@pytest.mark.parametrize("build", [last_lstm, pooled_both, stack_of_all])
+@pytest.mark.parametrize("build", [last_lstm, pooled_both, stack_of_five])
 def test_whole_models(build, tmp_path):
     model, ours = build()
     weights = randomize(model)

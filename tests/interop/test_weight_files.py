@@ -1,5 +1,6 @@
 """Files that are not what they should be, some of them made by somebody with bad intent."""
 
+import importlib
 import sys
 
 import h5py
@@ -8,6 +9,7 @@ import pytest
 import safetensors.numpy
 from interop_cases import HIDDEN, assert_equal, random_params
 
+import rnnjax
 from rnnjax import LSTM, RNN
 from rnnjax.interop import from_keras, from_torch, to_keras, to_torch
 
@@ -61,6 +63,18 @@ def test_a_broken_file(size, path, tmp_path):
     broken.write_bytes(broken.read_bytes()[:size])
     with pytest.raises(ValueError, match=r"lstm\.safetensors: expected a whole \.safetensors file: "):
         from_torch(LAYER, broken)
+
+
+def test_arrays_need_no_other_library(monkeypatch):
+    monkeypatch.setattr(rnnjax, "interop", sys.modules["rnnjax.interop"])
+    for name in [name for name in sys.modules if name.startswith("rnnjax.interop")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("keras", "torch", "h5py", "safetensors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    interop = importlib.import_module("rnnjax.interop")
+    for library in ("keras", "torch", "flax"):
+        weights = getattr(interop, f"to_{library}")(LAYER, PARAMS)
+        assert_equal(getattr(interop, f"from_{library}")(LAYER, weights), PARAMS)
 
 
 @pytest.mark.parametrize("library", ["h5py", "safetensors"])
