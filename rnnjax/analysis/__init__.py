@@ -1,5 +1,13 @@
-"""Analysis: figures of what a run did."""
+"""Analysis: a look inside a net, and figures of what a run did."""
 
+from rnnjax.analysis.gradient_flow import GradientNorms as GradientNorms
+from rnnjax.analysis.gradient_flow import gradient_norms as gradient_norms
+from rnnjax.analysis.gradient_flow import jacobian_products as jacobian_products
+from rnnjax.analysis.gradient_flow_plots import ClippingCurves as ClippingCurves
+from rnnjax.analysis.gradient_flow_plots import FlowCurves as FlowCurves
+from rnnjax.analysis.gradient_flow_plots import gradient_flow_figure as gradient_flow_figure
+from rnnjax.analysis.memory import Memory as Memory
+from rnnjax.analysis.memory import gradient_memory as gradient_memory
 from rnnjax.analysis.plots import confusion_matrix as confusion_matrix
 from rnnjax.analysis.plots import fold_accuracies as fold_accuracies
 from rnnjax.analysis.plots import learning_curves as learning_curves
