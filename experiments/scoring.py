@@ -5,58 +5,21 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
 import tyro
-from tokenizers import Tokenizer
 
 from experiments.report import confusion_table, table
-from experiments.text_classification import TextClassification, build_model, init_params, logits_of
+from experiments.text_classification import logits_of
 from experiments.text_parts import Loader, digest, read_part, split_source
-from rnnjax import SequenceClassifier
-from rnnjax.data import LabelledTexts, load_source, load_vocabulary
-from rnnjax.training import RunFolder, batch_mesh, classification, eval_step, load_params
+from experiments.tracing import look_inside
+from experiments.trained import Trained, open_run
+from rnnjax.analysis import class_probabilities
+from rnnjax.data import LabelledTexts, load_source
+from rnnjax.training import RunFolder, batch_mesh, classification, eval_step
 from rnnjax.training import evaluate as score_batches
-from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
-
-# Fields that runs of earlier versions have not, with what those versions did.
-ADDED_SINCE: dict[str, Any] = {"dense": ()}
-
-
-class Trained(NamedTuple):
-    """A run folder, read."""
-
-    config: TextClassification
-    classes: tuple[str, ...]
-    held_out: str
-    tokenizer: Tokenizer
-    model: SequenceClassifier
-    params: Any
-
-
-def open_run(path: Path) -> Trained:
-    """The trained model of a run folder.
-
-    Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
-    """
-    values = ADDED_SINCE | RunFolder.open(path).config()
-    file = path / CONFIG
-    fields = {field.name for field in dataclasses.fields(TextClassification)}
-    difference = set(values) ^ (fields | {"experiment", "classes", "held_out"})
-    if difference:
-        raise ValueError(f"{file}: expected the fields of a text study, got more or less: {sorted(difference)}")
-    classes = values["classes"]
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if not named or len(set(classes)) != len(classes) or len(classes) < 2:
-        raise ValueError(f"{file}: expected at least two different classes, got {classes!r}")
-    config = TextClassification(**{name: values[name] for name in fields - {"run_folder"}})
-    tokenizer = load_vocabulary(path / VOCABULARY)
-    model = build_model(config, tokenizer.get_vocab_size(), len(classes))
-    template = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
-    params = load_params(path / CHECKPOINT, template)
-    return Trained(config, tuple(classes), values["held_out"], tokenizer, model, params)
 
 
 def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
@@ -66,10 +29,7 @@ def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
 
     @jax.jit
     def score(params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
-        logits = logits_of(trained.model)(params, tokens, lengths)
-        if logits.ndim > 1:
-            return jax.nn.softmax(logits)
-        return jax.nn.sigmoid(jax.numpy.stack([-logits, logits], axis=-1))
+        return class_probabilities(logits_of(trained.model)(params, tokens, lengths))
 
     result = np.zeros((len(texts), len(trained.classes)), np.float32)
     for plan in loader.plans(part):
@@ -89,6 +49,11 @@ class Predict:
     """The run folder."""
     texts: tyro.conf.Positional[tuple[str, ...]] = ()
     """The texts; one a line on standard input, where none is given."""
+    trace: bool = False
+    """After each line, show the text once more, coloured by the verdict after each word (without colours: with the
+    last class's probability after each word), and the words that turned it."""
+    figures: Path | None = None
+    """A new folder for figures of each text: the verdict after each word, and every layer's gates and states."""
 
 
 def predict(options: Predict) -> None:
@@ -106,9 +71,14 @@ def predict(options: Predict) -> None:
     for number, text in enumerate(texts, start=1):
         if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
-    for text, row in zip(texts, probabilities(trained, texts), strict=True):
+    if options.figures is not None:
+        RunFolder.check_new(options.figures)
+        options.figures.mkdir(parents=True)
+    for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
         shares = " ".join(f"{name}={share:.4f}" for name, share in zip(trained.classes, row, strict=True))
         print(trained.classes[row.argmax()], shares, re.sub(r"[\t\r\n]", " ", text), sep="\t")
+        if options.trace or options.figures is not None:
+            look_inside(trained, text, options.trace, options.figures, f"text_{number}")
 
 
 @dataclasses.dataclass(frozen=True)

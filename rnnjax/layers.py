@@ -1,7 +1,7 @@
 """Flax modules over cells and recurrences: they declare parameters and hold no maths."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -31,8 +31,12 @@ def declare_cell(
     def fields(key: jax.Array) -> dict[str, jax.Array]:
         return {name: value for name, value in init(key)._asdict().items() if value is not None}
 
-    values = module.param("cell", fields)
-    template = jax.eval_shape(init, jax.random.key(0))
+    return cell_params(cell, module.param("cell", fields), dtype)
+
+
+def cell_params(cell: Cell, values: Mapping[str, jax.Array], dtype: Any) -> Params:
+    """A cell's parameters from the dict that a module keeps them in, cast to a dtype."""
+    template = jax.eval_shape(lambda: cell.init_params(jax.random.key(0), 1, 1))
     params = type(template)(**{name: values.get(name) for name in template._fields})
     return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 

@@ -12,3 +12,10 @@ from rnnjax.analysis.plots import confusion_matrix as confusion_matrix
 from rnnjax.analysis.plots import fold_accuracies as fold_accuracies
 from rnnjax.analysis.plots import learning_curves as learning_curves
 from rnnjax.analysis.plots import length_histogram as length_histogram
+from rnnjax.analysis.step_trace import trace_cell as trace_cell
+from rnnjax.analysis.step_trace import trace_steps as trace_steps
+from rnnjax.analysis.text_plots import step_figure as step_figure
+from rnnjax.analysis.text_plots import turning_words as turning_words
+from rnnjax.analysis.text_plots import verdict_figure as verdict_figure
+from rnnjax.analysis.verdict_trace import class_probabilities as class_probabilities
+from rnnjax.analysis.verdict_trace import verdict_trace as verdict_trace

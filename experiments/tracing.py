@@ -1,0 +1,98 @@
+"""A text's verdict after each word, as a coloured line and as figures of the network at work."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from matplotlib.colors import to_hex
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from experiments.text_classification import logits_of
+from experiments.trained import Trained
+from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
+from rnnjax.analysis.text_plots import VERDICTS
+
+SHOWN_TURNS = 3
+# Steps in a figure of gates: more could not be read.
+MOST_STEPS = 60
+
+
+class Verdicts(NamedTuple):
+    """A text in pieces, and after each of its words the probability `(T,)` of one class."""
+
+    text: str
+    tokens: np.ndarray
+    spans: list[tuple[int, int]]
+    shown_class: str
+    values: np.ndarray
+
+    @property
+    def words(self) -> list[str]:
+        return [self.text[start:end] for start, end in self.spans]
+
+
+def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | None, name: str) -> None:
+    """Prints a text's verdicts, draws them and the network's steps into a folder, or both."""
+    verdicts = trace_verdicts(trained, text)
+    if on_terminal:
+        print_verdicts(verdicts)
+    if figures is not None:
+        draw_traces(trained, verdicts, figures, name)
+
+
+def trace_verdicts(trained: Trained, text: str) -> Verdicts:
+    """The verdict after each word, for the last of two classes, or the class that wins among more."""
+    encoding = trained.tokenizer.encode(text)
+    tokens = np.asarray(encoding.ids, np.int32)
+    apply, config = jax.jit(logits_of(trained.model)), trained.config
+    verdicts = verdict_trace(
+        lambda tokens, lengths: apply(trained.params, tokens, lengths),
+        tokens,
+        longest=config.longest,
+        cut=config.cut,
+        pad=config.pad,
+    )
+    two = len(trained.classes) == 2 or not len(tokens)
+    shown = len(trained.classes) - 1 if two else int(verdicts[-1].argmax())
+    return Verdicts(text, tokens, list(encoding.offsets), trained.classes[shown], verdicts[:, shown])
+
+
+def print_verdicts(verdicts: Verdicts) -> None:
+    """The text with each word on the colour of the verdict after it; its probability where there are no colours."""
+    console = Console(soft_wrap=True, highlight=False)
+    if not verdicts.spans:
+        console.print("no word, no verdict but the network's own bias", style="italic")
+        return
+    if console.is_terminal and console.color_system is not None:
+        line = Text(verdicts.text)
+        for (start, end), value in zip(verdicts.spans, verdicts.values, strict=True):
+            line.stylize(Style(color="black", bgcolor=to_hex(VERDICTS(float(value)))), start, end)
+    else:
+        pairs = zip(verdicts.words, verdicts.values, strict=True)
+        line = Text(" ".join(f"{word} {value:.2f}" for word, value in pairs))
+    console.print(line)
+    before = np.concatenate([[0.5], verdicts.values])
+    turns = [
+        f"{verdicts.words[step]} ({before[step]:.2f} to {before[step + 1]:.2f})"
+        for step in turning_words(verdicts.values, SHOWN_TURNS)
+    ]
+    console.print(Text(f"probability of {verdicts.shown_class}; turned by {', '.join(turns)}"))
+
+
+def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:
+    """PNG files: the verdict after each word, and the gates and states of every recurrent layer at every word."""
+    if not verdicts.spans:
+        return
+    figure = verdict_figure(verdicts.words, verdicts.values, verdicts.shown_class)
+    figure.savefig(folder / f"{name}_verdict.png", dpi=150)
+    config = trained.config
+    kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
+    tokens, words = verdicts.tokens[kept], verdicts.words[kept]
+    traces = trace_steps(trained.model, {"params": trained.params}, tokens[None], np.array([len(tokens)], np.int32))
+    for path, trace in traces.items():
+        steps = {gate: values[0, :MOST_STEPS] for gate, values in trace.items()}
+        figure = step_figure(words[:MOST_STEPS], steps, title=path)
+        figure.savefig(folder / f"{name}_{path.replace('/', '_')}.png", dpi=150)

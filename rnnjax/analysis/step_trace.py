@@ -1,0 +1,138 @@
+"""Step trace: what every gate and state of a cell is at every step, by the names that the cell itself gives them."""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.cells import Cell, PointwiseCell
+from rnnjax.cells.cell import affine
+from rnnjax.layers import RNN, cell_params
+from rnnjax.recurrences.recurrence import advance, clear_padding, prepare
+from rnnjax.types import Lengths, Params, State, TimeFlags, TimeInputs
+
+
+def trace_cell(
+    cell: Cell,
+    params: Params,
+    inputs: TimeInputs,
+    state: State,
+    *,
+    lengths: Lengths | None = None,
+    resets: TimeFlags | None = None,
+    reverse: bool = False,
+) -> dict[str, np.ndarray]:
+    """Every step's gates and states by name, each `(T, B, H)`: the arguments are a recurrence's.
+
+    The states are the fields of the cell's state (`hidden`, `cell`), the gates the local variables of its
+    `update` (of `step`, where it has none) that are words and of the state's shape: for an LSTM `input`, `forget`,
+    `candidate` and `output`, for a GRU `reset`, `update` and `candidate`, for a cell of your own what you
+    called them. A name of one letter, or with an underscore, counts as scratch. The cell runs as it is: its
+    variables are read as it returns. Past a sequence's length all is NaN. Raises ValueError where shapes do not
+    fit.
+    """
+    problem = prepare(cell, params, inputs, state, lengths, resets)
+    params, inputs, initial, flags = problem
+
+    def step(state: State, xs: Any) -> tuple[State, Any]:
+        inputs, flags = xs
+        inputs = clear_padding(inputs, flags)
+        begun = []
+
+        def recorded(inputs: jax.Array, before: State) -> State:
+            begun.append(before)
+            return cell.step(params, inputs, before)
+
+        state, _ = advance(recorded, initial, state, inputs, flags)
+        return state, (inputs, begun[0], state)
+
+    _, (inputs, before, after) = jax.lax.scan(step, initial, (inputs, flags), reverse=reverse)
+    time, batch = inputs.shape[:2]
+    # Steps are rows of one batch: a cell does not mix rows.
+    rows = jax.tree.map(lambda leaf: leaf.reshape(time * batch, *leaf.shape[2:]), (inputs, before))
+    named = _locals(cell, params, *rows) | after._asdict()
+    valid = np.ones((time, batch, 1), bool) if flags.valid is None else np.asarray(flags.valid)[..., None]
+    return {
+        # bfloat16, which NumPy and Matplotlib know little of, is widened.
+        name: np.where(valid, values.astype(jnp.promote_types(values, jnp.float32)).reshape(time, batch, -1), np.nan)
+        for name, values in named.items()
+    }
+
+
+def _locals(cell: Cell, params: Params, inputs: jax.Array, state: State) -> dict[str, jax.Array]:
+    """The arrays `(N, H)` that one call of the cell binds to local names which are words."""
+    if isinstance(cell, PointwiseCell):
+        watched: Callable[..., State] = cell.update
+        a = affine(inputs, params.kernel, params.bias)
+        r = affine(state.hidden, params.recurrent_kernel, params.recurrent_bias)
+        arguments = (params, a, r, state)
+    else:
+        watched, arguments = cell.step, (params, inputs, state)
+    code = inspect.unwrap(getattr(watched, "__func__", watched)).__code__
+    found: dict[str, Any] = {}
+
+    def profile(frame: Any, event: str, _: Any) -> None:
+        if event == "return" and frame.f_code is code:
+            found.update(frame.f_locals)
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        watched(*arguments)
+    finally:
+        sys.setprofile(before)
+    given = code.co_varnames[: code.co_argcount]
+    return {
+        name: value
+        for name, value in found.items()
+        if name not in given
+        and len(name) > 1
+        and name.isalpha()
+        and isinstance(value, jax.Array)
+        and value.shape == state.hidden.shape
+    }
+
+
+def trace_steps(module: nn.Module, variables: Mapping[str, Any], *args: Any, **options: Any) -> dict[str, Any]:
+    """What every `RNN` in a module did: by its path, every gate and state by name, each `(B, T, H)`.
+
+    `module.apply(variables, *args, **options)` runs as it is; see `trace_cell` for the names. A backward
+    layer's steps stand at the inputs that they read. A path is "recurrent/forward", say, or "" for the module
+    itself.
+    """
+    traces: dict[str, dict[str, np.ndarray]] = {}
+    signature = inspect.signature(RNN.__call__)
+
+    def watch(method: Callable[..., Any], args: Any, options: Any, context: Any) -> Any:
+        layer = context.module
+        if isinstance(layer, RNN) and context.method_name == "__call__":
+            call = signature.bind(layer, *args, **options)
+            call.apply_defaults()
+            traces["/".join(layer.path)] = _trace_layer(layer, **call.arguments)
+        return method(*args, **options)
+
+    with nn.intercept_methods(watch):
+        module.apply(variables, *args, **options)
+    return traces
+
+
+def _trace_layer(
+    layer: RNN, self: RNN, inputs: Any, initial_state: Any, lengths: Any, resets: Any, reverse: bool | None
+) -> dict[str, np.ndarray]:
+    dtype = layer.dtype or jnp.result_type(inputs, layer.param_dtype)
+    state = layer.cell.init_state(len(inputs), layer.hidden_size, dtype) if initial_state is None else initial_state
+    trace = trace_cell(
+        layer.cell,
+        cell_params(layer.cell, layer.variables["params"]["cell"], dtype),
+        jnp.swapaxes(inputs, 0, 1).astype(dtype),
+        state,
+        lengths=lengths,
+        resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
+        reverse=layer.reverse if reverse is None else reverse,
+    )
+    return {name: np.swapaxes(values, 0, 1) for name, values in trace.items()}

@@ -1,0 +1,102 @@
+"""Figures over the words of a text: what a classifier thinks after each, and what a cell's gates do at each.
+
+Blue for the one side and vermilion for the other are Okabe and Ito's, which colour-blind readers tell apart;
+the heat maps are Matplotlib's cividis (shares) and PuOr (signed values), made for them too.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
+
+VERDICTS = LinearSegmentedColormap.from_list("verdicts", [ORANGE, "white", BLUE])
+# More words than these are not written under an axis.
+LABELLED = 40
+TURNS = 5
+
+
+def turning_words(verdicts: np.ndarray, count: int) -> np.ndarray:
+    """The words after which the probability changed most, in their order; the first word changes it from the
+    mean of a two-class question, 0.5.
+    """
+    changes = np.abs(np.diff(verdicts, prepend=0.5))
+    return np.sort(np.argsort(-changes, kind="stable")[:count])
+
+
+def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) -> Figure:
+    """The probability `(T,)` of the class `positive` after each word, and the words that changed it most.
+
+    Raises ValueError where there is not one probability a word, or no word.
+    """
+    verdicts = np.asarray(verdicts)
+    if verdicts.shape != (len(words),) or not len(words):
+        raise ValueError(f"verdicts: expected one for each of {len(words)} words, at least one, got {verdicts.shape}")
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    steps = np.arange(len(words))
+    axes.axhline(0.5, color="0.5", linewidth=0.8, linestyle=":")
+    axes.plot(steps, verdicts, color="0.45", linewidth=1)
+    few = len(words) <= LABELLED
+    size = 60 if few else 14
+    shown = axes.scatter(
+        steps, verdicts, c=verdicts, cmap=VERDICTS, vmin=0, vmax=1, s=size, edgecolors=BLACK, linewidths=0.6, zorder=3
+    )
+    for step in turning_words(verdicts, TURNS):
+        up = verdicts[step] < 0.5
+        axes.annotate(
+            str(words[step]),
+            (float(step), float(verdicts[step])),
+            xytext=(0, 12 if up else -12),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if up else "top",
+            weight="bold",
+        )
+    _label_words(axes, words if few else None)
+    axes.set(ylim=(-0.06, 1.06), ylabel=f"probability of {positive}")
+    figure.colorbar(shown, label=f"probability of {positive}", ticks=[0, 0.5, 1])
+    return figure
+
+
+def step_figure(words: Sequence[str], trace: Mapping[str, np.ndarray], title: str = "") -> Figure:
+    """Heat maps of every gate and state `(T, H)` over the words, a panel each.
+
+    The units stand in the order of what `hidden` is at the last word. Raises ValueError where a trace has not
+    one step a word, or there is no word.
+    """
+    for name, values in trace.items():
+        if values.ndim != 2 or len(values) != len(words) or not len(words):
+            raise ValueError(f"{name}: expected shape (T, H) for {len(words)} words, got {values.shape}")
+    order = np.argsort(-np.nan_to_num(trace["hidden"][-1]), kind="stable")
+    figure = Figure(figsize=(max(8.0, min(0.26 * len(words) + 2, 16)), 1.1 + 1.35 * len(trace)), layout="constrained")
+    panels = figure.subplots(len(trace), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, values) in zip(panels, trace.items(), strict=True):
+        share = np.nanmin(values) >= 0 and np.nanmax(values) <= 1
+        limit = 1 if share else max(float(np.nanmax(np.abs(values))), 1e-6)
+        image = axes.imshow(
+            values[:, order].T,
+            aspect="auto",
+            interpolation="nearest",
+            cmap="cividis" if share else "PuOr",
+            vmin=0 if share else -limit,
+            vmax=limit,
+        )
+        axes.set_ylabel(f"{name}\nunit")
+        axes.set_yticks([])
+        figure.colorbar(image, ax=axes, pad=0.01)
+    _label_words(panels[-1], words if len(words) <= 2 * LABELLED else None)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _label_words(axes: Axes, words: Sequence[str] | None) -> None:
+    if words is None:
+        axes.set_xlabel("word number")
+        return
+    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xlabel("word read")
