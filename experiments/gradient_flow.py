@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cli import Experiment, parse, run
+from experiments.fields import check_fields
 from experiments.recall import INPUTS, Training, sequences, train, training_table
 from experiments.report import table
 from experiments.training_run import new_path, record
@@ -95,22 +96,19 @@ class GradientFlow:
     """Where the run is written: runs/ and its name and time, unless given."""
 
     def __post_init__(self):
-        for name, least in (("time", 2), ("hidden", 1), ("batch", 1), ("updates", 1), ("train_time", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        check_fields(
+            self,
+            at_least_one=("hidden", "batch", "updates", "train_time"),
+            above_zero=("scales", "clip", "learning_rate"),
+        )
+        if self.time < 2:
+            raise ValueError(f"time: expected at least 2, got {self.time}")
         if not 1 <= len(set(self.scales)) == len(self.scales) <= MOST_SCALES:
             raise ValueError(f"scales: expected 1 to {MOST_SCALES} different ones, got {self.scales}")
-        for name, value in (*(("scales", scale) for scale in self.scales), ("clip", self.clip)):
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name}: expected a number above 0, got {value}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate: expected a number above 0, got {self.learning_rate}")
         if not 0 <= self.noise < math.inf:
             raise ValueError(f"noise: expected a number of at least 0, got {self.noise}")
         if self.back is not None and not 0 < self.back < self.time:
             raise ValueError(f"back: expected 1 to {self.time - 1}, less than time, got {self.back}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
 
     @property
     def steps_back(self) -> int:

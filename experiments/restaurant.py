@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import datasets
 import numpy as np
-import optax
 from tqdm import tqdm
 
 from experiments.bag_of_words import MISSING, bag_of_words, installed
@@ -74,7 +73,7 @@ def compete(texts: LabelledTexts, folds: Sequence[Fold], options: Restaurant) ->
 
             logits = cross_validate(
                 entrant.model(data.vocabulary),
-                optax.adam(entrant.learning_rate),
+                entrant.optimizer,
                 data.train,
                 data.test,
                 epochs=entrant.epochs,

@@ -10,9 +10,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import tyro
 
 from experiments.cross_validation import Fold
+from experiments.fields import check_fields
 from rnnjax import GRU, RNN, Bidirectional, Elman, Scan, SequenceClassifier, Unrolled
 from rnnjax.data import Batch, LabelledTexts, Plan, Sequences, collate, encode, learn_vocabulary
 from rnnjax.data.text import OOV, PAD
@@ -40,8 +42,11 @@ class Restaurant:
     """Which end of a longer sentence the one-unit net has cut off."""
     epochs: int = 500
     """Epochs of the one-unit net."""
-    learning_rate: float = 1e-2
+    learning_rate: float = 2e-2
     """Adam's step size for the one-unit net."""
+    epsilon: float = 1e-3
+    """Adam's epsilon for the one-unit net: far above the usual 1e-8, so that the recurrent weight, whose gradient
+    is noise at first, does not walk to a sign at random (0.70 against 0.65 in inner folds of two seeds)."""
     hidden: int = 32
     """Units of the proper network in each direction."""
     vocabulary: int = 1000
@@ -62,18 +67,12 @@ class Restaurant:
     """Where the run is written: runs/ and its name and time, unless given."""
 
     def __post_init__(self):
-        for name in ("longest", "epochs", "hidden", "proper_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.vocabulary < 3:
-            raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {self.vocabulary}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: expected 0 <= share < 1, got {self.dropout}")
-        for name in ("learning_rate", "proper_learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
+        check_fields(
+            self,
+            at_least_one=("longest", "epochs", "hidden", "proper_epochs", "batch_size", "devices"),
+            shares=("dropout",),
+            above_zero=("learning_rate", "epsilon", "proper_learning_rate"),
+        )
 
 
 class OneUnit(nn.Module):
@@ -87,7 +86,7 @@ class OneUnit(nn.Module):
     @nn.compact
     def __call__(self, tokens: jax.Array, lengths: jax.Array | None = None, *, deterministic: bool = True) -> jax.Array:
         """Logits `(B,)`; padding is read like words, so lengths are not."""
-        # Nearly zero, so that no word speaks before it was learnt (0.68 against 0.65 in inner folds).
+        # Nearly zero, so that no word speaks before it was learnt (it gains 0.02 in inner folds).
         small = nn.initializers.normal(0.001)
         inputs = nn.Embed(self.vocabulary_size, 64, embedding_init=small, name="embedding")(tokens)
         cell = Elman(activation="sigmoid", recurrent_init=nn.initializers.zeros)
@@ -108,7 +107,7 @@ class Entrant(NamedTuple):
     cut: Literal["start", "end"]
     model: Callable[[int], nn.Module]
     epochs: int
-    learning_rate: float
+    optimizer: optax.GradientTransformation
 
 
 def entrants(options: Restaurant) -> list[Entrant]:
@@ -121,8 +120,17 @@ def entrants(options: Restaurant) -> list[Entrant]:
             vocabulary, 64, both, pooling="max", input_dropout=options.dropout, dropout=options.dropout
         )
 
-    classic = (None, options.longest, options.pad, options.cut, OneUnit, options.epochs, options.learning_rate)
-    whole = (options.vocabulary, None, "end", "end", proper, options.proper_epochs, options.proper_learning_rate)
+    adam = optax.adam(options.learning_rate, eps=options.epsilon)
+    classic = (None, options.longest, options.pad, options.cut, OneUnit, options.epochs, adam)
+    whole = (
+        options.vocabulary,
+        None,
+        "end",
+        "end",
+        proper,
+        options.proper_epochs,
+        optax.adam(options.proper_learning_rate),
+    )
     return [Entrant("one sigmoid unit", (PAD,), *classic), Entrant("bidirectional GRU", (PAD, OOV), *whole)]
 
 

@@ -1,15 +1,15 @@
 """What a study of labelled texts can be told, and the network that follows from it."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from experiments.fields import check_fields
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
 
 CELLS = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
@@ -83,47 +83,17 @@ class TextClassification:
     """Where the run is written: runs/ and its name and time, unless given."""
 
     def __post_init__(self):
-        for name, hint in get_type_hints(type(self)).items():
-            check(name, getattr(self, name), hint)
-        for name in ("rows", "longest", "embedding", "hidden", "layers", "epochs", "batch_size", "buckets", "devices"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        if any(size < 1 for size in self.dense):
-            raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
-        if self.vocabulary < 3:
-            raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {self.vocabulary}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
+        check_fields(
+            self,
+            at_least_one=(
+                *("rows", "longest", "embedding", "hidden", "layers", "dense", "epochs", "batch_size", "buckets"),
+                "devices",
+            ),
+            shares=("input_dropout", "dropout", "warmup"),
+            above_zero=("learning_rate", "clip"),
+        )
         if not 0 < self.hold_out < 1:
             raise ValueError(f"hold_out: expected a share between 0 and 1, got {self.hold_out}")
-        for name in ("input_dropout", "dropout", "warmup"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 0 <= share < 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name}: expected a number above 0, got {value}")
-
-
-def check(name: str, value: Any, hint: Any) -> None:
-    """Raises ValueError where a field's value is not of its annotated type: a config may come from a file."""
-    if get_origin(hint) is tuple:
-        if not isinstance(value, (tuple, list)):  # JSON knows lists only
-            raise ValueError(f"{name}: expected a list, got {value!r}")
-        for item in value:
-            check(name, item, get_args(hint)[0])
-        return
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ValueError(f"{name}: expected one of {list(get_args(hint))}, got {value!r}")
-        return
-    allowed = get_args(hint) or (hint,)
-    if float in allowed:
-        allowed = (*allowed, int)
-    if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
-        names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
-        raise ValueError(f"{name}: expected {names}, got {value!r}")
 
 
 def build_model(config: TextClassification, vocabulary: int, classes: int) -> SequenceClassifier:
@@ -152,12 +122,6 @@ def init_params(model: SequenceClassifier, key: jax.Array) -> Any:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
-def logits_of(model: nn.Module) -> Callable[..., jax.Array]:
-    """The model as a function of its parameters and what `SequenceClassifier` is called with."""
-
-    def logits(params: Any, *args: Any, **options: Any) -> jax.Array:
-        result = model.apply({"params": params}, *args, **options)
-        assert isinstance(result, jax.Array)  # a tuple only where collections are mutable
-        return result
-
-    return logits
+def logits_of(model: nn.Module) -> Callable[..., Any]:
+    """The model as a function of its parameters and what the model is called with."""
+    return lambda params, *args, **options: model.apply({"params": params}, *args, **options)

@@ -15,6 +15,7 @@ from rnnjax.layers import Bidirectional as Bidirectional
 from rnnjax.layers import Dropout as Dropout
 from rnnjax.layers import FlaxCell as FlaxCell
 from rnnjax.layers import StackedRNN as StackedRNN
+from rnnjax.models import LanguageModel as LanguageModel
 from rnnjax.models import SequenceClassifier as SequenceClassifier
 from rnnjax.recurrences import Chunked as Chunked
 from rnnjax.recurrences import Recurrence as Recurrence

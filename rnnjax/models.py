@@ -8,9 +8,56 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.layers import Dropout
-from rnnjax.types import Lengths, Tokens
+from rnnjax.types import Lengths, State, Tokens
 
 POOLINGS = ("last", "mean", "max")
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrent stack, and at every step a dense head over the vocabulary: which word comes next?
+
+        embedding -> variational dropout -> recurrent -> variational dropout -> dense
+
+    `recurrent` is an `RNN` or a `StackedRNN` that looks only back. Tokens must be below `vocabulary_size`.
+    Raises ValueError for a size below 1 or a dropout outside [0, 1). Source: Mikolov et al. 2010, "Recurrent
+    neural network based language model".
+    """
+
+    vocabulary_size: int
+    embedding_size: int
+    recurrent: nn.Module
+    dropout: float = 0.0
+    dtype: Any = None
+
+    def __post_init__(self):
+        for name in ("vocabulary_size", "embedding_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Lengths | None = None,
+        initial_state: State | None = None,
+        *,
+        deterministic: bool = True,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, State]:
+        """Float32 logits `(B, T, V)` of the word after each step, and the final state, from tokens `(B, T)`.
+
+        `initial_state` carries on from an earlier call's final state. Unless deterministic, dropout draws from
+        the rng "dropout"; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
+        """
+        if tokens.ndim != 2:
+            raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
+        inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
+        inputs = Dropout(self.dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        outputs, final_state = self.recurrent(inputs, initial_state, lengths)
+        outputs = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
+        logits = nn.Dense(self.vocabulary_size, dtype=self.dtype, name="head")(outputs)
+        return logits.astype(jnp.float32), final_state
 
 
 class SequenceClassifier(nn.Module):

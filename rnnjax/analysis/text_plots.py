@@ -87,7 +87,7 @@ def step_figure(words: Sequence[str], trace: Mapping[str, np.ndarray], title: st
         )
         axes.set_ylabel(f"{name}\nunit")
         axes.set_yticks([])
-        figure.colorbar(image, ax=axes, pad=0.01)
+        figure.colorbar(image, ax=axes, pad=0.01, label="share" if share else "value")
     _label_words(panels[-1], words if len(words) <= 2 * LABELLED else None)
     if title:
         figure.suptitle(title, fontsize=11)

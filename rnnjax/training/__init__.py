@@ -11,9 +11,10 @@ from rnnjax.training.loop import StepReport as StepReport
 from rnnjax.training.loop import evaluate as evaluate
 from rnnjax.training.loop import fit as fit
 from rnnjax.training.loop import run_epoch as run_epoch
+from rnnjax.training.objectives import classification as classification
+from rnnjax.training.objectives import next_token as next_token
 from rnnjax.training.run_folder import RunFolder as RunFolder
 from rnnjax.training.state import TrainState as TrainState
 from rnnjax.training.state import adam as adam
-from rnnjax.training.step import classification as classification
 from rnnjax.training.step import eval_step as eval_step
 from rnnjax.training.step import train_step as train_step

@@ -23,7 +23,7 @@ class Scores(NamedTuple):
 
     loss: float
     accuracy: float
-    confusion: np.ndarray  # (C, C) rows, true classes down
+    confusion: np.ndarray  # (C, C) rows, true classes down; (0, 0) where there are no classes
     tokens: int
     seconds: float
 
@@ -39,7 +39,7 @@ class Scores(NamedTuple):
         return cls(
             loss=float(total["loss"] / total["weight"]),
             accuracy=float(total["correct"] / total["weight"]),
-            confusion=np.asarray(total["confusion"]).round().astype(int),
+            confusion=np.asarray(total.get("confusion", np.empty((0, 0)))).round().astype(int),
             tokens=int(total["tokens"]),
             seconds=seconds,
         )

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -115,38 +114,3 @@ def eval_step(objective: Objective, mesh: Mesh) -> CompiledStep:
         mesh,
         donate=False,
     )
-
-
-def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
-    """Cross-entropy of a classifier: binary from one logit for two classes, over C logits otherwise.
-
-    `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` gives the logits. The sums are the loss
-    in nats, the rows' weight, the correct rows, the tokens read, and the (C, C) confusion matrix, true
-    classes down.
-    """
-
-    def objective(params: Any, batch: Batch, key: jax.Array | None) -> Sums:
-        logits = apply(
-            params,
-            batch.tokens,
-            batch.lengths,
-            deterministic=key is None,
-            rows=batch.rows,
-            rngs=None if key is None else {"dropout": key},
-        )
-        if logits.ndim == 1:
-            losses = optax.sigmoid_binary_cross_entropy(logits, batch.labels)
-            predicted = (logits > 0).astype(jnp.int32)
-        else:
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.labels)
-            predicted = logits.argmax(axis=-1)
-        true, guess = (jax.nn.one_hot(index, classes) for index in (batch.labels, predicted))
-        return {
-            "loss": (losses * batch.weights).sum(),
-            "weight": batch.weights.sum(),
-            "correct": ((predicted == batch.labels) * batch.weights).sum(),
-            "tokens": batch.lengths.sum(),
-            "confusion": jnp.einsum("b,bt,bp->tp", batch.weights, true, guess),
-        }
-
-    return objective

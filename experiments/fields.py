@@ -1,0 +1,52 @@
+"""Checks of a study's options: they may come from a command line, from code, or from a run folder's JSON."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+
+def check_fields(
+    config: Any, *, at_least_one: Sequence[str] = (), shares: Sequence[str] = (), above_zero: Sequence[str] = ()
+) -> None:
+    """Raises ValueError for a field that is not of its annotated type, or a number out of its range.
+
+    A field may hold one number, several, or None where it was left open. The fields `seed` and `vocabulary` have
+    a range wherever they are.
+    """
+    for name, hint in get_type_hints(type(config)).items():
+        check_type(name, getattr(config, name), hint)
+    values = vars(config)
+    ranges = (
+        (at_least_one, "at least 1", lambda number: number >= 1),
+        (shares, "0 <= share < 1", lambda number: 0 <= number < 1),
+        (above_zero, "a number above 0", lambda number: 0 < number < math.inf),
+    )
+    for names, words, fits in ranges:
+        for name in names:
+            numbers = values[name] if isinstance(values[name], (tuple, list)) else (values[name],)
+            if not all(number is None or fits(number) for number in numbers):
+                raise ValueError(f"{name}: expected {words}, got {values[name]}")
+    if values.get("vocabulary", 3) < 3:
+        raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {values['vocabulary']}")
+    if not 0 <= values.get("seed", 0) < 2**32:
+        raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {values['seed']}")
+
+
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """Raises ValueError where a value is not of the annotated type."""
+    if get_origin(hint) is tuple:
+        if not isinstance(value, (tuple, list)):  # JSON knows lists only
+            raise ValueError(f"{name}: expected a list, got {value!r}")
+        for item in value:
+            check_type(name, item, get_args(hint)[0])
+        return
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"{name}: expected one of {list(get_args(hint))}, got {value!r}")
+        return
+    allowed = get_args(hint) or (hint,)
+    if float in allowed:
+        allowed = (*allowed, int)
+    if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
+        names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
+        raise ValueError(f"{name}: expected {names}, got {value!r}")
