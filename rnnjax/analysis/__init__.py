@@ -17,5 +17,5 @@ from rnnjax.analysis.step_trace import trace_steps as trace_steps
 from rnnjax.analysis.text_plots import step_figure as step_figure
 from rnnjax.analysis.text_plots import turning_words as turning_words
 from rnnjax.analysis.text_plots import verdict_figure as verdict_figure
-from rnnjax.analysis.verdict_trace import class_probabilities as class_probabilities
-from rnnjax.analysis.verdict_trace import verdict_trace as verdict_trace
+from rnnjax.analysis.verdicts import class_probabilities as class_probabilities
+from rnnjax.analysis.verdicts import verdict_trace as verdict_trace

@@ -59,7 +59,9 @@ def trace_cell(
     valid = np.ones((time, batch, 1), bool) if flags.valid is None else np.asarray(flags.valid)[..., None]
     return {
         # bfloat16, which NumPy and Matplotlib know little of, is widened.
-        name: np.where(valid, values.astype(jnp.promote_types(values, jnp.float32)).reshape(time, batch, -1), np.nan)
+        name: np.where(
+            valid, values.astype(jnp.promote_types(values.dtype, jnp.float32)).reshape(time, batch, -1), np.nan
+        )
         for name, values in named.items()
     }
 
