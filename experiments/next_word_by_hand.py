@@ -68,7 +68,7 @@ def train(epochs: int, learning_rate: float, seed: int) -> tuple[dict, float]:
         return params, losses[-1]
 
     params, last = run(model.init(jax.random.key(seed), inputs)["params"])
-    return jax.device_get(params), float(last)
+    return params, float(last)
 
 
 def weights_of(params: dict) -> Weights:
@@ -78,8 +78,8 @@ def weights_of(params: dict) -> Weights:
         kernel=cell["kernel"].item(),
         recurrent_kernel=cell["recurrent_kernel"].item(),
         bias=cell["bias"].item(),
-        dense_kernel=dense["kernel"][0].astype(np.float64),
-        dense_bias=dense["bias"].astype(np.float64),
+        dense_kernel=np.asarray(dense["kernel"][0], np.float64),
+        dense_bias=np.asarray(dense["bias"], np.float64),
     )
 
 

@@ -203,7 +203,7 @@ def train_text(config: Text) -> Path:
     alone = unigram_perplexity(train, validation, size)
     best = min(math.exp(report.validation.loss) for report in reports)
     print(f"held-out perplexity {best:.1f}; of word frequencies alone {alone:.1f}\n")
-    print_next(Trained(tokenizer, model, params), prompt, config.top)
+    print_next(Trained(tokenizer, model, jax.device_put(params)), prompt, config.top)
     print(f"run folder {path}")
     return path
 

@@ -72,7 +72,7 @@ def predict(options: Predict) -> None:
         if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
     if options.figures is not None:
-        RunFolder.check_new(options.figures)
+        RunFolder.check_new(options.figures, "figures")
         options.figures.mkdir(parents=True)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
         shares = " ".join(f"{name}={share:.4f}" for name, share in zip(trained.classes, row, strict=True))

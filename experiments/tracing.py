@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.colors import to_hex
 from rich.console import Console
@@ -91,7 +92,7 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     config = trained.config
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]
-    traces = trace_steps(trained.model, {"params": trained.params}, tokens[None], np.array([len(tokens)], np.int32))
+    traces = trace_steps(trained.model, {"params": trained.params}, tokens[None], jnp.array([len(tokens)]))
     for path, trace in traces.items():
         steps = {gate: values[0, :MOST_STEPS] for gate, values in trace.items()}
         figure = step_figure(words[:MOST_STEPS], steps, title=path)

@@ -25,12 +25,18 @@ gradients = [
 ]
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
 assert model.pooling == "last"
+assert hidden.shape == (8, 50, 64)
+lstm = {**params["cell"], "recurrent_bias": 0, "bias": params["cell"]["bias"] + params["cell"]["recurrent_bias"]}
+assert [w.shape for w in keras_weights] == [(32, 256), (64, 256), (256,)]
+np.testing.assert_array_equal(keras_weights[2], lstm["bias"])
+assert list(trace) == ["input", "forget", "candidate", "output", "cell", "hidden"]
+np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 """
 
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*blocks, CHECKS]))
     done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -34,13 +34,13 @@ class RunFolder:
         return cls(path)
 
     @staticmethod
-    def check_new(path: Path) -> None:
+    def check_new(path: Path, name: str = "run folder") -> None:
         """Raises FileExistsError where the path exists, PermissionError where it cannot be made."""
         if path.exists():
-            raise FileExistsError(f"run folder: expected a new path, got {path}, which exists")
+            raise FileExistsError(f"{name}: expected a new path, got {path}, which exists")
         parent = next(parent for parent in path.resolve().parents if parent.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
-            raise PermissionError(f"run folder: expected a place to write to, got {parent}")
+            raise PermissionError(f"{name}: expected a place to write to, got {parent}")
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
-from experiments.text_classification import TextClassification
+from experiments.text_classification import TextClassification, build_model, init_params
 from experiments.training_run import train
 
 
@@ -149,6 +150,29 @@ def test_the_same_seed_gives_the_same_curve_on_one_device_and_on_two(tmp_path, r
     np.testing.assert_allclose(*curves, rtol=2e-5)
     other = train(tiny(reviews, tmp_path / "other", devices=2, epochs=2, seed=1), "test")
     assert abs(lines_of(other, "step")[0]["loss"] - curves[0][0]) > 1e-3
+
+
+def test_the_classic_presets_are_the_networks_of_their_names():
+    three, both = (
+        jax.eval_shape(
+            lambda name=name: init_params(build_model(sentiment.PRESETS[name][1], 100, 2), jax.random.key(0))
+        )
+        for name in ("gru3", "bilstm2")
+    )
+    assert [three["recurrent"][f"layers_{i}"]["cell"]["kernel"].shape for i in range(3)] == [(64, 192)] * 3
+    assert three["head"]["kernel"].shape == (64, 1)
+    for i, inputs in enumerate((64, 128)):
+        for direction in ("forward", "backward"):
+            assert both["recurrent"][f"layers_{i}"][direction]["cell"]["kernel"].shape == (inputs, 256)
+    shapes = {name: both[name]["kernel"].shape for name in ("dense_0", "dense_1", "head")}
+    assert shapes == {"dense_0": (128, 32), "dense_1": (32, 16), "head": (16, 1)}
+
+
+@pytest.mark.parametrize("preset", ["gru3", "bilstm2"])
+def test_the_classic_presets_run(preset, tmp_path, reviews, capsys):
+    options = ["--epochs", "1", "--source", str(reviews), "--run-folder", str(tmp_path / "run")]
+    sentiment.main([preset, *TINY, *options])
+    assert "best epoch 1" in capsys.readouterr().out
 
 
 CHANGES = {

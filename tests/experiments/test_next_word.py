@@ -1,0 +1,158 @@
+"""The next word, by hand and of a text file."""
+
+import json
+
+import numpy as np
+import pytest
+from reference import assert_close
+
+from experiments import next_word
+from experiments.cli import run
+from experiments.next_word_by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
+from experiments.next_word_text import unigram_perplexity, windows
+
+TINY = ["--epochs", "3", "--hidden", "8", "--embedding", "8", "--steps", "5", "--batch-size", "8", "--dropout", "0"]
+TINY += ["--learning-rate", "0.05", "--devices", "2", "--vocabulary", "20"]
+
+# A network that somebody else trained on the same pairs.
+GIVEN = Weights(
+    -2.1041462,
+    0.42572525,
+    -0.42550597,
+    np.array([0.9820599, 0.38863012, -1.2549587, 0.27253923, -1.2005792]),
+    np.array([-0.61160386, -0.61415964, 0.59387, -0.6146539, 0.6308001]),
+)
+ITS_ANSWER = np.array([0.01513512, 0.02723994, 0.46750897, 0.03055882, 0.45955703])
+
+
+def test_given_weights_give_their_answer_by_hand():
+    probabilities, lines = by_hand(GIVEN, [3, 1])
+    np.testing.assert_allclose(probabilities, ITS_ANSWER, atol=1e-7)
+    assert "h_1 = tanh(3 * -2.104146 + 0.000000 * 0.425725 + -0.425506) = tanh(-6.737945) = -0.999997" in lines
+    assert lines[-1].endswith("= 0.45955708")
+    backwards, _ = by_hand(GIVEN, [1, 3])
+    assert np.abs(backwards - probabilities).max() > 1e-4
+
+
+def test_words_are_numbered_by_falling_frequency():
+    assert vocabulary() == {"is": 1, "an": 2, "this": 3, "example": 4}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_pairs_are_learnt_and_agree_with_the_arithmetic(seed):
+    params, loss = train(500, 0.03, seed)
+    assert loss < 0.01
+    weights = weights_of(params)
+    assert by_hand(weights, [3, 1])[0].argmax() == 2
+    assert by_hand(weights, [1, 2])[0].argmax() == 4
+    assert np.abs(by_hand(weights, [3, 1])[0]).sum() == pytest.approx(1)
+
+
+def test_every_line_is_printed(capsys):
+    next_word.main([])
+    out = capsys.readouterr().out
+    assert "is = 1; an = 2; this = 3; example = 4" in out
+    assert "total" in out
+    assert " 13\n" in out
+    for words in (
+        "kernel = ",
+        "recurrent_kernel = ",
+        "dense_bias = ",
+        "h_2 = tanh(",
+        "o_4 = ",
+        "p_4 = ",
+        "-> 'example'",
+    ):
+        assert words in out
+    differences = [float(line.split()[-1]) for line in out.splitlines() if line.startswith("largest difference")]
+    assert len(differences) == 2
+    assert 0 < max(differences) < AGREEMENT
+
+
+def test_windows_share_the_word_between_them():
+    tokens = np.arange(9)
+    assert [list(windows(tokens, 4)[n]) for n in range(2)] == [[0, 1, 2, 3, 4], [4, 5, 6, 7, 8]]
+    assert list(windows(np.arange(10), 4)[2]) == [8, 9]
+
+
+def test_the_perplexity_of_word_frequencies():
+    # Counts 2, 3 and 1, each one higher: shares 3/9, 4/9 and 2/9.
+    got = unigram_perplexity(np.array([0, 0, 1, 1, 1, 2]), np.array([1, 2]), 3)
+    assert_close(np.array(got), np.array((9 / 4 * 9 / 2) ** 0.5), "values")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("The cat sat on\x85the mat, and " * 60, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def text_run(text, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "text"
+    next_word.main(["text", text, *TINY, "--run-folder", str(path)])
+    return path
+
+
+def test_the_next_word_of_a_text_is_learnt_and_predicted_from_its_run(text_run, capsys):
+    next_word.main(["predict", str(text_run), "THE CAT sat", "--top", "3"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "after 'THE CAT sat'"
+    word, share = lines[3].split()
+    assert word == "on"
+    assert float(share) > 0.5
+    shares = [float(line.split()[1]) for line in lines[3:]]
+    assert len(shares) == 3
+    assert shares == sorted(shares, reverse=True)
+    lines = [json.loads(line) for line in (text_run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert lines[-1]["perplexity"] < 2
+
+
+def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
+    options = [*TINY, "--epochs", "1", "--prompt", "the mat", "--run-folder", str(tmp_path / "run")]
+    next_word.main(["text", text, *options])
+    out = capsys.readouterr().out
+    assert "378 words to train on, 42 held out; 6 different, 8 known" in out
+    assert "of word frequencies alone" in out
+    assert "after 'the mat'" in out
+    assert "<OOV>" not in out
+
+
+def complaint(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        run(next_word.PROGRAM, lambda: next_word.main(list(arguments)))
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return stop.value.code, error
+
+
+def test_a_prompt_of_unknown_words_only_is_an_error(text, text_run, tmp_path, capsys):
+    for prompt in ("zebra quagga", "", "!?"):
+        message = f"prompt: expected at least one word that the text has, got {prompt!r}"
+        assert message in complaint(capsys, "predict", str(text_run), prompt)[1]
+    folder = tmp_path / "run"
+    assert message in complaint(capsys, "text", text, *TINY, "--prompt", "!?", "--run-folder", str(folder))[1]
+    assert not folder.exists()
+
+
+BAD_TEXTS = {
+    "short": (b"only three words", "expected at least 20 words, got 3"),
+    "no words": (b"... !", "expected at least one word in the texts, got none"),
+    "not UTF-8": (b"caf\xe9 " * 30, "expected UTF-8, got an invalid byte at offset 3"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_a_bad_text_is_one_line(content, message, tmp_path, capsys):
+    (tmp_path / "text.txt").write_bytes(content)
+    assert message in complaint(capsys, "text", str(tmp_path / "text.txt"), *TINY)[1]
+
+
+def test_bad_options_and_runs_are_one_line(text, text_run, run_folder, tmp_path, capsys):
+    assert "text: expected a file, got nowhere.txt" in complaint(capsys, "text", "nowhere.txt", *TINY)[1]
+    assert "dropout: expected 0 <= share < 1, got 1.0" in complaint(capsys, "text", text, "--dropout", "1")[1]
+    assert "epochs: expected at least 1, got 0" in complaint(capsys, "--epochs", "0")[1]
+    assert "top: expected at least 1, got 0" in complaint(capsys, "predict", str(text_run), "the", "--top", "0")[1]
+    assert "expected the fields of a next-word run" in complaint(capsys, "predict", str(run_folder), "the")[1]

@@ -1,0 +1,60 @@
+"""`predict --trace`: the verdict after each word on the terminal, and figures of the network at work."""
+
+import re
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from experiments import sentiment
+from experiments.cli import run
+from experiments.scoring import probabilities
+from experiments.tracing import print_verdicts, trace_verdicts
+from experiments.trained import open_run
+
+TEXT = "A lovely <br /> film, an awful plot"
+
+
+def test_the_verdict_after_each_word_is_that_of_the_text_up_to_it(run_folder):
+    trained = open_run(run_folder)
+    verdicts = trace_verdicts(trained, TEXT)
+    assert verdicts.words == ["A", "lovely", "film", "an", "awful", "plot"]
+    assert verdicts.shown_class == "1"
+    alone = probabilities(trained, [TEXT[:end] for _, end in verdicts.spans])[:, 1]
+    np.testing.assert_allclose(verdicts.values, alone, atol=1e-5)
+    assert np.ptp(verdicts.values) > 0.2
+
+
+def test_without_colours_every_word_has_its_probability(run_folder, capsys):
+    sentiment.main(["predict", str(run_folder), TEXT, "!?", "--trace"])
+    first, words, turns, second, nothing = capsys.readouterr().out.splitlines()
+    shares = re.findall(r"(\S+) (\d\.\d\d)", words)
+    assert [word for word, _ in shares] == ["A", "lovely", "film", "an", "awful", "plot"]
+    assert first.split("1=")[1].startswith(shares[-1][1][:3])
+    assert re.match(r"probability of 1; turned by .*lovely \(0\.\d\d to 0\.\d\d\)", turns)
+    assert second.endswith("\t!?")
+    assert nothing == "no word, no verdict but the network's own bias"
+
+
+def test_on_a_terminal_the_words_are_coloured(run_folder, capsys, monkeypatch):
+    for name, value in (("FORCE_COLOR", "1"), ("COLORTERM", "truecolor"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_verdicts(trace_verdicts(open_run(run_folder), TEXT))
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.sub(r"\x1b\[[\d;]*m", "", line) == TEXT
+    colours = re.findall(r"48;2;(\d+);(\d+);(\d+)m(\w+)", line)
+    assert [word for *_, word in colours] == ["A", "lovely", "film", "an", "awful", "plot"]
+    (lovely,) = [[int(part) for part in colour] for *colour, word in colours if word == "lovely"]
+    assert lovely[2] > lovely[0]  # bluer than red: positive
+
+
+def test_figures_of_the_verdict_and_of_every_layer(run_folder, tmp_path, capsys):
+    folder = tmp_path / "figures"
+    sentiment.main(["predict", str(run_folder), TEXT, "!?", "--figures", str(folder)])
+    names = ["text_1_recurrent_backward.png", "text_1_recurrent_forward.png", "text_1_verdict.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all(imread(folder / name).std() > 0.02 for name in names)
+    with pytest.raises(SystemExit):
+        run("sentiment", lambda: sentiment.main(["predict", str(run_folder), TEXT, "--figures", str(folder)]))
+    assert f"figures: expected a new path, got {folder}, which exists" in capsys.readouterr().err
