@@ -36,7 +36,7 @@ np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*blocks, CHECKS]))
     done = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False)
