@@ -23,9 +23,9 @@ def check_fields(
     )
     for names, words, fits in ranges:
         for name in names:
-            numbers = values[name] if isinstance(values[name], (tuple, list)) else (values[name],)
-            if not all(number is None or fits(number) for number in numbers):
-                raise ValueError(f"{name}: expected {words}, got {values[name]}")
+            for number in values[name] if isinstance(values[name], (tuple, list)) else (values[name],):
+                if number is not None and not fits(number):
+                    raise ValueError(f"{name}: expected {words}, got {number}")
     if values.get("vocabulary", 3) < 3:
         raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {values['vocabulary']}")
     if not 0 <= values.get("seed", 0) < 2**32:

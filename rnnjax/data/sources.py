@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import reprlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +117,8 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
         # Words such as "NA" and numbers are text here, neither missing values nor integers.
         options = {"keep_default_na": False, "converters": {text_column: str, label_column: str}}
         options["sep"] = "\t" if suffix == ".tsv" else ","
+        # Rows of one field more than the header are ragged, not rows with an index in front.
+        options["index_col"] = False
     if kind != "parquet":
         _check_utf8(path)
     if path.stat().st_size == 0:
@@ -136,8 +139,10 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
 
 def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> datasets.Dataset:
     try:
-        # A file's own name, in which no character stands for others.
-        return getattr(datasets.Dataset, f"from_{kind}")(glob.escape(str(path)), **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Length of header or names does not match length of data")
+            # A file's own name, in which no character stands for others.
+            return getattr(datasets.Dataset, f"from_{kind}")(glob.escape(str(path)), **options)
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         # The second is what a Parquet file without a row group gives.
         if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):

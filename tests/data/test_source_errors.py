@@ -24,13 +24,13 @@ def bad_text(text, row=1):
     return f"(train), row {row}: expected a text in column 'text', got {text!r}"
 
 
-TYPES = ".csv, .tsv, .json, .jsonl, .parquet"
+TYPES = ".csv, .tsv, .json, .jsonl, .parquet, .txt"
 
 # name: (file name, its content, the message, the end of it after the path)
 BAD_FILES = {
     "empty": ("films.csv", "", ": expected at least one row, got an empty file"),
     "empty Parquet": ("films.parquet", "", ": expected at least one row, got an empty file"),
-    "unknown suffix": ("films.txt", "text", f": expected a file of type {TYPES}, got '.txt'"),
+    "unknown suffix": ("films.doc", "text", f": expected a file of type {TYPES}, got '.doc'"),
     "no suffix": ("films", "text", f": expected a file of type {TYPES}, got 'no suffix'"),
     "no text column": ("films.csv", "label,review\n1,a\n0,b\n", ": expected a column 'text', got ['label', 'review']"),
     "no label column": ("films.csv", "text,mood\na,1\nb,0\n", ": expected a column 'label', got ['text', 'mood']"),
@@ -44,6 +44,16 @@ BAD_FILES = {
     "cut-off UTF-8": ("films.csv", GOOD.encode() + b"caf\xc3", ": expected UTF-8, got an invalid byte near offset"),
     "unclosed quote": ("films.csv", 'text,label\n"good,1\nbad,0\n', ": not readable as csv: Error tokenizing data."),
     "too many fields": ("films.csv", f"{GOOD}bad,0,7,8\n", ": not readable as csv: Error tokenizing data."),
+    "a field more in every row": (
+        "films.csv",
+        "text,label\na,1,0\nb,0,1\n",
+        ": not readable as csv: Length of header or names does not match length of data",
+    ),
+    "a field more in every row of a TSV": (
+        "films.tsv",
+        "text\tlabel\na\t1\t0\nb\t0\t1\n",
+        ": not readable as csv: Length of header or names does not match length of data",
+    ),
     "malformed JSON": ("films.json", '[{"text": "a",', ": not readable as json: Expected object or value"),
     "malformed JSON Lines": ("films.jsonl", "nonsense\n", ": not readable as json: JSON parse error"),
     "malformed Parquet": ("films.parquet", "PAR1 nonsense", ": not readable as parquet: Parquet magic bytes not found"),
@@ -159,7 +169,7 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path):
         load_source(path)
 
 
-@pytest.mark.parametrize("name", ["test.csv", "train.txt", "training.csv"])
+@pytest.mark.parametrize("name", ["test.csv", "train.md", "training.csv"])
 def test_a_folder_without_a_training_part_is_an_error(tmp_path, name):
     (tmp_path / name).write_text(GOOD)
     message = f"{tmp_path}: expected a file train.* of type {TYPES}, found none"

@@ -58,7 +58,7 @@ def test_a_folder_holds_the_parts_that_are_there(tmp_path, suffix):
 def test_parts_may_be_files_of_different_types(tmp_path):
     write(tmp_path / "train.csv", ROWS)
     write(tmp_path / "test.parquet", ROWS[:1])
-    (tmp_path / "train.txt").write_text("notes that are not data")
+    (tmp_path / "train.md").write_text("notes that are not data")
     assert load_source(str(tmp_path)) == Source(WANT, None, LabelledTexts(["a good film"], [1]), ("neg", "pos"))
 
 

@@ -35,7 +35,7 @@ BAD_ARGUMENTS = {
     "batch_size": (["smoke", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "epochs": (["smoke", "--epochs", "-1"], "epochs: expected at least 1, got -1"),
     "devices": (["smoke", "--devices", "0"], "devices: expected at least 1, got 0"),
-    "dense": (["smoke", "--dense", "4", "0"], "dense: expected at least 1, got (4, 0)"),
+    "dense": (["smoke", "--dense", "4", "0"], "dense: expected at least 1, got 0"),
     "vocabulary": (["smoke", "--vocabulary", "2"], "vocabulary: expected at least 3"),
     "seed": (["smoke", "--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
     "hold_out": (["smoke", "--hold-out", "1"], "hold_out: expected a share between 0 and 1, got 1.0"),
