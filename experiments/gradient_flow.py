@@ -21,7 +21,7 @@ from experiments.cli import Experiment, parse, run
 from experiments.fields import check_fields
 from experiments.recall import INPUTS, Training, sequences, train, training_table
 from experiments.report import table
-from experiments.training_run import new_path, record
+from experiments.runs import new_path, record
 from rnnjax import GRU, LSTM, Cell, Elman
 from rnnjax.analysis import (
     ClippingCurves,

@@ -13,15 +13,15 @@ import tyro
 
 from experiments.cli import Experiment, parse, run
 from experiments.fields import check_fields
-from experiments.next_word_by_hand import show
-from experiments.next_word_text import Predict, Text, predict, train_text
+from experiments.words.by_hand import show
+from experiments.words.text import Predict, Text, predict, train_text
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.next_word"
 EXPERIMENT = Experiment(
     question="Which word comes next: by hand with 13 parameters, and in any text file?",
     command=f"python -m {PROGRAM} [by-hand | text FILE --prompt WORDS | predict RUN WORDS]",
-    time="by-hand 2 seconds; text about 1 minute for 200,000 words on two cores",
+    time="by-hand 3 seconds; text 2 to 3 minutes for 200,000 words on two cores",
 )
 DEFAULT = "by-hand"
 

@@ -15,9 +15,9 @@ import datasets
 import tyro
 
 from experiments.cli import Experiment, parse, run
-from experiments.scoring import Evaluate, Predict, evaluate, predict
-from experiments.text_classification import TextClassification
-from experiments.training_run import train
+from experiments.text_classifier.config import TextClassification
+from experiments.text_classifier.scoring import Evaluate, Predict, evaluate, predict
+from experiments.text_classifier.training import train
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.sentiment"

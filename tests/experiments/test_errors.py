@@ -14,7 +14,7 @@ from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
 from experiments.cli import run
-from experiments.text_classification import TextClassification
+from experiments.text_classifier.config import TextClassification
 
 
 def complaint(capsys, *arguments):

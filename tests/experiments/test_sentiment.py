@@ -15,8 +15,8 @@ from matplotlib.image import imread
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
-from experiments.text_classification import TextClassification, build_model, init_params
-from experiments.training_run import train
+from experiments.text_classifier.config import TextClassification, build_model, init_params
+from experiments.text_classifier.training import train
 
 
 def lines_of(run_folder, kind):

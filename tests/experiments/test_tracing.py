@@ -8,9 +8,9 @@ from matplotlib.image import imread
 
 from experiments import sentiment
 from experiments.cli import run
-from experiments.scoring import probabilities
-from experiments.tracing import print_verdicts, trace_verdicts
-from experiments.trained import open_run
+from experiments.text_classifier.scoring import probabilities
+from experiments.text_classifier.tracing import print_verdicts, trace_verdicts
+from experiments.text_classifier.trained import open_run
 
 TEXT = "A lovely <br /> film, an awful plot"
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from experiments.text_classification import logits_of
-from experiments.trained import Trained
+from experiments.text_classifier.config import logits_of
+from experiments.text_classifier.trained import Trained
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
 from rnnjax.analysis.text_plots import VERDICTS
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from tokenizers import Tokenizer
 
-from experiments.text_classification import TextClassification, build_model, init_params
+from experiments.text_classifier.config import TextClassification, build_model, init_params
 from rnnjax import SequenceClassifier
 from rnnjax.data import load_vocabulary
 from rnnjax.training import RunFolder, load_params

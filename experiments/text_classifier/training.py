@@ -1,19 +1,18 @@
 """A training run of a text study: trains, prints, and leaves a run folder."""
 
 import dataclasses
-import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import jax
 import numpy as np
 
 from experiments.report import Progress, confusion_table, model_table, table
-from experiments.text_classification import TextClassification, build_model, init_params, logits_of
-from experiments.text_parts import Loader, Parts, facts, prepare
+from experiments.runs import new_path, record
+from experiments.text_classifier.config import TextClassification, build_model, init_params, logits_of
+from experiments.text_classifier.parts import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.training import (
@@ -104,16 +103,6 @@ def train(config: TextClassification, name: str) -> Path:
     print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), epochs, scores))
     print(f"run folder {path}")
     return path
-
-
-def new_path(name: str) -> Path:
-    """A path under runs/ from the name and the time; the process number tells apart runs of one second."""
-    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-
-
-def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:
-    """One line of metrics.jsonl."""
-    log.write(json.dumps({"kind": kind, **values}, allow_nan=False) + "\n")
 
 
 def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 from experiments.fields import check_fields
 from experiments.report import Progress, model_table, table
-from experiments.text_classification import CELLS, logits_of
-from experiments.training_run import new_path, record
+from experiments.runs import new_path, record
+from experiments.text_classifier.config import CELLS, logits_of
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
 from rnnjax.data.text import OOV, PAD

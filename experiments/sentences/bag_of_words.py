@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.cross_validation import Fold
+from experiments.sentences.cross_validation import Fold
 
 MISSING = "not installed: pip install 'rnnjax[baselines]'"
 

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from experiments.report import table
-from experiments.text_classification import TextClassification
+from experiments.text_classifier.config import TextClassification
 from rnnjax.data import (
     Batch,
     LabelledTexts,

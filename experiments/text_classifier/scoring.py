@@ -12,10 +12,10 @@ import numpy as np
 import tyro
 
 from experiments.report import confusion_table, table
-from experiments.text_classification import logits_of
-from experiments.text_parts import Loader, digest, read_part, split_source
-from experiments.tracing import look_inside
-from experiments.trained import Trained, open_run
+from experiments.text_classifier.config import logits_of
+from experiments.text_classifier.parts import Loader, digest, read_part, split_source
+from experiments.text_classifier.tracing import look_inside
+from experiments.text_classifier.trained import Trained, open_run
 from rnnjax.analysis import class_probabilities
 from rnnjax.data import LabelledTexts, load_source
 from rnnjax.training import RunFolder, batch_mesh, classification, eval_step

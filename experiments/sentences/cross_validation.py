@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from experiments.text_classification import logits_of
+from experiments.text_classifier.config import logits_of
 from rnnjax.data import Batch
 from rnnjax.training import TrainState, batch_mesh
 from rnnjax.training.devices import AXIS

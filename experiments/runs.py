@@ -1,0 +1,17 @@
+"""Where runs are written, and the lines of their metrics."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def new_path(name: str) -> Path:
+    """A path under runs/ from the name and the time; the process number tells apart runs of one second."""
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:
+    """One line of metrics.jsonl."""
+    log.write(json.dumps({"kind": kind, **values}, allow_nan=False) + "\n")
