@@ -76,3 +76,10 @@ def test_folds_are_learnt_each_on_its_own_rows():
     again = train(changed, make_folds(1), epochs=12)
     np.testing.assert_allclose(again[0], logits[0], atol=1e-5)
     assert np.abs(again[1] - logits[1]).max() > 1
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_what_fills_up_a_batch_has_no_weight():
+    part = make_folds()
+    logits = [train(part, part, epochs=1, batch_size=size) for size in (22, 40)]
+    np.testing.assert_allclose(*logits, atol=1e-6)
