@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 
 import experiments
+from experiments.cli import run
 
 
 def main() -> None:
@@ -14,4 +15,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("experiments", main)

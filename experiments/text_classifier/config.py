@@ -21,8 +21,8 @@ class TextClassification:
     """Train a text classifier."""
 
     source: str = "reviews"
-    """ "reviews" (installed package), "imdb" (hub), a CSV, TSV, JSON, JSON Lines or Parquet file, or a folder of
-    train.*, validation.*, test.*."""
+    """ "reviews" (installed package), "imdb" (hub), a CSV, TSV, JSON, JSON Lines or Parquet file, a .txt file of
+    lines text<TAB>label, or a folder of train.*, validation.*, test.*."""
     text_column: str = "text"
     """Column of the texts, in files."""
     label_column: str = "label"

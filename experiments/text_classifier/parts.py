@@ -127,7 +127,10 @@ class Loader:
 
     def __init__(self, config: TextClassification, train: Sequences, devices: int):
         self.config = config
-        self.widths = bucket_widths(train.lengths, config.buckets, WIDTH_MULTIPLE)
+        # Padding at the start is read like words: a text must get the same amount of it in any company.
+        self.widths = (
+            (config.longest,) if config.pad == "start" else bucket_widths(train.lengths, config.buckets, WIDTH_MULTIPLE)
+        )
         # A batch that does not divide among the devices is filled up with rows of no weight.
         self.filled = -(-config.batch_size // devices) * devices
 

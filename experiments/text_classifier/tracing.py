@@ -15,10 +15,11 @@ from experiments.text_classifier.config import logits_of
 from experiments.text_classifier.trained import Trained
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
 from rnnjax.analysis.text_plots import VERDICTS
+from rnnjax.data import Plan, Sequences, collate
 
 SHOWN_TURNS = 3
 # Steps in a figure of gates: more could not be read.
-MOST_STEPS = 60
+MOST_STEPS = 40
 
 
 class Verdicts(NamedTuple):
@@ -67,7 +68,8 @@ def print_verdicts(verdicts: Verdicts) -> None:
     if not verdicts.spans:
         console.print("no word, no verdict but the network's own bias", style="italic")
         return
-    if console.is_terminal and console.color_system is not None:
+    coloured = console.is_terminal and console.color_system in ("256", "truecolor") and not console.no_color
+    if coloured:
         line = Text(verdicts.text)
         for (start, end), value in zip(verdicts.spans, verdicts.values, strict=True):
             line.stylize(Style(color="black", bgcolor=to_hex(VERDICTS(float(value)))), start, end)
@@ -80,7 +82,8 @@ def print_verdicts(verdicts: Verdicts) -> None:
         f"{verdicts.words[step]} ({before[step]:.2f} to {before[step + 1]:.2f})"
         for step in turning_words(verdicts.values, SHOWN_TURNS)
     ]
-    console.print(Text(f"probability of {verdicts.shown_class}; turned by {', '.join(turns)}"))
+    key = " (blue high, orange low)" if coloured else ""
+    console.print(Text(f"probability of {verdicts.shown_class}{key}; turned by {', '.join(turns)}"))
 
 
 def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:
@@ -92,8 +95,12 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     config = trained.config
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]
-    traces = trace_steps(trained.model, {"params": trained.params}, tokens[None], jnp.array([len(tokens)]))
+    width = config.longest if config.pad == "start" else len(tokens)
+    batch = collate(Sequences.of([tokens]), np.zeros(1, np.int32), Plan(np.zeros(1, int), width), 1, config.pad)
+    traces = trace_steps(trained.model, {"params": trained.params}, *map(jnp.asarray, (batch.tokens, batch.lengths)))
+    shown = words[-MOST_STEPS:]
+    part = f", the last {len(shown)} of {len(words)} words" if len(shown) < len(words) else ""
     for path, trace in traces.items():
-        steps = {gate: values[0, :MOST_STEPS] for gate, values in trace.items()}
-        figure = step_figure(words[:MOST_STEPS], steps, title=path)
+        steps = {gate: values[0, -len(shown) :] for gate, values in trace.items()}
+        figure = step_figure(shown, steps, title=f"{path}{part}")
         figure.savefig(folder / f"{name}_{path.replace('/', '_')}.png", dpi=150)

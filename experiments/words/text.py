@@ -132,7 +132,7 @@ def windows(tokens: np.ndarray, steps: int) -> Sequences:
 
 def batches(data: Sequences, config: Text, filled: int, seed: int | None = None, epoch: int = 0) -> Iterator[Batch]:
     """One epoch's batches."""
-    plans = plan_epoch(data.lengths, config.batch_size, [config.steps + 1], seed, epoch)
+    plans = plan_epoch(data.lengths, config.batch_size, [int(data.lengths.max())], seed, epoch)
     return (collate(data, np.zeros(len(data), np.int32), plan, filled) for plan in plans)
 
 
@@ -150,7 +150,10 @@ def train_text(config: Text) -> Path:
     path = config.run_folder or new_path("next-word")
     RunFolder.check_new(path)
     text = words_of(config.file)
-    everything, _ = learn_vocabulary([text])
+    try:
+        everything, _ = learn_vocabulary([text])
+    except ValueError as error:
+        raise ValueError(f"{config.file}: {error}") from error
     words = len(encode(everything, [text])[0])
     if words < FEWEST_WORDS:
         raise ValueError(f"{config.file}: expected at least {FEWEST_WORDS} words, got {words}")
@@ -232,12 +235,9 @@ def next_words(trained: Trained, prompt: str, top: int) -> list[tuple[str, float
 
 def print_next(trained: Trained, prompt: str, top: int) -> None:
     """The most probable next words as a table."""
+    rows = [(word, f"{share:.4f}") for word, share in next_words(trained, prompt, top)]
     print(f"after {prompt!r}")
-    print(
-        table(
-            ("next word", "probability"), [(word, f"{share:.4f}") for word, share in next_words(trained, prompt, top)]
-        )
-    )
+    print(table(("next word", "probability"), rows))
 
 
 def predict(options: Predict) -> None:

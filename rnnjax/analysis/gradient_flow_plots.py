@@ -90,7 +90,7 @@ def _draw_flows(figure: SubFigure, flows: Sequence[FlowCurves], styles: Mapping[
         place = {"transform": rows[0, -1].get_yaxis_transform(), "fontsize": 7.5, "ha": "center"}
         rows[0, -1].text(0.5, height, words, va="bottom" if height > 0 else "top", **place)
     handles, labels = rows[0, 0].get_legend_handles_labels()
-    title = "How far a gradient reaches; recurrent kernel: orthogonal times"
+    title = "How far a gradient reaches (1 at the last step); recurrent kernel: orthogonal times"
     figure.legend(handles, labels, title=title, ncols=len(labels), handlelength=3, **LEGEND)
 
 

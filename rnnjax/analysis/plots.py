@@ -84,5 +84,5 @@ def fold_accuracies(names: Sequence[str], accuracies: Sequence[np.ndarray]) -> F
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel="accuracy (one dot a fold)")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(frameon=False, loc="upper left")
+    figure.legend(frameon=False, loc="outside upper right")
     return figure

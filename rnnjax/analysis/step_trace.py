@@ -30,11 +30,11 @@ def trace_cell(
     """Every step's gates and states by name, each `(T, B, H)`: the arguments are a recurrence's.
 
     The states are the fields of the cell's state (`hidden`, `cell`), the gates the local variables of its
-    `update` (of `step`, where it has none) that are words and of the state's shape: for an LSTM `input`, `forget`,
+    `update` (of `step`, where it has none) that have the shape of `hidden`: for an LSTM `input`, `forget`,
     `candidate` and `output`, for a GRU `reset`, `update` and `candidate`, for a cell of your own what you
-    called them. A name of one letter, or with an underscore, counts as scratch. The cell runs as it is: its
-    variables are read as it returns. Past a sequence's length all is NaN. Raises ValueError where shapes do not
-    fit.
+    called them. A name made of single letters (`f`, `f_x`) counts as scratch. The cell runs as it is: its
+    variables are read as it returns, so that what a `jax.jit` or another function inside it binds is not seen. Past
+    a sequence's length all is NaN. Raises ValueError where shapes do not fit.
     """
     problem = prepare(cell, params, inputs, state, lengths, resets)
     params, inputs, initial, flags = problem
@@ -67,34 +67,35 @@ def trace_cell(
 
 
 def _locals(cell: Cell, params: Params, inputs: jax.Array, state: State) -> dict[str, jax.Array]:
-    """The arrays `(N, H)` that one call of the cell binds to local names which are words."""
+    """The arrays `(N, H)` that one call of the cell binds to local names."""
     if isinstance(cell, PointwiseCell):
-        watched: Callable[..., State] = cell.update
+        method = "update"
         a = affine(inputs, params.kernel, params.bias)
         r = affine(state.hidden, params.recurrent_kernel, params.recurrent_bias)
         arguments = (params, a, r, state)
     else:
-        watched, arguments = cell.step, (params, inputs, state)
-    code = inspect.unwrap(getattr(watched, "__func__", watched)).__code__
+        method, arguments = "step", (params, inputs, state)
+    # A cell may call the one that it extends.
+    methods = [vars(kind)[method] for kind in type(cell).__mro__ if method in vars(kind)]
+    codes = {inspect.unwrap(each).__code__ for each in methods}
     found: dict[str, Any] = {}
 
     def profile(frame: Any, event: str, _: Any) -> None:
-        if event == "return" and frame.f_code is code:
-            found.update(frame.f_locals)
+        code = frame.f_code
+        if event == "return" and code in codes:
+            given = code.co_varnames[: code.co_argcount]
+            found.update({name: value for name, value in frame.f_locals.items() if name not in given})
 
     before = sys.getprofile()
     sys.setprofile(profile)
     try:
-        watched(*arguments)
+        getattr(cell, method)(*arguments)
     finally:
         sys.setprofile(before)
-    given = code.co_varnames[: code.co_argcount]
     return {
         name: value
         for name, value in found.items()
-        if name not in given
-        and len(name) > 1
-        and name.isalpha()
+        if any(len(part) > 1 for part in name.split("_"))
         and isinstance(value, jax.Array)
         and value.shape == state.hidden.shape
     }

@@ -19,12 +19,17 @@ LABELLED = 40
 TURNS = 5
 
 
-def turning_words(verdicts: np.ndarray, count: int) -> np.ndarray:
-    """The words after which the probability changed most, in their order; the first word changes it from the
-    mean of a two-class question, 0.5.
+def turning_words(verdicts: np.ndarray, count: int, apart: int = 1) -> np.ndarray:
+    """The words after which the probability changed most, in their order, no two nearer than `apart`.
+
+    The first word changes it from 0.5, where two classes are level.
     """
     changes = np.abs(np.diff(verdicts, prepend=0.5))
-    return np.sort(np.argsort(-changes, kind="stable")[:count])
+    chosen: list[int] = []
+    for step in np.argsort(-changes, kind="stable"):
+        if len(chosen) < count and all(abs(step - other) >= apart for other in chosen):
+            chosen.append(int(step))
+    return np.sort(chosen)
 
 
 def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) -> Figure:
@@ -45,19 +50,16 @@ def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) ->
     shown = axes.scatter(
         steps, verdicts, c=verdicts, cmap=VERDICTS, vmin=0, vmax=1, s=size, edgecolors=BLACK, linewidths=0.6, zorder=3
     )
-    for step in turning_words(verdicts, TURNS):
-        up = verdicts[step] < 0.5
-        axes.annotate(
-            str(words[step]),
-            (float(step), float(verdicts[step])),
-            xytext=(0, 12 if up else -12),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if up else "top",
-            weight="bold",
-        )
     _label_words(axes, words if few else None)
     axes.set(ylim=(-0.06, 1.06), ylabel=f"probability of {positive}")
+    if few:
+        for step in turning_words(verdicts, TURNS):
+            axes.get_xticklabels()[step].set_weight("bold")
+    else:
+        # Over the axes, where no point is, and so far apart that they do not touch.
+        for step in turning_words(verdicts, TURNS, apart=len(words) // 15):
+            axes.axvline(step, color="0.8", linewidth=0.8, zorder=0)
+            axes.text(step, 1.08, str(words[step]), rotation=45, ha="left", va="bottom", weight="bold", fontsize=9)
     figure.colorbar(shown, label=f"probability of {positive}", ticks=[0, 0.5, 1])
     return figure
 
@@ -65,16 +67,18 @@ def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) ->
 def step_figure(words: Sequence[str], trace: Mapping[str, np.ndarray], title: str = "") -> Figure:
     """Heat maps of every gate and state `(T, H)` over the words, a panel each.
 
-    The units stand in the order of what `hidden` is at the last word. Raises ValueError where a trace has not
-    one step a word, or there is no word.
+    The units stand in the order of what `hidden` is at the last word, those of a state of another size as they
+    come. Raises ValueError where a trace has not one step a word, or there is no word.
     """
     for name, values in trace.items():
         if values.ndim != 2 or len(values) != len(words) or not len(words):
             raise ValueError(f"{name}: expected shape (T, H) for {len(words)} words, got {values.shape}")
-    order = np.argsort(-np.nan_to_num(trace["hidden"][-1]), kind="stable")
-    figure = Figure(figsize=(max(8.0, min(0.26 * len(words) + 2, 16)), 1.1 + 1.35 * len(trace)), layout="constrained")
+    ranks = np.argsort(-np.nan_to_num(trace["hidden"][-1]), kind="stable")
+    figure = Figure(figsize=(8, 1.1 + 1.2 * len(trace)), layout="constrained")
     panels = figure.subplots(len(trace), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, values) in zip(panels, trace.items(), strict=True):
+        units = values.shape[1]
+        order = ranks if units == len(ranks) else np.arange(units)
         share = np.nanmin(values) >= 0 and np.nanmax(values) <= 1
         limit = 1 if share else max(float(np.nanmax(np.abs(values))), 1e-6)
         image = axes.imshow(
@@ -85,10 +89,10 @@ def step_figure(words: Sequence[str], trace: Mapping[str, np.ndarray], title: st
             vmin=0 if share else -limit,
             vmax=limit,
         )
-        axes.set_ylabel(f"{name}\nunit")
+        axes.set_ylabel(f"{name}\n{units} units")
         axes.set_yticks([])
         figure.colorbar(image, ax=axes, pad=0.01, label="share" if share else "value")
-    _label_words(panels[-1], words if len(words) <= 2 * LABELLED else None)
+    _label_words(panels[-1], words if len(words) <= LABELLED else None)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -98,5 +102,6 @@ def _label_words(axes: Axes, words: Sequence[str] | None) -> None:
     if words is None:
         axes.set_xlabel("word number")
         return
-    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor")
+    size = 10 if len(words) <= LABELLED // 2 else 8
+    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_xlabel("word read")

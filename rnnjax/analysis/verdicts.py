@@ -34,13 +34,15 @@ def verdict_trace(
 
     All prefixes are one batch, so that any classifier can be traced, those that read backwards too.
     `logits(tokens (N, T), lengths (N,))` gives `(N,)` or `(N, C)`; the prefixes are cut to `longest` and padded
-    as the classifier's own texts are. A text of no words has no verdict: `(0, C)`. Raises ValueError for tokens
-    that are not one sequence.
+    as the classifier's own texts are, at the start always to `longest`. A text of no words has no verdict:
+    `(0, C)`. Raises ValueError for tokens that are not one sequence.
     """
     tokens = np.asarray(tokens)
     if tokens.ndim != 1:
         raise ValueError(f"tokens: expected one sequence, shape (T,), got {tokens.shape}")
     width = max(1, min(len(tokens), longest or len(tokens)))
+    if pad == "start" and longest is not None:
+        width = longest
     prefixes = Sequences.of(tokens[:end] for end in range(1, max(len(tokens), 1) + 1)).truncated(width, cut)
     size = min(BATCH, len(prefixes))
     rows = []

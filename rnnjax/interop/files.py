@@ -22,6 +22,11 @@ def _library(name: str, path: Path) -> Any:
         ) from error
 
 
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"path: expected a file, got {path}")
+
+
 def _check_suffix(path: Path, suffix: str) -> None:
     if not path.name.endswith(suffix):
         raise ValueError(
@@ -33,11 +38,13 @@ def _check_suffix(path: Path, suffix: str) -> None:
 def read_safetensors(location: Location) -> dict[str, np.ndarray]:
     """The arrays of a .safetensors file by name.
 
-    Raises ValueError for another suffix or a broken file; ModuleNotFoundError without the package safetensors.
+    Raises FileNotFoundError where there is none; ValueError for another suffix or a broken file;
+    ModuleNotFoundError without the package safetensors.
     """
     path = Path(location)
     _check_suffix(path, ".safetensors")
     library = _library("safetensors.numpy", path)
+    _check_file(path)
     try:
         return library.load_file(path)
     except importlib.import_module("safetensors").SafetensorError as error:
@@ -53,6 +60,7 @@ def read_weights_h5(location: Location) -> dict[str, np.ndarray]:
     path = Path(location)
     _check_suffix(path, ".weights.h5")
     h5py = _library("h5py", path)
+    _check_file(path)
     try:
         with h5py.File(path, "r") as file:
             return dict(_datasets(h5py, file, "", set()))

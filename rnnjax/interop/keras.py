@@ -49,6 +49,8 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
     parts = _parts(layer)
     if isinstance(weights, str | os.PathLike):
         return convert_from(parts, _slots(parts, _file_keys(parts)), read_weights_h5(weights), _decode)
+    if not isinstance(weights, Sequence):
+        raise TypeError(f"weights: expected what get_weights() gives or a path, got {type(weights).__name__}")
     named = {f"weights[{i}]": array for i, array in enumerate(weights)}
     return convert_from(parts, _slots(parts, _list_keys(parts)), named, _decode)
 

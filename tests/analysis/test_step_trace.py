@@ -104,6 +104,19 @@ def test_a_cell_of_ones_own_is_traced_by_its_own_names():
     assert_close(trace["leak"], logistic(np.asarray(gates[..., :HIDDEN])), "values")
 
 
+@dataclasses.dataclass(frozen=True)
+class ExtendedCell(OwnCell):
+    def update(self, params, inputs, recurrent, state):
+        damped_2 = super().update(params, inputs, recurrent, state).hidden * 0.5
+        return OwnState(damped_2)
+
+
+def test_a_cell_that_extends_another_is_traced_with_the_others_gates():
+    trace = trace_of(ExtendedCell(), make_problem(ExtendedCell()))
+    assert list(trace) == ["leak", "damped_2", "hidden"]
+    assert_close(trace["damped_2"], trace["hidden"], "values")
+
+
 def test_a_cell_that_is_not_pointwise_is_traced_by_its_step():
     problem = make_problem(OwnCell())
     params = GeneralCell().init_params(jax.random.key(0), problem.inputs.shape[-1], HIDDEN)

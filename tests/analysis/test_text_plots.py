@@ -14,6 +14,7 @@ def test_turning_words_are_those_of_the_largest_changes_in_their_order():
     np.testing.assert_array_equal(turning_words(np.array([0.5, 0.9, 0.88, 0.1, 0.12]), 2), [1, 3])
     np.testing.assert_array_equal(turning_words(np.array([0.1, 0.2]), 1), [0])
     np.testing.assert_array_equal(turning_words(np.array([0.6]), 3), [0])
+    np.testing.assert_array_equal(turning_words(np.array([0.5, 0.9, 0.1, 0.1, 0.3]), 2, apart=2), [2, 4])
 
 
 def test_a_verdict_figure_shows_every_word_and_its_probability():
@@ -22,12 +23,17 @@ def test_a_verdict_figure_shows_every_word_and_its_probability():
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), np.stack([np.arange(4), values], axis=1))
     assert [tick.get_text() for tick in axes.get_xticklabels()] == WORDS
     assert axes.get_ylabel() == "probability of positive"
-    assert "not" in [text.get_text() for text in axes.texts]
+    bold = [tick.get_text() for tick in axes.get_xticklabels() if tick.get_weight() == "bold"]
+    assert "not" in bold
 
 
 def test_many_words_are_numbered():
-    axes: Any = verdict_figure(["word"] * 100, np.linspace(0, 1, 100), "positive").axes[0]
+    words, values = [f"w{i}" for i in range(100)], np.full(100, 0.5)
+    values[20:22], values[60] = [0.9, 0.1], 0.95
+    axes: Any = verdict_figure(words, values, "positive").axes[0]
     assert axes.get_xlabel() == "word number"
+    assert {"w21", "w60"} <= {text.get_text() for text in axes.texts}
+    assert "w20" not in {text.get_text() for text in axes.texts}
 
 
 def test_a_step_figure_shows_every_gate_over_the_words_in_the_order_of_the_last_hidden():
@@ -41,10 +47,17 @@ def test_a_step_figure_shows_every_gate_over_the_words_in_the_order_of_the_last_
     order = np.argsort(-trace["hidden"][-1])
     for axes, (name, values) in zip(panels, trace.items(), strict=True):
         np.testing.assert_array_equal(axes.images[0].get_array(), values[:, order].T)
-        assert axes.get_ylabel() == f"{name}\nunit"
+        assert axes.get_ylabel() == f"{name}\n3 units"
     assert panels[0].images[0].get_clim() == (0, 1)
     assert panels[1].images[0].get_clim() == pytest.approx((-np.abs(trace["cell"]).max(), np.abs(trace["cell"]).max()))
     assert [tick.get_text() for tick in panels[2].get_xticklabels()] == WORDS
+
+
+def test_a_state_of_another_size_is_shown_whole():
+    random = np.random.default_rng(0)
+    trace = {"memory": random.random((4, 5)), "hidden": random.normal(size=(4, 3))}
+    axes: Any = step_figure(WORDS, trace).axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), trace["memory"].T)
 
 
 def test_a_figure_of_other_lengths_is_an_error():

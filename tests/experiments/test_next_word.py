@@ -1,6 +1,7 @@
 """The next word, by hand and of a text file."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -120,6 +121,21 @@ def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
     assert "<OOV>" not in out
 
 
+def test_neither_padding_nor_the_unknown_word_is_a_next_word(text, tmp_path, capsys):
+    # Two words are known; most of what follows is not.
+    options = [*TINY, "--epochs", "1", "--vocabulary", "4", "--prompt", "the", "--run-folder", str(tmp_path / "run")]
+    next_word.main(["text", text, *options])
+    after = capsys.readouterr().out.split("after 'the'")[1]
+    assert len(re.findall(r" 0\.\d{4}\n", after)) == 2
+    assert "<" not in after
+
+
+def test_a_window_may_be_longer_than_the_text(text, tmp_path, capsys):
+    options = [*TINY, "--epochs", "1", "--steps", "100000000", "--run-folder", str(tmp_path / "run")]
+    next_word.main(["text", text, *options])
+    assert "held-out perplexity" in capsys.readouterr().out
+
+
 def complaint(capsys, *arguments):
     with pytest.raises(SystemExit) as stop:
         run(next_word.PROGRAM, lambda: next_word.main(list(arguments)))
@@ -139,7 +155,7 @@ def test_a_prompt_of_unknown_words_only_is_an_error(text, text_run, tmp_path, ca
 
 BAD_TEXTS = {
     "short": (b"only three words", "expected at least 20 words, got 3"),
-    "no words": (b"... !", "expected at least one word in the texts, got none"),
+    "no words": (b"... !", "text.txt: vocabulary: expected at least one word in the texts, got none"),
     "not UTF-8": (b"caf\xe9 " * 30, "expected UTF-8, got an invalid byte at offset 3"),
 }
 
@@ -153,6 +169,7 @@ def test_a_bad_text_is_one_line(content, message, tmp_path, capsys):
 def test_bad_options_and_runs_are_one_line(text, text_run, run_folder, tmp_path, capsys):
     assert "text: expected a file, got nowhere.txt" in complaint(capsys, "text", "nowhere.txt", *TINY)[1]
     assert "dropout: expected 0 <= share < 1, got 1.0" in complaint(capsys, "text", text, "--dropout", "1")[1]
+    assert "by hand: expected the network's probabilities" in complaint(capsys, "--learning-rate", "1e30")[1]
     assert "epochs: expected at least 1, got 0" in complaint(capsys, "--epochs", "0")[1]
     assert "top: expected at least 1, got 0" in complaint(capsys, "predict", str(text_run), "the", "--top", "0")[1]
     assert "expected the fields of a next-word run" in complaint(capsys, "predict", str(run_folder), "the")[1]

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from tiny_reviews import TINY
 
 from experiments import sentiment
 from experiments.cli import run
@@ -47,6 +48,23 @@ def test_on_a_terminal_the_words_are_coloured(run_folder, capsys, monkeypatch):
     assert [word for *_, word in colours] == ["A", "lovely", "film", "an", "awful", "plot"]
     (lovely,) = [[int(part) for part in colour] for *colour, word in colours if word == "lovely"]
     assert lovely[2] > lovely[0]  # bluer than red: positive
+
+
+def test_a_terminal_without_colours_gets_numbers(run_folder, capsys, monkeypatch):
+    for name, value in (("FORCE_COLOR", "1"), ("COLORTERM", "truecolor"), ("TERM", "xterm"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    print_verdicts(trace_verdicts(open_run(run_folder), TEXT))
+    assert re.match(r"A 0\.\d\d lovely 0\.\d\d film ", capsys.readouterr().out)
+
+
+def test_a_network_that_reads_padding_says_the_same_in_any_company(reviews, tmp_path):
+    run_path = tmp_path / "run"
+    options = ["--pad", "start", "--epochs", "1", "--source", str(reviews), "--run-folder", str(run_path)]
+    sentiment.main(["smoke", *TINY, *options])
+    trained = open_run(run_path)
+    verdicts = trace_verdicts(trained, TEXT)
+    company = probabilities(trained, [TEXT, "word " * 30])[0, 1]
+    np.testing.assert_allclose([verdicts.values[-1], company], probabilities(trained, [TEXT])[0, 1], atol=1e-6)
 
 
 def test_figures_of_the_verdict_and_of_every_layer(run_folder, tmp_path, capsys):

@@ -179,3 +179,17 @@ def test_what_keras_does_not_write_is_not_read(spoil, message, path, tmp_path):
         spoil(file, other)
     with pytest.raises(ValueError, match=message):
         from_keras(LAYER, path)
+
+
+@pytest.mark.parametrize("name", ["folder.safetensors", "nowhere.safetensors", "folder.weights.h5"])
+def test_a_path_that_is_no_file_is_named(name, tmp_path):
+    for folder in ("folder.safetensors", "folder.weights.h5"):
+        (tmp_path / folder).mkdir()
+    convert = from_torch if name.endswith("safetensors") else from_keras
+    with pytest.raises(FileNotFoundError, match=rf"path: expected a file, got .*{name}"):
+        convert(RNN(LSTM(), 3), tmp_path / name)
+
+
+def test_what_is_neither_weights_nor_a_path_is_an_error():
+    with pytest.raises(TypeError, match=r"weights: expected what get_weights\(\) gives or a path, got NoneType"):
+        from_keras(RNN(LSTM(), 3), None)  # pyright: ignore[reportArgumentType]
