@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from experiments.text_classifier.config import logits_of
 from rnnjax.data import Batch
-from rnnjax.training import TrainState, batch_mesh
+from rnnjax.training import DivergedError, TrainState, batch_mesh
 from rnnjax.training.devices import AXIS
 
 
@@ -61,7 +61,8 @@ def cross_validate(
     """Every fold's logits on its test rows, `(F, M)`, after one network a fold was trained; labels are 0 and 1.
 
     `model` is called with (tokens, lengths, deterministic=) and gives one logit a row; `train` and `test` have
-    the fold axis. `watch` hears of the folds' mean training loss after each epoch.
+    the fold axis. `watch` hears of the folds' mean training loss after each epoch. Raises DivergedError where that
+    is not finite.
     """
     folds, rows, _ = train.tokens.shape
     mesh = batch_mesh(math.gcd(folds, jax.device_count()))
@@ -109,7 +110,10 @@ def cross_validate(
     state = jax.jit(lambda keys: jax.lax.map(start, keys))(jax.random.split(jax.random.key(seed), folds))
     state = jax.device_put(state, NamedSharding(mesh, PartitionSpec(AXIS)))
     one_epoch = side_by_side(epoch, donate_argnums=0)
-    for _ in range(epochs):
+    for number in range(1, epochs + 1):
         state, losses = one_epoch(state, train)
-        watch(float(jax.device_get(losses).mean()))
+        loss = float(jax.device_get(losses).mean())
+        if not math.isfinite(loss):
+            raise DivergedError(f"epoch {number}: expected a finite loss, got {loss:g}; try a smaller learning rate")
+        watch(loss)
     return jax.device_get(side_by_side(score)(state.params, test))

@@ -10,6 +10,7 @@ import pytest
 from experiments.sentences.cross_validation import cross_validate, inner_folds, stratified_folds
 from rnnjax import GRU, RNN, Scan, SequenceClassifier
 from rnnjax.data import Batch
+from rnnjax.training import DivergedError
 
 LABELS = np.array([0] * 23 + [1] * 12)
 
@@ -83,3 +84,11 @@ def test_what_fills_up_a_batch_has_no_weight():
     part = make_folds()
     whole, filled = (train(part, part, epochs=1, batch_size=size) for size in (22, 40))
     np.testing.assert_allclose(filled, whole, atol=1e-6)
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_loss_that_is_no_number_is_an_error():
+    part = make_folds()
+    part.weights[1, 3] = np.nan
+    with pytest.raises(DivergedError, match="epoch 1: expected a finite loss, got nan; try a smaller learning rate"):
+        train(part, part, epochs=2)
