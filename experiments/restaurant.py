@@ -130,6 +130,8 @@ def compare(options: Restaurant) -> Path:
     """Reads, trains, prints, and leaves a run folder, whose path it returns."""
     path = options.run_folder or new_path("restaurant")
     RunFolder.check_new(path)
+    if not Path(options.source).expanduser().is_file():
+        raise FileNotFoundError(f"source: expected a file, got {options.source}")
     source = load_source(options.source, options.text_column, options.label_column)
     texts, classes = source.train, source.classes
     if len(classes) != 2:

@@ -146,6 +146,13 @@ BAD_FILES = {
 }
 
 
+def test_a_source_that_is_no_file_is_one_line(capsys):
+    for name in ("nowhere.txt", "reviews"):
+        with pytest.raises(SystemExit):
+            run("restaurant", lambda name=name: restaurant.main([name, "--devices", "2"]))
+        assert capsys.readouterr().err == f"restaurant: source: expected a file, got {name}\n"
+
+
 @pytest.mark.parametrize(("content", "message"), BAD_FILES.values(), ids=BAD_FILES)
 def test_bad_input_is_one_line(content, message, tmp_path, capsys):
     (tmp_path / "sentences.txt").write_text(content)
