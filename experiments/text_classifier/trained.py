@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from tokenizers import Tokenizer
 
+from experiments.runs import read_config
 from experiments.text_classifier.config import TextClassification, build_model, init_params
 from rnnjax import SequenceClassifier
 from rnnjax.data import load_vocabulary
-from rnnjax.training import RunFolder, load_params
+from rnnjax.training import load_params
 from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
 
 # Fields that runs of earlier versions have not, with what those versions did.
@@ -33,12 +34,9 @@ def open_run(path: Path) -> Trained:
 
     Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
     """
-    values = ADDED_SINCE | RunFolder.open(path).config()
-    file = path / CONFIG
     fields = {field.name for field in dataclasses.fields(TextClassification)}
-    difference = set(values) ^ (fields | {"experiment", "classes", "held_out"})
-    if difference:
-        raise ValueError(f"{file}: expected the fields of a text study, got more or less: {sorted(difference)}")
+    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out"}, ADDED_SINCE)
+    file = path / CONFIG
     classes = values["classes"]
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not named or len(set(classes)) != len(classes) or len(classes) < 2:

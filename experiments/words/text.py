@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from experiments.fields import check_fields
 from experiments.report import Progress, model_table, table
-from experiments.runs import new_path, record
+from experiments.runs import new_path, read_config, record
 from experiments.text_classifier.config import CELLS, logits_of
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
@@ -31,7 +31,7 @@ from rnnjax.training import (
     save_params,
     train_step,
 )
-from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
+from rnnjax.training.run_folder import CHECKPOINT, VOCABULARY
 
 HELD_OUT = 0.1
 # The tenth that is held out must have a word and one after it.
@@ -242,13 +242,8 @@ def print_next(trained: Trained, prompt: str, top: int) -> None:
 
 def predict(options: Predict) -> None:
     """The command `predict`."""
-    values = RunFolder.open(options.run).config()
     fields = {field.name for field in dataclasses.fields(Text)}
-    difference = set(values) ^ (fields | {"experiment"})
-    if difference:
-        raise ValueError(
-            f"{options.run / CONFIG}: expected the fields of a next-word run, got more or less: {sorted(difference)}"
-        )
+    values = read_config(options.run, "next-word run", fields | {"experiment"})
     paths = {"file": Path(str(values["file"])), "run_folder": None}
     config = Text(**{name: values[name] for name in fields} | paths)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
