@@ -211,7 +211,11 @@ def test_the_recurrence_changes_nothing(recurrence, tmp_path, reviews, plain_los
 def test_the_commands_run_as_programs(tmp_path, reviews):
     def program(*arguments):
         root = Path(__file__).parents[2]
-        environment = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "cache")}
+        environment = {
+            **os.environ,
+            "HF_DATASETS_CACHE": str(tmp_path / "cache"),
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        }
         command = [sys.executable, "-W", "error:::rnnjax", "-m", *arguments]
         return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
