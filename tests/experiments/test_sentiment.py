@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
+from experiments.text_classifier import training
 from experiments.text_classifier.config import TextClassification, build_model, init_params
 from experiments.text_classifier.training import train
 
@@ -193,7 +194,9 @@ def plain_loss(tmp_path_factory, reviews):
 
 
 def first_loss(reviews, path, **changes):
-    train(tiny(reviews, path, devices=2, epochs=1, **changes), "test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw", lambda *_: None)  # a second each
+        train(tiny(reviews, path, devices=2, epochs=1, rows=36, **changes), "test")
     return lines_of(path, "step")[0]["loss"]
 
 
