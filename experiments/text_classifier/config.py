@@ -117,7 +117,7 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
     )
 
 
-def init_params(model: SequenceClassifier, key: jax.Array) -> Any:
+def init_params(model: nn.Module, key: jax.Array) -> Any:
     """The model's first parameters."""
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 

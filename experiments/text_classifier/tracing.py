@@ -1,7 +1,8 @@
 """A text's verdict after each word, as a coloured line and as figures of the network at work."""
 
+import functools
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from experiments.text_classifier.config import logits_of
 from experiments.text_classifier.trained import Trained
+from rnnjax import SequenceClassifier
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
 from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.data import Plan, Sequences, collate
@@ -45,13 +47,19 @@ def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | 
         draw_traces(trained, verdicts, figures, name)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def compiled_logits(model: SequenceClassifier, params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+    """One function for every text, so that a shape is compiled once."""
+    return logits_of(model)(params, tokens, lengths)
+
+
 def trace_verdicts(trained: Trained, text: str) -> Verdicts:
     """The verdict after each word, for the last of two classes, or the class that wins among more."""
     encoding = trained.tokenizer.encode(text)
     tokens = np.asarray(encoding.ids, np.int32)
-    apply, config = jax.jit(logits_of(trained.model)), trained.config
+    config = trained.config
     verdicts = verdict_trace(
-        lambda tokens, lengths: apply(trained.params, tokens, lengths),
+        lambda tokens, lengths: compiled_logits(trained.model, trained.params, tokens, lengths),
         tokens,
         longest=config.longest,
         cut=config.cut,

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from experiments.fields import check_fields
 from experiments.report import Progress, model_table, table
 from experiments.runs import new_path, read_config, record
-from experiments.text_classifier.config import CELLS, logits_of
+from experiments.text_classifier.config import CELLS, init_params, logits_of
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
 from rnnjax.data.text import OOV, PAD
@@ -154,11 +154,11 @@ def train_text(config: Text) -> Path:
         everything, _ = learn_vocabulary([text])
     except ValueError as error:
         raise ValueError(f"{config.file}: {error}") from error
-    words = len(encode(everything, [text])[0])
+    offsets = everything.encode(text).offsets
+    words = len(offsets)
     if words < FEWEST_WORDS:
         raise ValueError(f"{config.file}: expected at least {FEWEST_WORDS} words, got {words}")
     # Cut at a word: the vocabulary is learnt from the training part alone.
-    offsets = everything.encode(text).offsets
     train_text, held_text = text[: offsets[-int(HELD_OUT * words)][0]], text[offsets[-int(HELD_OUT * words)][0] :]
     tokenizer, unique = learn_vocabulary([train_text], config.vocabulary)
     train, validation = encode(tokenizer, [train_text, held_text])
@@ -170,7 +170,7 @@ def train_text(config: Text) -> Path:
     mesh = batch_mesh(config.devices)
     model = build(config, size)
     key, state_key = jax.random.split(jax.random.key(config.seed))
-    params = first_params(model, key)
+    params = init_params(model, key)
     print(f"\n{model_table(params)}\n")
     parts = windows(train, config.steps), windows(validation, config.steps)
     filled = -(-config.batch_size // mesh.size) * mesh.size
@@ -211,11 +211,6 @@ def train_text(config: Text) -> Path:
     return path
 
 
-def first_params(model: LanguageModel, key: jax.Array) -> Any:
-    """The model's first parameters."""
-    return model.init(key, np.zeros((1, 1), np.int32))["params"]
-
-
 def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
     """The prompt's words as integers. Raises ValueError where none of them is known."""
     tokens = encode(tokenizer, [prompt])[0]
@@ -248,5 +243,5 @@ def predict(options: Predict) -> None:
     config = Text(**{name: values[name] for name in fields} | paths)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
     model = build(config, tokenizer.get_vocab_size())
-    params = load_params(options.run / CHECKPOINT, jax.eval_shape(lambda: first_params(model, jax.random.key(0))))
+    params = load_params(options.run / CHECKPOINT, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
     print_next(Trained(tokenizer, model, params), options.prompt, options.top)
