@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 import experiments
-from experiments.cli import run
+from rnnjax.commands import run
 
 
 def main() -> None:

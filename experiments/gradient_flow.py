@@ -17,8 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.cli import Experiment, parse, run
-from experiments.fields import check_fields
+from experiments.catalogue import Experiment
 from experiments.recall import INPUTS, Training, sequences, train, training_table
 from experiments.report import table
 from experiments.runs import new_path, record
@@ -32,6 +31,7 @@ from rnnjax.analysis import (
     gradient_norms,
     jacobian_products,
 )
+from rnnjax.commands import check_fields, parse, run
 from rnnjax.training import RunFolder
 from rnnjax.training.run_folder import FIGURES
 from rnnjax.types import Params

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import tyro
 
-from experiments.cli import Experiment, parse, run
-from experiments.fields import check_fields
+from experiments.catalogue import Experiment
 from experiments.words.by_hand import show
 from experiments.words.text import Predict, Text, predict, train_text
+from rnnjax.commands import check_fields, parse, run
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.next_word"

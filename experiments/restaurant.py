@@ -17,13 +17,14 @@ import datasets
 import numpy as np
 from tqdm import tqdm
 
-from experiments.cli import Experiment, parse, run
+from experiments.catalogue import Experiment
 from experiments.report import table
 from experiments.runs import new_path, record
 from experiments.sentences.bag_of_words import MISSING, bag_of_words, installed
 from experiments.sentences.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
 from experiments.sentences.networks import Restaurant, entrants, read
 from rnnjax.analysis import fold_accuracies
+from rnnjax.commands import parse, run
 from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
 from rnnjax.training import RunFolder, use_cpu_cores
 from rnnjax.training.run_folder import FIGURES

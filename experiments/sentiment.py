@@ -14,10 +14,11 @@ from typing import Annotated
 import datasets
 import tyro
 
-from experiments.cli import Experiment, parse, run
+from experiments.catalogue import Experiment
 from experiments.text_classifier.config import TextClassification
 from experiments.text_classifier.scoring import Evaluate, Predict, evaluate, predict
 from experiments.text_classifier.training import train
+from rnnjax.commands import parse, run
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.sentiment"

@@ -13,9 +13,9 @@ import numpy as np
 import optax
 import tyro
 
-from experiments.fields import check_fields
 from experiments.sentences.cross_validation import Fold
 from rnnjax import GRU, RNN, Bidirectional, Elman, Scan, SequenceClassifier, Unrolled
+from rnnjax.commands import check_fields
 from rnnjax.data import Batch, LabelledTexts, Plan, Sequences, collate, encode, learn_vocabulary
 from rnnjax.data.text import OOV, PAD
 

@@ -9,8 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from experiments.fields import check_fields
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
+from rnnjax.commands import check_fields
 
 CELLS = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}

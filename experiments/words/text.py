@@ -11,11 +11,11 @@ import numpy as np
 import tyro
 from tokenizers import Tokenizer
 
-from experiments.fields import check_fields
 from experiments.report import Progress, model_table, table
 from experiments.runs import new_path, read_config, record
 from experiments.text_classifier.config import CELLS, init_params, logits_of
 from rnnjax import RNN, LanguageModel, StackedRNN
+from rnnjax.commands import check_fields
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
 from rnnjax.data.text import OOV, PAD
 from rnnjax.training import (

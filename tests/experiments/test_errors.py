@@ -13,8 +13,8 @@ import pytest
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
-from experiments.cli import run
 from experiments.text_classifier.config import TextClassification
+from rnnjax.commands import run
 
 
 def complaint(capsys, *arguments):

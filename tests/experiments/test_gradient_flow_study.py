@@ -9,11 +9,11 @@ import pytest
 from matplotlib.image import imread
 
 from experiments import gradient_flow
-from experiments.cli import run
 from experiments.gradient_flow import NETS, GradientFlow, Row, draw, memory_table, power_of_ten, scaled_params
 from experiments.recall import Training, sequences, train, training_table
 from rnnjax import Elman
 from rnnjax.analysis import gradient_memory
+from rnnjax.commands import run
 
 TINY = ["--time", "12", "--hidden", "4", "--batch", "3", "--updates", "5", "--train-time", "6"]
 

@@ -8,9 +8,9 @@ import pytest
 from reference import assert_close
 
 from experiments import next_word
-from experiments.cli import run
 from experiments.words.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
 from experiments.words.text import unigram_perplexity, windows
+from rnnjax.commands import run
 
 TINY = ["--epochs", "3", "--hidden", "8", "--embedding", "8", "--steps", "5", "--batch-size", "8", "--dropout", "0"]
 TINY += ["--learning-rate", "0.05", "--devices", "2", "--vocabulary", "20"]

@@ -10,11 +10,11 @@ from matplotlib.image import imread
 from tiny_reviews import BAD, FILLER, GOOD
 
 from experiments import restaurant
-from experiments.cli import run
 from experiments.restaurant import Outcome, outcome, score_table, verdict
 from experiments.sentences.bag_of_words import bag_of_words
 from experiments.sentences.cross_validation import stratified_folds
 from experiments.sentences.networks import Restaurant, entrants, read
+from rnnjax.commands import run
 from rnnjax.data import LabelledTexts
 
 TINY = ["--folds", "2", "--proper-epochs", "8", "--epochs", "8", "--batch-size", "8", "--hidden", "8", "--devices", "2"]

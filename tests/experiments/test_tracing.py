@@ -8,10 +8,10 @@ from matplotlib.image import imread
 from tiny_reviews import TINY
 
 from experiments import sentiment
-from experiments.cli import run
 from experiments.text_classifier.scoring import probabilities
 from experiments.text_classifier.tracing import print_verdicts, trace_verdicts
 from experiments.text_classifier.trained import open_run
+from rnnjax.commands import run
 
 TEXT = "A lovely <br /> film, an awful plot"
 

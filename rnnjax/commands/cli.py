@@ -1,4 +1,4 @@
-"""The command line that experiments share: options from dataclasses, errors in one line."""
+"""The command line of every command: options from dataclasses, errors in one line."""
 
 import contextlib
 import io
@@ -7,19 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import tyro
 
 from rnnjax.training import DivergedError
-
-
-class Experiment(NamedTuple):
-    """What `python -m experiments` says of a study."""
-
-    question: str
-    command: str
-    time: str
 
 
 def parse(options: Any, program: str, arguments: list[str]) -> Any:
@@ -58,7 +50,7 @@ def run(program: str, command: Callable[[], None]) -> None:
     try:
         command()
     except KeyboardInterrupt:
-        print(f"{program}: stopped by the keyboard; what was written to the run folder stays", file=sys.stderr)
+        print(f"{program}: stopped by the keyboard; what was written stays", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:  # whoever read the output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

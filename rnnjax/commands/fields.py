@@ -1,4 +1,4 @@
-"""Checks of a study's options: they may come from a command line, from code, or from a run folder's JSON."""
+"""Checks of a command's options: they may come from a command line, from code, or from a run folder's JSON."""
 
 import math
 from collections.abc import Sequence

@@ -1,0 +1,33 @@
+"""Measured rows as JSON Lines: appended as they come, so that a run that is stopped has lost nothing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """The row as one line more. A line that an earlier kill cut off is closed first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        end = file.seek(0, 2)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Every whole row; a last line that a kill cut off is left out. Raises ValueError for any other bad line."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                return
+            raise ValueError(f"{path}, line {number}: expected JSON, got: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")
+        yield row

@@ -1,0 +1,62 @@
+"""Timing of competing calls: in turn, round after round, so that drift of the machine hits all alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+PEAK = "matrix product"  # its name among the timed calls
+PEAK_SIZE = 2048
+
+
+class Spread(NamedTuple):
+    """The lower quartile, the median and the upper quartile."""
+
+    low: float
+    middle: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Spread":
+        return cls(*map(float, np.quantile(values, (0.25, 0.5, 0.75))))
+
+
+def repeated(step: Callable[..., tuple[Any, Any]], carried: Any, *arguments: Any) -> Callable[[], None]:
+    """A call that takes one step more, each from where the last one ended, and waits for it."""
+
+    def call() -> None:
+        nonlocal carried
+        carried, rest = step(carried, *arguments)
+        jax.block_until_ready((carried, rest))
+
+    return call
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], Any]], rounds: int, watch: Callable[[int], None] = lambda done: None
+) -> dict[str, np.ndarray]:
+    """Seconds of every call in every round; a call must return when its work is done, or return arrays of JAX.
+
+    Each call runs once untimed first. `watch` hears how many rounds are done. Every other round runs backwards,
+    so that nobody always follows the same neighbour.
+    """
+    for call in calls.values():
+        jax.block_until_ready(call())
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for round in range(rounds):
+        for name in calls if round % 2 == 0 else reversed(list(calls)):
+            start = time.perf_counter()
+            jax.block_until_ready(calls[name]())
+            seconds[name].append(time.perf_counter() - start)
+        watch(round + 1)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def matrix_product(size: int = PEAK_SIZE, dtype: Any = jnp.float32) -> tuple[Callable[[], jax.Array], float]:
+    """A square matrix product on the default device, all of its threads, and its floating-point operations."""
+    matrix = jax.random.normal(jax.random.key(0), (size, size), dtype)
+    product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
+    return lambda: product(matrix, matrix), 2.0 * size**3
