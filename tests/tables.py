@@ -28,10 +28,10 @@ RECURRENCES: dict[str, Recurrence] = {
     "scan": Scan(),
     "scan_by_3": Scan(unroll=3),
     "unrolled": Unrolled(),
-    "chunked_by_1": Chunked(1),
-    "chunked_with_tail": Chunked(3),
-    "chunked_whole": Chunked(TIME),
-    "chunked_longer_than_time": Chunked(100),
+    "chunked_by_1": Chunked(1, "boundaries"),
+    "chunked_with_tail": Chunked(3, "boundaries"),
+    "chunked_gates": Chunked(3, "gates"),
+    "chunked_longer_than_time": Chunked(100, "boundaries"),
 }
 
 # Which of the optional arguments a problem carries.

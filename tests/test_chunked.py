@@ -14,11 +14,13 @@ from jax.sharding import PartitionSpec as P
 from reference import FLOAT64_TOLERANCE, assert_close
 from tables import CELLS, HIDDEN, INPUT, Problem, assert_runs_close, make_problem, run, run_oracle
 
-from rnnjax.cells import LSTM, CellParams, LSTMState
+from rnnjax.cells import GRU, LSTM, CellParams, Elman, LSTMState
 from rnnjax.cells.cell import sigmoid
 from rnnjax.recurrences import Chunked, Recurrence, Scan
+from rnnjax.recurrences.gates import reads_sum
 
-CHUNKED = Chunked(3)
+CHUNKED = Chunked(3, "boundaries")
+GATES = Chunked(3, "gates")
 
 directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 two_cells = pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -130,8 +132,8 @@ def test_checkpoint(cell):
     )
 
 
-@pytest.mark.parametrize(("cell", "reverse"), [("lstm", True), ("gru", False)])
-def test_second_derivatives_are_those_of_scan(cell, reverse):
+def test_second_derivatives_are_those_of_scan():
+    cell, reverse = "lstm", True
     problem = make_problem(CELLS[cell], "lengths_and_resets", dtype=np.float64)
 
     @functools.partial(jax.jit, static_argnums=0)
@@ -189,13 +191,13 @@ class PeepholeLSTM(LSTM):
         return LSTMState(hidden=sigmoid(o + params.peephole_output * cell) * jnp.tanh(cell), cell=cell)
 
 
-@directions
 @pytest.mark.parametrize("mode", ["plain", "lengths_and_resets"])
-def test_a_cell_with_parameters_of_its_own(mode, reverse):
+@pytest.mark.parametrize(("recurrence", "reverse"), [(CHUNKED, True), (GATES, False)], ids=["boundaries", "gates"])
+def test_a_cell_with_parameters_of_its_own(recurrence, mode, reverse):
     cell = PeepholeLSTM()
     problem = make_problem(cell, mode, dtype=np.float64)
     with jax.enable_x64(True):
-        got, want = (run(cell, recurrence, problem, reverse=reverse) for recurrence in (CHUNKED, Scan()))
+        got, want = (run(cell, either, problem, reverse=reverse) for either in (recurrence, Scan()))
     _, (d_params, _, _) = want
     assert all(leaf.shape == (HIDDEN,) and np.abs(leaf).min() > 1e-3 for leaf in d_params[3:6])
     assert_runs_close(got, want, tolerance=FLOAT64_TOLERANCE, kind="float64")
@@ -212,3 +214,58 @@ def test_zero_peepholes_are_no_peepholes():
     )
     plain = problem._replace(params=CellParams(kernel, recurrent_kernel, bias))
     assert_close(got, run_oracle("lstm", plain)[0], "values")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadsInputsTwice(LSTM):
+    """No cell of the sum alone: the output gate sees the inputs once more."""
+
+    def update(self, params, inputs, recurrent, state):
+        after = super().update(params, inputs, recurrent, state)
+        return after._replace(hidden=after.hidden * jnp.tanh(inputs[..., : after.hidden.shape[-1]]))
+
+
+@pytest.mark.parametrize(
+    ("cell", "sum_only"),
+    [
+        (LSTM(), True),
+        (LSTM(second_bias=True), True),
+        (Elman(activation="relu"), True),
+        (PeepholeLSTM(), True),
+        (GRU(), False),
+        (ReadsInputsTwice(), False),
+    ],
+    ids=str,
+)
+def test_whether_a_cell_reads_a_sum_only(cell, sum_only):
+    problem = make_problem(cell)
+    assert reads_sum(cell, problem.params, problem.state) == sum_only
+
+
+@pytest.mark.parametrize(
+    ("cell", "recurrence"),
+    [(LSTM(second_bias=True), GATES), (ReadsInputsTwice(), CHUNKED)],
+    ids=["second_bias", "inputs_twice"],
+)
+def test_both_forms_of_the_affine_maps(cell, recurrence):
+    problem = make_problem(cell, "lengths_and_resets")
+    assert_runs_close(run(cell, recurrence, problem, reverse=True), run(cell, Scan(), problem, reverse=True))
+
+
+@pytest.mark.parametrize(("read", "recurrence"), [("hidden", CHUNKED), ("cell", GATES), ("outputs", CHUNKED)], ids=str)
+def test_gradients_where_only_a_part_is_read_and_the_inputs_are_data(recurrence, read):
+    problem = make_problem(LSTM(), "lengths_and_resets")
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def gradient(recurrence, problem):
+        def loss(params):
+            outputs, final = recurrence(
+                LSTM(), params, problem.inputs, problem.state, lengths=problem.lengths, resets=problem.resets
+            )
+            return (jnp.sin(outputs if read == "outputs" else getattr(final, read)) ** 2).sum()
+
+        return jax.grad(loss)(problem.params)
+
+    want = gradient(Scan(), problem)
+    assert all(np.abs(leaf).max() > 0.1 for leaf in jax.tree.leaves(want))
+    assert_close(gradient(recurrence, problem), want, "gradients")

@@ -33,7 +33,9 @@ BFLOAT16_TOLERANCE = 5e-2
 directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 every_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES.values(), ids=RECURRENCES.keys())
 other_recurrences = pytest.mark.parametrize(
-    "recurrence", [Unrolled(), Chunked(3), Chunked(TIME)], ids=["unrolled", "chunked_with_tail", "chunked_whole"]
+    "recurrence",
+    [Unrolled(), Chunked(3, "boundaries"), Chunked(TIME, "gates")],
+    ids=["unrolled", "chunked_with_tail", "chunked_gates"],
 )
 
 # Compiling is what a case costs. Lengths and resets together run for every cell and recurrence (of the two Elman
@@ -46,7 +48,7 @@ ORACLE_CASES = [
     for recurrence in RECURRENCES
     if (mode == "lengths_and_resets" and (cell != "elman_relu" or recurrence in ("scan", "chunked_with_tail")))
     or (cell in ("lstm", "gru") and recurrence in ("scan", "chunked_with_tail"))
-    or (cell == "lstm" and (recurrence == "chunked_whole" or (recurrence == "unrolled" and mode == "plain")))
+    or (cell == "lstm" and (recurrence == "chunked_gates" or (recurrence == "unrolled" and mode == "plain")))
 ]
 
 
@@ -59,7 +61,7 @@ def test_values_and_gradients_are_the_oracles(cell, recurrence, mode, reverse):
 
 
 @directions
-@pytest.mark.parametrize("recurrence", [Scan(), Chunked(3)], ids=["scan", "chunked"])
+@pytest.mark.parametrize("recurrence", [Scan(), Chunked(3, "boundaries")], ids=["scan", "chunked"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_float64_agrees_to_rounding(cell, recurrence, reverse):
     problem = make_problem(CELLS[cell], "lengths_and_resets", dtype=np.float64, seed=1)
@@ -70,7 +72,7 @@ def test_float64_agrees_to_rounding(cell, recurrence, reverse):
     assert_runs_close(got, want, tolerance=FLOAT64_TOLERANCE, kind="float64")
 
 
-@pytest.mark.parametrize("recurrence", [Scan(), Chunked(3)], ids=["scan", "chunked"])
+@pytest.mark.parametrize("recurrence", [Scan(), Chunked(3, "gates")], ids=["scan", "chunked"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_bfloat16_stays_close_to_float32(cell, recurrence):
     problem = make_problem(CELLS[cell], "lengths_and_resets")
@@ -254,6 +256,7 @@ def test_equal_options_compile_once():
         assert len(traces) == before + 1
     assert Elman() != Elman(activation="relu")
     assert Chunked(3) != Chunked(4)
+    assert Chunked(3, "gates") != Chunked(3, "boundaries")
 
 
 def test_error_measure_sees_nan_and_missing_arrays():

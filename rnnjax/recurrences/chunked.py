@@ -1,42 +1,64 @@
-"""The fast recurrence: chunks of steps, with a backward pass of its own."""
+"""The fast recurrence: a backward pass of its own, in chunks of steps."""
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
-from rnnjax.cells.cell import Cell, PointwiseCell, affine
-from rnnjax.recurrences.recurrence import Flags, advance, clear_padding, prepare, select, zero_where
+from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.recurrences.chunks import Walk
+from rnnjax.recurrences.gates import PreActivations, Weights, reads_sum, sum_dtype, update, without_maps
+from rnnjax.recurrences.recurrence import Flags, clear_padding, enter, leave, prepare, select, zero_where
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
+
+Keep = Literal["gates", "boundaries"]
+SHORTEST = 20  # steps of a chunk: fewer make its matrix products small
+# Reading pre-activations back is cheaper than computing them again where a step's product is large, and where
+# they stay in the cache. Measured on two CPU cores: `python -m benchmarks.throughput`.
+GATES_FROM_HIDDEN = 256
+GATES_TO_BYTES = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunked:
-    """A scan over chunks of `size` steps, each a scan over steps, and a fused backward pass.
+    """A scan over steps whose backward pass is fused over chunks of `size` steps.
 
-        for chunk in range(ceil(T / size)):         # from the last down with reverse=True
-            a = inputs[chunk] @ W + b               # one product for the chunk's input part
-            for t in chunk:
-                state = update(a[t], state.hidden @ R + c, state)
-                hidden[t] = state.hidden
+        for t in range(T):                          # from T-1 down with reverse=True
+            state = update(inputs[t] @ W + b, state.hidden @ R + c, state)
+            hidden[t] = state.hidden
 
-    The forward pass keeps only the states. The backward pass walks the chunks the other way and
-    recomputes a chunk's pre-activations with two large products (every h is known by then); its loop over
-    steps holds the derivative of `update` and `dr @ R.T`, and the weights' gradients are one product a
-    chunk. T need not be a multiple of `size`; what is left over is a chunk of its own. Float32 sums run
-    over the chunks in whichever compute dtype. Differentiable in reverse mode only, any number of times.
+        for chunk in reversed(range(ceil(T / size))):
+            for t in reversed(chunk):
+                d_gates[t], d_state = pullback of update, with d_gates[t] @ R.T
+            d_W, d_R, d_inputs[chunk] += products of inputs[chunk], states before and W with d_gates[chunk]
 
-    Raises ValueError for a size below 1, TypeError for a cell that is not a `PointwiseCell`.
+    `keep` says what the forward pass leaves for the backward pass:
+
+        "gates"       every step's state and gate pre-activations
+        "boundaries"  the state before each chunk, whose forward pass is then run again, in the cache: memory
+                      grows with the root of T only, but for inputs, outputs and their gradients
+
+    None is "gates" from 256 hidden features on, or where that is 16 MiB at most, and otherwise "boundaries".
+    `size` is half the root of T unless given, and 20 at least; T need not be a multiple of it. Sums over steps are
+    float32 or wider in whichever compute dtype. Differentiable in reverse mode only, any number of times.
+
+    Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError
+    for a size below 1 or another `keep`, TypeError for a cell that is not a `PointwiseCell`.
     """
 
-    size: int = 20
+    size: int | None = None
+    keep: Keep | None = None
 
     def __post_init__(self):
-        if self.size < 1:
+        if self.size is not None and self.size < 1:
             raise ValueError(f"size: expected at least 1, got {self.size}")
+        if self.keep not in (None, *get_args(Keep)):
+            raise ValueError(f"keep: expected one of {list(get_args(Keep))}, got {self.keep!r}")
 
     def __call__(
         self,
@@ -55,175 +77,139 @@ class Chunked:
                 f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"
             )
         params, inputs, initial, flags = prepare(cell, params, inputs, state, lengths, resets)
-        if inputs.shape[0] == 0:
+        time = inputs.shape[0]
+        if time == 0:
             return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), initial
-        walk = Walk(size=self.size, reverse=reverse)
-        return _run(cell, walk, params, inputs, initial, flags)
+        size = self.size or max(SHORTEST, math.isqrt(time) // 2)
+        keep = self.keep or _cheaper(cell, params, initial, time)
+        return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, flags)
 
 
-class Walk(NamedTuple):
-    """The order of a loop over chunks."""
-
-    size: int
-    reverse: bool
-
-    def over(self, chunk: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
-        """`lax.scan` of `chunk(carry, slices) -> (carry, outputs)`, whose slices have up to `size` steps each.
-
-        `xs` and the outputs are trees of arrays with the time axis first.
-        """
-        time = jax.tree.leaves(xs)[0].shape[0]
-        whole = time - time % self.size
-        split = jax.tree.map(lambda leaf: leaf[:whole].reshape(whole // self.size, self.size, *leaf.shape[1:]), xs)
-        rest = jax.tree.map(lambda leaf: leaf[whole:], xs)
-        if whole == 0:
-            return chunk(carry, rest)
-        if whole == time:
-            carry, outputs = jax.lax.scan(chunk, carry, split, reverse=self.reverse)
-            return carry, jax.tree.map(_merge, outputs)
-        if self.reverse:
-            carry, last = chunk(carry, rest)
-            carry, outputs = jax.lax.scan(chunk, carry, split, reverse=True)
-        else:
-            carry, outputs = jax.lax.scan(chunk, carry, split)
-            carry, last = chunk(carry, rest)
-        return carry, jax.tree.map(lambda many, one: jnp.concatenate([_merge(many), one]), outputs, last)
+def _cheaper(cell: PointwiseCell, params: Params, state: State, time: int) -> Keep:
+    """What to keep where the user does not say."""
+    batch, hidden = state.hidden.shape
+    gates = params.recurrent_kernel.shape[1] * (1 if reads_sum(cell, params, state) else 2)
+    kept = time * batch * (gates + len(state) * hidden) * state.hidden.dtype.itemsize
+    return "gates" if hidden >= GATES_FROM_HIDDEN or kept <= GATES_TO_BYTES else "boundaries"
 
 
-def _merge(leaf: jax.Array) -> jax.Array:
-    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
+class Kept(NamedTuple):
+    """What the forward pass leaves: of every step the state before it and what `update` read, or of every chunk
+    the state before it."""
+
+    steps: tuple[State, PreActivations] | None = None
+    entering: State | None = None
 
 
-def _extras(params: Params) -> Params:
-    """What `update` may read: the parameters without those of the two affine maps."""
-    return params._replace(kernel=None, recurrent_kernel=None, bias=None, recurrent_bias=None)
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Which gradients are asked for: none of the inputs where they are data."""
+
+    inputs: bool
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _run(cell: PointwiseCell, walk: Walk, params: Params, inputs: jax.Array, initial: State, flags: Flags):
-    states, final = _forward(cell, walk, params, inputs, initial, flags)
-    return states.hidden, final
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _run(
+    cell: PointwiseCell, keep: Keep, walk: Walk, params: Params, inputs: jax.Array, initial: State, flags: Flags
+) -> tuple[jax.Array, State]:
+    steps = _steps(cell, Weights.of(cell, params, initial), initial, walk.reverse)
+    final, hidden = steps(initial, inputs, flags, lambda before, gates, after: after.hidden)
+    return hidden, final
 
 
-def _forward(cell: PointwiseCell, walk: Walk, params: Params, inputs: jax.Array, initial: State, flags: Flags):
-    extras = _extras(params)
+def _steps(cell: PointwiseCell, weights: Weights, initial: State, reverse: bool) -> Callable:
+    """A scan over steps, `(state, inputs, flags, take) -> (state, what take(before, gates, after) takes of each)`."""
+    extras = without_maps(weights.params)
 
-    def step(state, xs):
-        inputs, flags = xs
+    def steps(state: State, inputs: jax.Array, flags: Flags, take: Callable) -> tuple[State, Any]:
+        def step(state: State, xs: tuple[jax.Array, Flags]) -> tuple[State, Any]:
+            inputs, flags = xs
+            before = enter(initial, state, flags)
+            gates = weights.pre_activations(clear_padding(inputs, flags), before.hidden)
+            state, after = leave(state, update(cell, extras, gates, before), flags)
+            return state, take(before, gates, after)
 
-        def update(inputs, before):
-            recurrent = affine(before.hidden, params.recurrent_kernel, params.recurrent_bias)
-            return cell.update(extras, inputs, recurrent, before)
+        return jax.lax.scan(step, state, (inputs, flags), reverse=reverse)
 
-        return advance(update, initial, state, inputs, flags)
-
-    def chunk(state, xs):
-        inputs, flags = xs
-        inputs = affine(clear_padding(inputs, flags), params.kernel, params.bias)
-        return jax.lax.scan(step, state, (inputs, flags), reverse=walk.reverse)
-
-    final, states = walk.over(chunk, initial, (inputs, flags))
-    return states, final
+    return steps
 
 
-def _save(cell: PointwiseCell, walk: Walk, params: Params, inputs: jax.Array, initial: State, flags: Flags):
-    states, final = _forward(cell, walk, params, inputs, initial, flags)
-    return (states.hidden, final), (params, inputs, initial, flags, states)
+def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tuple[Any, Any]:
+    """The values, and what the backward pass needs."""
+    params, inputs, initial, flags = jax.tree.map(lambda primal: primal.value, primals)
+    steps = _steps(cell, Weights.of(cell, params, initial), initial, walk.reverse)
+    if keep == "gates":
+        final, (hidden, kept) = steps(
+            initial, inputs, flags, lambda before, gates, after: (after.hidden, Kept(steps=(before, gates)))
+        )
+    else:
+
+        def chunk(state: State, xs: tuple[jax.Array, Flags], _: None) -> tuple[State, jax.Array, State]:
+            final, hidden = steps(state, *xs, lambda before, gates, after: after.hidden)
+            return final, hidden, state
+
+        final, hidden, entering = walk.over(chunk, initial, (inputs, flags))
+        kept = Kept(entering=entering)
+    wanted = Wanted(inputs=primals[1].perturbed)
+    return (hidden, final), (params, inputs, initial, flags, kept, wanted)
 
 
-def _backward(cell: PointwiseCell, walk: Walk, saved, cotangents):
-    params, inputs, initial, flags, states = saved
+def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangents: Any) -> tuple[Any, ...]:
+    params, inputs, initial, flags, kept, wanted = saved
     d_hidden, d_final = cotangents
-    extras = _extras(params)
+    # Where only the last state is read, no array of zeros stands for the outputs' gradient.
+    d_hidden = None if isinstance(d_hidden, SymbolicZero) else d_hidden
+    d_final = jax.tree.map(
+        lambda like, leaf: jnp.zeros_like(like) if isinstance(leaf, SymbolicZero) else leaf, initial, d_final
+    )
+    extras, weights = without_maps(params), Weights.of(cell, params, initial)
     kernel_t, recurrent_t = params.kernel.T, params.recurrent_kernel.T
+    steps = _steps(cell, weights, initial, walk.reverse)
 
-    def step(carry, xs):
+    def step(carry: Any, xs: Any) -> tuple[Any, PreActivations]:
         d_state, d_initial, d_extras = carry
-        inputs, recurrent, before, d_hidden, flags = xs
-        d_after = d_state._replace(hidden=d_state.hidden + d_hidden)
+        (before, gates), d_hidden, flags = xs
+        d_after = d_state if d_hidden is None else d_state._replace(hidden=d_state.hidden + d_hidden)
         if flags.valid is not None:
             d_after = zero_where(~flags.valid, d_after)
-        _, update_vjp = jax.vjp(cell.update, extras, inputs, recurrent, before)
-        d_extra, d_inputs, d_recurrent, d_before = update_vjp(d_after)
+        _, pullback = jax.vjp(functools.partial(update, cell), extras, gates, before)
+        d_extra, d_gates, d_before = pullback(d_after)
+        d_recurrent = d_gates.inputs if d_gates.recurrent is None else d_gates.recurrent
         d_before = d_before._replace(hidden=d_before.hidden + d_recurrent @ recurrent_t)
         if flags.valid is not None:
             d_before = select(flags.valid, d_before, d_state)
         if flags.reset is not None:
             d_initial = select(flags.reset, _sum(d_initial, d_before), d_initial)
             d_before = zero_where(flags.reset, d_before)
-        # Where only a + r is read, both cotangents are one array: it is written once.
-        outputs = (d_inputs, None if d_recurrent is d_inputs else d_recurrent)
-        return (d_before, d_initial, _sum(d_extras, d_extra)), outputs
+        return (d_before, d_initial, _sum(d_extras, d_extra)), d_gates
 
-    def chunk(carry, xs):
+    def chunk(carry: Any, xs: Any, entering: State | None) -> tuple[Any, jax.Array | None, None]:
         d_state, d_initial, d_params = carry
-        times, inputs, after, d_hidden, flags, starts = xs
-        inputs = clear_padding(inputs, flags)
-        before = _states_before(walk, times, after, states, initial)
-        if starts is not None:
-            before = select(starts, jax.tree.map(lambda leaf: leaf[None], initial), before)
-        a = affine(inputs, params.kernel, params.bias)
-        r = affine(before.hidden, params.recurrent_kernel, params.recurrent_bias)
-        (d_state, d_initial, d_extras), (d_a, d_r) = jax.lax.scan(
-            step, (d_state, d_initial, _extras(d_params)), (a, r, before, d_hidden, flags), reverse=not walk.reverse
+        inputs, d_hidden, flags, read = xs
+        if read is None:
+            _, read = steps(entering, inputs, flags, lambda before, gates, after: (before, gates))
+        (d_state, d_initial, d_extras), d_gates = jax.lax.scan(
+            step, (d_state, d_initial, without_maps(d_params)), (read, d_hidden, flags), reverse=not walk.reverse
         )
-        d_r = d_a if d_r is None else d_r
-        d_second = d_params.recurrent_bias
-        if d_second is not None:
-            d_second = d_second + d_r.sum((0, 1), dtype=d_second.dtype)
-        d_params = d_extras._replace(
-            kernel=d_params.kernel + _outer(inputs, d_a),
-            recurrent_kernel=d_params.recurrent_kernel + _outer(before.hidden, d_r),
-            bias=d_params.bias + d_a.sum((0, 1), dtype=d_params.bias.dtype),
-            recurrent_bias=d_second,
-        )
-        return (d_state, d_initial, d_params), clear_padding(d_a @ kernel_t, flags).astype(inputs.dtype)
+        before, _ = read
+        d_params = weights.pullback(clear_padding(inputs, flags), before.hidden, d_gates, d_params, d_extras)
+        d_inputs = None
+        if wanted.inputs:
+            d_inputs = clear_padding(d_gates.inputs @ kernel_t, flags).astype(inputs.dtype)
+        return (d_state, d_initial, d_params), d_inputs, None
 
-    sums = jax.tree.map(lambda leaf: leaf.astype(_sum_dtype(leaf)) * 0, params)
+    sums = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, sum_dtype(leaf)), params)
     carry = (d_final, jax.tree.map(jnp.zeros_like, d_final), sums)
-    xs = (jnp.arange(inputs.shape[0]), inputs, states, d_hidden, flags, _starts(walk, flags))
     back = Walk(size=walk.size, reverse=not walk.reverse)
-    (d_state, d_initial, d_params), d_inputs = back.over(chunk, carry, xs)
+    (d_state, d_initial, d_params), d_inputs, _ = back.over(
+        chunk, carry, (inputs, d_hidden, flags, kept.steps), kept.entering
+    )
     d_params = jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), d_params, params)
     return d_params, d_inputs, _sum(d_state, d_initial), None
 
 
-_run.defvjp(_save, _backward)
-
-
-def _starts(walk: Walk, flags: Flags) -> jax.Array | None:
-    """Where a step begins from the initial state although other steps ran before it in the batch."""
-    if flags.valid is None or not walk.reverse:
-        return flags.reset
-    last = flags.valid & ~jnp.concatenate([flags.valid[1:], jnp.zeros_like(flags.valid[:1])])
-    return last if flags.reset is None else last | flags.reset
-
-
-def _states_before(walk: Walk, times: jax.Array, after: State, states: State, initial: State) -> State:
-    """The state before each step of a chunk, from the states after its steps and that of the chunk before."""
-    total = states.hidden.shape[0]
-    edge = times[-1] + 1 if walk.reverse else times[0] - 1
-
-    def leaf(after: jax.Array, states: jax.Array, initial: jax.Array) -> jax.Array:
-        inside = jax.lax.dynamic_index_in_dim(states, jnp.clip(edge, 0, total - 1), keepdims=True)
-        entering = jnp.where((edge >= 0) & (edge < total), inside, initial[None])
-        return jnp.concatenate([after[1:], entering] if walk.reverse else [entering, after[:-1]])
-
-    return jax.tree.map(leaf, after, states, initial)
-
-
-def _outer(left: jax.Array, right: jax.Array) -> jax.Array:
-    """The sum over steps and batch of outer products, as one matrix product."""
-    return jax.lax.dot_general(
-        left,
-        right,
-        (((0, 1), (0, 1)), ((), ())),
-        preferred_element_type=_sum_dtype(left),
-    )
-
-
-def _sum_dtype(leaf: jax.Array) -> Any:
-    return jnp.promote_types(leaf.dtype, jnp.float32)
+_run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _sum(left: Any, right: Any) -> Any:

@@ -70,16 +70,24 @@ def clear_padding(inputs: jax.Array, flags: Flags) -> jax.Array:
     return inputs if flags.valid is None else zero_where(~flags.valid, inputs)
 
 
-def advance(
-    step: Callable[[jax.Array, State], State], initial: State, state: State, inputs: jax.Array, flags: Flags
-) -> tuple[State, State]:
-    """One step under the contract: the state to carry on, and the same with zeros in `hidden` where padded."""
-    before = state if flags.reset is None else select(flags.reset, initial, state)
-    after = step(inputs, before)
+def enter(initial: State, state: State, flags: Flags) -> State:
+    """The state that a step starts from: the one carried to it, or the initial one after a reset."""
+    return state if flags.reset is None else select(flags.reset, initial, state)
+
+
+def leave(state: State, after: State, flags: Flags) -> tuple[State, State]:
+    """The state to carry on after a step, and the same with zeros in `hidden` where padded."""
     if flags.valid is None:
         return after, after
     after = select(flags.valid, after, state)
     return after, after._replace(hidden=zero_where(~flags.valid, after.hidden))
+
+
+def advance(
+    step: Callable[[jax.Array, State], State], initial: State, state: State, inputs: jax.Array, flags: Flags
+) -> tuple[State, State]:
+    """One step under the contract: the state to carry on, and the same with zeros in `hidden` where padded."""
+    return leave(state, step(inputs, enter(initial, state, flags)), flags)
 
 
 def prepare(

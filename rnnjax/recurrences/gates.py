@@ -1,0 +1,109 @@
+"""A pointwise cell's gate pre-activations: computed by as few matrix products as the cell allows."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells.cell import PointwiseCell, affine
+from rnnjax.types import Params, State
+
+
+class PreActivations(NamedTuple):
+    """What `update` reads, `a` and `r`; where it reads their sum only, `inputs` is that and `recurrent` None."""
+
+    inputs: jax.Array
+    recurrent: jax.Array | None
+
+
+class Weights(NamedTuple):
+    """The two affine maps of a cell; `joint` is one kernel `(I + H, G)` where only their sum is read."""
+
+    params: Params
+    joint: jax.Array | None
+
+    @classmethod
+    def of(cls, cell: PointwiseCell, params: Params, state: State) -> "Weights":
+        """The maps as `cell` reads them. `joint` is made here, once, and not in a loop over steps."""
+        if not reads_sum(cell, params, state):
+            return cls(params, None)
+        return cls(params, jnp.concatenate([params.kernel, params.recurrent_kernel]))
+
+    def pre_activations(self, inputs: jax.Array, hidden: jax.Array) -> PreActivations:
+        """Of one step, from inputs `(B, I)` and the hidden state before it `(B, H)`."""
+        params = self.params
+        if self.joint is None:
+            return PreActivations(
+                affine(inputs, params.kernel, params.bias),
+                affine(hidden, params.recurrent_kernel, params.recurrent_bias),
+            )
+        total = affine(jnp.concatenate([inputs, hidden], axis=-1), self.joint, params.bias)
+        if params.recurrent_bias is not None:
+            total = total + params.recurrent_bias
+        return PreActivations(total, None)
+
+    def pullback(
+        self, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: Params, extras: Params
+    ) -> Params:
+        """`extras`, and for the maps `sums` with a chunk's gradients added: one matrix product a kernel."""
+        d_inputs, d_recurrent = gates
+        d_bias = d_inputs.sum((0, 1), dtype=sums.bias.dtype)
+        if d_recurrent is None:
+            d_joint = outer(jnp.concatenate([inputs, hidden], axis=-1), d_inputs)
+            d_kernel, d_recurrent_kernel = jnp.split(d_joint, [inputs.shape[-1]])
+            d_second = d_bias
+        else:
+            d_kernel, d_recurrent_kernel = outer(inputs, d_inputs), outer(hidden, d_recurrent)
+            d_second = d_recurrent.sum((0, 1), dtype=sums.bias.dtype)
+        return extras._replace(
+            kernel=sums.kernel + d_kernel,
+            recurrent_kernel=sums.recurrent_kernel + d_recurrent_kernel,
+            bias=sums.bias + d_bias,
+            recurrent_bias=None if sums.recurrent_bias is None else sums.recurrent_bias + d_second,
+        )
+
+
+def without_maps(params: Params) -> Params:
+    """What `update` may read: the parameters without those of the two affine maps."""
+    return params._replace(kernel=None, recurrent_kernel=None, bias=None, recurrent_bias=None)
+
+
+def update(cell: PointwiseCell, params: Params, gates: PreActivations, state: State) -> State:
+    """The cell's `update` of pre-activations in either form."""
+    recurrent = jnp.zeros_like(gates.inputs) if gates.recurrent is None else gates.recurrent
+    return cell.update(params, gates.inputs, recurrent, state)
+
+
+def reads_sum(cell: PointwiseCell, params: Params, state: State) -> bool:
+    """Whether `update` does nothing with `a` and `r` but add them to each other.
+
+    Read off its jaxpr, so that a cell need not say so. False is always safe.
+    """
+    width = params.recurrent_kernel.shape[1]
+    gates = jax.ShapeDtypeStruct((*state.hidden.shape[:-1], width), state.hidden.dtype)
+    extras = without_maps(params)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (extras, gates, gates, state))
+    jaxpr = jax.make_jaxpr(cell.update)(*shapes).jaxpr
+    first = len(jax.tree.leaves(extras))
+    both: list[Any] = jaxpr.invars[first : first + 2]
+    readers = [equation for equation in jaxpr.eqns if any(variable in both for variable in equation.invars)]
+    escapes = any(variable in both for variable in jaxpr.outvars)
+    return (
+        not escapes and len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == set(both)
+    )
+
+
+def outer(left: jax.Array, right: jax.Array) -> jax.Array:
+    """The sum over steps and batch of outer products, as one matrix product; in float32 at least."""
+    rows = left.shape[0] * left.shape[1]
+    return jax.lax.dot_general(
+        left.reshape(rows, -1),
+        right.reshape(rows, -1),
+        (((0,), (0,)), ((), ())),
+        preferred_element_type=sum_dtype(left),
+    )
+
+
+def sum_dtype(leaf: jax.Array) -> Any:
+    """What sums over steps run in, whatever is computed in."""
+    return jnp.promote_types(leaf.dtype, jnp.float32)
