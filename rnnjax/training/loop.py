@@ -1,9 +1,10 @@
 """The fit loop: epochs of steps, the host making the next batch while the devices work on this one."""
 
+import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -58,7 +59,7 @@ class StepReport(NamedTuple):
 def run_epoch(
     state: TrainState, step: CompiledStep, batches: Iterable[Batch], watch: Callable[[StepReport], None]
 ) -> tuple[TrainState, Scores]:
-    """One epoch of train steps; `watch` hears of every step, at most `step.in_flight` steps late.
+    """One epoch of train steps; `watch` hears of every step, at most `step.in_flight` steps late, while others run.
 
     Raises DivergedError, which names the step, where the loss or its gradient is not finite.
     """
@@ -70,16 +71,17 @@ def run_epoch(
         state, sums = step(state, batch)
         return sums
 
-    for number, sums in enumerate(_read(dispatch, batches, step.in_flight), start=done + 1):
-        loss, gradient_norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
-        if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
-            raise DivergedError(
-                f"step {number}: expected a finite loss and gradient, got loss {loss:g} and gradient norm "
-                f"{gradient_norm:g}; try a smaller learning rate or clipping"
-            )
-        _add(total, sums)
-        accuracy = float(sums["correct"] / sums["weight"])
-        watch(StepReport(number, loss, accuracy, gradient_norm, int(sums["tokens"])))
+    with contextlib.closing(_read(step, dispatch, batches)) as steps:
+        for number, sums in enumerate(steps, start=done + 1):
+            loss, gradient_norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
+            if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+                raise DivergedError(
+                    f"step {number}: expected a finite loss and gradient, got loss {loss:g} and gradient norm "
+                    f"{gradient_norm:g}; try a smaller learning rate or clipping"
+                )
+            _add(total, sums)
+            accuracy = float(sums["correct"] / sums["weight"])
+            watch(StepReport(number, loss, accuracy, gradient_norm, int(sums["tokens"])))
     return state, Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
 
 
@@ -87,20 +89,33 @@ def evaluate(params: Any, step: CompiledStep, batches: Iterable[Batch]) -> Score
     """Scores of the parameters over all batches. Raises ValueError where there are none."""
     start, compiled = time.perf_counter(), step.compile_seconds
     total: Sums = {}
-    for sums in _read(lambda batch: step(params, batch), batches, step.in_flight):
+    for sums in _read(step, lambda batch: step(params, batch), batches):
         _add(total, sums)
     return Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
 
 
-def _read(dispatch: Callable[[Batch], Sums], batches: Iterable[Batch], in_flight: int) -> Iterator[Sums]:
-    """Each batch's sums on the host, the next batch being made ready while the devices work."""
+def _read(
+    step: CompiledStep, dispatch: Callable[[Batch], Sums], batches: Iterable[Batch]
+) -> Generator[Sums, None, None]:
+    """Each batch's sums on the host.
+
+    While a step runs, the next batch is made and laid on the devices; as soon as it is done the next one starts,
+    and only then its sums are read: between two steps the devices wait for nothing but the dispatch.
+    """
     pending: deque[Sums] = deque()
-    for batch in batches:
-        if len(pending) == in_flight:
+    try:
+        for batch in batches:
+            batch = step.put(batch)
+            if len(pending) == step.in_flight:
+                jax.block_until_ready(pending[0])
+            pending.append(dispatch(batch))
+            if len(pending) > step.in_flight:
+                yield jax.device_get(pending.popleft())
+        while pending:
             yield jax.device_get(pending.popleft())
-        pending.append(dispatch(batch))
-    while pending:
-        yield jax.device_get(pending.popleft())
+    finally:
+        # Whoever stops early may start another program next, which must not queue up behind these (`in_flight`).
+        jax.block_until_ready(list(pending))
 
 
 def _add(total: Sums, sums: Sums) -> None:

@@ -51,7 +51,12 @@ class CompiledStep:
         return jax.device_put(tree, self._replicated)
 
     def put(self, batch: Batch) -> Batch:
-        """The batch split over the mesh's devices. Raises ValueError where its rows do not divide among them."""
+        """The batch split over the mesh's devices: itself where it is there already.
+
+        Raises ValueError where its rows do not divide among the devices.
+        """
+        if all(isinstance(leaf, jax.Array) and leaf.sharding == self._split for leaf in batch):
+            return batch
         devices = self._mesh.size
         if len(batch.labels) % devices:
             raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.labels)}")

@@ -1,13 +1,14 @@
 """The fit loop: it learns, it scores, it stops on a loss that is no number."""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from toy import make_batch, make_model, make_objective, make_params, make_state
 
-from rnnjax.training import DivergedError, adam, batch_mesh, eval_step, evaluate, fit, run_epoch, train_step
+from rnnjax.training import DivergedError, TrainState, adam, batch_mesh, eval_step, evaluate, fit, run_epoch, train_step
 
 MODEL = make_model()
 OPTIMIZER = adam(3e-2, steps=60)
@@ -100,8 +101,71 @@ def test_no_more_steps_are_under_way_than_the_devices_bear(devices):
             dispatched += 1
 
     run_epoch(state, step, batches(), lambda report: under_way.append(dispatched - report.step))
-    # A step is heard of before the batch that makes one too many is sent.
+    # Each step is done before one too many is sent, and heard of right after that.
     assert max(under_way) == step.in_flight - 1
+
+
+class Noted:
+    """A compiled step that notes what is asked of it."""
+
+    def __init__(self, step):
+        self.step, self.notes = step, []
+
+    def __getattr__(self, name):
+        return getattr(self.step, name)
+
+    def put(self, batch):
+        self.notes.append("put")
+        return self.step.put(batch)
+
+    def __call__(self, state, batch):
+        self.notes.append("sent")
+        return self.step(state, batch)
+
+
+def test_the_next_step_is_on_its_way_before_the_last_one_is_read():
+    step, _, state = make_run(2)
+    noted: Any = Noted(step)
+    batches = [make_batch(i) for i in range(3)]
+    run_epoch(state, noted, batches, lambda report: noted.notes.append(f"heard {report.step}"))
+    # The devices have the next batch while they work, and the next step while the host looks at the last one.
+    assert noted.notes == ["put", "sent", "put", "sent", "heard 1", "put", "sent", "heard 2", "heard 3"]
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_who_stops_early_leaves_no_step_under_way(in_flight):
+    sent, waited_for = [], set()
+
+    class Loss(float):
+        """A step's number that tells whether anybody waited for it."""
+
+        def block_until_ready(self):
+            waited_for.add(id(self))
+            return self
+
+    class Step:
+        """A step that sums to no number."""
+
+        compile_seconds = 0.0
+
+        def __init__(self):
+            self.in_flight = in_flight
+
+        def put(self, batch):
+            return batch
+
+        def __call__(self, state, batch):
+            sent.append(Loss(np.nan))
+            return state, {"loss": sent[-1], "weight": 1.0, "gradient_norm": 1.0}
+
+    step: Any = Step()
+    state = TrainState(params=None, optimizer_state=(), step=np.array(0), key=None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DivergedError, match="step 1") as error:
+        run_epoch(state, step, [make_batch(i) for i in range(6)], lambda report: None)
+    # While the error's frames live, nothing is closed by being collected.
+    assert error.traceback
+    assert len(sent) == in_flight + 1
+    assert waited_for == {id(loss) for loss in sent}
 
 
 @pytest.mark.parametrize("devices", [1, 2])

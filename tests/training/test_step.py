@@ -120,5 +120,16 @@ def test_a_batch_that_does_not_divide_is_refused():
         step(new_state(step), make_batch(rows=5))
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_batch_that_is_on_the_devices_stays_where_it_is(devices):
+    step, batch = compiled(devices), make_batch()
+    placed = step.put(batch)
+    assert step.put(placed) is placed
+    jax.tree.map(np.testing.assert_array_equal, placed, batch)
+    elsewhere = jax.device_put(batch, jax.devices()[-1])
+    moved = step.put(elsewhere)
+    assert {leaf.sharding for leaf in jax.tree.leaves(moved)} == {leaf.sharding for leaf in jax.tree.leaves(placed)}
+
+
 def test_steps_do_not_queue_up_where_cpu_devices_share_a_batch():
     assert (compiled(2).in_flight, compiled(1).in_flight) == (1, 2)
