@@ -20,17 +20,19 @@ BIAS_SCALE = 0.1
 
 def draw(cell: CellName, shape: Shape) -> Problem:
     """Random numbers for this work, the same ones each time; no bias is zero, so that each one's place is tested."""
-    keys = iter(jax.random.split(jax.random.key(0), 5))
-    params = CELLS[cell].init_params(next(keys), shape.input, shape.hidden)
-    biases = {
-        name: leaf + BIAS_SCALE * jax.random.normal(next(keys), leaf.shape)
-        for name, leaf in params._asdict().items()
-        if name.endswith("bias") and leaf is not None
-    }
-    weights = {name: np.asarray(leaf) for name, leaf in params._replace(**biases)._asdict().items() if leaf is not None}
-    inputs = jax.random.normal(next(keys), (shape.batch, shape.time, shape.input))
-    target = jax.random.normal(next(keys), (shape.batch, shape.hidden))
-    return Problem(cell, shape, weights, np.asarray(inputs), np.asarray(target))
+
+    @jax.jit
+    def numbers() -> Any:
+        keys = iter(jax.random.split(jax.random.key(0), 5))
+        params = CELLS[cell].init_params(next(keys), shape.input, shape.hidden)
+        weights = {name: leaf for name, leaf in params._asdict().items() if leaf is not None}
+        for name, leaf in weights.items():
+            if name.endswith("bias"):
+                weights[name] = leaf + BIAS_SCALE * jax.random.normal(next(keys), leaf.shape)
+        inputs = jax.random.normal(next(keys), (shape.batch, shape.time, shape.input))
+        return weights, inputs, jax.random.normal(next(keys), (shape.batch, shape.hidden))
+
+    return Problem(cell, shape, *jax.tree.map(np.asarray, numbers()))
 
 
 def reference_answers(problem: Problem) -> dict[str, np.ndarray]:
