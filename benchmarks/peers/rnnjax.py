@@ -1,0 +1,50 @@
+"""rnnjax: its module `RNN`, batch-major, the batch split over all devices; and what each part of that gains."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from benchmarks.peers.jax_layer import JaxLayer, ready
+from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName
+from rnnjax import RNN, Chunked, Recurrence, Scan
+from rnnjax.training import batch_mesh
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A way to run the module. No recurrence is the module's default, no devices are all that there are."""
+
+    recurrence: Recurrence | None = None
+    devices: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What the module is built with, as a user writes it."""
+        options = "" if self.recurrence is None else f", {self.recurrence}"
+        return f"rnnjax `RNN(cell, H{options})`" + (", one device" if self.devices == 1 else "")
+
+
+OURS = "rnnjax"  # the one that peers are compared with
+VARIANTS: dict[str, Variant] = {
+    OURS: Variant(),
+    "rnnjax-one-device": Variant(devices=1),
+    "rnnjax-scan": Variant(Scan()),
+    "rnnjax-chunked-100": Variant(Chunked(100)),
+}
+
+
+def build(variant: Variant, problem: Problem, task: TaskName) -> Entrant:
+    """The module over the most devices that divide the batch, at most as many as the variant has."""
+    hidden_size = problem.shape.hidden
+    cell = CELLS[problem.cell]
+    module = RNN(cell, hidden_size) if variant.recurrence is None else RNN(cell, hidden_size, variant.recurrence)
+
+    def last(params: Any, inputs: jax.Array) -> Any:
+        _, final = module.apply({"params": params}, inputs)
+        return module.last(final)
+
+    layer = JaxLayer({"cell": problem.weights}, last, time_major=False, to_ours=lambda tree: tree["cell"])
+    most = variant.devices or jax.device_count()
+    devices = max(count for count in range(1, most + 1) if problem.shape.batch % count == 0)
+    return ready(layer, problem, task, batch_mesh(devices))

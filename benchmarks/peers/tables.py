@@ -1,0 +1,106 @@
+"""Rows of the comparison as Markdown."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from benchmarks.peers.catalogue import PEERS, is_ours
+
+Row = dict[str, Any]
+
+HEADERS = ("peer", "inputs", "ms", "rnnjax / this", "GFLOP/s", "of peak", "compile s", "temp MB", "deviation or reason")
+NOTE = (
+    "ms: a call's median (quartiles). rnnjax / this: rnnjax's time over this one's in the same round; below 1 rnnjax "
+    "is the faster. GFLOP/s: useful arithmetic, nothing that is computed again; of peak: its share of what a matrix "
+    "product reached in the same rounds. compile s: tracing included. temp MB: temporary memory of the compiled "
+    "function, on all its devices. deviation: the largest one from the float64 reference, relative to each array's "
+    "largest number. Every library has its inputs in its own default layout, and hands out its last output in the "
+    "cheapest way it has."
+)
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """A table for every cell, shape and task, and where there are several times, tables of what grows with time."""
+    rows = list(rows)
+    parts = [_contest(group) for group in _grouped(rows, ("cell", "batch", "time", "input", "hidden", "task"))]
+    for group in _grouped(rows, ("cell", "batch", "input", "hidden", "task")):
+        if len({row["time"] for row in group}) > 1:
+            parts.append(_growth(group))
+    return "\n\n".join([*parts, NOTE])
+
+
+def _grouped(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
+    """Rows that are alike in these fields, in the order in which they came."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    return list(groups.values())
+
+
+def _contest(rows: Sequence[Row]) -> str:
+    # Rows with a reason came before those that had to be timed.
+    rows = sorted(rows, key=lambda row: list(PEERS).index(row["peer"]))
+    first = rows[0]
+    measured = [row for row in rows if "reason" not in row]
+    facts = (
+        f"{first['cell']}, {first['task']}, B={first['batch']} T={first['time']} I={first['input']} H={first['hidden']}"
+    )
+    if measured:
+        facts += f": {first['rounds']} rounds, matrix product {measured[0]['peak_flop_per_second'] / 1e9:.0f} GFLOP/s"
+    lines = [f"**{facts}**", "", *_table(HEADERS, map(_cells, rows))]
+    verdicts = [
+        f"- {row['title']}: {_spread(row['this_to_fastest'])} of the time of the fastest peer, `{row['fastest_peer']}`."
+        for row in measured
+        if is_ours(row["peer"]) and row["fastest_peer"]
+    ]
+    return "\n".join([*lines, *([""] if verdicts else []), *verdicts])
+
+
+def _cells(row: Row) -> list[str]:
+    if "reason" in row:
+        return [row["title"], row["layout"], *[""] * (len(HEADERS) - 3), row["reason"]]
+    compile_seconds, temp_bytes = row["compile_seconds"], row["temp_bytes"]
+    return [
+        row["title"],
+        row["layout"],
+        _spread(row["seconds"], 1e3),
+        "" if row["ours_to_this"] is None else _spread(row["ours_to_this"]),
+        f"{row['flop_per_second'] / 1e9:.1f}",
+        f"{row['peak_share']:.0%}",
+        "" if compile_seconds is None else f"{compile_seconds:.1f}",
+        "" if temp_bytes is None else _megabytes(temp_bytes),
+        f"{row['deviation']:.1e}",
+    ]
+
+
+def _growth(rows: Sequence[Row]) -> str:
+    """How the time of one step and the temporary memory grow with the steps of a sequence."""
+    first, times = rows[0], sorted({row["time"] for row in rows})
+    parts = []
+    quantities: dict[str, Callable[[Row], str]] = {
+        "microseconds a step": lambda row: f"{1e6 * row['seconds'][1] / row['time']:.1f}",
+        "temporary MB": lambda row: "" if row["temp_bytes"] is None else _megabytes(row["temp_bytes"]),
+    }
+    for quantity, of in quantities.items():
+        facts = (
+            f"{first['cell']}, {first['task']}, B={first['batch']} I={first['input']} H={first['hidden']}: {quantity}"
+        )
+        body = []
+        for group in _grouped(rows, ("peer",)):
+            cells = {row["time"]: row["reason"].partition(":")[0] if "reason" in row else of(row) for row in group}
+            body.append([group[0]["title"], *(cells.get(time, "") for time in times)])
+        parts.append("\n".join([f"**{facts}**", "", *_table(["peer", *(f"T={time:,}" for time in times)], body)]))
+    return "\n\n".join(parts)
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in (headers, ["---"] * len(headers), *rows)]
+
+
+def _spread(values: Sequence[float], scale: float = 1.0) -> str:
+    """The median and the quartiles, to three digits."""
+    low, middle, high = (f"{scale * value:#.3g}" if scale * value < 100 else f"{scale * value:.0f}" for value in values)
+    return f"{middle} ({low} to {high})"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f}"

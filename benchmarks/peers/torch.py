@@ -1,0 +1,72 @@
+"""PyTorch: `nn.LSTM`, `nn.GRU` and `nn.RNN`, eager, time-major as they come.
+
+Its OpenMP threads spin for a while when they have nothing to do, which takes cores from whatever is timed next.
+OMP_WAIT_POLICY=PASSIVE forbids that, but an LSTM's gradients at (B, T, I, H) = (64, 50, 32, 100) then took 26 ms in
+place of 9.5 on two quiet cores: the policy stays what users have, and the comparison lets the threads settle before
+it times the next peer.
+"""
+
+import dataclasses
+
+import jax
+import torch  # pyright: ignore[reportMissingImports]  # in no extra: see catalogue.py
+
+from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, gradient_answer, last_answer
+from benchmarks.work import LEARNING_RATE
+from rnnjax import RNN
+from rnnjax.interop import from_torch, to_torch
+
+MODULES = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}
+
+
+def build(problem: Problem, task: TaskName) -> Entrant:
+    """The module on as many threads as there are cores, or on the GPU where JAX has one; float32 is float32 there.
+
+    Raises RuntimeError where JAX computes on a device that PyTorch does not see.
+    """
+    backend = jax.default_backend()
+    if backend != "cpu" and not (backend == "gpu" and torch.cuda.is_available()):
+        raise RuntimeError(f"expected PyTorch to see the {backend} that JAX computes on, got a CPU only")
+    device = "cuda" if backend == "gpu" else "cpu"
+    torch.set_num_threads(len(jax.devices("cpu")))  # one a core
+    torch.backends.cudnn.allow_tf32 = False
+
+    # A cell with both of PyTorch's biases, whose gradients are then told apart.
+    ours = RNN(dataclasses.replace(CELLS[problem.cell], second_bias=True), problem.shape.hidden)
+    weights = {"recurrent_bias": 0 * problem.weights["bias"], **problem.weights}
+    module = MODULES[problem.cell](problem.shape.input, problem.shape.hidden)
+    module.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch(ours, {"cell": weights}).items()})
+    module.to(device)
+    inputs = torch.tensor(problem.inputs.swapaxes(0, 1), device=device).contiguous().requires_grad_(task == "train")
+    target = torch.tensor(problem.target, device=device)
+    optimizer = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
+
+    def last() -> torch.Tensor:
+        _, state = module(inputs)
+        return (state[0] if problem.cell == "lstm" else state)[0]
+
+    def wait() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    def infer() -> torch.Tensor:
+        with torch.inference_mode():
+            output = last()
+        wait()
+        return output
+
+    def train() -> None:
+        optimizer.zero_grad()
+        inputs.grad = None
+        loss = 0.5 * ((last() - target) ** 2).sum() / problem.shape.batch
+        loss.backward()
+        optimizer.step()
+        wait()
+
+    if task == "inference":
+        return Entrant(infer, last_answer(infer().cpu()), own_threads=True)
+    train()
+    assert inputs.grad is not None  # train() has just set it
+    gradients = {name: parameter.grad.cpu() for name, parameter in module.named_parameters()}
+    answer = gradient_answer(problem, from_torch(ours, gradients)["cell"], inputs.grad.cpu().numpy().swapaxes(0, 1))
+    return Entrant(train, answer, own_threads=True)
