@@ -13,7 +13,7 @@ from benchmarks.work import Shape
 from rnnjax.commands import check_fields
 
 SHAPES = ("64x500x32x100", "64x200x128x256", "32x1000x64x128", "16x100x64x512")
-COMPARED = tuple(name for name in PEERS if name != "rnnjax-chunked-100")
+COMPARED = tuple(name for name in PEERS if name not in ("rnnjax-gates", "rnnjax-boundaries"))
 PEERS_HELP = (
     f"Who takes part, of {', '.join(PEERS)}. What is not installed is a row that says so: "
     f"{EXTRA} brings all but PyTorch, and {INSTALL_TORCH} its CPU build."
@@ -71,7 +71,7 @@ PRESETS: dict[str, tuple[str, Comparison]] = {
             cells=("lstm",),
             shapes=tuple(f"8x{time}x32x128" for time in (100, 1000, 10_000, 100_000)),
             tasks=("train",),
-            peers=("rnnjax", "rnnjax-chunked-100", "rnnjax-scan", "flax-optimized"),
+            peers=("rnnjax", "rnnjax-gates", "rnnjax-boundaries", "rnnjax-scan", "flax-optimized"),
             rounds=5,
         ),
     ),

@@ -30,7 +30,8 @@ VARIANTS: dict[str, Variant] = {
     OURS: Variant(),
     "rnnjax-one-device": Variant(devices=1),
     "rnnjax-scan": Variant(Scan()),
-    "rnnjax-chunked-100": Variant(Chunked(100)),
+    "rnnjax-gates": Variant(Chunked(keep="gates")),
+    "rnnjax-boundaries": Variant(Chunked(keep="boundaries")),
 }
 
 

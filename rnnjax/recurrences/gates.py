@@ -46,15 +46,15 @@ class Weights(NamedTuple):
         self, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: Params, extras: Params
     ) -> Params:
         """`extras`, and for the maps `sums` with a chunk's gradients added: one matrix product a kernel."""
-        d_inputs, d_recurrent = gates
-        d_bias = d_inputs.sum((0, 1), dtype=sums.bias.dtype)
-        if d_recurrent is None:
-            d_joint = outer(jnp.concatenate([inputs, hidden], axis=-1), d_inputs)
-            d_kernel, d_recurrent_kernel = jnp.split(d_joint, [inputs.shape[-1]])
+        width = inputs.shape[-1]
+        if gates.recurrent is None:
+            d_joint = outer((inputs, hidden, None), gates.inputs)
+            d_kernel, d_recurrent_kernel, d_bias = d_joint[:width], d_joint[width:-1], d_joint[-1]
             d_second = d_bias
         else:
-            d_kernel, d_recurrent_kernel = outer(inputs, d_inputs), outer(hidden, d_recurrent)
-            d_second = d_recurrent.sum((0, 1), dtype=sums.bias.dtype)
+            d_maps, d_recurrent_maps = outer((inputs, None), gates.inputs), outer((hidden, None), gates.recurrent)
+            d_kernel, d_bias = d_maps[:-1], d_maps[-1]
+            d_recurrent_kernel, d_second = d_recurrent_maps[:-1], d_recurrent_maps[-1]
         return extras._replace(
             kernel=sums.kernel + d_kernel,
             recurrent_kernel=sums.recurrent_kernel + d_recurrent_kernel,
@@ -93,14 +93,18 @@ def reads_sum(cell: PointwiseCell, params: Params, state: State) -> bool:
     )
 
 
-def outer(left: jax.Array, right: jax.Array) -> jax.Array:
-    """The sum over steps and batch of outer products, as one matrix product; in float32 at least."""
-    rows = left.shape[0] * left.shape[1]
+def outer(left: tuple[jax.Array | None, ...], right: jax.Array) -> jax.Array:
+    """The sum over steps and batch of outer products, as one matrix product; in float32 at least.
+
+    The rows of `left`'s parts stand side by side, None for a 1, whose product is what a bias sums.
+    """
+    rows = right.shape[0] * right.shape[1]
+    parts = [jnp.ones((*right.shape[:2], 1), right.dtype) if part is None else part for part in left]
     return jax.lax.dot_general(
-        left.reshape(rows, -1),
+        jnp.concatenate(parts, axis=-1).reshape(rows, -1),
         right.reshape(rows, -1),
         (((0,), (0,)), ((), ())),
-        preferred_element_type=sum_dtype(left),
+        preferred_element_type=sum_dtype(right),
     )
 
 
