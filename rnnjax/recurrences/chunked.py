@@ -17,7 +17,8 @@ from rnnjax.recurrences.recurrence import Flags, clear_padding, enter, leave, pr
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
 Keep = Literal["gates", "boundaries"]
-SHORTEST = 20  # steps of a chunk: fewer make its matrix products small
+# Steps of a chunk at least: few enough for its pre-activations to stay in a core's cache.
+SHORTEST = 10
 # Reading pre-activations back is cheaper than computing them again where a step's product is large, and where
 # they stay in the cache. Measured on two CPU cores: `python -m benchmarks.throughput`.
 GATES_FROM_HIDDEN = 256
@@ -44,8 +45,9 @@ class Chunked:
                       grows with the root of T only, but for inputs, outputs and their gradients
 
     None is "gates" from 256 hidden features on, or where that is 16 MiB at most, and otherwise "boundaries".
-    `size` is half the root of T unless given, and 20 at least; T need not be a multiple of it. Sums over steps are
-    float32 or wider in whichever compute dtype. Differentiable in reverse mode only, any number of times.
+    `size` is 10 unless given, and for long sequences about half the root of T; T need not be a multiple of it. Sums
+    over steps are float32 or wider in whichever compute dtype. Differentiable in reverse mode only, any number of
+    times.
 
     Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError
     for a size below 1 or another `keep`, TypeError for a cell that is not a `PointwiseCell`.
@@ -80,7 +82,8 @@ class Chunked:
         time = inputs.shape[0]
         if time == 0:
             return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), initial
-        size = self.size or max(SHORTEST, math.isqrt(time) // 2)
+        # A multiple of the shortest, so that lengths that are multiples of it leave no rest.
+        size = self.size or SHORTEST * max(1, math.isqrt(time) // (2 * SHORTEST))
         keep = self.keep or _cheaper(cell, params, initial, time)
         return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, flags)
 
