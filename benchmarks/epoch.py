@@ -219,11 +219,7 @@ def main(arguments: list[str]) -> None:
     datasets.disable_progress_bars()
     use_cpu_cores(options.devices)
     if options.rows is not None:  # before there is any work to lose
-        try:
-            options.rows.parent.mkdir(parents=True, exist_ok=True)
-            options.rows.open("ab").close()
-        except OSError as error:
-            raise OSError(f"rows: expected a file to append to, got {options.rows}: {error.strerror}") from error
+        json_lines.check_writable(options.rows)
     measured = []
     for row in measure(options):
         measured.append(row)

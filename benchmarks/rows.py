@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Any
 
 
+def check_writable(path: Path) -> None:
+    """Makes the file where there is none. Raises ValueError where no rows can be written, before there are any."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise ValueError(f"rows: expected a file that can be written, got {path}: {error.strerror}") from error
+
+
 def append(path: Path, row: dict[str, Any]) -> None:
     """The row as one line more. A line that an earlier kill cut off is closed first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         end = file.seek(0, 2)
         if end:

@@ -4,21 +4,17 @@ Data: Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis".
 Command: `python -m experiments.sentiment`, or with a preset, `python -m experiments.sentiment lstm`.
 """
 
-import contextlib
 import dataclasses
 import functools
-import operator
 import sys
-from typing import Annotated
 
 import datasets
-import tyro
 
 from experiments.catalogue import Experiment
 from experiments.text_classifier.config import TextClassification
 from experiments.text_classifier.scoring import Evaluate, Predict, evaluate, predict
 from experiments.text_classifier.training import train
-from rnnjax.commands import parse, run
+from rnnjax.commands import parse_presets, run
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.sentiment"
@@ -67,21 +63,7 @@ PRESETS = {
 
 def main(arguments: list[str]) -> None:
     """Trains a preset, predicts, or evaluates, as the arguments say."""
-    wants_help = arguments in (["-h"], ["--help"])
-    if not wants_help and (not arguments or arguments[0].startswith("-")):
-        arguments = [DEFAULT, *arguments]
-    commands = [
-        Annotated[TextClassification, tyro.conf.subcommand(name, default=config, description=words)]
-        for name, (words, config) in PRESETS.items()
-    ]
-    commands += [Annotated[command, tyro.conf.subcommand(command.__name__.lower())] for command in (Predict, Evaluate)]
-    union = functools.reduce(operator.or_, commands)
-    if wants_help:
-        # The presets and commands, and then the options that presets take.
-        with contextlib.suppress(SystemExit):
-            parse(union, PROGRAM, arguments)
-        arguments = [DEFAULT, "--help"]
-    options = parse(union, PROGRAM, arguments)
+    name, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments, (Predict, Evaluate))
     datasets.disable_progress_bars()
     if isinstance(options, Predict):
         predict(options)
@@ -90,7 +72,7 @@ def main(arguments: list[str]) -> None:
     if isinstance(options, Evaluate):
         evaluate(options)
     else:
-        train(options, f"sentiment-{arguments[0]}")
+        train(options, f"sentiment-{name}")
 
 
 if __name__ == "__main__":

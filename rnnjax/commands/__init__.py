@@ -1,6 +1,7 @@
 """What the commands of experiments and benchmarks share: options, their checks, and errors in one line."""
 
 from rnnjax.commands.cli import parse as parse
+from rnnjax.commands.cli import parse_presets as parse_presets
 from rnnjax.commands.cli import run as run
 from rnnjax.commands.fields import check_fields as check_fields
 from rnnjax.commands.fields import check_type as check_type

@@ -1,13 +1,15 @@
 """The command line of every command: options from dataclasses, errors in one line."""
 
 import contextlib
+import functools
 import io
 import logging
+import operator
 import os
 import re
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import tyro
 
@@ -25,6 +27,38 @@ def parse(options: Any, program: str, arguments: list[str]) -> Any:
             raise
         print(f"{program}: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def parse_presets(
+    presets: Mapping[str, tuple[str, Any]],
+    default: str,
+    program: str,
+    arguments: list[str],
+    commands: Sequence[type] = (),
+) -> tuple[str, Any]:
+    """The name of the preset or command that the arguments begin with (the default where none is), and its options.
+
+    A preset is its description and options, a command a class of options, named in lower case. `--help` alone lists
+    them all, and then the options that presets take.
+    """
+    wants_help = arguments in (["-h"], ["--help"])
+    if not wants_help and (not arguments or arguments[0].startswith("-")):
+        arguments = [default, *arguments]
+    union = functools.reduce(
+        operator.or_,
+        [
+            *(
+                Annotated[type(options), tyro.conf.subcommand(name, default=options, description=words)]
+                for name, (words, options) in presets.items()
+            ),
+            *(Annotated[command, tyro.conf.subcommand(command.__name__.lower())] for command in commands),
+        ],
+    )
+    if wants_help:
+        with contextlib.suppress(SystemExit):
+            parse(union, program, arguments)
+        arguments = [default, "--help"]
+    return arguments[0], parse(union, program, arguments)
 
 
 def one_line(box: str) -> str:
