@@ -1,159 +1,164 @@
-"""How fast is a train step under each recurrence? `python -m benchmarks.throughput`.
+"""How fast is each recurrence, and is it right? `python -m benchmarks.throughput [quick | standard | full]`.
 
-Every recurrence runs the same cell on the same numbers, in one process. Each one's gradients are compared with
-those of `Scan` before anything is timed; then the steps are timed in turn, round after round, so that drift of the
-machine hits all alike. What is printed is the median time and the median of the per-round ratios to `Scan`.
+Recurrences that do the same work on the same numbers are a group. Each one's values and gradients are compared with
+those of `Scan` in float64 first, and a wrong one is not timed. Then all of a group are timed in turn, round after
+round, with a matrix product among them, so that drift of the machine hits all alike. Every case ends as a row of a
+JSON Lines file, be it a speed or the reason why there is none; `python -m benchmarks.report` draws them.
 """
 
-import dataclasses
-import platform
+import collections
+import functools
+import os
 import sys
 import time
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-import tyro
-from jax.sharding import PartitionSpec as P
+from jax.sharding import Mesh
+from tqdm import tqdm
 
-from rnnjax import GRU, LSTM, Chunked, Elman, PointwiseCell, Recurrence, Scan, Unrolled
-from rnnjax.training import batch_mesh, use_cpu_cores
+from benchmarks import rows
+from benchmarks.machine import difference, environment, lasting
+from benchmarks.recurrences.cases import Case, grouped
+from benchmarks.recurrences.measurement import measure
+from benchmarks.recurrences.options import DEFAULT, PRESETS, Throughput
+from benchmarks.recurrences.outcome import Outcome, Settings, from_row, to_row
+from benchmarks.recurrences.tables import speed_table
+from rnnjax.commands import parse_presets, run
+from rnnjax.training import RunFolder, batch_mesh, use_cpu_cores
 
-CELLS: dict[str, PointwiseCell] = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
-RECURRENCES: dict[str, Recurrence] = {
-    "Scan()": Scan(),
-    "Scan(unroll=4)": Scan(unroll=4),
-    "Unrolled()": Unrolled(),
-    "Chunked(10)": Chunked(10),
-    "Chunked(20)": Chunked(20),
-    "Chunked(40)": Chunked(40),
-}
-# Largest relative deviation of a gradient from that of Scan; measured at T=500: 2e-6.
-GRADIENT_TOLERANCE = 2e-5
+PROGRAM = "benchmarks.throughput"
 
 
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """Time a train step under each recurrence, as a ratio to Scan."""
+def held(path: Path, settings: Settings, here: dict[str, Any]) -> dict[Case, Outcome]:
+    """The outcomes in a file of rows; of a case that was measured again, the last.
 
-    cell: Literal["elman", "lstm", "gru"] = "lstm"
-    """What happens at one step."""
-    batch: int = 64
-    """Sequences of a batch."""
-    time: int = 500
-    """Steps of a sequence."""
-    input: int = 32
-    """Input features."""
-    hidden: int = 100
-    """Hidden features."""
-    rounds: int = 9
-    """Rounds; in each one every recurrence runs once."""
-    devices: int | None = None
-    """Devices that share the batch; all of them (CPU cores included) unless given."""
-    unrolled_limit: int = 64
-    """Longest time that Unrolled is compiled for: its compile time grows with T."""
-
-    def __post_init__(self):
-        for name in ("batch", "time", "input", "hidden", "rounds"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-
-
-def gradient_step(case: Case, recurrence: Recurrence) -> jax.stages.Wrapped:
-    """The gradient of a squared error on the final state, the batch split over the devices."""
-    cell = CELLS[case.cell]
-
-    def loss(params: Any, inputs: jax.Array, target: jax.Array) -> jax.Array:
-        _, final = recurrence(cell, params, inputs, cell.init_state(inputs.shape[1], case.hidden))
-        return ((final.hidden - target) ** 2).sum() / case.batch
-
-    def local(params: Any, inputs: jax.Array, target: jax.Array) -> Any:
-        params = jax.lax.pcast(params, "batch", to="varying")
-        return jax.lax.psum(jax.grad(loss)(params, inputs, target), "batch")
-
-    specs = (P(), P(None, "batch"), P("batch"))
-    return jax.jit(jax.shard_map(local, mesh=batch_mesh(case.devices), in_specs=specs, out_specs=P()))
-
-
-def deviation(got: Any, want: Any) -> float:
-    """The largest difference of two trees, relative to the largest number of each array."""
-    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)
-    return max(float(jnp.abs(a - b).max() / jnp.abs(b).max()) for a, b in pairs)
-
-
-def measure(case: Case) -> dict[str, tuple[float, np.ndarray] | str]:
-    """For each recurrence (compile seconds, step seconds of every round), or why there is none.
-
-    Raises ValueError where a recurrence's gradients are not those of Scan.
+    Raises ValueError where a row is of another benchmark, of other settings, or of another machine or software.
     """
-    devices = batch_mesh(case.devices).size
-    if case.batch % devices:
-        raise ValueError(f"batch: expected a multiple of {devices} devices, got {case.batch}")
-    keys = jax.random.split(jax.random.key(0), 3)
-    arguments = (
-        CELLS[case.cell].init_params(keys[0], case.input, case.hidden),
-        jax.random.normal(keys[1], (case.time, case.batch, case.input)),
-        jax.random.normal(keys[2], (case.batch, case.hidden)),
+    outcomes = {}
+    for number, row in enumerate(rows.read(path), start=1):
+        try:
+            outcome, theirs, there = from_row(row)
+        except ValueError as error:
+            raise ValueError(f"{path}, row {number}: {error}") from error
+        other = difference(vars(theirs), vars(settings)) or difference(lasting(there), lasting(here))
+        if other:
+            raise ValueError(f"{path}: measured otherwise than now, {other}; use a new file")
+        outcomes[outcome.case] = outcome
+    return outcomes
+
+
+def remaining(cases: Sequence[Case], known: dict[Case, Outcome], left_out: Callable[[Case], str | None]) -> list[Case]:
+    """The cases without an outcome; a case that was not compiled is taken up again where the limit is no more."""
+
+    def done(case: Case) -> bool:
+        return case in known and (known[case].status != "not compiled" or left_out(case) is not None)
+
+    return [case for case in cases if not done(case)]
+
+
+def start_file(options: Throughput, name: str) -> Path:
+    """The file for the rows, made or found. Raises OSError where it cannot be written, or is not what was expected."""
+    path = options.rows or Path("runs") / f"{PROGRAM.split('.')[-1]}-{name}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    if options.resume:
+        if not path.is_file():
+            raise FileNotFoundError(f"rows: expected a file to go on with, got {path}")
+        if not os.access(path, os.W_OK):
+            raise PermissionError(f"rows: expected a file that can be written, got {path}")
+        return path
+    RunFolder.check_new(path, "rows")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def measure_all(options: Throughput, missing: Sequence[Case], mesh: Mesh, keep: Callable[[Outcome], None]) -> None:
+    """Measures the cases group by group and hands each outcome to `keep`, with a progress bar and the time left.
+
+    The baseline of a group is measured again where only others of the group are missing: a ratio is one of rounds.
+    """
+    wanted, everything = set(missing), set(options.cases())
+    layout = "{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left, {desc}"
+    with tqdm(total=len(missing), bar_format=layout, disable=None, dynamic_ncols=True) as bar:
+        for group in grouped(missing):
+            baseline = group[0].group
+            cases = group if baseline in group or baseline not in everything else [baseline, *group]
+
+            # Half of a case's share of the bar is its check and compilation, half its rounds.
+            def prepared(case: Case) -> None:
+                bar.set_description_str(str(case), refresh=False)
+                if case in wanted:
+                    bar.update(0.5)
+
+            def round_done(done: int, share: float = 0.5 * len(group) / options.rounds) -> None:
+                bar.update(share)
+
+            for outcome in measure(cases, mesh, options.rounds, options.left_out, prepared, round_done):
+                if outcome.case in wanted:
+                    keep(outcome)
+
+
+def listing(options: Throughput, mesh: Mesh) -> str:
+    """The cases, and how much they are."""
+    cases = options.cases()
+    reasons = [options.left_out(case) for case in cases]
+    lines = [f"{case}{f'  ({reason})' if reason else ''}" for case, reason in zip(cases, reasons, strict=True)]
+    run_cases = [case for case, reason in zip(cases, reasons, strict=True) if reason is None]
+    flop = sum(case.flop for case in run_cases) * (options.rounds + 1)
+    return "\n".join(
+        [
+            *lines,
+            f"{len(cases)} cases in {len(grouped(cases))} groups, {len(cases) - len(run_cases)} not compiled; "
+            f"{options.rounds} rounds on {mesh.size} {jax.default_backend()} devices, "
+            f"{flop / 1e12:.3g} useful TFLOP to time",
+        ]
     )
-    rows: dict[str, tuple[float, np.ndarray] | str] = {}
-    steps, compiled, want = {}, {}, None
-    for name, recurrence in RECURRENCES.items():
-        if isinstance(recurrence, Unrolled) and case.time > case.unrolled_limit:
-            rows[name] = f"not compiled above T={case.unrolled_limit}"
-            continue
-        start = time.perf_counter()
-        steps[name] = gradient_step(case, recurrence).lower(*arguments).compile()
-        compiled[name] = time.perf_counter() - start
-        got = jax.device_get(steps[name](*arguments))
-        want = got if want is None else want
-        if not deviation(got, want) <= GRADIENT_TOLERANCE:
-            raise ValueError(f"{name}: expected the gradients of Scan, got a deviation of {deviation(got, want):.1e}")
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(case.rounds):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            jax.block_until_ready(step(*arguments))
-            seconds[name].append(time.perf_counter() - start)
-    return {**{name: (compiled[name], np.array(seconds[name])) for name in steps}, **rows}
 
 
-def report(case: Case) -> str:
-    """The measured rows as a Markdown table."""
-    rows = measure(case)
-    baseline = rows["Scan()"]
-    assert not isinstance(baseline, str)  # Scan is always measured
-    lines = [
-        f"{case.cell}, B={case.batch} T={case.time} I={case.input} H={case.hidden}, float32 gradient step, "
-        f"{batch_mesh(case.devices).size} {jax.devices()[0].platform} devices, {case.rounds} rounds; "
-        f"jax {jax.__version__}, Python {platform.python_version()}",
-        "",
-        "| recurrence | compile s | step ms | ratio to Scan (quartiles) |",
-        "|---|---|---|---|",
-    ]
-    for name in RECURRENCES:
-        row = rows[name]
-        if isinstance(row, str):
-            lines.append(f"| `{name}` | | | {row} |")
-            continue
-        compile_seconds, seconds = row
-        low, middle, high = np.quantile(seconds / baseline[1], (0.25, 0.5, 0.75))
-        lines.append(
-            f"| `{name}` | {compile_seconds:.1f} | {1e3 * np.median(seconds):.1f} "
-            f"| {middle:.2f} ({low:.2f} to {high:.2f}) |"
-        )
-    return "\n".join(lines)
+def benchmark(options: Throughput, name: str) -> Path | None:
+    """Measures what is missing, prints the table, and returns the file of rows (None where it is a dry run).
+
+    Raises ValueError before anything is measured where the options do not fit the devices or the file, and in the
+    end where numbers were wrong.
+    """
+    mesh = batch_mesh(options.devices)
+    for batch in options.batches:
+        if batch % mesh.size:
+            raise ValueError(f"batches: expected multiples of {mesh.size} devices, got {batch}")
+    if options.dry_run:
+        print(listing(options, mesh))
+        return None
+    settings, here = Settings(mesh.size, options.rounds), environment()
+    path = start_file(options, name)
+    outcomes = held(path, settings, here)
+    cases = options.cases()
+    missing = remaining(cases, outcomes, options.left_out)
+    print(f"{len(cases)} cases, {len(cases) - len(missing)} of them in {path} already")
+
+    def keep(outcome: Outcome) -> None:
+        outcomes[outcome.case] = outcome
+        rows.append(path, to_row(outcome, settings, here))
+
+    measure_all(options, missing, mesh, keep)
+    print(f"\n{speed_table([outcomes[case] for case in cases])}\n")
+    print(f"rows {path}\nfigures: python -m benchmarks.report {path}")
+    counts = collections.Counter(outcomes[case].status for case in cases)
+    if counts["failed"]:
+        print(f"{counts['failed']} of {len(cases)} cases failed, for the reasons in the table")
+    if counts["wrong"]:
+        raise ValueError(f"{counts['wrong']} of {len(cases)} cases gave wrong numbers, and were not timed")
+    return path
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the table of the case that the arguments give."""
-    case = tyro.cli(Case, prog="python -m benchmarks.throughput", args=arguments)
-    try:
-        use_cpu_cores(case.devices)
-        print(report(case))
-    except ValueError as error:
-        raise SystemExit(f"benchmarks.throughput: {error}") from None
+    """Measures the preset and axes that the arguments give."""
+    name, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments)
+    jax.config.update("jax_enable_compilation_cache", False)  # a compilation read from a disk is not one
+    use_cpu_cores(options.devices)
+    benchmark(options, name)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What `benchmarks.throughput` is made of: cases, their check, their measurement, tables and figures."""

@@ -1,0 +1,81 @@
+"""The rows of the throughput benchmark as Markdown tables and figures."""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import lasting
+from benchmarks.recurrences.cases import Case
+from benchmarks.recurrences.figures import place, throughput_figure
+from benchmarks.recurrences.outcome import BENCHMARK, Outcome, Settings, from_row
+from benchmarks.recurrences.tables import group_table
+
+NOTE = (
+    "deviation: the larger of that of the last outputs and that of the gradients from `Scan` in float64, relative to "
+    "the largest number of each array. GFLOP/s: useful ones, recomputation not counted; share of peak: of a "
+    "matrix product in the same rounds. temp MB: temporary memory of all devices. Ratios are per round."
+)
+
+
+def render(rows: Sequence[dict[str, Any]], folder: Path) -> str:
+    """The Markdown of all rows, whose figures are written into the folder.
+
+    Rows that were measured alike, on one machine with one software, are a run; of a case that a run has more than
+    once, the last counts. Raises ValueError for a row of another kind.
+    """
+    outcomes: dict[str, dict[Case, Outcome]] = {}
+    headers: dict[str, dict[str, None]] = {}  # lines in order, each once: a run that was resumed has two commands
+    for row in rows:
+        outcome, settings, environment = from_row(row)
+        run = json.dumps([vars(settings), lasting(environment)], sort_keys=True)
+        headers.setdefault(run, {}).update(dict.fromkeys(header(settings, environment)))
+        outcomes.setdefault(run, {})[outcome.case] = outcome
+    parts = [f"# Throughput\n\n{NOTE}"]
+    for number, (run, measured) in enumerate(outcomes.items(), start=1):
+        prefix = "" if len(outcomes) == 1 else f"run-{number}-"
+        parts.append("\n".join([f"## Run {number}", "", *headers[run]]))
+        parts += [section(panel, folder, prefix) for panel in panels(list(measured.values()))]
+    return "\n\n".join(parts) + "\n"
+
+
+def header(settings: Settings, environment: dict[str, Any]) -> list[str]:
+    """Where, with what and by which command rows were measured. Raises ValueError for another environment."""
+    try:
+        versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items() if version)
+        command = shlex.join(["python", "-m", f"benchmarks.{BENCHMARK}", *environment["command"][1:]])
+        return [
+            f"- machine: {environment['processor']}, {environment['cores']} cores, {environment['system']}",
+            f"- devices: {settings.devices} of {', '.join(environment['devices'])}; {settings.rounds} rounds",
+            f"- versions: Python {environment['python']}, {versions}",
+            f"- commit: {environment['commit']}",
+            f"- command: `{command}`, {environment['time']}",
+        ]
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"expected the environment of a benchmark, got one with another: {error}") from error
+
+
+def panels(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+    """The outcomes that differ in time and recurrence only, in order of both."""
+    found: dict[str, list[Outcome]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: (outcome.case.time, place(outcome.case.recurrence))):
+        found.setdefault(title(outcome.case), []).append(outcome)
+    return [found[name] for name in dict.fromkeys(title(outcome.case) for outcome in outcomes)]
+
+
+def title(case: Case) -> str:
+    """What the outcomes of a panel have in common."""
+    return f"{case.cell}, {case.task}, {case.dtype}, B={case.batch} I={case.input} H={case.hidden}"
+
+
+def section(panel: Sequence[Outcome], folder: Path, prefix: str) -> str:
+    """A table and, where anything was compiled, its figure."""
+    name = title(panel[0].case)
+    parts = [f"### {name}", group_table(panel)]
+    if any(outcome.compile_seconds is not None for outcome in panel):
+        file = f"{prefix}{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.png"
+        throughput_figure(name, panel).savefig(folder / file, dpi=130)
+        parts.append(f"![{name}]({file})")
+    return "\n\n".join(parts)
