@@ -16,25 +16,22 @@ def check_writable(path: Path) -> None:
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
-    """The row as one line more. A line that an earlier kill cut off is closed first."""
-    with path.open("a+b") as file:
-        end = file.seek(0, 2)
-        if end:
-            file.seek(end - 1)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+    """The row as one line more, in the place of a last line that a kill cut off."""
+    whole = path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.seek(whole)
         file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        file.truncate()
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """Every whole row; a last line that a kill cut off is left out. Raises ValueError for any other bad line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        if not line.endswith("\n"):
+            return
         try:
             row = json.loads(line)
         except ValueError as error:
-            if number == len(lines):
-                return
             raise ValueError(f"{path}, line {number}: expected JSON, got: {error}") from error
         if not isinstance(row, dict):
             raise ValueError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")

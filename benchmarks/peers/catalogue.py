@@ -10,8 +10,8 @@ from benchmarks.peers.peer import CELLS, Build, CellName
 
 BATCH_MAJOR, TIME_MAJOR = "batch-major", "time-major"
 EXTRA = "pip install '.[peers]'"
-# From the usual index, torch brings gigabytes of CUDA libraries on Linux: it is in no extra, for the user to choose.
-INSTALL_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+# On Linux torch brings gigabytes of CUDA libraries unless its CPU build is asked for: it is in no extra.
+INSTALL_TORCH = "pip install torch, in the build of your choice"
 
 
 class Peer(NamedTuple):

@@ -16,7 +16,7 @@ SHAPES = ("64x500x32x100", "64x200x128x256", "32x1000x64x128", "16x100x64x512")
 COMPARED = tuple(name for name in PEERS if name not in ("rnnjax-gates", "rnnjax-boundaries"))
 PEERS_HELP = (
     f"Who takes part, of {', '.join(PEERS)}. What is not installed is a row that says so: "
-    f"{EXTRA} brings all but PyTorch, and {INSTALL_TORCH} its CPU build."
+    f"{EXTRA} brings all but PyTorch ({INSTALL_TORCH})."
 )
 
 

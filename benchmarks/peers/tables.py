@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from benchmarks.peers.catalogue import PEERS, is_ours
+from benchmarks.peers.catalogue import OURS, PEERS, is_ours
 
 Row = dict[str, Any]
 
+CONTEST = ("cell", "batch", "time", "input", "hidden", "task")
 HEADERS = ("peer", "inputs", "ms", "rnnjax / this", "GFLOP/s", "of peak", "compile s", "temp MB", "deviation or reason")
 NOTE = (
     "ms: a call's median (quartiles). rnnjax / this: rnnjax's time over this one's in the same round; below 1 rnnjax "
@@ -21,7 +22,10 @@ NOTE = (
 def markdown(rows: Iterable[Row]) -> str:
     """A table for every cell, shape and task, and where there are several times, tables of what grows with time."""
     rows = list(rows)
-    parts = [_contest(group) for group in _grouped(rows, ("cell", "batch", "time", "input", "hidden", "task"))]
+    contests = _grouped(rows, CONTEST)
+    parts = [_contest(group) for group in contests]
+    if len(contests) > 1 and any(row["peer"] == OURS and "reason" not in row for row in rows):
+        parts.insert(0, _overview(contests))
     for group in _grouped(rows, ("cell", "batch", "input", "hidden", "task")):
         if len({row["time"] for row in group}) > 1:
             parts.append(_growth(group))
@@ -34,6 +38,25 @@ def _grouped(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     return list(groups.values())
+
+
+def _overview(contests: Sequence[Sequence[Row]]) -> str:
+    """A line a contest: this library, and the median of its time over that of each peer."""
+    present = {row["peer"] for rows in contests for row in rows}
+    peers = [name for name in PEERS if name in present and not is_ours(name)]
+    headers = ("cell", "task", "B x T x I x H", "rnnjax ms", "of peak", *(f"/ {name}" for name in peers), "/ fastest")
+    body = []
+    for rows in contests:
+        by_peer = {row["peer"]: row for row in rows if "reason" not in row}
+        if OURS not in by_peer:
+            continue
+        ours = by_peer[OURS]
+        ratios = [f"{by_peer[name]['ours_to_this'][1]:.2f}" if name in by_peer else "" for name in peers]
+        fastest = f"{ours['this_to_fastest'][1]:.2f} ({ours['fastest_peer']})" if ours["fastest_peer"] else ""
+        sizes = " x ".join(str(ours[name]) for name in ("batch", "time", "input", "hidden"))
+        milliseconds, share = f"{1e3 * ours['seconds'][1]:#.3g}", f"{ours['peak_share']:.0%}"
+        body.append([ours["cell"], ours["task"], sizes, milliseconds, share, *ratios, fastest])
+    return "\n".join(["**rnnjax's time over each peer's, medians**", "", *_table(headers, body)])
 
 
 def _contest(rows: Sequence[Row]) -> str:

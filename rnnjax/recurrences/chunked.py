@@ -45,9 +45,9 @@ class Chunked:
                       grows with the root of T only, but for inputs, outputs and their gradients
 
     None is "gates" from 256 hidden features on, or where that is 16 MiB at most, and otherwise "boundaries".
-    `size` is 10 unless given, and for long sequences about half the root of T; T need not be a multiple of it. Sums
-    over steps are float32 or wider in whichever compute dtype. Differentiable in reverse mode only, any number of
-    times.
+    `size` is 10 unless given, more for long sequences (half the root of T) and for small batches (I + H rows a chunk);
+    T need not be a multiple of it. Sums over steps are float32 or wider in whichever compute dtype. Differentiable
+    in reverse mode only, any number of times.
 
     Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError
     for a size below 1 or another `keep`, TypeError for a cell that is not a `PointwiseCell`.
@@ -82,10 +82,18 @@ class Chunked:
         time = inputs.shape[0]
         if time == 0:
             return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), initial
-        # A multiple of the shortest, so that lengths that are multiples of it leave no rest.
-        size = self.size or SHORTEST * max(1, math.isqrt(time) // (2 * SHORTEST))
+        size = self.size or _chunk_size(params, inputs)
         keep = self.keep or _cheaper(cell, params, initial, time)
         return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, flags)
+
+
+def _chunk_size(params: Params, inputs: jax.Array) -> int:
+    """A chunk's steps where the user does not say: a multiple of the shortest, so that many lengths leave no rest."""
+    time, batch, features = inputs.shape
+    # Half the root of the steps for little memory; and as many rows as the kernels have, or adding up the kernels'
+    # gradients chunk by chunk moves more numbers than the chunks hold.
+    rows = features + params.recurrent_kernel.shape[0]
+    return SHORTEST * max(1, math.isqrt(time) // (2 * SHORTEST), round(rows / (max(batch, 1) * SHORTEST)))
 
 
 def _cheaper(cell: PointwiseCell, params: Params, state: State, time: int) -> Keep:

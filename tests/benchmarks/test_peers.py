@@ -213,6 +213,8 @@ def test_tables_by_hand():
          row("rnnjax", 10, **measured), row("torch", 1000, **uncompiled)]
     )  # fmt: skip
     lines = text.splitlines()
+    overview = lines.index("| cell | task | B x T x I x H | rnnjax ms | of peak | / flax | / torch | / fastest |")
+    assert lines[overview + 2] == "| lstm | train | 8 x 10 x 32 x 128 | 250. | 50% |  |  | 0.50 (flax) |"
     assert "**lstm, train, B=8 T=10 I=32 H=128: 5 rounds, matrix product 100 GFLOP/s**" in lines
     cells = "| batch-major | 250 (100 to 300) | 0.500 (0.400 to 0.600) | 50.0 | 50% | 1.3 | 12.3 | 3.0e-07 |"
     assert f"| Flax {cells}" in lines

@@ -149,7 +149,7 @@ def test_the_same_seed_gives_the_same_curve_on_one_device_and_on_two(tmp_path, r
         curves.append([line["loss"] for line in lines_of(path, "step")])
     assert len(curves[0]) == 14
     np.testing.assert_allclose(*curves, rtol=2e-5)
-    other = train(tiny(reviews, tmp_path / "other", devices=2, epochs=2, seed=1), "test")
+    other = train(tiny(reviews, tmp_path / "other", devices=2, epochs=1, seed=1), "test")
     assert abs(lines_of(other, "step")[0]["loss"] - curves[0][0]) > 1e-3
 
 
@@ -205,10 +205,9 @@ def test_an_option_changes_something(change, tmp_path, reviews, plain_loss):
     assert first_loss(reviews, tmp_path / "run", **change) != plain_loss
 
 
-@pytest.mark.parametrize("recurrence", ["scan", "unrolled"])
-def test_the_recurrence_changes_nothing(recurrence, tmp_path, reviews, plain_loss):
+def test_the_recurrence_changes_nothing(tmp_path, reviews, plain_loss):
     # float32 sums in another order
-    np.testing.assert_allclose(first_loss(reviews, tmp_path / "run", recurrence=recurrence), plain_loss, rtol=1e-5)
+    np.testing.assert_allclose(first_loss(reviews, tmp_path / "run", recurrence="scan"), plain_loss, rtol=1e-5)
 
 
 def test_the_commands_run_as_programs(tmp_path, reviews):
