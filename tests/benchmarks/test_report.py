@@ -45,7 +45,7 @@ def test_a_figure_draws_the_rows_numbers(measured):
     outcomes = [from_row(json.loads(line))[0] for line in measured.read_text().splitlines()]
     figure = throughput_figure("title", outcomes)
     assert [axes.get_ylabel().split()[0] for axes in figure.axes] == ["tokens", "step", "compile", "temporary"]
-    drawn = {bars.get_label(): bars.lines[0].get_ydata() for bars in figure.axes[0].containers}
+    drawn = {bars.get_label(): bars.lines[0].get_ydata() for bars in figure.axes[0].containers}  # pyright: ignore[reportAttributeAccessIssue]
     want = {
         name: [
             outcome.speed.tokens_per_second
@@ -66,7 +66,12 @@ def test_rows_of_the_other_benchmarks_are_rendered_by_their_own_tables(tmp_path,
     path = tmp_path / "rows.jsonl"
     path.write_text('{"benchmark": "peers"}\n{"benchmark": "epoch"}\n{"benchmark": "peers"}\n')
     report.main([str(path)])
-    assert capsys.readouterr().out.split() == "# Peers 2 of peers # Epoch 1 of epochs".split()
+    assert [line for line in capsys.readouterr().out.splitlines() if line] == [
+        "# Peers",
+        "2 of peers",
+        "# Epoch",
+        "1 of epochs",
+    ]
     assert (tmp_path / "rows-report" / report.REPORT).exists()
 
 

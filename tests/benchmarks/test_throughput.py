@@ -2,6 +2,7 @@
 
 import functools
 import json
+from typing import Any
 
 import jax
 import pytest
@@ -17,13 +18,13 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 SIZES = ["--times", "3", "--batches", "2", "--hiddens", "2", "--input", "2", "--rounds", "1", "--devices", "2"]
 
 
-def measure(path, *arguments):
+def measure(path, *arguments) -> Any:
     """The outcomes that the command appends to a file of rows."""
     throughput.main([*SIZES, "--rows", str(path), *arguments])
     return read(path)
 
 
-def read(path):
+def read(path) -> Any:
     return [from_row(json.loads(line))[0] for line in path.read_text().splitlines()]
 
 
