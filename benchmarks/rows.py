@@ -7,12 +7,17 @@ from typing import Any
 
 
 def check_writable(path: Path) -> None:
-    """Makes the file where there is none. Raises ValueError where no rows can be written, before there are any."""
+    """Makes the file where there is none, before there is anything to lose.
+
+    Raises ValueError where no rows can be written, or where the file holds something else than rows.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("ab").close()
     except OSError as error:
         raise ValueError(f"rows: expected a file that can be written, got {path}: {error.strerror}") from error
+    if path.stat().st_size and not list(read(path)):
+        raise ValueError(f"{path}: expected a new file or one of rows, got neither")
 
 
 def append(path: Path, row: dict[str, Any]) -> None:

@@ -13,8 +13,9 @@ from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case
 from benchmarks.recurrences.executables import arguments, executable, numbers, work
 from benchmarks.work import Task, optimizer
 
-# Largest deviation that a right result may have.
-FLOAT32_TOLERANCE = 2e-5
+# Largest deviation that a right result may have. Measured with `Scan` and `Chunked`, all cells, T up to 1,000 and
+# H up to 512: 1.2e-6 in float32, and 6.2e-2 in bfloat16, in which `Scan` sums gradients, too.
+FLOAT32_TOLERANCE = 1e-5
 BFLOAT16_TOLERANCE = 1e-1
 
 

@@ -101,3 +101,12 @@ def test_a_bad_line_is_named(line, message, tmp_path):
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"rows: expected a file that can be written, got .*: Is a directory"):
         rows.check_writable(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["precious", "precious\n", '{"a": 1}\nprecious\n'])
+def test_a_file_of_something_else_is_left_alone(text, tmp_path):
+    path = tmp_path / "rows"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"expected a new file or one of rows, got neither|expected JSON, got"):
+        rows.check_writable(path)
+    assert path.read_text() == text
