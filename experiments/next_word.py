@@ -7,15 +7,15 @@ Commands: `python -m experiments.next_word`, `python -m experiments.next_word te
 import dataclasses
 import functools
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from experiments.catalogue import Experiment
+from experiments.execution import resumed_run, with_newest
 from experiments.words.by_hand import show
-from experiments.words.text import Predict, Text, predict, train_text
+from experiments.words.text import Predict, Text, predict, read_text_config, train_text
 from rnnjax.commands import check_fields, parse, run
-from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.next_word"
 EXPERIMENT = Experiment(
@@ -45,9 +45,13 @@ def main(arguments: list[str]) -> None:
     """Computes by hand, trains on a text, or predicts, as the arguments say."""
     if not arguments or (arguments[0].startswith("-") and arguments not in (["-h"], ["--help"])):
         arguments = [DEFAULT, *arguments]
+    arguments = with_newest(arguments)
+    run = resumed_run(arguments)
+    # A run is gone on with under its own config.
+    own: dict[str, Any] = {} if run is None else {"default": read_text_config(run)}
     commands = (
         Annotated[ByHand, tyro.conf.subcommand("by-hand")]
-        | Annotated[Text, tyro.conf.subcommand("text")]
+        | Annotated[Text, tyro.conf.subcommand("text", **own)]
         | Annotated[Predict, tyro.conf.subcommand("predict")]
     )
     options = parse(commands, PROGRAM, arguments)
@@ -56,7 +60,7 @@ def main(arguments: list[str]) -> None:
     elif isinstance(options, Predict):
         predict(options)
     else:
-        use_cpu_cores(options.devices)
+        options.execution.begin()
         train_text(options)
 
 

@@ -48,11 +48,13 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
 class Progress:
     """A progress bar over all steps of a run, with recent loss, accuracy, tokens a second and the time left.
 
-    Nothing is drawn where standard error is not a terminal.
+    `done` steps are behind it already. Nothing is drawn where standard error is not a terminal, and nothing said
+    either where it is hidden.
     """
 
-    def __init__(self, steps: int):
-        self._bar = tqdm(total=steps, unit="step", disable=None, dynamic_ncols=True)
+    def __init__(self, steps: int, done: int = 0, hidden: bool = False):
+        self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
+        self._hidden = hidden
         self._loss = self._accuracy = None
         self._tokens, self._since = 0, time.perf_counter()
 
@@ -75,4 +77,5 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line above the bar."""
-        self._bar.write(line)
+        if not self._hidden:
+            self._bar.write(line)

@@ -11,8 +11,10 @@ import sys
 import datasets
 
 from experiments.catalogue import Experiment
+from experiments.execution import resumed_run, with_newest
 from experiments.text_classifier.config import TextClassification
 from experiments.text_classifier.scoring import Evaluate, Predict, evaluate, predict
+from experiments.text_classifier.trained import read_told
 from experiments.text_classifier.training import train
 from rnnjax.commands import parse_presets, run
 from rnnjax.training import use_cpu_cores
@@ -24,6 +26,7 @@ EXPERIMENT = Experiment(
     time="bilstm-max 2 minutes, gru3 4, bilstm2 5, lstm 5 to 6, smoke 10 seconds on two cores",
 )
 DEFAULT = "bilstm-max"
+PREFIX = "sentiment-"
 BILSTM_MAX = TextClassification(
     epochs=3,
     batch_size=32,
@@ -63,16 +66,23 @@ PRESETS = {
 
 def main(arguments: list[str]) -> None:
     """Trains a preset, predicts, or evaluates, as the arguments say."""
-    name, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments, (Predict, Evaluate))
+    arguments, presets, default = with_newest(arguments), PRESETS, DEFAULT
+    run = resumed_run(arguments)
+    if run is not None and arguments[0].startswith("-"):
+        # No preset is named: the run is gone on with under its own config.
+        told = read_told(run)
+        default = told.experiment.removeprefix(PREFIX)
+        presets = {**PRESETS, default: ("Go on with a run.", told.config)}
+    name, options = parse_presets(presets, default, PROGRAM, arguments, (Predict, Evaluate))
     datasets.disable_progress_bars()
     if isinstance(options, Predict):
         predict(options)
-        return
-    use_cpu_cores(options.devices)
-    if isinstance(options, Evaluate):
+    elif isinstance(options, Evaluate):
+        use_cpu_cores(options.devices)
         evaluate(options)
     else:
-        train(options, f"sentiment-{name}")
+        options.execution.begin()
+        train(options, f"{PREFIX}{name}", PROGRAM)
 
 
 if __name__ == "__main__":

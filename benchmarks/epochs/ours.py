@@ -9,7 +9,7 @@ from benchmarks.epochs.contestant import Pass, Problem
 from benchmarks.epochs.device_wait import DeviceWait
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax.data import Plan
-from rnnjax.training import StepReport, TrainState, adam, batch_mesh, classification, run_epoch, train_step
+from rnnjax.training import Scores, StepReport, TrainState, adam, batch_mesh, classification, run_epoch, train_step
 from rnnjax.training.step import CompiledStep
 
 
@@ -39,6 +39,6 @@ class RnnjaxEpochs:
         reports: list[StepReport] = []
         with DeviceWait(self._step) as step:
             batches = self.pipeline.batches(self.pipeline.plans(), self.fill)
-            self._state, scores = run_epoch(self._state, cast(CompiledStep, step), batches, reports.append)
+            self._state, position = run_epoch(self._state, cast(CompiledStep, step), batches, reports.append)
         jax.block_until_ready(self._state)
-        return Pass(scores.loss, step.seconds)
+        return Pass(Scores.of(position.sums, position.seconds).loss, step.seconds)

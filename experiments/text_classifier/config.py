@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import tyro
 
+from experiments.execution import Execution
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
 
@@ -63,6 +64,8 @@ class TextClassification:
     """What is computed in; parameters are float32."""
     epochs: int = 3
     """Times that the training part is read."""
+    patience: int | None = None
+    """Stop after so many epochs without a better validation accuracy."""
     batch_size: int = 64
     """Texts a step."""
     learning_rate: float = 1e-3
@@ -73,25 +76,27 @@ class TextClassification:
     """Share of the steps over which the learning rate rises first."""
     clip: float | None = None
     """Largest global norm of the gradient."""
+    skip: int = 0
+    """Updates in a row that are left out where the gradient is not finite, before the run stops."""
     buckets: int = 5
     """Batch widths; each is compiled once for training and once for evaluation."""
     seed: int = 0
     """Seeds the hold-out, the parameters, the order of batches and dropout."""
-    devices: int | None = None
-    """Devices that share a batch; all of them (CPU cores included) unless given."""
-    run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
+    execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
+    """How the run is carried out."""
 
     def __post_init__(self):
         check_fields(
             self,
             at_least_one=(
                 *("rows", "longest", "embedding", "hidden", "layers", "dense", "epochs", "batch_size", "buckets"),
-                "devices",
+                "patience",
             ),
             shares=("input_dropout", "dropout", "warmup"),
             above_zero=("learning_rate", "clip"),
         )
+        if self.skip < 0:
+            raise ValueError(f"skip: expected at least 0, got {self.skip}")
         if not 0 < self.hold_out < 1:
             raise ValueError(f"hold_out: expected a share between 0 and 1, got {self.hold_out}")
 

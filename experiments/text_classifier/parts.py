@@ -143,6 +143,6 @@ class Loader:
         """The batch of a plan."""
         return collate(part.read, part.labels, plan, self.filled, self.config.pad)
 
-    def batches(self, part: Part, seed: int | None = None, epoch: int = 0) -> Iterator[Batch]:
-        """One epoch's batches."""
-        return (self.batch(part, plan) for plan in self.plans(part, seed, epoch))
+    def batches(self, part: Part, seed: int | None = None, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """One epoch's batches, from the first one asked for on."""
+        return (self.batch(part, plan) for plan in self.plans(part, seed, epoch)[first:])

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 import jax
 from tokenizers import Tokenizer
 
-from experiments.runs import read_config
+from experiments.runs import best_params, read_config
 from experiments.text_classifier.config import TextClassification, build_model, init_params
 from rnnjax import SequenceClassifier
 from rnnjax.data import load_vocabulary
-from rnnjax.training import load_params
-from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
+from rnnjax.training.run_folder import CONFIG, VOCABULARY
 
 # Fields that runs of earlier versions have not, with what those versions did.
-ADDED_SINCE: dict[str, Any] = {"dense": ()}
+ADDED_SINCE: dict[str, Any] = {"dense": (), "patience": None, "skip": 0}
 
 
 class Trained(NamedTuple):
@@ -29,21 +28,35 @@ class Trained(NamedTuple):
     params: Any
 
 
+class Told(NamedTuple):
+    """What a run folder's config.json tells."""
+
+    experiment: str
+    config: TextClassification
+    classes: tuple[str, ...]
+    held_out: str
+
+
+def read_told(path: Path) -> Told:
+    """The config of a run folder. Raises as `open_run`, and computes nothing."""
+    fields = {field.name for field in dataclasses.fields(TextClassification)} - {"execution"}
+    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out"}, ADDED_SINCE)
+    classes = values["classes"]
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not named or len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ValueError(f"{path / CONFIG}: expected at least two different classes, got {classes!r}")
+    config = TextClassification(**{name: values[name] for name in fields})
+    return Told(str(values["experiment"]), config, tuple(classes), values["held_out"])
+
+
 def open_run(path: Path) -> Trained:
     """The trained model of a run folder.
 
     Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
     """
-    fields = {field.name for field in dataclasses.fields(TextClassification)}
-    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out"}, ADDED_SINCE)
-    file = path / CONFIG
-    classes = values["classes"]
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if not named or len(set(classes)) != len(classes) or len(classes) < 2:
-        raise ValueError(f"{file}: expected at least two different classes, got {classes!r}")
-    config = TextClassification(**{name: values[name] for name in fields - {"run_folder"}})
+    told = read_told(path)
     tokenizer = load_vocabulary(path / VOCABULARY)
-    model = build_model(config, tokenizer.get_vocab_size(), len(classes))
+    model = build_model(told.config, tokenizer.get_vocab_size(), len(told.classes))
     template = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
-    params = load_params(path / CHECKPOINT, template)
-    return Trained(config, tuple(classes), values["held_out"], tokenizer, model, params)
+    params = best_params(path, template)
+    return Trained(told.config, told.classes, told.held_out, tokenizer, model, params)

@@ -7,120 +7,97 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from experiments.report import Progress, confusion_table, model_table, table
-from experiments.runs import new_path, record
+from experiments.session import Session
 from experiments.text_classifier.config import TextClassification, build_model, init_params, logits_of
 from experiments.text_classifier.parts import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.training import (
     EpochReport,
-    RunFolder,
     Scores,
-    StepReport,
     TrainState,
     adam,
     batch_mesh,
     classification,
     eval_step,
     evaluate,
-    fit,
-    save_params,
     train_step,
 )
-from rnnjax.training.run_folder import CHECKPOINT, FIGURES, VOCABULARY
+from rnnjax.training.processes import is_first, say
 from rnnjax.training.step import CompiledStep
 
 
-def train(config: TextClassification, name: str) -> Path:
+def train(config: TextClassification, name: str, program: str = "experiments.sentiment") -> Path:
     """Trains, prints, and leaves a run folder, whose path it returns.
 
-    The checkpoint holds the parameters of the epoch with the best validation accuracy, and is written as
-    soon as that epoch ends.
+    What is scored in the end are the parameters of the epoch with the best validation accuracy.
     """
     start = time.perf_counter()
-    path = config.run_folder or new_path(name)
-    RunFolder.check_new(path)  # before there is any work to lose
-    mesh = batch_mesh(config.devices)
-    parts = prepare(config)
-    print(facts(parts, config))
-    loader = Loader(config, parts.train.read, mesh.size)
-    steps = len(loader.plans(parts.train)) * config.epochs
-    model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
-    init_key, state_key = jax.random.split(jax.random.key(config.seed))
-    params = init_params(model, init_key)
-    optimizer = adam(
-        config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, clip=config.clip
-    )
-    objective = classification(logits_of(model), len(parts.classes))
-    step, evaluation = train_step(objective, optimizer, mesh), eval_step(objective, mesh)
+    mesh = batch_mesh(config.execution.devices)
+    if config.source not in SOURCES and Path(config.source).expanduser().exists():
+        # A run must be traced to its source from wherever it is read.
+        config = dataclasses.replace(config, source=str(Path(config.source).expanduser().resolve()))
+    with Session(program, name, config) as session:
+        parts = prepare(config)
+        say(facts(parts, config))
+        loader = Loader(config, parts.train.read, mesh.size)
+        steps = len(loader.plans(parts.train)) * config.epochs
+        model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
+        init_key, state_key = jax.random.split(jax.random.key(config.seed))
+        params = init_params(model, init_key)
+        optimizer = adam(
+            config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip
+        )
+        objective = classification(logits_of(model), len(parts.classes))
+        step, evaluation = train_step(objective, optimizer, mesh, clip=config.clip), eval_step(objective, mesh)
 
-    # A run must be traced to its source from wherever it is read.
-    source = str(Path(config.source).expanduser().resolve()) if config.source not in SOURCES else config.source
-    facts_of_run = {"experiment": name, "classes": parts.classes, "held_out": parts.held_out}
-    folder = RunFolder.create(path, {**facts_of_run, **dataclasses.asdict(config), "source": source})
-    parts.tokenizer.save(str(path / VOCABULARY))
-    preparing = time.perf_counter() - start
-    print(f"\n{model_table(params)}\n")
-    print(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {path}\n")
+        session.begin({"classes": parts.classes, "held_out": parts.held_out}, parts.tokenizer)
+        preparing = time.perf_counter() - start
+        say(f"\n{model_table(params)}\n")
+        say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")
 
-    watched: list[StepReport] = []
-    epochs: list[EpochReport] = []
-    with folder.metrics() as log, Progress(steps) as progress:
+        told: list[EpochReport] = []
 
-        def watch(report: StepReport) -> None:
-            watched.append(report)
-            record(log, "step", report._asdict())
-            progress.step(report)
+        def tell(report: EpochReport, progress: Progress) -> None:
+            lines = epoch_lines(report)
+            progress.say("\n".join(lines if not told else lines[-1:]))
+            told.append(report)
 
-        for state, report in fit(
+        params = session.train(
             TrainState.create(params, optimizer, state_key),
-            step,
-            evaluation,
-            lambda epoch: loader.batches(parts.train, config.seed, epoch),
-            lambda: loader.batches(parts.validation),
-            config.epochs,
-            watch,
-        ):
-            if report.best:
-                params = jax.device_get(state.params)
-                save_params(path / CHECKPOINT, params)
-            epochs.append(report)
-            record(log, "epoch", epoch_record(report, int(state.step)))
-            progress.say(epoch_line(report))
+            steps,
+            tell,
+            step=step,
+            evaluation=evaluation,
+            train_batches=lambda epoch, first: loader.batches(parts.train, config.seed, epoch, first),
+            validation_batches=lambda: loader.batches(parts.validation),
+        )
+        scores = {
+            part: evaluate(evaluation.replicate(params), evaluation, loader.batches(data))
+            for part, data in (("validation", parts.validation), ("test", parts.test))
+            if data is not None
+        }
+        if is_first():
+            finish(session, parts, loader, scores)
+            print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), session, told, scores))
+            print(f"run folder {session.path}")
+    return session.path
 
-        best = max(epochs, key=lambda report: report.validation.accuracy)
-        scores = {"validation": best.validation}
-        if parts.test is not None:
-            scores["test"] = evaluate(evaluation.replicate(params), evaluation, loader.batches(parts.test))
-        for part, score in scores.items():
-            record(log, "final", {"part": part, "epoch": best.epoch, "loss": score.loss, "accuracy": score.accuracy})
 
-    draw(path / FIGURES, parts, config, loader, watched, epochs, scores)
+def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
+    """What is said, logged and drawn of the best epoch."""
+    epochs = session.folder.read_metrics("epoch")
+    best = max(epochs, key=lambda line: line["validation_accuracy"])["epoch"]
+    for part, score in scores.items():
+        session.final(part=part, epoch=best, loss=score.loss, accuracy=score.accuracy)
+    draw(session, parts, loader, epochs, scores)
     print(final_tables(scores, best, parts.classes))
-    print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), epochs, scores))
-    print(f"run folder {path}")
-    return path
 
 
-def epoch_record(report: EpochReport, step: int) -> dict[str, Any]:
-    """An epoch's line of metrics.jsonl."""
-    return {
-        "epoch": report.epoch,
-        "step": step,
-        "train_loss": report.train.loss,
-        "train_accuracy": report.train.accuracy,
-        "validation_loss": report.validation.loss,
-        "validation_accuracy": report.validation.accuracy,
-        "tokens_per_second": report.train.tokens_per_second,
-        "seconds": report.train.seconds,
-    }
-
-
-def epoch_line(report: EpochReport) -> str:
-    """An epoch's line of the epoch table, under its headers where it is the first."""
+def epoch_lines(report: EpochReport) -> list[str]:
+    """An epoch's line of the epoch table, under its headers."""
     headers = ("epoch", "train loss", "accuracy", "valid loss", "accuracy", "tokens/s", "seconds")
     row = (
         f"{report.epoch}{'*' if report.best else ''}",
@@ -131,14 +108,14 @@ def epoch_line(report: EpochReport) -> str:
         f"{report.train.tokens_per_second:,.0f}",
         f"{report.train.seconds:.1f}",
     )
-    lines = table(headers, [tuple(cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True))])
-    return lines if report.epoch == 1 else lines.splitlines()[-1]
+    cells = tuple(cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True))
+    return table(headers, [cells]).splitlines()
 
 
-def final_tables(scores: dict[str, Scores], best: EpochReport, classes: Sequence[str]) -> str:
+def final_tables(scores: dict[str, Scores], best: int, classes: Sequence[str]) -> str:
     """Accuracy, loss and confusion matrix of every part that was scored."""
     rows = [(part, f"{score.accuracy:.4f}", f"{score.loss:.4f}") for part, score in scores.items()]
-    blocks = [f"\nbest epoch {best.epoch}, chosen by validation accuracy", table(("part", "accuracy", "loss"), rows)]
+    blocks = [f"\nbest epoch {best}, chosen by validation accuracy", table(("part", "accuracy", "loss"), rows)]
     for part, score in scores.items():
         blocks.append(f"\n{part}\n{confusion_table(score.confusion, classes)}")
     return "\n".join(blocks)
@@ -148,15 +125,15 @@ def wall_times(
     total: float,
     preparing: float,
     steps: tuple[CompiledStep, CompiledStep],
+    session: Session,
     epochs: Sequence[EpochReport],
     scores: dict[str, Scores],
 ) -> str:
-    """Where the time went, in seconds."""
+    """Where the time of this process went, in seconds."""
     compiling = sum(step.compile_seconds for step in steps)
     shapes = " + ".join(str(step.compilations) for step in steps)
-    training = sum(report.train.seconds for report in epochs)
-    evaluating = sum(report.validation.seconds for report in epochs)
-    evaluating += scores["test"].seconds if "test" in scores else 0.0
+    training = sum(report.train.seconds for report in epochs) - session.seconds_before
+    evaluating = sum(score.seconds for score in (*(report.validation for report in epochs), *scores.values()))
     rows = [
         ("data and model", f"{preparing:.1f}"),
         (f"compile ({shapes} shapes)", f"{compiling:.1f}"),
@@ -169,25 +146,21 @@ def wall_times(
 
 
 def draw(
-    path: Path,
-    parts: Parts,
-    config: TextClassification,
-    loader: Loader,
-    steps: Sequence[StepReport],
-    epochs: Sequence[EpochReport],
-    scores: dict[str, Scores],
+    session: Session, parts: Parts, loader: Loader, epochs: Sequence[dict[str, Any]], scores: dict[str, Scores]
 ) -> None:
-    """The run's figures, as PNG files."""
-    ends = np.cumsum([len(steps) // len(epochs)] * len(epochs))
-    curves = learning_curves(
-        [report.loss for report in steps],
-        [report.accuracy for report in steps],
-        [int(end) for end in ends],
-        [report.validation.loss for report in epochs],
-        [report.validation.accuracy for report in epochs],
-    )
-    curves.savefig(path / "learning_curves.png", dpi=150)
+    """The run's figures, as PNG files: all of its steps and epochs, those before a resumption included."""
+    steps = [line for line in session.folder.read_metrics("step") if not line["skipped"]]
+    figures = {
+        "learning_curves": learning_curves(
+            [line["loss"] for line in steps],
+            [line["accuracy"] for line in steps],
+            [sum(step["step"] <= line["step"] for step in steps) for line in epochs],
+            [line["validation_loss"] for line in epochs],
+            [line["validation_accuracy"] for line in epochs],
+        ),
+        "lengths": length_histogram(parts.train.whole.lengths, session.config.longest, loader.widths),
+    }
     for part, score in scores.items():
-        confusion_matrix(score.confusion, parts.classes).savefig(path / f"confusion_{part}.png", dpi=150)
-    histogram = length_histogram(parts.train.whole.lengths, config.longest, loader.widths)
-    histogram.savefig(path / "lengths.png", dpi=150)
+        figures[f"confusion_{part}"] = confusion_matrix(score.confusion, parts.classes)
+    for name, figure in figures.items():
+        figure.savefig(session.figures / f"{name}.png", dpi=150)

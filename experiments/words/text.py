@@ -1,18 +1,22 @@
 """The next word of any text: a language model trained on one file, and its most probable words after a prompt."""
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 import tyro
+from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
-from experiments.report import Progress, model_table, table
-from experiments.runs import new_path, read_config, record
+from experiments.execution import Execution
+from experiments.report import model_table, table
+from experiments.runs import best_params, read_config
+from experiments.session import Session
 from experiments.text_classifier.config import CELLS, init_params, logits_of
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
@@ -20,19 +24,19 @@ from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, loa
 from rnnjax.data.text import OOV, PAD
 from rnnjax.training import (
     EpochReport,
-    RunFolder,
     TrainState,
     adam,
     batch_mesh,
     eval_step,
-    fit,
-    load_params,
     next_token,
-    save_params,
     train_step,
 )
-from rnnjax.training.run_folder import CHECKPOINT, VOCABULARY
+from rnnjax.training.processes import is_first, say
+from rnnjax.training.run_folder import VOCABULARY
 
+PROGRAM = "experiments.next_word text"
+# Fields that runs of earlier versions have not, with what those versions did.
+ADDED_SINCE: dict[str, Any] = {"patience": None, "skip": 0, "text": None}
 HELD_OUT = 0.1
 # The tenth that is held out must have a word and one after it.
 FEWEST_WORDS = 20
@@ -72,18 +76,22 @@ class Text:
     """Largest global norm of the gradient."""
     seed: int = 0
     """Seeds the parameters, the order of windows and dropout."""
-    devices: int | None = None
-    """Devices that share a batch; all of them (CPU cores included) unless given."""
-    run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
+    patience: int | None = None
+    """Stop after so many epochs without a lower held-out loss."""
+    skip: int = 0
+    """Updates in a row that are left out where the gradient is not finite, before the run stops."""
+    execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
+    """How the run is carried out."""
 
     def __post_init__(self):
         check_fields(
             self,
-            at_least_one=("top", "embedding", "hidden", "layers", "steps", "epochs", "batch_size", "devices"),
+            at_least_one=("top", "embedding", "hidden", "layers", "steps", "epochs", "batch_size", "patience"),
             shares=("dropout",),
             above_zero=("learning_rate", "clip"),
         )
+        if self.skip < 0:
+            raise ValueError(f"skip: expected at least 0, got {self.skip}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +107,16 @@ class Predict:
 
     def __post_init__(self):
         check_fields(self, at_least_one=("top",))
+
+
+class Corpus(NamedTuple):
+    """A text as integers: the part to train on, and the one held out."""
+
+    tokenizer: Tokenizer
+    train: np.ndarray
+    validation: np.ndarray
+    unique: int
+    last_words: str
 
 
 class Trained(NamedTuple):
@@ -130,10 +148,13 @@ def windows(tokens: np.ndarray, steps: int) -> Sequences:
     return Sequences.of(tokens[start : start + steps + 1] for start in range(0, len(tokens) - 1, steps))
 
 
-def batches(data: Sequences, config: Text, filled: int, seed: int | None = None, epoch: int = 0) -> Iterator[Batch]:
-    """One epoch's batches."""
+def batches(
+    data: Sequences, config: Text, mesh: Mesh, seed: int | None = None, epoch: int = 0, first: int = 0
+) -> Iterator[Batch]:
+    """One epoch's batches, from the first one asked for on."""
+    filled = -(-config.batch_size // mesh.size) * mesh.size
     plans = plan_epoch(data.lengths, config.batch_size, [int(data.lengths.max())], seed, epoch)
-    return (collate(data, np.zeros(len(data), np.int32), plan, filled) for plan in plans)
+    return (collate(data, np.zeros(len(data), np.int32), plan, filled) for plan in plans[first:])
 
 
 def unigram_perplexity(train: np.ndarray, validation: np.ndarray, vocabulary: int) -> float:
@@ -147,8 +168,48 @@ def train_text(config: Text) -> Path:
 
     Raises ValueError for a text of too few words, or a prompt of unknown words only.
     """
-    path = config.run_folder or new_path("next-word")
-    RunFolder.check_new(path)
+    mesh = batch_mesh(config.execution.devices)
+    if config.file.exists():  # a run must be traced to its text from wherever it is read
+        config = dataclasses.replace(config, file=config.file.resolve())
+    with Session(PROGRAM, "next-word", config) as session:
+        corpus = read_corpus(config)
+        size = corpus.tokenizer.get_vocab_size()
+        prompt = config.prompt if config.prompt is not None else corpus.last_words
+        prompt_tokens(corpus.tokenizer, prompt)  # before there is any work to lose
+        counts = len(corpus.train), len(corpus.validation), corpus.unique, size
+        say("{:,} words to train on, {:,} held out; {:,} different, {:,} known".format(*counts))
+        model = build(config, size)
+        key, state_key = jax.random.split(jax.random.key(config.seed))
+        params = init_params(model, key)
+        say(f"\n{model_table(params)}\n")
+        parts = windows(corpus.train, config.steps), windows(corpus.validation, config.steps)
+        updates = -(-len(parts[0]) // config.batch_size) * config.epochs
+        optimizer = adam(config.learning_rate, steps=updates, schedule="linear", skip=config.skip)
+        objective = next_token(logits_of(model))
+        session.begin({"text": hashlib.sha256(corpus.train.tobytes()).hexdigest()}, corpus.tokenizer)
+        params = session.train(
+            TrainState.create(params, optimizer, state_key),
+            updates,
+            lambda report, progress: progress.say(epoch_line(report)),
+            lambda report: {**report.record(), "perplexity": math.exp(report.validation.loss)},
+            step=train_step(objective, optimizer, mesh, clip=config.clip),
+            evaluation=eval_step(objective, mesh),
+            train_batches=lambda epoch, first: batches(parts[0], config, mesh, config.seed, epoch, first),
+            validation_batches=lambda: batches(parts[1], config, mesh),
+            score=lambda scores: -scores.loss,
+        )
+        if is_first():
+            best = min(line["perplexity"] for line in session.folder.read_metrics("epoch"))
+            alone = unigram_perplexity(corpus.train, corpus.validation, size)
+            print(f"held-out perplexity {best:.1f}; of word frequencies alone {alone:.1f}\n")
+            session.final(part="validation", perplexity=best, unigram_perplexity=alone)
+            print_next(Trained(corpus.tokenizer, model, jax.device_put(params)), prompt, config.top)
+            print(f"run folder {session.path}")
+    return session.path
+
+
+def read_corpus(config: Text) -> Corpus:
+    """The file's words, its vocabulary learnt from the training part alone. Raises ValueError for too few words."""
     text = words_of(config.file)
     try:
         everything, _ = learn_vocabulary([text])
@@ -158,57 +219,19 @@ def train_text(config: Text) -> Path:
     words = len(offsets)
     if words < FEWEST_WORDS:
         raise ValueError(f"{config.file}: expected at least {FEWEST_WORDS} words, got {words}")
-    # Cut at a word: the vocabulary is learnt from the training part alone.
-    train_text, held_text = text[: offsets[-int(HELD_OUT * words)][0]], text[offsets[-int(HELD_OUT * words)][0] :]
-    tokenizer, unique = learn_vocabulary([train_text], config.vocabulary)
-    train, validation = encode(tokenizer, [train_text, held_text])
-    prompt = config.prompt if config.prompt is not None else " ".join(train_text.split()[-8:])
-    prompt_tokens(tokenizer, prompt)  # before there is any work to lose
-    size = tokenizer.get_vocab_size()
-    print(f"{len(train):,} words to train on, {len(validation):,} held out; {unique:,} different, {size:,} known")
+    cut = offsets[-int(HELD_OUT * words)][0]  # at a word
+    tokenizer, unique = learn_vocabulary([text[:cut]], config.vocabulary)
+    train, validation = encode(tokenizer, [text[:cut], text[cut:]])
+    return Corpus(tokenizer, train, validation, unique, " ".join(text[:cut].split()[-8:]))
 
-    mesh = batch_mesh(config.devices)
-    model = build(config, size)
-    key, state_key = jax.random.split(jax.random.key(config.seed))
-    params = init_params(model, key)
-    print(f"\n{model_table(params)}\n")
-    parts = windows(train, config.steps), windows(validation, config.steps)
-    filled = -(-config.batch_size // mesh.size) * mesh.size
-    updates = -(-len(parts[0]) // config.batch_size) * config.epochs
-    optimizer = adam(config.learning_rate, steps=updates, schedule="linear", clip=config.clip)
-    objective = next_token(logits_of(model))
-    folder = RunFolder.create(
-        path, {"experiment": "next-word", **dataclasses.asdict(config), "file": str(config.file.resolve())}
+
+def epoch_line(report: EpochReport) -> str:
+    """What is said of an epoch."""
+    return (
+        f"epoch {report.epoch}: perplexity {math.exp(report.train.loss):.1f} in training, "
+        f"{math.exp(report.validation.loss):.1f} held out; {report.validation.accuracy:.1%} of held-out words first; "
+        f"{report.train.seconds:.1f} s"
     )
-    tokenizer.save(str(path / VOCABULARY))
-    reports: list[EpochReport] = []
-    with folder.metrics() as log, Progress(updates) as progress:
-        for state, report in fit(
-            TrainState.create(params, optimizer, state_key),
-            train_step(objective, optimizer, mesh),
-            eval_step(objective, mesh),
-            lambda epoch: batches(parts[0], config, filled, config.seed, epoch),
-            lambda: batches(parts[1], config, filled),
-            config.epochs,
-            progress.step,
-        ):
-            if report.validation.loss < min((earlier.validation.loss for earlier in reports), default=math.inf):
-                params = jax.device_get(state.params)
-                save_params(path / CHECKPOINT, params)
-            reports.append(report)
-            scores = {"perplexity": math.exp(report.validation.loss), "accuracy": report.validation.accuracy}
-            record(log, "epoch", {"epoch": report.epoch, "train_loss": report.train.loss, **scores})
-            progress.say(
-                f"epoch {report.epoch}: perplexity {math.exp(report.train.loss):.1f} in training, "
-                f"{scores['perplexity']:.1f} held out; {report.validation.accuracy:.1%} of held-out words first; "
-                f"{report.train.seconds:.1f} s"
-            )
-    alone = unigram_perplexity(train, validation, size)
-    best = min(math.exp(report.validation.loss) for report in reports)
-    print(f"held-out perplexity {best:.1f}; of word frequencies alone {alone:.1f}\n")
-    print_next(Trained(tokenizer, model, jax.device_put(params)), prompt, config.top)
-    print(f"run folder {path}")
-    return path
 
 
 def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> np.ndarray:
@@ -235,13 +258,18 @@ def print_next(trained: Trained, prompt: str, top: int) -> None:
     print(table(("next word", "probability"), rows))
 
 
+def read_text_config(run: Path) -> Text:
+    """The config of a run folder. Raises as `read_config`."""
+    fields = {field.name for field in dataclasses.fields(Text)} - {"execution"}
+    values = read_config(run, "next-word run", fields | {"experiment", "text"}, ADDED_SINCE)
+    values["file"] = Path(str(values["file"]))
+    return Text(**{name: values[name] for name in fields})
+
+
 def predict(options: Predict) -> None:
     """The command `predict`."""
-    fields = {field.name for field in dataclasses.fields(Text)}
-    values = read_config(options.run, "next-word run", fields | {"experiment"})
-    paths = {"file": Path(str(values["file"])), "run_folder": None}
-    config = Text(**{name: values[name] for name in fields} | paths)
+    config = read_text_config(options.run)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
     model = build(config, tokenizer.get_vocab_size())
-    params = load_params(options.run / CHECKPOINT, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    params = best_params(options.run, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
     print_next(Trained(tokenizer, model, params), options.prompt, options.top)

@@ -8,12 +8,15 @@ import operator
 import os
 import re
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
+import jax
 import tyro
 
-from rnnjax.training import DivergedError
+from rnnjax.training import DivergedError, Interrupted
 
 
 def parse(options: Any, program: str, arguments: list[str]) -> Any:
@@ -81,6 +84,7 @@ def run(program: str, command: Callable[[], None]) -> None:
     """
     for library in ("absl", "datasets", "huggingface_hub"):  # they log what they then raise, too
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    warnings.showwarning = lambda message, *_: print(f"{program}: warning: {message}", file=sys.stderr)
     try:
         command()
     except KeyboardInterrupt:
@@ -89,9 +93,17 @@ def run(program: str, command: Callable[[], None]) -> None:
     except BrokenPipeError:  # whoever read the output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+    except Interrupted as stopped:
+        print(f"{program}: {stopped}", file=sys.stderr)
+        raise SystemExit(128 + stopped.signal) from None
     except (ValueError, OSError, ModuleNotFoundError, DivergedError) as error:
         if sys.flags.dev_mode:
-            raise
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"{program}: {message}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            print(f"{program}: {message}", file=sys.stderr)
+        if jax.distributed.is_initialized() and jax.process_count() > 1:
+            # Leaving in good order means to wait for the others, who may be gone, or wait for this one.
+            sys.stderr.flush()
+            os._exit(1)
         raise SystemExit(1) from None

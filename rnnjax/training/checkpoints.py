@@ -1,47 +1,219 @@
-"""Parameters on disk, by Orbax."""
+"""Checkpoints: all that a run needs to go on as if it had never stopped, whole or not there at all."""
 
+import json
+import os
+import re
+import shutil
+import time
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
+import numpy as np
+
+from rnnjax.training.arrays import load_arrays, save_arrays
+from rnnjax.training.checksums import check_seal, seal, sync_directory
+from rnnjax.training.divergence import DivergedError
+from rnnjax.training.position import Position
+from rnnjax.training.processes import arrays_from_first, from_first, is_first
+from rnnjax.training.state import TrainState
+
+PARAMS, TRAINING, POSITION = "params", "training", "position.json"
+NAME = re.compile(r"epoch(\d+)-step(\d+)")
+LARGEST_POSITION = 1 << 24  # bytes; a confusion matrix of 1,000 classes is a few MB
+WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 
 
-def save_params(path: Path, params: Any) -> None:
-    """Writes the parameters to a folder, in place of what was there once all is written."""
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path.resolve(), params, force=True)
+class Checkpoints:
+    """A folder of checkpoints `epoch<E>-step<S>` that one process writes, in a thread of its own.
 
-
-def load_params(path: Path, template: Any) -> Any:
-    """The parameters from a folder, in the template's structure, shapes and dtypes, on the first device.
-
-    Raises FileNotFoundError where there is none, ValueError where it is damaged or does not fit the template.
+    Each holds the Orbax folders `params` and `training` (optimizer, step, key), `position.json` and the checksums of
+    them all, and gets its name only once the disk has all of it. The newest `keep` and that of the best epoch stay.
+    One is due `steps` steps or `minutes` minutes after the last one. With several processes only the first reads and
+    writes, and the others get from it what they need.
     """
-    if not path.is_dir():
-        raise FileNotFoundError(f"checkpoint: expected a folder, got {path}")
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template)
+
+    def __init__(self, path: Path, keep: int = 2, *, steps: int | None = None, minutes: float | None = None):
+        for name, value in (("keep", keep), ("steps", steps), ("minutes", minutes)):
+            if value is not None and value <= 0:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
+        self.path = path
+        self._keep, self._steps, self._minutes = keep, steps, minutes
+        self._since, self._last = 0, time.monotonic()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._pending: Future[None] | None = None
+        if is_first():
+            path.mkdir(exist_ok=True)
+            for left_over in path.glob(".*-epoch*"):  # of a process that was killed
+                shutil.rmtree(left_over)
+
+    def due(self) -> bool:
+        """Whether it is time, to be asked once after every step."""
+        self._since += 1
+        by_steps = self._steps is not None and self._since >= self._steps
+        by_time = self._minutes is not None and time.monotonic() - self._last >= 60 * self._minutes
+        return by_steps or by_time
+
+    def save(self, state: TrainState, position: Position) -> None:
+        """Takes a copy of the state, and writes it in the background.
+
+        Raises OSError where the one before could not be written, DivergedError for parameters that are not finite.
+        """
+        self.wait()
+        self._since, self._last = 0, time.monotonic()
+        host = jax.device_get(state._replace(key=jax.random.key_data(state.key)))
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
+            raise DivergedError(
+                f"after step {position.step}: expected finite parameters, got others; try clipping or a smaller "
+                "learning rate"
+            )
+        if is_first():
+            self._pending = self._writer.submit(self._write, host, position)
+
+    def wait(self) -> None:
+        """Until the last one is written. Raises OSError where it could not be."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            try:
+                pending.result()
+            except Exception as error:  # tensorstore's errors are of many types
+                whole = find_checkpoints(self.path)
+                safe = f"the last whole one is {whole[-1]}" if whole else "there is none before it"
+                raise OSError(
+                    f"{self.path}: the checkpoint could not be written ({_first_line(error)}); {safe}"
+                ) from error
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *stopped: object) -> None:
+        self._writer.shutdown()
+
+    def _write(self, host: TrainState, position: Position) -> None:
+        path = self.path / f"epoch{position.epoch:03d}-step{position.step:08d}"
+        if path.exists():  # a run that was stopped, went on and was stopped again at once
+            return
+        writing = self.path / f"{WRITING}{path.name}"
+        if writing.exists():
+            shutil.rmtree(writing)
+        writing.mkdir()
+        save_arrays(writing / PARAMS, host.params)
+        save_arrays(writing / TRAINING, _training(host))
+        (writing / POSITION).write_text(json.dumps(position.to_json(), allow_nan=False), encoding="utf-8")
+        seal(writing)
+        os.rename(writing, path)
+        sync_directory(self.path)
+        whole = find_checkpoints(self.path)
+        best = None if position.best is None else find_best(self.path, position)
+        for old in whole[: -self._keep]:
+            if old != best:
+                removed = self.path / f"{REMOVED}{old.name}"
+                os.rename(old, removed)
+                shutil.rmtree(removed)
+
+    def restore(self, template: TrainState) -> tuple[TrainState, Position]:
+        """The newest whole checkpoint; a damaged one is named in a warning and set aside.
+
+        `template` is a state of the same shapes. Raises ValueError where there is none, or it is of another model.
+        """
+        host = template._replace(key=jax.eval_shape(jax.random.key_data, template.key))
+        header, state = b"", None
+        if is_first():
+            position, state = self._read(host)
+            header = json.dumps(position.to_json()).encode()
+        position = Position.from_json(json.loads(from_first(header)))
+        state = arrays_from_first(state, host)
+        return state._replace(key=jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(template.key))), position
+
+    def _read(self, host: TrainState) -> tuple[Position, TrainState]:
+        path = newest(self.path, set_aside=True)
+        position = read_position(path)
+        if position.best is not None:
+            try:
+                check_seal(find_best(self.path, position))
+            except (ValueError, FileNotFoundError) as error:
+                warnings.warn(f"{error}; the best epoch is chosen anew from here on", stacklevel=2)
+                position = position._replace(best=None, waited=0)
+        params = load_arrays(path / PARAMS, host.params)
+        training = load_arrays(path / TRAINING, _training(host))
+        return position, TrainState(params, training["optimizer"], training["step"], training["key"])
+
+    def best_params(self, template: Any) -> Any:
+        """The parameters of the best epoch, in every process. Raises as `load_best`."""
+        self.wait()
+        return arrays_from_first(load_best(self.path, template) if is_first() else None, template)
+
+
+def _training(state: TrainState) -> dict[str, Any]:
+    return {"optimizer": state.optimizer_state, "step": state.step, "key": state.key}
+
+
+def find_checkpoints(path: Path) -> list[Path]:
+    """The checkpoints in a folder, the oldest first."""
+    found = [(match, child) for child in path.glob("epoch*-step*") if (match := NAME.fullmatch(child.name))]
+    return [child for _, child in sorted(found, key=lambda pair: tuple(map(int, pair[0].groups())))]
+
+
+def find_best(path: Path, position: Position) -> Path:
+    """The checkpoint of the best epoch. Raises FileNotFoundError where it is gone."""
+    best = position.best
+    for child in find_checkpoints(path):
+        match = NAME.fullmatch(child.name)
+        if best is not None and match and tuple(map(int, match.groups())) == (best.epoch, best.step):
+            return child
+    raise FileNotFoundError(f"{path}: expected a checkpoint of the best epoch, found none")
+
+
+def newest(path: Path, set_aside: bool = False) -> Path:
+    """The newest whole checkpoint; each damaged one before it is named in a warning, and renamed if so asked.
+
+    Raises FileNotFoundError where there never was one, ValueError where all are damaged.
+    """
+    found = find_checkpoints(path)
+    for checkpoint in reversed(found):
+        try:
+            check_seal(checkpoint)
+        except ValueError as error:
+            warnings.warn(f"damaged checkpoint, the one before it is used: {error}", stacklevel=2)
+            if set_aside:
+                aside = checkpoint.with_name(DAMAGED + checkpoint.name)
+                shutil.rmtree(aside, ignore_errors=True)
+                os.rename(checkpoint, aside)
+        else:
+            return checkpoint
+    if found:
+        raise ValueError(f"{path}: expected a whole checkpoint, got {len(found)}, all of them damaged")
+    raise FileNotFoundError(f"{path}: expected a checkpoint, found none")
+
+
+def read_position(checkpoint: Path) -> Position:
+    """Where a checkpoint stands. Raises ValueError for a file that does not say so."""
+    file = checkpoint / POSITION
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            # Compared first: a restore that fails half-way leaves threads behind.
-            _check(_arrays(checkpointer.metadata(path.resolve()).item_metadata), _arrays(target))
-            return checkpointer.restore(path.resolve(), target)
-    except Exception as error:  # Orbax raises bare Exception for damaged arrays
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: expected parameters of this model, got: {message}") from error
+        size = file.stat().st_size
+        if size > LARGEST_POSITION:
+            raise ValueError(f"expected at most {LARGEST_POSITION} bytes, got {size}")
+        return Position.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: {_first_line(error)}") from error
 
 
-def _arrays(tree: Any) -> dict[str, str]:
-    """The arrays of a tree of whatever containers: name to shape and dtype."""
-    leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
-        for path, leaf in leaves
-    }
+def load_best(path: Path, template: Any) -> Any:
+    """The parameters of the best epoch; of the newest checkpoint, with a warning, where there is no whole best one.
+
+    Raises FileNotFoundError where there is no checkpoint, ValueError where all are damaged or of another model.
+    """
+    checkpoint = newest(path)
+    try:
+        best = find_best(path, read_position(checkpoint))
+        check_seal(best)
+    except (ValueError, FileNotFoundError) as error:
+        warnings.warn(f"{_first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
+        best = checkpoint
+    return load_arrays(best / PARAMS, template)
 
 
-def _check(found: dict[str, str], expected: dict[str, str]) -> None:
-    for name in sorted(found.keys() | expected.keys()):
-        if found.get(name) != expected.get(name):
-            raise ValueError(f"{name}: expected {expected.get(name, 'no such array')}, got {found.get(name, 'none')}")
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

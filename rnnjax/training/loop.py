@@ -5,102 +5,102 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import numpy as np
 
 from rnnjax.data import Batch
+from rnnjax.training.checkpoints import Checkpoints
+from rnnjax.training.divergence import DivergedError, Watchdog
+from rnnjax.training.interruption import StopSignals
+from rnnjax.training.position import Position
+from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import CompiledStep, Sums
 
 
-class DivergedError(ArithmeticError):
-    """The loss or its gradient is no longer finite."""
-
-
-class Scores(NamedTuple):
-    """Sums over a part of the data, as means."""
-
-    loss: float
-    accuracy: float
-    confusion: np.ndarray  # (C, C) rows, true classes down; (0, 0) where there are no classes
-    tokens: int
-    seconds: float
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self.seconds
-
-    @classmethod
-    def of(cls, total: Sums, seconds: float) -> "Scores":
-        """From summed sums. Raises ValueError where nothing was summed."""
-        if not total:
-            raise ValueError("batches: expected at least one, got none")
-        return cls(
-            loss=float(total["loss"] / total["weight"]),
-            accuracy=float(total["correct"] / total["weight"]),
-            confusion=np.asarray(total.get("confusion", np.empty((0, 0)))).round().astype(int),
-            tokens=int(total["tokens"]),
-            seconds=seconds,
-        )
-
-
-class StepReport(NamedTuple):
-    """What one train step measured."""
-
-    step: int
-    loss: float
-    accuracy: float
-    gradient_norm: float
-    tokens: int
-
-
 def run_epoch(
-    state: TrainState, step: CompiledStep, batches: Iterable[Batch], watch: Callable[[StepReport], None]
-) -> tuple[TrainState, Scores]:
+    state: TrainState,
+    step: CompiledStep,
+    batches: Iterable[Batch],
+    watch: Callable[[StepReport], None],
+    position: Position | None = None,
+    *,
+    watchdog: Watchdog | None = None,
+    rest_after: Callable[[int], bool] = lambda step: False,
+    rest: Callable[[TrainState, Position], None] = lambda state, position: None,
+) -> tuple[TrainState, Position]:
     """One epoch of train steps; `watch` hears of every step, at most `step.in_flight` steps late, while others run.
 
-    Raises DivergedError, which names the step, where the loss or its gradient is not finite.
+    `batches` are those after the position (None: all of an epoch). After a step for which `rest_after` is true nothing
+    is under way, and `rest` is given the state. Raises DivergedError, which names the step, where the loss or its
+    gradient is not finite, ValueError where there are no batches.
     """
-    start, compiled = time.perf_counter(), step.compile_seconds
-    done, total = int(state.step), {}
+    position = position or Position(step=int(state.step))
+    watchdog = watchdog or Watchdog()
+    clock = _Clock(step, position.seconds)
+    sent, resting = position.step, False
 
     def dispatch(batch: Batch) -> Sums:
-        nonlocal state
+        nonlocal state, sent, resting
         state, sums = step(state, batch)
+        sent += 1
+        resting = rest_after(sent)
         return sums
 
-    with contextlib.closing(_read(step, dispatch, batches)) as steps:
-        for number, sums in enumerate(steps, start=done + 1):
-            loss, gradient_norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
-            if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
-                raise DivergedError(
-                    f"step {number}: expected a finite loss and gradient, got loss {loss:g} and gradient norm "
-                    f"{gradient_norm:g}; try a smaller learning rate or clipping"
-                )
-            _add(total, sums)
-            accuracy = float(sums["correct"] / sums["weight"])
-            watch(StepReport(number, loss, accuracy, gradient_norm, int(sums["tokens"])))
-    return state, Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
+    with contextlib.closing(_read(step, dispatch, batches, lambda: resting)) as steps:
+        for sums in steps:
+            number = position.step + 1
+            passes = watchdog.passes(number, sums)
+            position = position.plus(sums if passes else None)
+            watch(StepReport.of(number, sums, skipped=not passes))
+            if resting and number == sent:
+                position = position._replace(seconds=clock.seconds())
+                rest(state, position)
+    if position.batch == 0:
+        raise ValueError("batches: expected at least one, got none")
+    return state, position._replace(seconds=clock.seconds())
 
 
-def evaluate(params: Any, step: CompiledStep, batches: Iterable[Batch]) -> Scores:
-    """Scores of the parameters over all batches. Raises ValueError where there are none."""
-    start, compiled = time.perf_counter(), step.compile_seconds
-    total: Sums = {}
-    for sums in _read(step, lambda batch: step(params, batch), batches):
-        _add(total, sums)
-    return Scores.of(total, time.perf_counter() - start - (step.compile_seconds - compiled))
+def evaluate(
+    params: Any, step: CompiledStep, batches: Iterable[Batch], pause: Callable[[], None] = lambda: None
+) -> Scores:
+    """Scores of the parameters over all batches; `pause` is called between them, and may raise.
+
+    Raises ValueError where there are none.
+    """
+    clock = _Clock(step)
+    position = Position()
+    with contextlib.closing(_read(step, lambda batch: step(params, batch), batches)) as parts:
+        for sums in parts:
+            position = position.plus(sums)
+            pause()
+    return Scores.of(position.sums, clock.seconds())
+
+
+class _Clock:
+    """Seconds since it was made, compiling left out, on top of those before."""
+
+    def __init__(self, step: CompiledStep, before: float = 0.0):
+        self._step, self._before = step, before
+        self._start, self._compiled = time.perf_counter(), step.compile_seconds
+
+    def seconds(self) -> float:
+        compiling = self._step.compile_seconds - self._compiled
+        return self._before + time.perf_counter() - self._start - compiling
 
 
 def _read(
-    step: CompiledStep, dispatch: Callable[[Batch], Sums], batches: Iterable[Batch]
+    step: CompiledStep,
+    dispatch: Callable[[Batch], Sums],
+    batches: Iterable[Batch],
+    resting: Callable[[], bool] = lambda: False,
 ) -> Generator[Sums, None, None]:
     """Each batch's sums on the host.
 
     While a step runs, the next batch is made and laid on the devices; as soon as it is done the next one starts,
-    and only then its sums are read: between two steps the devices wait for nothing but the dispatch.
+    and only then its sums are read: between two steps the devices wait for nothing but the dispatch. Where they are
+    to rest after a step, its sums are read before anything else starts.
     """
     pending: deque[Sums] = deque()
     try:
@@ -109,7 +109,7 @@ def _read(
             if len(pending) == step.in_flight:
                 jax.block_until_ready(pending[0])
             pending.append(dispatch(batch))
-            if len(pending) > step.in_flight:
+            while len(pending) > (0 if resting() else step.in_flight):
                 yield jax.device_get(pending.popleft())
         while pending:
             yield jax.device_get(pending.popleft())
@@ -118,47 +118,78 @@ def _read(
         jax.block_until_ready(list(pending))
 
 
-def _add(total: Sums, sums: Sums) -> None:
-    for name, value in sums.items():
-        total[name] = total.get(name, 0) + value
-
-
-class EpochReport(NamedTuple):
-    """An epoch: the training scores along the way, and those of the validation part after it."""
-
-    epoch: int
-    train: Scores
-    validation: Scores
-    best: bool
-
-
 def fit(
     state: TrainState,
     step: CompiledStep,
     evaluation: CompiledStep,
-    train_batches: Callable[[int], Iterable[Batch]],
+    train_batches: Callable[[int, int], Iterable[Batch]],
     validation_batches: Callable[[], Iterable[Batch]],
     epochs: int,
     watch: Callable[[StepReport], None] = lambda report: None,
+    *,
+    score: Callable[[Scores], float] = lambda scores: scores.accuracy,
+    patience: int | None = None,
+    skip: int = 0,
+    position: Position | None = None,
+    checkpoints: Checkpoints | None = None,
+    stop: StopSignals | None = None,
 ) -> Iterator[tuple[TrainState, EpochReport]]:
     """Trains epoch by epoch, from the state given; yields after each one.
 
-    `best` says that no epoch before had as high a validation accuracy. The state that is yielded is
-    donated to the next epoch: copy what must outlive it. Raises ValueError for fewer than one epoch,
-    DivergedError for a loss that is not finite.
+    `train_batches(epoch, first)` are the batches of an epoch from the first one on. `best` says that no epoch before
+    had as high a validation score; after `patience` epochs without a best one the training ends. The state that is
+    yielded is donated to the next epoch: copy what must outlive it.
+
+    With `checkpoints`, the state and its position are written before the first step, along the way, and at the end of
+    an epoch after what was made of its report; `position` goes on from there. `stop` ends the run between two steps.
+
+    Raises ValueError for fewer than one epoch, DivergedError for a loss that is not finite, Interrupted where a
+    signal asked to stop, OSError where a checkpoint cannot be written.
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
-    highest = -1.0
+    watchdog = Watchdog(skip)
     state = step.replicate(state)
-    for epoch in range(epochs):
-        state, train = run_epoch(state, step, train_batches(epoch), watch)
-        validation = evaluate(state.params, evaluation, validation_batches())
+    stopping = False
+
+    def rest_after(number: int) -> bool:
+        nonlocal stopping
+        stopping = stop is not None and stop.check(number)
+        return stopping or (checkpoints is not None and checkpoints.due())
+
+    def rest(state: TrainState, position: Position) -> None:
+        if checkpoints is not None:
+            checkpoints.save(state, position)
+        if stopping and stop is not None:
+            if checkpoints is not None:
+                checkpoints.wait()
+            raise stop.interrupted(position.step)
+
+    if position is None:
+        position = Position(step=int(state.step))
+        rest(state, position)
+    while position.epoch < epochs and (patience is None or position.waited < patience):
+        batches = train_batches(position.epoch, position.batch)
+        state, position = run_epoch(
+            state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
+        )
+
+        def pause(state: TrainState = state, position: Position = position) -> None:
+            nonlocal stopping
+            # Several processes agree on a train step only.
+            stopping = stop is not None and jax.process_count() == 1 and stop.check(position.step)
+            if stopping:
+                rest(state, position)
+
+        validation = evaluate(state.params, evaluation, validation_batches(), pause)
         if not math.isfinite(validation.loss):
             raise DivergedError(
-                f"after step {int(state.step)}: expected a finite validation loss, got {validation.loss:g}; "
-                "try a smaller learning rate or clipping"
+                f"after step {position.step}: expected a finite validation loss, got {validation.loss:g}; "
+                "try clipping or a smaller learning rate"
             )
-        best = validation.accuracy > highest
-        highest = max(highest, validation.accuracy)
-        yield state, EpochReport(epoch + 1, train, validation, best)
+        done, position = position, position.after_epoch(score(validation))
+        yield state, EpochReport.of(done, validation, best=position.waited == 0)
+        stopping = False
+        rest(state, position)
+    if checkpoints is not None:
+        checkpoints.wait()

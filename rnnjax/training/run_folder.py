@@ -1,4 +1,4 @@
-"""What a run leaves behind: enough to trace every figure to what made it."""
+"""What a run leaves behind: enough to trace every figure to what made it, and to go on with it."""
 
 import importlib.metadata
 import json
@@ -10,15 +10,18 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+import filelock
 import jax
 
+from rnnjax.training.position import Position
+
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
-CHECKPOINT, FIGURES = "checkpoint", "figures"
+CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "lock"
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
 
 
 class RunFolder:
-    """A folder with config.json, environment.json, metrics.jsonl, vocabulary.json, checkpoint/ and figures/."""
+    """Of config.json, environment.json, status.json, metrics.jsonl, vocabulary.json, checkpoints/ and figures/."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -45,30 +48,93 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """An existing run folder. Raises FileNotFoundError for a path that is not one."""
-        for name in (CONFIG, VOCABULARY, CHECKPOINT):
+        for name in (CONFIG, VOCABULARY):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
         return cls(path)
 
+    def lock(self) -> filelock.BaseFileLock:
+        """Held until it is released or the process is gone. Raises BlockingIOError where another process holds it."""
+        lock = filelock.FileLock(self.path / LOCK, blocking=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise BlockingIOError(f"{self.path}: expected a run that nobody else works on, got one in use") from None
+        return lock
+
+    def write_status(self, status: str, step: int, message: str = "") -> None:
+        """How the run stands: running, finished, stopped, diverged or failed."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        write_json(self.path / STATUS, {"status": status, "step": step, "time": now, "message": message})
+
+    def add_environment(self, step: int) -> None:
+        """Adds this process to environment.json, as one that went on from a step."""
+        file = self.path / ENVIRONMENT
+        first = read_json(file)
+        write_json(file, {**first, "resumed": [*first.get("resumed", []), {"step": step, **environment()}]})
+
     def config(self) -> dict[str, Any]:
         """What config.json holds. Raises ValueError where that is not a JSON object."""
-        file = self.path / CONFIG
-        try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{file}: expected JSON, got: {error}") from error
-        if not isinstance(config, dict):
-            raise ValueError(f"{file}: expected a JSON object, got {type(config).__name__}")
-        return config
+        return read_json(self.path / CONFIG)
 
     def metrics(self) -> TextIO:
         """metrics.jsonl, open for appending, one line flushed at a time."""
         return (self.path / METRICS).open("a", encoding="utf-8", buffering=1)
 
+    def read_metrics(self, kind: str) -> list[dict[str, Any]]:
+        """The lines of one kind; what is no JSON object is left out."""
+        lines = (_json_object(line) for line in self._lines())
+        return [
+            {name: value for name, value in line.items() if name != "kind"} for line in lines if line["kind"] == kind
+        ]
+
+    def forget_after(self, position: Position) -> None:
+        """Takes out of metrics.jsonl what came after a position, which the run will write again."""
+        kept = [line for line in self._lines() if _is_before(_json_object(line), position)]
+        file = self.path / METRICS
+        _replace(file, "".join(f"{line}\n" for line in kept))
+
+    def _lines(self) -> list[str]:
+        file = self.path / METRICS
+        return file.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if file.exists() else []
+
+
+def _json_object(line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) and "kind" in value else {"kind": None}
+
+
+def _is_before(line: dict[str, Any], position: Position) -> bool:
+    """An epoch's line may have its last step's number, and be written after a checkpoint at that step."""
+    name, last = {"step": ("step", position.step), "epoch": ("epoch", position.epoch)}.get(line["kind"], ("", 0))
+    value = line.get(name)
+    return isinstance(value, int) and value <= last
+
+
+def _replace(path: Path, text: str) -> None:
+    """A file's new text: after a kill there is either the whole old or the whole new one."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises ValueError where there is another thing."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected JSON, got: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
 
 def write_json(path: Path, value: Any) -> None:
     """The value as indented JSON with a final newline."""
-    path.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+    _replace(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
 def environment() -> dict[str, Any]:

@@ -28,19 +28,20 @@ def adam(
     steps: int,
     schedule: str = "constant",
     warmup: float = 0.0,
-    clip: float | None = None,
+    skip: int = 0,
 ) -> optax.GradientTransformation:
-    """Adam (Kingma and Ba 2015), with a schedule and clipping by global norm (Pascanu et al. 2013) as options.
+    """Adam (Kingma and Ba 2015) with a schedule, whose state tells the learning rate.
 
     `schedule` is "constant", "linear" or "cosine" (both down to 0 at `steps`), after a linear warm-up over
-    the share `warmup` of the steps. Raises ValueError for another schedule or values out of range.
+    the share `warmup` of the steps. Up to `skip` updates in a row whose gradient is not finite are left out. Raises
+    ValueError for another schedule or values out of range.
     """
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning rate: expected a number above 0, got {learning_rate}")
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: expected 0 <= share < 1, got {warmup}")
-    if clip is not None and not 0 < clip < math.inf:
-        raise ValueError(f"clip: expected a number above 0, got {clip}")
+    if skip < 0:
+        raise ValueError(f"skip: expected at least 0, got {skip}")
     rising = round(warmup * steps)
     falling = max(steps - rising, 1)
     shapes = {
@@ -53,5 +54,5 @@ def adam(
     rate = shapes[schedule]
     if rising:
         rate = optax.join_schedules([optax.linear_schedule(0.0, learning_rate, rising), rate], [rising])
-    clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
-    return optax.chain(clipping, optax.adam(rate))
+    optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=rate)
+    return optax.apply_if_finite(optimizer, skip) if skip else optimizer

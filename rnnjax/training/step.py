@@ -1,10 +1,13 @@
 """The compiled train and eval steps: one code path from one device to many."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -47,20 +50,31 @@ class CompiledStep:
         return 1 if devices.size > 1 and devices.flat[0].platform == "cpu" else 2
 
     def replicate(self, tree: Any) -> Any:
-        """The tree on every device of the mesh."""
-        return jax.device_put(tree, self._replicated)
+        """The tree on every device of the mesh; every process must give the same one."""
+        return jax.tree.map(self._on_every_device, tree)
+
+    def _on_every_device(self, leaf: Any) -> jax.Array:
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = self._on_every_device(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        if jax.process_count() > 1:
+            leaf = np.asarray(leaf)  # an array of this process's own devices cannot be sent to another's
+        return jax.device_put(leaf, self._replicated)
 
     def put(self, batch: Batch) -> Batch:
         """The batch split over the mesh's devices: itself where it is there already.
 
-        Raises ValueError where its rows do not divide among the devices.
+        Where several processes train together, each gives its own share of the rows. Raises ValueError where
+        they do not divide among the devices.
         """
         if all(isinstance(leaf, jax.Array) and leaf.sharding == self._split for leaf in batch):
             return batch
-        devices = self._mesh.size
+        devices = self._mesh.local_mesh.size
         if len(batch.labels) % devices:
             raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.labels)}")
-        return jax.device_put(batch, self._split)
+        if jax.process_count() == 1:
+            return jax.device_put(batch, self._split)
+        return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(self._split, rows), batch)
 
     def __call__(self, carried: Any, batch: Batch) -> Any:
         batch = self.put(batch)
@@ -73,14 +87,21 @@ class CompiledStep:
         return executable(carried, batch)
 
 
-def train_step(objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh) -> CompiledStep:
+def train_step(
+    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, *, clip: float | None = None
+) -> CompiledStep:
     """A step (state, batch) -> (state, sums), its state donated, the batch's rows split over the mesh.
 
         gradient = sum over devices of d(local loss) / sum over devices of (local weight)
+        gradient *= min(1, clip / |gradient|)
 
-    The loss of a step is `sums["loss"] / sums["weight"]`. Each step's key is folded in from the state's key
-    and step number, so a step depends on nothing but the state and its batch.
+    with the global norm (Pascanu et al. 2013). The loss of a step is `sums["loss"] / sums["weight"]`. Each step's
+    key is folded in from the state's key and step number, so a step depends on nothing but the state and its batch.
+    Raises ValueError for a clip that is not above 0.
     """
+    if clip is not None and not 0 < clip < math.inf:
+        raise ValueError(f"clip: expected a number above 0, got {clip}")
+    clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
 
     def local(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
         # Marked as varying, the parameters get local gradients, and one sum over devices follows for all.
@@ -100,12 +121,26 @@ def train_step(objective: Objective, optimizer: optax.GradientTransformation, me
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
         gradient, sums = split(state.params, batch, jax.random.fold_in(state.key, state.step))
         gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
+        sums["gradient_norm"] = optax.tree.norm(gradient)
+        sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
+        gradient, _ = clipping.update(gradient, clipping.init(state.params))
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        sums["gradient_norm"] = optax.tree.norm(gradient)
+        sums |= _told_by(optimizer_state)
         return TrainState(params, optimizer_state, state.step + 1, state.key), sums
 
     return CompiledStep(step, mesh, donate=True)
+
+
+def _told_by(optimizer_state: optax.OptState) -> Sums:
+    """The learning rate and the updates skipped in a row, where the optimizer's state holds them."""
+    names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
+    # A schedule has a state of the same name beside the number itself.
+    found = {
+        name: optax.tree.get(optimizer_state, field, None, filtering=lambda _, value: isinstance(value, jax.Array))
+        for name, field in names.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def eval_step(objective: Objective, mesh: Mesh) -> CompiledStep:

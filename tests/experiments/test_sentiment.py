@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
+from experiments.execution import Execution
 from experiments.text_classifier import training
 from experiments.text_classifier.config import TextClassification, build_model, init_params
 from experiments.text_classifier.training import train
@@ -29,9 +30,11 @@ def test_the_run_folder_is_whole(run_folder):
     assert {path.name for path in run_folder.iterdir()} == {
         "config.json",
         "environment.json",
+        "status.json",
+        "lock",
         "metrics.jsonl",
         "vocabulary.json",
-        "checkpoint",
+        "checkpoints",
         "figures",
     }
     config = json.loads((run_folder / "config.json").read_text())
@@ -69,7 +72,11 @@ def test_a_run_of_an_earlier_version_is_read(run_folder, tmp_path, capsys):
     shutil.copytree(run_folder, older)
     config = json.loads((run_folder / "config.json").read_text())
     assert config.pop("dense") == []
-    (older / "config.json").write_text(json.dumps(config))
+    assert (config.pop("patience"), config.pop("skip")) == (None, 0)
+    (older / "config.json").write_text(json.dumps({**config, "devices": 2, "run_folder": None}))
+    (checkpoint,) = (older / "checkpoints").glob("epoch012-*")
+    shutil.move(checkpoint / "params", older / "checkpoint")
+    shutil.rmtree(older / "checkpoints")
     sentiment.main(["predict", str(older), "a lovely film"])
     assert capsys.readouterr().out.startswith("1\t")
 
@@ -139,7 +146,8 @@ def test_a_test_part_is_scored_once_more(tmp_path, reviews, capsys):
 
 def tiny(reviews, path, **changes):
     options = {"source": str(reviews), "embedding": 8, "hidden": 8, "longest": 20, "buckets": 1, "batch_size": 16}
-    return TextClassification(**{**options, "dropout": 0.3, "input_dropout": 0.2, "run_folder": path, **changes})
+    execution = Execution(run_folder=path, devices=changes.pop("devices", 2))
+    return TextClassification(**{**options, "dropout": 0.3, "input_dropout": 0.2, "execution": execution, **changes})
 
 
 def test_the_same_seed_gives_the_same_curve_on_one_device_and_on_two(tmp_path, reviews):
@@ -229,7 +237,7 @@ def test_the_commands_run_as_programs(tmp_path, reviews):
     done = program("experiments.sentiment", "smoke", "--source", str(reviews), "--run-folder", str(run))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert (run / "checkpoint").is_dir()
+    assert json.loads((run / "status.json").read_text())["status"] == "finished"
     wrong = program("experiments.sentiment", "predict", str(tmp_path))
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
     assert wrong.stderr.startswith("experiments.sentiment: run folder: expected config.json in")

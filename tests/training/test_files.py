@@ -8,46 +8,46 @@ import numpy as np
 import pytest
 from toy import make_model, make_params
 
-from rnnjax.training import RunFolder, load_params, save_params
+from rnnjax.training import RunFolder, load_arrays, save_arrays
 
 
 def test_parameters_come_back_bit_for_bit(tmp_path):
     params = make_params(make_model())
-    save_params(tmp_path / "checkpoint", params)
-    back = load_params(tmp_path / "checkpoint", jax.eval_shape(lambda: params))
+    save_arrays(tmp_path / "checkpoint", params)
+    back = load_arrays(tmp_path / "checkpoint", jax.eval_shape(lambda: params))
     jax.tree.map(np.testing.assert_array_equal, back, params)
 
 
 def test_a_later_checkpoint_takes_the_place_of_the_first(tmp_path):
     model = make_model()
-    save_params(tmp_path / "checkpoint", make_params(model, seed=0))
-    save_params(tmp_path / "checkpoint", make_params(model, seed=1))
-    back = load_params(tmp_path / "checkpoint", make_params(model))
+    save_arrays(tmp_path / "checkpoint", make_params(model, seed=0))
+    save_arrays(tmp_path / "checkpoint", make_params(model, seed=1))
+    back = load_arrays(tmp_path / "checkpoint", make_params(model))
     jax.tree.map(np.testing.assert_array_equal, back, make_params(model, seed=1))
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    save_params(tmp_path / "checkpoint", {"w": jnp.ones((2, 3))})
+    save_arrays(tmp_path / "checkpoint", {"w": jnp.ones((2, 3))})
     for template, message in (
         ({"w": jnp.ones((3, 3))}, r"w: expected float32\[3, 3\], got float32\[2, 3\]"),
         ({"w": jnp.ones((2, 3)), "v": jnp.ones(1)}, r"v: expected float32\[1\], got none"),
         ({}, r"w: expected no such array, got float32\[2, 3\]"),
     ):
         with pytest.raises(ValueError, match="checkpoint: expected parameters of this model, got: " + message):
-            load_params(tmp_path / "checkpoint", template)
+            load_arrays(tmp_path / "checkpoint", template)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     path = tmp_path / "checkpoint"
-    save_params(path, {"w": jnp.arange(1000.0)})
+    save_arrays(path, {"w": jnp.arange(1000.0)})
     (path / "_METADATA").unlink()
     with pytest.raises(ValueError, match="checkpoint: expected parameters of this model"):
-        load_params(path, {"w": jnp.ones(1000)})
+        load_arrays(path, {"w": jnp.ones(1000)})
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"checkpoint: expected a folder, got .*nowhere"):
-        load_params(tmp_path / "nowhere", {})
+        load_arrays(tmp_path / "nowhere", {})
 
 
 def test_a_run_folder_keeps_config_and_environment(tmp_path):

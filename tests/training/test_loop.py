@@ -34,7 +34,7 @@ def curve(devices):
         state,
         step,
         evaluation,
-        lambda epoch: (make_batch(10 * epoch + i) for i in range(5)),
+        lambda epoch, first: (make_batch(10 * epoch + i) for i in range(first, 5)),
         lambda: [make_batch(90), make_batch(91)],
         2,
         steps.append,
@@ -43,11 +43,21 @@ def curve(devices):
     return steps, epochs
 
 
+def five_parts():
+    """Batches to be validated on."""
+    return [make_batch(90 + i) for i in range(5)]
+
+
 def test_it_learns_which_word_came_first():
     step, evaluation, state = make_run()
     batches = [make_batch(i) for i in range(10)]
     *_, (_, report) = fit(
-        state, step, evaluation, lambda epoch: batches, lambda: [make_batch(90 + i) for i in range(5)], 12
+        state,
+        step,
+        evaluation,
+        lambda epoch, first: batches[first:],
+        five_parts,
+        12,
     )
     assert report.validation.accuracy > 0.95
     assert report.validation.confusion.sum() == 30
@@ -80,7 +90,12 @@ def test_best_marks_a_validation_accuracy_above_all_before():
     reports = [
         report
         for _, report in fit(
-            state, step, evaluation, lambda epoch: batches, lambda: [make_batch(90 + i) for i in range(5)], 8
+            state,
+            step,
+            evaluation,
+            lambda epoch, first: batches[first:],
+            five_parts,
+            8,
         )
     ]
     accuracies = [report.validation.accuracy for report in reports]
@@ -188,7 +203,7 @@ def test_a_validation_loss_that_is_no_number_stops_the_run_too():
     wild = adam(3e38, steps=1)
     step = train_step(make_objective(MODEL), wild, batch_mesh(2))
     state = make_state(MODEL, wild, step)
-    epochs = fit(state, step, compiled(2)[1], lambda epoch: [make_batch()], lambda: [make_batch(1)], 1)
+    epochs = fit(state, step, compiled(2)[1], lambda epoch, first: [make_batch()], lambda: [make_batch(1)], 1)
     with pytest.raises(DivergedError, match="after step 1: expected a finite validation loss, got"):
         next(epochs)
 
@@ -210,7 +225,7 @@ def test_nothing_to_do_is_an_error():
     with pytest.raises(ValueError, match="batches: expected at least one, got none"):
         run_epoch(state, step, [], lambda report: None)
     with pytest.raises(ValueError, match="epochs: expected at least 1, got 0"):
-        next(fit(state, step, evaluation, lambda epoch: [], lambda: [], 0))
+        next(fit(state, step, evaluation, lambda epoch, first: [], lambda: [], 0))
 
 
 def test_an_epoch_depends_on_nothing_but_the_state_and_its_batches():

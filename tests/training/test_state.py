@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from rnnjax.training import TrainState, adam
@@ -33,23 +34,24 @@ def test_schedules(options, want):
     np.testing.assert_allclose(rates(**options), want, atol=1e-6)
 
 
-def test_clipping_is_by_global_norm():
-    params = {"a": jnp.zeros(2), "b": jnp.zeros(1)}
-    gradient = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([4.0])}
-    clipped, plain = adam(0.1, steps=1, clip=1.0), adam(0.1, steps=1)
-    _, state = clipped.update(gradient, clipped.init(params), params)
-    fifth = jax.tree.map(lambda leaf: leaf / 5, gradient)
-    _, want = plain.update(fifth, plain.init(params), params)
-    for got, wanted in zip(jax.tree.leaves(state), jax.tree.leaves(want), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-6)
+def test_updates_that_are_not_finite_are_skipped_and_counted_up_to_the_number_allowed():
+    optimizer = adam(0.1, steps=10, skip=2)
+    params = {"w": jnp.ones(())}
+    state, sizes, counts = optimizer.init(params), [], []
+    for gradient in (1.0, np.nan, np.inf, 1.0, np.nan, np.nan, np.nan):
+        update, state = optimizer.update({"w": jnp.asarray(gradient)}, state, params)
+        sizes.append(float(update["w"]))  # pyright: ignore[reportIndexIssue, reportArgumentType, reportCallIssue]
+        counts.append(int(optax.tree.get(state, "notfinite_count")))
+    assert counts == [0, 1, 2, 0, 1, 2, 3]
+    np.testing.assert_allclose(sizes[:6], [-0.1, 0, 0, -0.1, 0, 0], rtol=1e-5)
+    assert np.isnan(sizes[6])
 
 
 WRONG = {
     "rate": ({"learning_rate": 0.0}, "learning rate: expected a number above 0, got 0.0"),
     "rate_nan": ({"learning_rate": float("nan")}, "learning rate: expected a number above 0, got nan"),
-    "clip_inf": ({"clip": float("inf")}, "clip: expected a number above 0, got inf"),
     "warmup": ({"warmup": 1.0}, "warmup: expected 0 <= share < 1, got 1.0"),
-    "clip": ({"clip": -1.0}, "clip: expected a number above 0, got -1.0"),
+    "skip": ({"skip": -1}, "skip: expected at least 0, got -1"),
     "schedule": ({"schedule": "steps"}, r"schedule: expected one of \['constant', 'cosine', 'linear'\], got 'steps'"),
 }
 

@@ -13,13 +13,14 @@ from toy import apply, make_batch, make_model, make_objective, make_params, make
 from rnnjax.training import adam, batch_mesh, classification, eval_step, train_step
 
 MODEL = make_model()
-OPTIMIZER = adam(1e-2, steps=10, schedule="cosine", clip=0.5)
+OPTIMIZER = adam(1e-2, steps=10, schedule="cosine")
+CLIP = 0.1
 
 
 @functools.cache
 def compiled(devices):
     """A train step that tests share: it compiles once for each batch shape."""
-    return train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(devices))
+    return train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(devices), clip=CLIP)
 
 
 def new_state(step):
@@ -46,11 +47,15 @@ def test_three_steps_on_two_devices_are_those_of_a_plain_loop():
             return optax.sigmoid_binary_cross_entropy(logits[:-2], batch.labels[:-2]).mean()
 
         value, gradient = jax.jit(jax.value_and_grad(loss))(params)
+        norm = optax.tree.norm(gradient)
+        gradient = jax.tree.map(lambda leaf, norm=norm: leaf * jnp.minimum(1, CLIP / norm), gradient)
         updates, optimizer_state = OPTIMIZER.update(gradient, optimizer_state, params)
         params = optax.apply_updates(params, updates)
         state, sums = step(state, batch)
         assert_close(sums["loss"] / sums["weight"], value, "training")
-        assert_close(sums["gradient_norm"], optax.tree.norm(gradient), "training")
+        assert_close(sums["gradient_norm"], norm, "training")
+        assert bool(sums["clipped"]) == (norm > CLIP)
+        assert_close(sums["learning_rate"], 1e-2 * (1 + np.cos(np.pi * number / 10)) / 2, "training")
         assert int(state.step) == number + 1
     # Adam divides by the gradient's own size, so a gradient near zero may turn a rounding into a step's part.
     assert_close(state.params, params, "parameters after 3 steps")
@@ -104,6 +109,12 @@ def test_one_compilation_for_each_batch_shape():
     assert step.compilations == 2
     assert len(traces) == 2
     assert step.compile_seconds > 0
+
+
+@pytest.mark.parametrize("clip", [0.0, float("nan"), float("inf")])
+def test_a_clip_out_of_range_is_named(clip):
+    with pytest.raises(ValueError, match=f"clip: expected a number above 0, got {clip}"):
+        train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(1), clip=clip)
 
 
 def test_the_state_is_donated():

@@ -1,0 +1,191 @@
+"""A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from experiments.execution import NEWEST, as_json, check_same, newest_run, settings
+from experiments.report import Progress
+from experiments.runs import new_path, record
+from rnnjax.training import (
+    Checkpoints,
+    DivergedError,
+    EpochReport,
+    Interrupted,
+    RunFolder,
+    StepReport,
+    StopSignals,
+    TrainState,
+    fit,
+)
+from rnnjax.training.processes import from_first, is_first, was_lost
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, FIGURES, VOCABULARY, read_json, write_json
+
+
+class Session:
+    """One training of a study, entered before there is any work to lose and left after the last figure.
+
+    `config` has the fields `execution`, `epochs`, `patience` and `skip`. With several processes only the first one
+    reads, writes and prints. Entering raises as `RunFolder.check_new`, or, where a run is resumed, as
+    `RunFolder.open`, `RunFolder.lock` and `check_same`.
+    """
+
+    def __init__(self, program: str, experiment: str, config: Any):
+        self.program, self.experiment, self.config = program, experiment, config
+        self.resuming = config.execution.resume is not None
+        self.step, self.seconds_before = 0, 0.0
+        self._begun = False
+        self._held = contextlib.ExitStack()
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+    @property
+    def figures(self) -> Path:
+        return self.path / FIGURES
+
+    def __enter__(self) -> "Session":
+        path = self._look() if is_first() else Path()
+        self.path = Path(from_first(str(path).encode()).decode())
+        return self
+
+    def _look(self) -> Path:
+        execution = self.config.execution
+        if not self.resuming:
+            path = execution.run_folder or new_path(self.experiment)
+            RunFolder.check_new(path)
+            return path
+        path = execution.resume
+        if str(path) == NEWEST:
+            path = newest_run(self.experiment, self.config)
+        folder = RunFolder.open(path)
+        self._held.enter_context(folder.lock())
+        asked = {"experiment": self.experiment, **settings(self.config)}
+        check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
+        return path
+
+    def begin(self, facts: dict[str, Any], tokenizer: Tokenizer) -> None:
+        """Makes the run folder; or checks that what is known of the data is what it was.
+
+        Raises ValueError that lists what has changed.
+        """
+        if not is_first():
+            return
+        config = {"experiment": self.experiment, **facts, **settings(self.config)}
+        if self.resuming:
+            check_same(self.path, self.folder.config(), config)
+            if read_json(self.path / VOCABULARY) != json.loads(tokenizer.to_str()):
+                raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
+            write_json(self.path / CONFIG, as_json(config))
+        else:
+            RunFolder.create(self.path, config)
+            self._held.enter_context(self.folder.lock())
+            tokenizer.save(str(self.path / VOCABULARY))
+        self._begun = True
+
+    @contextlib.contextmanager
+    def checkpoints(self) -> Iterator[Checkpoints]:
+        """The run's checkpoints."""
+        execution = self.config.execution
+        with Checkpoints(
+            self.path / CHECKPOINTS,
+            execution.keep,
+            steps=execution.checkpoint_steps,
+            minutes=execution.checkpoint_minutes,
+        ) as checkpoints:
+            yield checkpoints
+
+    def train(
+        self,
+        state: TrainState,
+        steps: int,
+        told: Callable[[EpochReport, Progress], None],
+        line: Callable[[EpochReport], dict[str, Any]] = EpochReport.record,
+        **loop: Any,
+    ) -> Any:
+        """`fit` from the state, or from where the run stood; returns the parameters of its best epoch.
+
+        `steps` are those of the whole run, `line` gives an epoch's line of metrics.jsonl, `told` hears of it
+        afterwards, and `loop` is what else `fit` is told.
+        """
+        template = state.params
+        with self.checkpoints() as checkpoints, contextlib.ExitStack() as stack:
+            position = None
+            if self.resuming:
+                state, position = checkpoints.restore(state)
+                self.step, self.seconds_before = position.step, position.seconds
+                if is_first():
+                    self.folder.forget_after(position)
+                    self.folder.add_environment(position.step)
+                    left = "nothing is left to train" if position.epoch >= self.config.epochs else "goes on from there"
+                    print(f"step {position.step}, {position.epoch} epochs and {position.batch} batches: {left}\n")
+            self._status("running")
+            log = stack.enter_context(self.folder.metrics()) if is_first() else None
+            progress = stack.enter_context(Progress(steps, self.step, hidden=not is_first()))
+            stop = stack.enter_context(StopSignals())
+
+            def watch(report: StepReport) -> None:
+                self.step = report.step
+                if log is not None:
+                    record(log, "step", step_line(report))
+                progress.step(report)
+
+            config = self.config
+            for _, report in fit(
+                state,
+                epochs=config.epochs,
+                watch=watch,
+                patience=config.patience,
+                skip=config.skip,
+                position=position,
+                checkpoints=checkpoints,
+                stop=stop,
+                **loop,
+            ):
+                if log is not None:
+                    record(log, "epoch", line(report))
+                told(report, progress)
+            return checkpoints.best_params(template)
+
+    def final(self, **values: Any) -> None:
+        """A line of metrics.jsonl for what is known at the end."""
+        if is_first():
+            with self.folder.metrics() as log:
+                record(log, "final", values)
+
+    def _status(self, status: str, message: str = "") -> None:
+        if is_first():
+            self.folder.write_status(status, self.step, message)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        with self._held:
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        again = f"; go on with: python -m {self.program} --resume {self.path}"
+        if error is not None and was_lost(error):
+            first = str(error).splitlines()[0]
+            error = ConnectionError(f"after step {self.step}: another process of the run was lost ({first}){again}")
+            raise error
+        if not self._begun:
+            return
+        if error is None:
+            self._status("finished")
+        elif isinstance(error, Interrupted):
+            self._status("stopped", str(error))
+            raise Interrupted(error.signal, error.step, again) from error
+        else:
+            # A full disk may be what it is about: the error itself must come out.
+            with contextlib.suppress(OSError):
+                self._status("diverged" if isinstance(error, DivergedError) else "failed", str(error))
+
+
+def step_line(report: StepReport) -> dict[str, Any]:
+    """A step's line of metrics.jsonl. JSON knows no number that is not finite."""
+    return {name: value for name, value in report._asdict().items() if value is not None and math.isfinite(value)}

@@ -1,0 +1,58 @@
+"""Trees of arrays on disk, by Orbax."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+
+def save_arrays(path: Path, tree: Any) -> None:
+    """Writes a tree of arrays to a folder, in place of what was there once all is written."""
+    with _checkpointer() as checkpointer:
+        checkpointer.save(path.resolve(), args=ocp.args.PyTreeSave(tree), force=True)
+
+
+def load_arrays(path: Path, template: Any) -> Any:
+    """The arrays from a folder, in the template's structure, shapes and dtypes, on this process's first device.
+
+    Raises FileNotFoundError where there is none, ValueError where it is damaged or does not fit the template.
+    """
+    if not path.is_dir():
+        raise FileNotFoundError(f"checkpoint: expected a folder, got {path}")
+    try:
+        with _checkpointer() as checkpointer:
+            # Compared first: a restore that fails half-way leaves threads behind.
+            _check(_arrays(checkpointer.metadata(path.resolve()).item_metadata), _arrays(template))
+            as_numpy = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), template)
+            arrays = checkpointer.restore(
+                path.resolve(), args=ocp.args.PyTreeRestore(item=template, restore_args=as_numpy)
+            )
+            return jax.device_put(arrays, jax.local_devices()[0])
+    except Exception as error:  # Orbax raises bare Exception for damaged arrays
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: expected parameters of this model, got: {message}") from error
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    """One that asks no other process: whoever calls it reads or writes alone."""
+    alone = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(primary_host=alone, active_processes={alone})
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
+    return ocp.Checkpointer(handler, multiprocessing_options=options)
+
+
+def _arrays(tree: Any) -> dict[str, str]:
+    """The arrays of a tree of whatever containers: name to shape and dtype."""
+    leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }
+
+
+def _check(found: dict[str, str], expected: dict[str, str]) -> None:
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise ValueError(f"{name}: expected {expected.get(name, 'no such array')}, got {found.get(name, 'none')}")

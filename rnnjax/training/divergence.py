@@ -1,0 +1,39 @@
+"""What a run does when its numbers are no longer numbers."""
+
+import math
+from collections import deque
+
+from rnnjax.training.step import Sums
+
+REMEMBERED = 8  # gradient norms that the error tells
+
+
+class DivergedError(ArithmeticError):
+    """The loss, its gradient or what they made of the parameters is no longer finite."""
+
+
+class Watchdog:
+    """Looks at every step's loss and gradient norm.
+
+    Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`adam(skip=...)`).
+    """
+
+    def __init__(self, skip: int = 0):
+        self._skip = skip
+        self._norms: deque[float] = deque(maxlen=REMEMBERED)
+
+    def passes(self, step: int, sums: Sums) -> bool:
+        """Whether the step counts: False where its update was skipped. Raises DivergedError where it may not be."""
+        loss, norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
+        self._norms.append(norm)
+        if math.isfinite(loss) and math.isfinite(norm):
+            return True
+        if 0 < sums.get("skipped_in_a_row", 0) <= self._skip:
+            return False
+        rate = f", learning rate {float(sums['learning_rate']):g}" if "learning_rate" in sums else ""
+        history = ", ".join(f"{norm:.3g}" for norm in self._norms)
+        raise DivergedError(
+            f"step {step}: expected a finite loss and gradient, got loss {loss:g} and gradient norm {norm:g}{rate}; "
+            f"the last gradient norms were {history}; try clipping, a smaller learning rate or a longer warm-up; "
+            "debug_nans finds the first bad operation"
+        )

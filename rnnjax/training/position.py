@@ -1,0 +1,94 @@
+"""Where a run stands between two steps."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Best(NamedTuple):
+    """The epoch, counted from 1, with the highest score so far, and the steps done by its end."""
+
+    epoch: int
+    step: int
+    score: float
+
+
+class Position(NamedTuple):
+    """Numbers only, and every one of them survives JSON exactly.
+
+    `epoch` whole epochs and `batch` batches of the next one are done, `step` steps in all; `sums` and `seconds` are
+    of that next epoch, `best` and `waited` (epochs since the best one) of the whole run.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: dict[str, np.ndarray] = {}  # noqa: RUF012 (never written to: `plus` makes a new one)
+    seconds: float = 0.0
+    best: Best | None = None
+    waited: int = 0
+
+    def plus(self, sums: dict[str, Any] | None) -> "Position":
+        """One batch further; None for a step that does not count."""
+        total = dict(self.sums)
+        # float64: counts stay exact where float32 would stop counting.
+        for name, value in ({"skipped": 1.0} if sums is None else {**sums, "steps": 1.0}).items():
+            total[name] = total.get(name, np.float64(0)) + np.asarray(value, np.float64)
+        return self._replace(batch=self.batch + 1, step=self.step + 1, sums=total)
+
+    def after_epoch(self, score: float) -> "Position":
+        """At the start of the next epoch, this one having been given a score."""
+        best, waited = self.best, self.waited + 1
+        if best is None or score > best.score:
+            best, waited = Best(self.epoch + 1, self.step, score), 0
+        return Position(self.epoch + 1, 0, self.step, best=best, waited=waited)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        sums = {name: np.asarray(value).tolist() for name, value in self.sums.items()}
+        return {**self._asdict(), "sums": sums, "best": None if self.best is None else self.best._asdict()}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Position":
+        """From what `to_json` gave. Raises ValueError for anything else."""
+        values = _fields(values, cls._fields, "position")
+        counts = {name: _count(values[name], name) for name in ("epoch", "batch", "step", "waited")}
+        sums = values["sums"]
+        if not isinstance(sums, dict):
+            raise ValueError(f"sums: expected names and numbers, got {type(sums).__name__}")
+        best = values["best"]
+        if best is not None:
+            fields = _fields(best, Best._fields, "best")
+            score = _number(fields["score"], "score")
+            best = Best(_count(fields["epoch"], "epoch"), _count(fields["step"], "step"), score)
+        numbers = {name: _numbers(value, name) for name, value in sums.items()}
+        return cls(**counts, sums=numbers, seconds=_number(values["seconds"], "seconds"), best=best)
+
+
+def _fields(values: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:
+    if not isinstance(values, dict) or set(values) != set(names):
+        raise ValueError(f"{what}: expected the fields {', '.join(names)}, got others")
+    return values
+
+
+def _count(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
+        raise ValueError(f"{name}: expected an integer from 0, got {str(value)[:40]}")
+    return value
+
+
+def _number(value: Any, name: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {str(value)[:40]}")
+    return float(value)
+
+
+def _numbers(value: Any, name: str) -> np.ndarray:
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers, got {str(value)[:40]}") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name}: expected finite numbers, got others")
+    return numbers

@@ -1,0 +1,81 @@
+"""Several processes, on one machine or many, that train together: every one runs the same program."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+LOST = ("Gloo", "NCCL", "coordination service", "distributed service", "Connection reset", "DEADLINE_EXCEEDED")
+CONNECT_SECONDS = 120
+# A process that hangs without dying is noticed after this; one that dies, at once.
+HEARTBEAT_SECONDS = 60
+
+
+def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Joins the processes of a run; must come before the first computation.
+
+    `coordinator` is HOST:PORT of process 0, as every process reaches it. On SLURM, Open MPI, Kubernetes and TPU pods
+    all three follow from the environment. Raises ValueError for numbers that do not fit, ConnectionError where the
+    others are not met within two minutes.
+    """
+    given = (coordinator, processes, process)
+    if any(value is not None for value in given) and None in given:
+        raise ValueError(f"coordinator, processes, process: expected all three or none, got {given}")
+    if processes is not None and process is not None and not 0 <= process < processes:
+        raise ValueError(f"process: expected 0 to {processes - 1}, got {process}")
+    if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
+        raise ValueError(f"coordinator: expected HOST:PORT, got {coordinator!r}")
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            process,
+            initialization_timeout=CONNECT_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    except ValueError as error:  # what JAX says where the environment names no cluster
+        raise ValueError(
+            f"coordinator, processes, process: expected them where no cluster is found: {error}"
+        ) from error
+    except RuntimeError as error:
+        raise ConnectionError(f"{coordinator or 'cluster'}: the other processes were not met: {error}") from error
+
+
+def was_lost(error: BaseException) -> bool:
+    """Whether an error of a computation says that another process is gone: backends raise it as many types."""
+    return jax.process_count() > 1 and any(word in str(error) for word in LOST)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return jax.process_index() == 0
+
+
+def say(line: object) -> None:
+    """Prints, in the first process only."""
+    if is_first():
+        print(line)
+
+
+def from_first(data: bytes) -> bytes:
+    """Process 0's bytes, in every process; all must call it."""
+    if jax.process_count() == 1:
+        return data
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
+    padded = np.frombuffer(data, np.uint8) if is_first() else np.zeros(size, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(padded)).astype(np.uint8).tobytes()
+
+
+def arrays_from_first(tree: Any, template: Any) -> Any:
+    """Process 0's tree of arrays, bit for bit, in every process; the template has its structure, shapes and dtypes."""
+    if jax.process_count() == 1:
+        return tree
+    data = from_first(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)) if is_first() else b"")
+    leaves, offset = [], 0
+    for leaf in jax.tree.leaves(template):
+        count = math.prod(leaf.shape)
+        leaves.append(np.frombuffer(data, leaf.dtype, count, offset).reshape(leaf.shape))
+        offset += count * leaf.dtype.itemsize
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
