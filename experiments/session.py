@@ -5,8 +5,10 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import optax
+from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
 from experiments.execution import NEWEST, as_json, check_same, newest_run, settings
@@ -22,9 +24,12 @@ from rnnjax.training import (
     StopSignals,
     TrainState,
     fit,
+    train_step,
 )
+from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import from_first, is_first, was_lost
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, FIGURES, VOCABULARY, read_json, write_json
+from rnnjax.training.step import CompiledStep, Objective
 
 
 class Session:
@@ -101,12 +106,22 @@ class Session:
         ) as checkpoints:
             yield checkpoints
 
+    def train_step(
+        self, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
+    ) -> CompiledStep | TracedStep:
+        """The run's train step, clipped by its config's `clip`."""
+        debug = self.config.execution.debug_nans
+        step = train_step(objective, optimizer, mesh, clip=self.config.clip, donate=not debug)
+        return TracedStep(step, objective) if debug else step
+
     def train(
         self,
         state: TrainState,
         steps: int,
         told: Callable[[EpochReport, Progress], None],
         line: Callable[[EpochReport], dict[str, Any]] = EpochReport.record,
+        *,
+        step: CompiledStep | TracedStep,
         **loop: Any,
     ) -> Any:
         """`fit` from the state, or from where the run stood; returns the parameters of its best epoch.
@@ -139,10 +154,12 @@ class Session:
             config = self.config
             for _, report in fit(
                 state,
+                cast(CompiledStep, step),
                 epochs=config.epochs,
                 watch=watch,
                 patience=config.patience,
                 skip=config.skip,
+                explain=step.explain if isinstance(step, TracedStep) else None,
                 position=position,
                 checkpoints=checkpoints,
                 stop=stop,

@@ -23,8 +23,8 @@ from rnnjax.training import (
     classification,
     eval_step,
     evaluate,
-    train_step,
 )
+from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import is_first, say
 from rnnjax.training.step import CompiledStep
 
@@ -51,7 +51,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
             config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip
         )
         objective = classification(logits_of(model), len(parts.classes))
-        step, evaluation = train_step(objective, optimizer, mesh, clip=config.clip), eval_step(objective, mesh)
+        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
         session.begin({"classes": parts.classes, "held_out": parts.held_out}, parts.tokenizer)
         preparing = time.perf_counter() - start
@@ -124,7 +124,7 @@ def final_tables(scores: dict[str, Scores], best: int, classes: Sequence[str]) -
 def wall_times(
     total: float,
     preparing: float,
-    steps: tuple[CompiledStep, CompiledStep],
+    steps: tuple[CompiledStep | TracedStep, CompiledStep],
     session: Session,
     epochs: Sequence[EpochReport],
     scores: dict[str, Scores],

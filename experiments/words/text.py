@@ -29,7 +29,6 @@ from rnnjax.training import (
     batch_mesh,
     eval_step,
     next_token,
-    train_step,
 )
 from rnnjax.training.processes import is_first, say
 from rnnjax.training.run_folder import VOCABULARY
@@ -192,7 +191,7 @@ def train_text(config: Text) -> Path:
             updates,
             lambda report, progress: progress.say(epoch_line(report)),
             lambda report: {**report.record(), "perplexity": math.exp(report.validation.loss)},
-            step=train_step(objective, optimizer, mesh, clip=config.clip),
+            step=session.train_step(objective, optimizer, mesh),
             evaluation=eval_step(objective, mesh),
             train_batches=lambda epoch, first: batches(parts[0], config, mesh, config.seed, epoch, first),
             validation_batches=lambda: batches(parts[1], config, mesh),

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from rnnjax.training.step import Sums
 
@@ -16,10 +17,11 @@ class Watchdog:
     """Looks at every step's loss and gradient norm.
 
     Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`adam(skip=...)`).
+    `explain` says of a step what made its numbers bad.
     """
 
-    def __init__(self, skip: int = 0):
-        self._skip = skip
+    def __init__(self, skip: int = 0, explain: Callable[[int], str] | None = None):
+        self._skip, self._explain = skip, explain
         self._norms: deque[float] = deque(maxlen=REMEMBERED)
 
     def passes(self, step: int, sums: Sums) -> bool:
@@ -35,5 +37,5 @@ class Watchdog:
         raise DivergedError(
             f"step {step}: expected a finite loss and gradient, got loss {loss:g} and gradient norm {norm:g}{rate}; "
             f"the last gradient norms were {history}; try clipping, a smaller learning rate or a longer warm-up; "
-            "debug_nans finds the first bad operation"
+            + ("debug_nans finds the first bad operation" if self._explain is None else self._explain(step))
         )

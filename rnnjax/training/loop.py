@@ -130,6 +130,7 @@ def fit(
     score: Callable[[Scores], float] = lambda scores: scores.accuracy,
     patience: int | None = None,
     skip: int = 0,
+    explain: Callable[[int], str] | None = None,
     position: Position | None = None,
     checkpoints: Checkpoints | None = None,
     stop: StopSignals | None = None,
@@ -140,6 +141,8 @@ def fit(
     had as high a validation score; after `patience` epochs without a best one the training ends. The state that is
     yielded is donated to the next epoch: copy what must outlive it.
 
+    Up to `skip` steps in a row may be left out as not finite (see `adam`); `explain` says what made one so.
+
     With `checkpoints`, the state and its position are written before the first step, along the way, and at the end of
     an epoch after what was made of its report; `position` goes on from there. `stop` ends the run between two steps.
 
@@ -148,7 +151,7 @@ def fit(
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
-    watchdog = Watchdog(skip)
+    watchdog = Watchdog(skip, explain)
     state = step.replicate(state)
     stopping = False
 

@@ -88,9 +88,14 @@ class CompiledStep:
 
 
 def train_step(
-    objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh, *, clip: float | None = None
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    clip: float | None = None,
+    donate: bool = True,
 ) -> CompiledStep:
-    """A step (state, batch) -> (state, sums), its state donated, the batch's rows split over the mesh.
+    """A step (state, batch) -> (state, sums), its state donated (by default), the batch's rows split over the mesh.
 
         gradient = sum over devices of d(local loss) / sum over devices of (local weight)
         gradient *= min(1, clip / |gradient|)
@@ -129,7 +134,7 @@ def train_step(
         sums |= _told_by(optimizer_state)
         return TrainState(params, optimizer_state, state.step + 1, state.key), sums
 
-    return CompiledStep(step, mesh, donate=True)
+    return CompiledStep(step, mesh, donate)
 
 
 def _told_by(optimizer_state: optax.OptState) -> Sums:

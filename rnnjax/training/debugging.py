@@ -1,0 +1,107 @@
+"""Which operation was the first whose result is no number."""
+
+import traceback
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import rnnjax
+from rnnjax.data import Batch
+from rnnjax.training.state import TrainState
+from rnnjax.training.step import CompiledStep, Objective, Sums
+
+# Whose lines are the user's: not those of the libraries that carry an operation out.
+LIBRARIES = ("site-packages", "dist-packages")
+
+
+class TracedStep:
+    """Stands for a compiled train step, and keeps what the last ones were given, so that one can be done again.
+
+    The step must not donate its state (`train_step(..., donate=False)`), of which a few are kept at once.
+    """
+
+    def __init__(self, step: CompiledStep, objective: Objective):
+        self._step, self._objective = step, objective
+        # One more than may be under way: the oldest of them is the one whose numbers are read.
+        self._given: deque[tuple[TrainState, Batch]] = deque(maxlen=step.in_flight + 1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        self._given.append((state, batch))
+        return self._step(state, batch)
+
+    def explain(self, step: int) -> str:
+        """What made this step's numbers bad. It must be one of the last ones."""
+        for state, batch in self._given:
+            if int(state.step) == step - 1:
+                key = jax.random.fold_in(state.key, state.step)
+                params, batch = _on_one_device((state.params, batch))
+                return first_bad_operation(self._objective, params, batch, key)
+        raise ValueError(f"step: expected one of the last {len(self._given)}, got {step}")
+
+
+def first_bad_operation(objective: Objective, params: Any, batch: Batch, key: jax.Array) -> str:
+    """The first operation, forwards and then backwards, whose result is not a number, or, without one, not finite.
+
+    Everything is computed once more, operation by operation and without compiling, on one device.
+    """
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not np.isfinite(leaf).all():
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            return f"the parameters {name} were not finite before the step: an update was too large"
+
+    def loss(params: Any) -> jax.Array:
+        return objective(params, batch, key)["loss"]
+
+    for bad in (jax.debug_nans, jax.debug_infs):
+        try:
+            with bad(True), jax.disable_jit():
+                loss(params)
+        except FloatingPointError as error:
+            return f"{_first_line(error)}, {_where(error)}"
+        try:
+            with bad(True), jax.disable_jit():
+                jax.grad(loss)(params)
+        except FloatingPointError as error:
+            return f"{_first_line(error)} on the way back, {_where(error)}"
+    return "every operation was finite when the step was done again by itself"
+
+
+def _on_one_device(tree: Any) -> Any:
+    """What this process has of a tree, on one of its devices."""
+
+    def gather(leaf: jax.Array) -> np.ndarray:
+        if leaf.is_fully_replicated:
+            return np.asarray(leaf)
+        return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
+
+    return jax.device_put(jax.tree.map(gather, tree), jax.local_devices()[0])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0].removesuffix(".")
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of the user's or this library's own code; for an operation on the way back, its forward one."""
+    cause = error
+    while cause.__cause__ is not None:  # JAX hangs where the operation was written on to the error
+        cause = cause.__cause__
+    for found in (cause, error):
+        own = [
+            frame
+            for frame in traceback.extract_tb(found.__traceback__)
+            if not any(library in frame.filename for library in LIBRARIES) and frame.filename != __file__
+        ]
+        if own:
+            frame = own[-1]
+            root = Path(rnnjax.__file__).parents[1]
+            file = Path(frame.filename)
+            shown = file.relative_to(root) if file.is_relative_to(root) else file
+            return f"{shown}:{frame.lineno} in {frame.name}: {frame.line}"
+    return "outside of Python code"
