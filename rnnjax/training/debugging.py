@@ -88,7 +88,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """The innermost line of the user's or this library's own code; for an operation on the way back, its forward one."""
+    """The innermost line of the user's or this library's own code; on the way back, that of the forward operation."""
     cause = error
     while cause.__cause__ is not None:  # JAX hangs where the operation was written on to the error
         cause = cause.__cause__
