@@ -26,7 +26,7 @@ def bag_of_words(texts: Sequence[str], labels: np.ndarray, folds: Sequence[Fold]
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    logits = []
+    texts, logits = list(texts), []
     for fold in folds:
         model = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=1000))
         model.fit([texts[row] for row in fold.train], labels[fold.train])

@@ -144,12 +144,12 @@ class Read(NamedTuple):
 
 def read(texts: LabelledTexts, folds: Sequence[Fold], entrant: Entrant) -> Read:
     """Sentences as an entrant reads them, each fold with the words of its own training rows."""
-    labels = np.asarray(texts.labels)
+    labels, sentences = np.asarray(texts.labels), list(texts.texts)
     learn = functools.partial(learn_vocabulary, size=entrant.vocabulary, special=entrant.special)
-    tokenizers = [learn([texts.texts[row] for row in fold.train])[0] for fold in folds]
+    tokenizers = [learn([sentences[row] for row in fold.train])[0] for fold in folds]
     # A word that is unknown to the classic vocabulary is 0, and left out, as the classics do.
     encoded = [
-        Sequences.of(sequence[sequence != 0] for sequence in encode(tokenizer, texts.texts)) for tokenizer in tokenizers
+        Sequences.of(sequence[sequence != 0] for sequence in encode(tokenizer, sentences)) for tokenizer in tokenizers
     ]
     width = entrant.longest or max(int(sequences.lengths.max()) for sequences in encoded)
 

@@ -24,6 +24,7 @@ from rnnjax.data import (
     plan_epoch,
     without,
 )
+from rnnjax.data.stored_texts import batches, in_file_order
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
@@ -48,11 +49,7 @@ class Parts(NamedTuple):
     unique_words: int
     duplicates: int
     held_out: str
-
-
-def digest(part: LabelledTexts) -> str:
-    """A SHA-256 of a part's texts and labels, which tells whether it is still the same."""
-    return hashlib.sha256(json.dumps(part, ensure_ascii=True).encode()).hexdigest()
+    fingerprint: str
 
 
 class Split(NamedTuple):
@@ -65,13 +62,36 @@ class Split(NamedTuple):
     duplicates: int
 
 
+def digest(part: LabelledTexts) -> str:
+    """A SHA-256 of a part's texts and labels as JSON, which tells whether it is still the same."""
+    value = hashlib.sha256(b"[")
+    for values, end in ((part.texts, "], "), (part.labels, "]]")):
+        separator = "["
+        for batch in batches(values):
+            value.update((separator + json.dumps(batch)[1:-1]).encode())
+            separator = ", "
+        value.update((end if values else f"[{end}").encode())
+    return value.hexdigest()
+
+
+def fingerprint(split: Split) -> str:
+    """A SHA-256 of all parts, their rows in the order that they have."""
+    value = hashlib.sha256()
+    for part in (split.train, split.validation, split.test):
+        if part is not None:
+            _, order = in_file_order(part.texts)
+            value.update(digest(part.take(order)).encode() + order.tobytes())
+        value.update(b";")
+    return value.hexdigest()
+
+
 def split_source(config: TextClassification) -> Split:
     """The config's source with a validation part; `duplicates` of held-out texts are gone from training."""
     source = load_source(config.source, config.text_column, config.label_column)
     train = source.train
     if config.rows is not None and config.rows < len(train.texts):
         chosen = np.random.default_rng(config.seed).permutation(len(train.texts))[: config.rows]
-        train = LabelledTexts([train.texts[row] for row in chosen], [train.labels[row] for row in chosen])
+        train = train.take(chosen)
     validation = source.validation
     if validation is None:
         train, validation = hold_out(train, source.classes, config.hold_out, config.seed)
@@ -100,6 +120,7 @@ def prepare(config: TextClassification) -> Parts:
         unique_words=unique_words,
         duplicates=source.duplicates,
         held_out=digest(source.validation),
+        fingerprint=fingerprint(source),
     )
 
 
@@ -114,7 +135,7 @@ def facts(parts: Parts, config: TextClassification) -> str:
             cut = f"{np.sum(lengths > config.longest):,}"
             rows.append((name, f"{len(lengths):,}", balance, f"{lengths.mean():.1f}", f"{lengths.std():.1f}", cut))
     headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
-    unknown = np.mean(parts.train.whole.tokens == 1)
+    unknown = parts.train.whole.share_of(1)
     return (
         f"classes: {', '.join(parts.classes)}\n{table(headers, rows)}\n"
         f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
@@ -123,9 +144,18 @@ def facts(parts: Parts, config: TextClassification) -> str:
 
 
 class Loader:
-    """Batches of the parts for one batch size, their widths chosen on the training part."""
+    """Batches of the parts for one batch size, their widths chosen on the training part.
 
-    def __init__(self, config: TextClassification, train: Sequences, devices: int):
+    `share` is (process, processes) where each of several processes makes its own rows of every batch: as many as any
+    other, in the order of the processes. Raises ValueError where that many devices cannot be shared evenly.
+    """
+
+    def __init__(self, config: TextClassification, train: Sequences, devices: int, share: tuple[int, int] = (0, 1)):
+        process, processes = share
+        if not 0 <= process < processes:
+            raise ValueError(f"share: expected a process of 0 to {processes - 1}, got {process}")
+        if devices % processes:
+            raise ValueError(f"devices: expected as many in each of {processes} processes, got {devices} in all")
         self.config = config
         # Padding at the start is read like words: a text must get the same amount of it in any company.
         self.widths = (
@@ -133,6 +163,8 @@ class Loader:
         )
         # A batch that does not divide among the devices is filled up with rows of no weight.
         self.filled = -(-config.batch_size // devices) * devices
+        rows = self.filled // processes
+        self.part = slice(process * rows, (process + 1) * rows)
 
     def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
         """One epoch's batches to come; in file order within each width without a seed."""
@@ -140,8 +172,8 @@ class Loader:
         return plan_epoch(part.read.lengths, self.config.batch_size, (*self.widths[:-1], widest), seed, epoch)
 
     def batch(self, part: Part, plan: Plan) -> Batch:
-        """The batch of a plan."""
-        return collate(part.read, part.labels, plan, self.filled, self.config.pad)
+        """The batch of a plan, or this process's share of it."""
+        return collate(part.read, part.labels, plan, self.filled, self.config.pad, self.part)
 
     def batches(self, part: Part, seed: int | None = None, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """One epoch's batches, from the first one asked for on."""

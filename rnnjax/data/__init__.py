@@ -5,13 +5,14 @@ from rnnjax.data.batching import Plan as Plan
 from rnnjax.data.batching import bucket_widths as bucket_widths
 from rnnjax.data.batching import collate as collate
 from rnnjax.data.batching import plan_epoch as plan_epoch
+from rnnjax.data.sequences import Sequences as Sequences
 from rnnjax.data.sources import SOURCES as SOURCES
 from rnnjax.data.sources import LabelledTexts as LabelledTexts
 from rnnjax.data.sources import Source as Source
 from rnnjax.data.sources import load_source as load_source
 from rnnjax.data.splits import hold_out as hold_out
 from rnnjax.data.splits import without as without
-from rnnjax.data.text import Sequences as Sequences
+from rnnjax.data.stored_texts import StoredTexts as StoredTexts
 from rnnjax.data.text import encode as encode
 from rnnjax.data.text import learn_vocabulary as learn_vocabulary
 from rnnjax.data.text import load_vocabulary as load_vocabulary

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from rnnjax.data.text import Sequences
+from rnnjax.data.sequences import Sequences
 
 
 class Plan(NamedTuple):
@@ -98,8 +98,9 @@ def collate(
     plan: Plan,
     batch_size: int,
     pad: Literal["start", "end"] = "end",
+    part: slice = slice(None),
 ) -> Batch:
-    """The batch of a plan, filled up to `batch_size` rows.
+    """The batch of a plan, filled up to `batch_size` rows, or these rows alone of it: no other is read.
 
     Padded at the end, the lengths say where each sequence ends. Padded at the start, the padding is read
     like any other step, as networks without masks do, and every length is the width. Raises ValueError for
@@ -107,19 +108,20 @@ def collate(
     """
     if pad not in ("start", "end"):
         raise ValueError(f"pad: expected 'start' or 'end', got {pad!r}")
-    tokens = np.zeros((batch_size, plan.width), np.int32)
-    lengths = np.zeros(batch_size, np.int32)
-    for b, row in enumerate(plan.rows):
+    rows = np.arange(batch_size, dtype=np.int32)[part]
+    chosen = plan.rows[rows[rows < len(plan.rows)]]
+    tokens = np.zeros((len(rows), plan.width), np.int32)
+    lengths = np.zeros(len(rows), np.int32)
+    for b, row in enumerate(chosen):
         sequence = sequences[row]
         lengths[b] = len(sequence)
         if pad == "end":
             tokens[b, : len(sequence)] = sequence
         else:
             tokens[b, plan.width - len(sequence) :] = sequence
-    real = len(plan.rows)
     if pad == "start":
-        lengths[:real] = plan.width
-    filled = np.zeros(batch_size, np.int32)
-    filled[:real] = labels[plan.rows]
-    weights = (np.arange(batch_size) < real).astype(np.float32)
-    return Batch(tokens, lengths, filled, weights, np.arange(batch_size, dtype=np.int32))
+        lengths[: len(chosen)] = plan.width
+    filled = np.zeros(len(rows), np.int32)
+    filled[: len(chosen)] = labels[chosen]
+    weights = (rows < len(plan.rows)).astype(np.float32)
+    return Batch(tokens, lengths, filled, weights, rows)

@@ -7,13 +7,15 @@ import os
 import re
 import reprlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import datasets
 import datasets.exceptions
+import numpy as np
 
+from rnnjax.data.stored_texts import BATCH_ROWS, StoredTexts
 from rnnjax.data.tab_lines import read_tab_lines
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
@@ -22,10 +24,16 @@ SOURCES = ("reviews", "imdb")  # by name; every other source is a path
 
 
 class LabelledTexts(NamedTuple):
-    """Texts and the index of each one's class."""
+    """Texts, in memory or stored, and the index of each one's class."""
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: list[int]
+
+    def take(self, rows: np.ndarray) -> "LabelledTexts":
+        """These rows, in this order; stored texts stay where they are."""
+        texts, labels = self.texts, self.labels
+        chosen = texts.take(rows) if isinstance(texts, StoredTexts) else [texts[row] for row in map(int, rows)]
+        return LabelledTexts(chosen, [labels[row] for row in rows])
 
 
 class Source(NamedTuple):
@@ -133,7 +141,7 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
         if column not in rows.column_names:
             raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
     if suffix == ".tsv":
-        _check_quotes(rows[text_column][:], path)
+        _check_quotes((text for (text,) in _values(rows, text_column)), path)
     return rows
 
 
@@ -151,7 +159,7 @@ def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> dataset
         raise ValueError(f"{path}: not readable as {kind}: {str(cause).splitlines()[0]}") from error
 
 
-def _check_quotes(texts: list[str], path: Path) -> None:
+def _check_quotes(texts: Iterable[Any], path: Path) -> None:
     """Raises ValueError where a quote mark that quotes nothing has swallowed the ends of rows."""
     for row, text in enumerate(texts, start=1):
         if re.search(r"\t[^\t\n]*\n", text):
@@ -178,16 +186,23 @@ def _check_utf8(path: Path) -> None:
             done += len(block)
 
 
-def _labels(rows: datasets.Dataset, column: str) -> list[Any]:
-    """The labels, those of a ClassLabel by name: another file may number the same names in another order."""
-    labels, feature = rows[column][:], rows.features[column]
-    if not isinstance(feature, datasets.ClassLabel):
-        return labels
-    return [label if label is None or label < 0 else feature.names[label] for label in labels]
+def _values(rows: datasets.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The columns' values row by row, a ClassLabel's by name: another file may number the same names otherwise."""
+    names = {}
+    for column in columns:
+        feature = rows.features[column]
+        names[column] = dict(enumerate(feature.names)) if isinstance(feature, datasets.ClassLabel) else {}
+    for batch in rows.select_columns(list(dict.fromkeys(columns))).iter(BATCH_ROWS):
+        values: Mapping[str, list[Any]] = dict(batch)
+        yield from zip(*(_named(values[column], names[column]) for column in columns), strict=True)
+
+
+def _named(values: list[Any], names: dict[int, str]) -> list[Any]:
+    return [names.get(value, value) for value in values] if names else values
 
 
 def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]:
-    labels = {_name(label) for label in _labels(rows, column)} - {""}
+    labels = {_name(label) for (label,) in _values(rows, column)} - {""}
     if not labels:
         raise ValueError(
             f"{where}: expected integers or names in column {column!r}, got {reprlib.repr(rows[0][column])}"
@@ -220,8 +235,8 @@ def _labelled(
 ) -> LabelledTexts:
     """The checked columns. Raises ValueError that names the first bad row."""
     index = {str(number): number for number in range(len(classes))} | {name: i for i, name in enumerate(classes)}
-    texts, numbers = rows[text_column][:], []
-    for row, (text, label) in enumerate(zip(texts, _labels(rows, label_column), strict=True), start=1):
+    numbers = []
+    for row, (text, label) in enumerate(_values(rows, text_column, label_column), start=1):
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{where}, row {row}: expected a text in column {text_column!r}, got {reprlib.repr(text)}")
         number = index.get(_name(label))
@@ -231,4 +246,4 @@ def _labelled(
                 f"got {reprlib.repr(label)}"
             )
         numbers.append(number)
-    return LabelledTexts(texts, numbers)
+    return LabelledTexts(StoredTexts(rows, text_column), numbers)

@@ -1,12 +1,15 @@
 """A hold-out where a source has none, and training texts that no evaluation has seen."""
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
 
 import datasets
+import numpy as np
 
 from rnnjax.data.sources import LabelledTexts
+from rnnjax.data.stored_texts import in_file_order
 
 
 def hold_out(
@@ -27,21 +30,28 @@ def hold_out(
             f"got {count} rows of {len(classes)} classes, the rarest with {rarest}"
         )
     features = datasets.Features({"row": datasets.Value("int64"), "label": datasets.ClassLabel(names=list(classes))})
-    table = datasets.Dataset.from_dict({"row": range(count), "label": train.labels}, features=features)
+    columns = {"row": np.arange(count), "label": np.asarray(train.labels)}
+    table = datasets.Dataset.from_dict(columns, features=features).with_format("numpy")
     parts = table.train_test_split(test_size=fraction, seed=seed, stratify_by_column="label")
-    return _take(train, parts["train"]["row"][:]), _take(train, parts["test"]["row"][:])
-
-
-def _take(texts: LabelledTexts, rows: Sequence[int]) -> LabelledTexts:
-    return LabelledTexts([texts.texts[row] for row in rows], [texts.labels[row] for row in rows])
+    return train.take(np.asarray(parts["train"]["row"][:])), train.take(np.asarray(parts["test"]["row"][:]))
 
 
 def without(texts: LabelledTexts, *held: LabelledTexts | None) -> LabelledTexts:
     """The texts that are in none of the held parts, spaces and case aside."""
-    seen = {_canonical(text) for part in held if part is not None for text in part.texts}
-    kept = [(text, label) for text, label in zip(*texts, strict=True) if _canonical(text) not in seen]
-    return LabelledTexts([text for text, _ in kept], [label for _, label in kept])
+    seen = [_hashes(part.texts) for part in held if part is not None]
+    if not seen:
+        return texts
+    return texts.take(np.flatnonzero(~np.isin(_hashes(texts.texts), np.concatenate(seen))))
 
 
-def _canonical(text: str) -> str:
-    return " ".join(text.lower().split())
+def _hashes(texts: Sequence[str]) -> np.ndarray:
+    """64 bits of each text, spaces and case aside: enough for a billion texts to be held apart."""
+    stored, places = in_file_order(texts)
+    hashes = np.empty(len(texts), np.uint64)
+    hashes[places] = np.fromiter(map(_hash, stored), np.uint64, len(texts))
+    return hashes
+
+
+def _hash(text: str) -> int:
+    canonical = " ".join(text.lower().split()).encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.blake2b(canonical, digest_size=8).digest(), "little")

@@ -1,24 +1,52 @@
 """Labelled sentences as plain lines, `text<TAB>label`: no header, and no character that quotes others."""
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+
+from rnnjax.data.arrow_cache import cached_arrow
+
+# Of the files that hold lines: another number where the same lines would be other rows.
+LINES_FORMAT = "1"
+# A row group holds about so many bytes of lines.
+BATCH_BYTES = 1 << 20
 
 
 def read_tab_lines(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
-    """The lines of a file as rows of the two columns.
+    """The lines of a file as rows of the two columns, kept in the cache folder of `datasets` and mapped.
 
     A line ends at a newline and nowhere else, and is split at its last tab: quotes, further tabs and other
     separators (U+0085, say) are text. A first line that holds the two columns' names is left out. Raises
     ValueError that names the first line without a tab.
     """
-    lines = path.read_bytes().decode("utf-8-sig").removesuffix("\n").split("\n")
-    texts, labels = [], []
-    for number, line in enumerate(lines, start=1):
-        text, tab, label = line.removesuffix("\r").rpartition("\t")
-        if not tab:
-            raise ValueError(f"{path}, line {number}: expected a text, a tab and a label, got {label!r}")
-        if number > 1 or (text, label) != (text_column, label_column):
-            texts.append(text)
-            labels.append(label)
-    return datasets.Dataset.from_dict({text_column: texts, label_column: labels})
+    columns = [text_column, label_column]
+    schema = pa.schema([(column, pa.large_string()) for column in columns])
+    fingerprint = hashlib.sha256(repr([LINES_FORMAT, *columns]).encode())
+    with path.open("rb") as file:
+        while block := file.read(BATCH_BYTES):
+            fingerprint.update(block)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with path.open("rb") as file:
+            number = 0
+            while lines := file.readlines(BATCH_BYTES):
+                rows = [_row(line, n, path) for n, line in enumerate(lines, start=number + 1)]
+                if number == 0 and rows[0] == (text_column, label_column):
+                    rows = rows[1:]
+                number += len(lines)
+                yield pa.record_batch([[row[i] for row in rows] for i in range(2)], schema=schema)
+
+    return datasets.Dataset.from_file(str(cached_arrow(f"lines-{fingerprint.hexdigest()}", schema, batches)))
+
+
+def _row(line: bytes, number: int, path: Path) -> tuple[str, str]:
+    """(text, label)"""
+    # A byte order mark is no part of the first line.
+    decoded = line.decode("utf-8-sig" if number == 1 else "utf-8")
+    text, tab, label = decoded.removesuffix("\n").removesuffix("\r").rpartition("\t")
+    if not tab:
+        raise ValueError(f"{path}, line {number}: expected a text, a tab and a label, got {label!r}")
+    return text, label

@@ -1,56 +1,25 @@
 """Texts to sequences of integers: a word-level vocabulary, learnt from training texts only."""
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from rnnjax.data.arrow_cache import cached_arrow
+from rnnjax.data.sequences import Sequences
+from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
 
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Sequences:
-    """Integer sequences of any length, end to end in one array.
-
-    Sequence n is `tokens[offsets[n] : offsets[n + 1]]`.
-    """
-
-    tokens: np.ndarray
-    offsets: np.ndarray
-
-    @classmethod
-    def of(cls, sequences: Iterable[Sequence[int] | np.ndarray]) -> "Sequences":
-        """From separate sequences."""
-        arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
-        offsets = np.cumsum([0, *map(len, arrays)])
-        return cls(np.concatenate([np.empty(0, np.int32), *arrays]), offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        if not 0 <= n < len(self):
-            raise IndexError(f"sequence: expected 0 to {len(self) - 1}, got {n}")
-        return self.tokens[self.offsets[n] : self.offsets[n + 1]]
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Steps of each sequence."""
-        return np.diff(self.offsets)
-
-    def truncated(self, longest: int, cut: Literal["start", "end"]) -> "Sequences":
-        """At most `longest` steps of each, the rest cut off at its start or end. Raises ValueError below 1."""
-        if longest < 1:
-            raise ValueError(f"longest: expected at least 1, got {longest}")
-        if cut not in ("start", "end"):
-            raise ValueError(f"cut: expected 'start' or 'end', got {cut!r}")
-        kept = slice(-longest, None) if cut == "start" else slice(longest)
-        return Sequences.of(self[n][kept] for n in range(len(self)))
+# Of the files that hold encoded texts: another number where the same texts would be other tokens, or lie otherwise.
+TOKEN_FORMAT = b"1"
+TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
+# Texts that are encoded at once hold about so many characters: what the tokenizer makes of them is 20 times as large.
+BATCH_CHARACTERS = 1 << 20
 
 
 def learn_vocabulary(
@@ -68,7 +37,8 @@ def learn_vocabulary(
         raise ValueError(f"vocabulary size: expected at least {len(special) + 1} ({_room(special)}), got {size}")
     everything = _tokenizer(models.WordLevel(unk_token=special[-1]))
     trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=list(special), show_progress=False)
-    everything.train_from_iterator(texts, trainer)
+    texts = in_file_order(texts)[0] if isinstance(texts, StoredTexts) else texts
+    everything.train_from_iterator(batches(texts), trainer)
     words = everything.get_vocab()
     if len(words) <= len(special):
         raise ValueError("vocabulary: expected at least one word in the texts, got none")
@@ -90,8 +60,57 @@ def _tokenizer(model: models.Model) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
-    """Each text as its words' indices; a text without a word is a sequence of length 0."""
-    return Sequences.of(encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts)))
+    """Each text as its words' indices; a text without a word is a sequence of length 0.
+
+    Of stored texts the tokens are stored too, in the cache folder of `datasets`, and mapped: the same texts and
+    tokenizer are encoded once. Raises OSError that names the file where there is no room for it.
+    """
+    if not isinstance(texts, StoredTexts):
+        return Sequences.of(ids for batch in _encoded(tokenizer, texts) for ids in batch)
+    stored, places = in_file_order(texts)
+    name = f"tokens-{_fingerprint(tokenizer, stored)}"
+    sequences = _mapped(cached_arrow(name, TOKENS, lambda: map(_record_batch, _encoded(tokenizer, stored))))
+    starts, ends = np.empty_like(sequences.starts), np.empty_like(sequences.ends)
+    starts[places], ends[places] = sequences.starts, sequences.ends
+    return Sequences(sequences.tokens, starts, ends)
+
+
+def _encoded(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[int]]]:
+    """Each text's indices, batch by batch; the tokenizer takes all cores for one."""
+    for rows in batches(texts):
+        ends = np.cumsum([len(text) for text in rows]) // BATCH_CHARACTERS
+        for batch in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(ends)) + 1):
+            yield [encoding.ids for encoding in tokenizer.encode_batch_fast([rows[row] for row in batch])]
+
+
+def _fingerprint(tokenizer: Tokenizer, texts: Sequence[str]) -> str:
+    """A SHA-256 of everything that the tokens follow from."""
+    fingerprint = hashlib.sha256(TOKEN_FORMAT)
+    for strings in ([tokenizer.to_str()], *batches(texts)):
+        encoded = [string.encode() for string in strings]
+        fingerprint.update(np.array([len(strings), *map(len, encoded)]).tobytes())
+        fingerprint.update(b"".join(encoded))
+    return fingerprint.hexdigest()
+
+
+def _record_batch(ids: list[list[int]]) -> pa.RecordBatch:
+    sequences = Sequences.of(ids)
+    offsets = np.append(sequences.starts, len(sequences.tokens)).astype(np.int32)
+    return pa.record_batch([pa.ListArray.from_arrays(offsets, sequences.tokens)], schema=TOKENS)
+
+
+def _mapped(path: Path) -> Sequences:
+    """The sequences of a file of record batches, as views into the mapped file."""
+    file = pa.memory_map(str(path)).read_buffer()
+    starts, ends = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for batch in pa.ipc.open_stream(file):
+        column = batch.column("tokens")
+        # Arrow aligns what lies in a file, so that a batch begins at a whole 32-bit word of it.
+        first = (column.values.buffers()[1].address - file.address) // 4 if len(column.values) else 0
+        offsets = first + column.offsets.to_numpy().astype(np.int64)
+        starts.append(offsets[:-1])
+        ends.append(offsets[1:])
+    return Sequences(np.frombuffer(file, np.int32, file.size // 4), np.concatenate(starts), np.concatenate(ends))
 
 
 def load_vocabulary(path: Path) -> Tokenizer:
