@@ -14,7 +14,7 @@ from rnnjax.data import load_vocabulary
 from rnnjax.training.run_folder import CONFIG, VOCABULARY
 
 # Fields that runs of earlier versions have not, with what those versions did.
-ADDED_SINCE: dict[str, Any] = {"dense": (), "patience": None, "skip": 0}
+ADDED_SINCE: dict[str, Any] = {"dense": (), "patience": None, "skip": 0, "fingerprint": None}
 
 
 class Trained(NamedTuple):
@@ -40,7 +40,7 @@ class Told(NamedTuple):
 def read_told(path: Path) -> Told:
     """The config of a run folder. Raises as `open_run`, and computes nothing."""
     fields = {field.name for field in dataclasses.fields(TextClassification)} - {"execution"}
-    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out"}, ADDED_SINCE)
+    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out", "fingerprint"}, ADDED_SINCE)
     classes = values["classes"]
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not named or len(set(classes)) != len(classes) or len(classes) < 2:

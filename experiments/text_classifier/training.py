@@ -42,7 +42,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
     with Session(program, name, config) as session:
         parts = prepare(config)
         say(facts(parts, config))
-        loader = Loader(config, parts.train.read, mesh.size)
+        loader = Loader(config, parts.train.read, mesh.size, (jax.process_index(), jax.process_count()))
         steps = len(loader.plans(parts.train)) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
         init_key, state_key = jax.random.split(jax.random.key(config.seed))
@@ -53,7 +53,8 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         objective = classification(logits_of(model), len(parts.classes))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
-        session.begin({"classes": parts.classes, "held_out": parts.held_out}, parts.tokenizer)
+        facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
+        session.begin(facts_of_data, parts.tokenizer)
         preparing = time.perf_counter() - start
         say(f"\n{model_table(params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")

@@ -152,8 +152,11 @@ def batches(
 ) -> Iterator[Batch]:
     """One epoch's batches, from the first one asked for on."""
     filled = -(-config.batch_size // mesh.size) * mesh.size
+    labels = np.zeros(len(data), np.int32)  # a language model has none
+    own = filled // jax.process_count()
+    part = slice(jax.process_index() * own, (jax.process_index() + 1) * own)
     plans = plan_epoch(data.lengths, config.batch_size, [int(data.lengths.max())], seed, epoch)
-    return (collate(data, np.zeros(len(data), np.int32), plan, filled) for plan in plans[first:])
+    return (collate(data, labels, plan, filled, part=part) for plan in plans[first:])
 
 
 def unigram_perplexity(train: np.ndarray, validation: np.ndarray, vocabulary: int) -> float:

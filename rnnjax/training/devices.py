@@ -31,11 +31,15 @@ def _usable_cores() -> int:
 
 
 def batch_mesh(count: int | None = None) -> Mesh:
-    """A mesh of the first `count` devices (None: all), whose one axis splits the batch.
+    """A mesh whose one axis splits the batch: the first `count` devices (None: all) of every process.
 
     Raises ValueError where there are fewer.
     """
-    devices = jax.devices()
-    if count is not None and not 1 <= count <= len(devices):
-        raise ValueError(f"devices: expected 1 to {len(devices)}, which this machine has, got {count}")
-    return jax.make_mesh((count or len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
+    own = len(jax.local_devices())
+    if count is not None and not 1 <= count <= own:
+        raise ValueError(f"devices: expected 1 to {own}, which this machine has, got {count}")
+    # Process by process: each one's rows of a batch are next to each other.
+    devices = [
+        device for process in range(jax.process_count()) for device in jax.local_devices(process_index=process)[:count]
+    ]
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
