@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
+from rnnjax.training.capacity import check_capacity, tree_bytes
 
 CELLS = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
@@ -118,8 +119,13 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
 
 
 def init_params(model: nn.Module, key: jax.Array) -> Any:
-    """The model's first parameters."""
-    return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
+    """The model's first parameters. Raises ValueError before it makes them where they exceed this machine's memory."""
+
+    def init() -> Any:
+        return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
+
+    check_capacity("parameters", tree_bytes(jax.eval_shape(init)))
+    return init()
 
 
 def logits_of(model: nn.Module) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from experiments.report import table
 from experiments.text_classifier.config import TextClassification
+from rnnjax.commands import printable
 from rnnjax.data import (
     Batch,
     LabelledTexts,
@@ -116,7 +117,7 @@ def facts(parts: Parts, config: TextClassification) -> str:
     headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
     unknown = np.mean(parts.train.whole.tokens == 1)
     return (
-        f"classes: {', '.join(parts.classes)}\n{table(headers, rows)}\n"
+        f"classes: {printable(', '.join(parts.classes))}\n{table(headers, rows)}\n"
         f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
         f"({unknown:.1%} of the text is outside); {parts.duplicates:,} duplicates of held-out texts left out"
     )

@@ -1,6 +1,7 @@
 """A run folder of a text study, read back."""
 
 import dataclasses
+import reprlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +11,13 @@ from tokenizers import Tokenizer
 from experiments.runs import read_config
 from experiments.text_classifier.config import TextClassification, build_model, init_params
 from rnnjax import SequenceClassifier
+from rnnjax.commands import check_type
 from rnnjax.data import load_vocabulary
 from rnnjax.training import load_params
 from rnnjax.training.run_folder import CHECKPOINT, CONFIG, VOCABULARY
 
+# Beyond any study; they are printed and each has a score.
+MOST_CLASSES, LONGEST_NAME = 65_536, 1_000
 # Fields that runs of earlier versions have not, with what those versions did.
 ADDED_SINCE: dict[str, Any] = {"dense": ()}
 
@@ -40,7 +44,14 @@ def open_run(path: Path) -> Trained:
     classes = values["classes"]
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not named or len(set(classes)) != len(classes) or len(classes) < 2:
-        raise ValueError(f"{file}: expected at least two different classes, got {classes!r}")
+        raise ValueError(f"{file}: expected at least two different classes, got {reprlib.repr(classes)}")
+    if len(classes) > MOST_CLASSES or max(map(len, classes)) > LONGEST_NAME:
+        raise ValueError(
+            f"{file}: expected at most {MOST_CLASSES:,} classes of at most {LONGEST_NAME:,} characters, "
+            f"got {len(classes):,} of up to {max(map(len, classes)):,}"
+        )
+    for name in ("experiment", "held_out"):
+        check_type(name, values[name], str)
     config = TextClassification(**{name: values[name] for name in fields - {"run_folder"}})
     tokenizer = load_vocabulary(path / VOCABULARY)
     model = build_model(config, tokenizer.get_vocab_size(), len(classes))

@@ -13,7 +13,11 @@ from typing import Annotated, Any
 
 import tyro
 
+from rnnjax.commands.terminal import printable
 from rnnjax.training import DivergedError
+
+# Characters of an error that are shown: it may quote a file.
+MOST_SHOWN = 2_000
 
 
 def parse(options: Any, program: str, arguments: list[str]) -> Any:
@@ -25,7 +29,7 @@ def parse(options: Any, program: str, arguments: list[str]) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        print(f"{program}: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
+        print(f"{program}: {printable(one_line(complaint.getvalue()))}; see --help", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -93,5 +97,7 @@ def run(program: str, command: Callable[[], None]) -> None:
         if sys.flags.dev_mode:
             raise
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"{program}: {message}", file=sys.stderr)
+        if len(message) > MOST_SHOWN:
+            message = f"{message[:MOST_SHOWN]}..."
+        print(f"{program}: {printable(message)}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import datasets
 import datasets.exceptions
 
+from rnnjax.data.file_checks import check_depth, check_plain_column, check_unpacked
 from rnnjax.data.tab_lines import read_tab_lines
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
@@ -91,11 +92,16 @@ def _hub_imdb() -> dict[str, datasets.Dataset]:
 
 
 def _files(source: str) -> dict[str, Path]:
-    path = Path(source).expanduser()
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:  # a user that is not there
+        raise FileNotFoundError(f"source: expected a path that exists, got {source!r}: {error}") from error
     if path.is_file():
         return {"train": path}
     if not source or not path.exists():
         raise FileNotFoundError(f"source: expected 'reviews', 'imdb' or a path that exists, got {source!r}")
+    if not path.is_dir():
+        raise ValueError(f"source: expected a file or folder, got {source!r}, a pipe or device")
     found, files_there = {}, [path / name for name in sorted(os.listdir(path))]
     for part in ("train", "validation", "test"):
         files = [file for file in files_there if file.stem == part and file.suffix.lower() in LOADERS]
@@ -112,7 +118,12 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
     suffix = path.suffix.lower()
     if suffix not in LOADERS:
         raise ValueError(f"{path}: expected a file of type {', '.join(LOADERS)}, got {suffix or 'no suffix'!r}")
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file, got a folder, pipe or device")
     kind, options = LOADERS[suffix], {}
+    check_unpacked(path)
+    if kind == "json":
+        check_depth(path)
     if kind == "csv":
         # Words such as "NA" and numbers are text here, neither missing values nor integers.
         options = {"keep_default_na": False, "converters": {text_column: str, label_column: str}}
@@ -132,6 +143,7 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
     for column in (text_column, label_column):
         if column not in rows.column_names:
             raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
+        check_plain_column(rows, column, path)
     if suffix == ".tsv":
         _check_quotes(rows[text_column][:], path)
     return rows
@@ -197,7 +209,7 @@ def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]
     feature = rows.features[column]
     if isinstance(feature, datasets.ClassLabel):
         return tuple(feature.names)
-    if all(label.lstrip("-").isdecimal() for label in labels):
+    if all(re.fullmatch(r"-?\d{1,18}", label) for label in labels):  # more digits are a name
         numbers = tuple(str(number) for number in range(len(labels)))
         if labels != set(numbers):
             raise ValueError(

@@ -12,8 +12,11 @@ from typing import Any, TextIO
 
 import jax
 
+from rnnjax.untrusted import check_tree, read_json
+
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINT, FIGURES = "checkpoint", "figures"
+MOST_CONFIG = 2**20  # bytes
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
 
 
@@ -44,19 +47,21 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """An existing run folder. Raises FileNotFoundError for a path that is not one."""
+        """An existing run folder.
+
+        Raises FileNotFoundError for a path that is not one, ValueError where what is read of it is not plain files:
+        it may be a stranger's, and a link could lead anywhere.
+        """
         for name in (CONFIG, VOCABULARY, CHECKPOINT):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
+            check_tree(path / name)
         return cls(path)
 
     def config(self) -> dict[str, Any]:
-        """What config.json holds. Raises ValueError where that is not a JSON object."""
+        """What config.json holds. Raises ValueError where that is not a JSON object of a config's size."""
         file = self.path / CONFIG
-        try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{file}: expected JSON, got: {error}") from error
+        config = read_json(file, MOST_CONFIG)
         if not isinstance(config, dict):
             raise ValueError(f"{file}: expected a JSON object, got {type(config).__name__}")
         return config
