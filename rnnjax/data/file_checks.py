@@ -59,11 +59,18 @@ def _inside_strings(kinds: np.ndarray, quoted: bool) -> np.ndarray:
     return (quotes - before) % 2 == 1
 
 
-def check_plain_column(rows: datasets.Dataset, column: str, path: Path) -> None:
-    """Raises ValueError for a column that `datasets` would decode: an image may name any file or address."""
+def check_column(rows: datasets.Dataset, column: str, path: Path) -> None:
+    """Raises ValueError for a column that `datasets` would decode, or that is damaged: UTF-8 that is none, say.
+
+    An image may name any file or address, which would be opened.
+    """
     if _decoded(rows.features[column]):
         kind = type(rows.features[column]).__name__
         raise ValueError(f"{path}: expected texts, names or integers in column {column!r}, got {kind}")
+    try:
+        rows.data.column(column).validate(full=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a whole column {column!r}, got: {error}") from error
 
 
 def _decoded(feature: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import datasets
 import datasets.exceptions
 
-from rnnjax.data.file_checks import check_depth, check_plain_column, check_unpacked
+from rnnjax.data.file_checks import check_column, check_depth, check_unpacked
 from rnnjax.data.tab_lines import read_tab_lines
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
@@ -143,7 +143,7 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
     for column in (text_column, label_column):
         if column not in rows.column_names:
             raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
-        check_plain_column(rows, column, path)
+        check_column(rows, column, path)
     if suffix == ".tsv":
         _check_quotes(rows[text_column][:], path)
     return rows
@@ -155,7 +155,9 @@ def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> dataset
             warnings.filterwarnings("error", message="Length of header or names does not match length of data")
             # A file's own name, in which no character stands for others.
             return getattr(datasets.Dataset, f"from_{kind}")(glob.escape(str(path)), **options)
-    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+    except Exception as error:  # the libraries trust what a file says of itself, and fail anyhow where it is damaged
+        if isinstance(error, OSError) and error.errno is not None:  # the operating system's: a full disk, say
+            raise
         # The second is what a Parquet file without a row group gives.
         if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
