@@ -37,7 +37,7 @@ def dangers(source: str) -> list[str]:
             names = called(node)
         elif isinstance(node, ast.Name) and node.id in BUILTINS:
             names = [node.id]
-        found += [f"{node.lineno}: {name}" for name in names]
+        found += [f"{getattr(node, 'lineno', '')}: {name}" for name in names]
     return found
 
 

@@ -119,13 +119,20 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
 
 
 def init_params(model: nn.Module, key: jax.Array) -> Any:
-    """The model's first parameters. Raises ValueError before it makes them where they exceed this machine's memory."""
+    """The model's first parameters. Raises as `param_shapes`, before there are any."""
+    param_shapes(model)
+    return _init(model, key)
 
-    def init() -> Any:
-        return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
-    check_capacity("parameters", tree_bytes(jax.eval_shape(init)))
-    return init()
+def param_shapes(model: nn.Module) -> Any:
+    """The shapes of the model's parameters. Raises ValueError where they exceed this machine's memory."""
+    shapes = jax.eval_shape(lambda: _init(model, jax.random.key(0)))
+    check_capacity("parameters", tree_bytes(shapes))
+    return shapes
+
+
+def _init(model: nn.Module, key: jax.Array) -> Any:
+    return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 
 def logits_of(model: nn.Module) -> Callable[..., Any]:

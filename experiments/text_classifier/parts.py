@@ -25,6 +25,7 @@ from rnnjax.data import (
     plan_epoch,
     without,
 )
+from rnnjax.training.capacity import check_capacity
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
@@ -136,8 +137,15 @@ class Loader:
         self.filled = -(-config.batch_size // devices) * devices
 
     def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
-        """One epoch's batches to come; in file order within each width without a seed."""
+        """One epoch's batches to come; in file order within each width without a seed.
+
+        Raises ValueError where this machine's memory cannot hold one.
+        """
         widest = max(self.widths[-1], int(part.read.lengths.max(initial=1)))
+        # Its embedding is the least that a batch takes; a stranger's config may ask for any.
+        check_capacity(
+            f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self.config.embedding
+        )
         return plan_epoch(part.read.lengths, self.config.batch_size, (*self.widths[:-1], widest), seed, epoch)
 
     def batch(self, part: Part, plan: Plan) -> Batch:

@@ -5,11 +5,10 @@ import reprlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from tokenizers import Tokenizer
 
 from experiments.runs import read_config
-from experiments.text_classifier.config import TextClassification, build_model, init_params
+from experiments.text_classifier.config import TextClassification, build_model, param_shapes
 from rnnjax import SequenceClassifier
 from rnnjax.commands import check_type
 from rnnjax.data import load_vocabulary
@@ -55,6 +54,5 @@ def open_run(path: Path) -> Trained:
     config = TextClassification(**{name: values[name] for name in fields - {"run_folder"}})
     tokenizer = load_vocabulary(path / VOCABULARY)
     model = build_model(config, tokenizer.get_vocab_size(), len(classes))
-    template = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
-    params = load_params(path / CHECKPOINT, template)
+    params = load_params(path / CHECKPOINT, param_shapes(model))
     return Trained(config, tuple(classes), values["held_out"], tokenizer, model, params)

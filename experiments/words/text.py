@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from experiments.report import Progress, model_table, table
 from experiments.runs import new_path, read_config, record
-from experiments.text_classifier.config import CELLS, init_params, logits_of
+from experiments.text_classifier.config import CELLS, init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
@@ -243,5 +243,5 @@ def predict(options: Predict) -> None:
     config = Text(**{name: values[name] for name in fields} | paths)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
     model = build(config, tokenizer.get_vocab_size())
-    params = load_params(options.run / CHECKPOINT, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    params = load_params(options.run / CHECKPOINT, param_shapes(model))
     print_next(Trained(tokenizer, model, params), options.prompt, options.top)

@@ -15,7 +15,7 @@ MOST = 2**31 - 1  # of anything else: what an int32 counts
 LIMITS: Mapping[str, int] = (
     dict.fromkeys(("input", "embedding", "hidden", "hiddens", "dense"), MOST_FEATURES)
     | {"layers": MOST_LAYERS, "vocabulary": MOST_WORDS, "batch_size": 1_000_000, "buckets": 1_000}
-    | dict.fromkeys(("longest", "steps", "time", "times", "train_time"), 10_000_000)
+    | dict.fromkeys(("longest", "time", "times", "train_time"), 10_000_000)
 )
 
 

@@ -56,6 +56,8 @@ class RunFolder:
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
             check_tree(path / name)
+        if os.path.lexists(path / METRICS):  # a run that goes on appends to it
+            check_tree(path / METRICS)
         return cls(path)
 
     def config(self) -> dict[str, Any]:

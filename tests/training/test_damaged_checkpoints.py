@@ -1,0 +1,41 @@
+"""Checkpoints with damaged files: the documented error, or parameters of the right shapes."""
+
+import itertools
+import shutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+from damage import damage, edits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnjax.training import load_params, save_params
+
+PARAMS = {"cell": {"kernel": jnp.arange(12.0).reshape(3, 4)}, "bias": jnp.ones(5)}
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoints") / "whole"
+    save_params(path, PARAMS)
+    return path
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(place=st.integers(0, 100), spots=edits(b'"key"', b"value_type", b'"[2]"', b"zarr", b"params"))
+def test_a_damaged_file_of_a_checkpoint(place, spots, checkpoint):
+    path = shutil.copytree(checkpoint, checkpoint.with_name(str(next(numbers))))
+    files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    file = path / files[place % len(files)]
+    file.write_bytes(damage(file.read_bytes(), spots))
+    params = message = None
+    try:
+        params = load_params(path, jax.eval_shape(lambda: PARAMS))
+    except ValueError as error:
+        message = str(error)
+    if params is None:
+        assert str(path) in str(message)
+    else:
+        assert jax.tree.map(lambda leaf: leaf.shape, params) == jax.tree.map(lambda leaf: leaf.shape, PARAMS)
