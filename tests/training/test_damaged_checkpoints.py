@@ -1,4 +1,4 @@
-"""Checkpoints with damaged files: the documented error, or parameters of the right shapes."""
+"""Checkpoints with damaged metadata: the documented error, or parameters of the right shapes."""
 
 import itertools
 import shutil
@@ -23,12 +23,16 @@ def checkpoint(tmp_path_factory):
     return path
 
 
+# A thread that Orbax leaves behind where a restore fails half-way may complain of it later.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(place=st.integers(0, 100), spots=edits(b'"key"', b"value_type", b'"[2]"', b"zarr", b"params"))
-def test_a_damaged_file_of_a_checkpoint(place, spots, checkpoint):
+@given(
+    name=st.sampled_from(["_METADATA", "_CHECKPOINT_METADATA"]),
+    spots=edits(b'"key"', b'"use_zarr3": true', b'"use_ocdbt": false', b"value_type", b"params"),
+)
+def test_damaged_metadata_of_a_checkpoint(name, spots, checkpoint):
     path = shutil.copytree(checkpoint, checkpoint.with_name(str(next(numbers))))
-    files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    file = path / files[place % len(files)]
+    file = path / name
     file.write_bytes(damage(file.read_bytes(), spots))
     params = message = None
     try:
