@@ -25,7 +25,9 @@ def load_params(path: Path, template: Any) -> Any:
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             # Compared first: a restore that fails half-way leaves threads behind.
-            _check(_arrays(checkpointer.metadata(path.resolve()).item_metadata), _arrays(target))
+            stored = checkpointer.metadata(path.resolve()).item_metadata
+            _check(_arrays(stored), _arrays(target))
+            _check_chunks(stored)
             return checkpointer.restore(path.resolve(), target)
     except Exception as error:  # Orbax raises bare Exception for damaged arrays
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -45,3 +47,12 @@ def _check(found: dict[str, str], expected: dict[str, str]) -> None:
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise ValueError(f"{name}: expected {expected.get(name, 'no such array')}, got {found.get(name, 'none')}")
+
+
+def _check_chunks(tree: Any) -> None:
+    """Raises ValueError for a chunk larger than its array: a few bytes can declare one that fills all memory."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree)):
+        chunk = leaf.storage.chunk_shape if leaf.storage else None
+        if chunk is not None and any(size > max(whole, 1) for size, whole in zip(chunk, leaf.shape, strict=True)):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ValueError(f"{name}: expected chunks of at most {list(leaf.shape)}, got {list(chunk)}")

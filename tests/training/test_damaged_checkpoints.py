@@ -1,11 +1,14 @@
 """Checkpoints with damaged metadata: the documented error, or parameters of the right shapes."""
 
 import itertools
+import json
 import shutil
+import zlib
 
 import jax
 import jax.numpy as jnp
 import pytest
+import tensorstore
 from damage import damage, edits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,3 +46,15 @@ def test_damaged_metadata_of_a_checkpoint(name, spots, checkpoint):
         assert str(path) in str(message)
     else:
         assert jax.tree.map(lambda leaf: leaf.shape, params) == jax.tree.map(lambda leaf: leaf.shape, PARAMS)
+
+
+def test_a_chunk_that_would_fill_the_memory_is_not_unpacked(checkpoint):
+    path = shutil.copytree(checkpoint, checkpoint.with_name("bomb"))
+    stored = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{path}/"}).result()
+    array = json.loads(stored.read("bias/.zarray").result().value)
+    # A thousandth of what it would take when unpacked, all of it for five numbers.
+    array |= {"chunks": [10**6], "compressor": {"id": "zlib", "level": 9}}
+    stored.write("bias/.zarray", json.dumps(array).encode()).result()
+    stored.write("bias/0", zlib.compress(bytes(4 * 10**6))).result()
+    with pytest.raises(ValueError, match=r"got: bias: expected chunks of at most \[5\], got \[1000000\]$"):
+        load_params(path, jax.eval_shape(lambda: PARAMS))
