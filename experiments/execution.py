@@ -8,7 +8,7 @@ from typing import Any
 from rnnjax.commands import check_fields
 from rnnjax.training import use_cpu_cores
 from rnnjax.training.processes import join
-from rnnjax.training.run_folder import CONFIG, read_json
+from rnnjax.training.run_folder import CONFIG, read_object
 
 NEWEST = "newest"
 # What of a config may be another one when a run is resumed; all of Execution may.
@@ -91,7 +91,7 @@ def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Pat
     found = []
     for file in folder.glob(f"*/{CONFIG}"):
         try:
-            values = read_json(file)
+            values = read_object(file)
         except (ValueError, OSError):
             continue  # somebody else's folder
         if all(values.get(name) == value for name, value in wanted.items() if name not in MAY_CHANGE):

@@ -8,12 +8,13 @@ import flax.traverse_util
 import numpy as np
 from tqdm import tqdm
 
+from rnnjax.commands import printable
 from rnnjax.training import StepReport
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows under headers, the first column to the left and the others to the right."""
-    cells = [[str(cell) for cell in row] for row in (headers, *rows)]
+    cells = [[printable(str(cell)) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(

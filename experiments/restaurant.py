@@ -24,7 +24,7 @@ from experiments.sentences.bag_of_words import MISSING, bag_of_words, installed
 from experiments.sentences.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
 from experiments.sentences.networks import Restaurant, entrants, read
 from rnnjax.analysis import fold_accuracies
-from rnnjax.commands import parse, run
+from rnnjax.commands import parse, printable, run
 from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
 from rnnjax.training import RunFolder, use_cpu_cores
 from rnnjax.training.run_folder import FIGURES
@@ -147,7 +147,8 @@ def compare(options: Restaurant) -> Path:
         raise ValueError(f"{options.source}: {error}") from error
     words = Counter(word for text in texts.texts for word in text.split())
     print(f"{len(labels):,} sentences, {labels.mean():.1%} of class {classes[1]!r}; {len(words):,} different raw words")
-    print(f"the {COMMON_WORDS} most common: {', '.join(f'{w} {n}' for w, n in words.most_common(COMMON_WORDS))}")
+    common = ", ".join(f"{word} {count}" for word, count in words.most_common(COMMON_WORDS))
+    print(f"the {COMMON_WORDS} most common: {printable(common)}")
 
     folder = RunFolder.create(path, {"experiment": "restaurant", **dataclasses.asdict(options)})
     outcomes = compete(texts, folds, options)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -34,7 +35,9 @@ def read_config(path: Path, kind: str, fields: set[str], added: dict[str, Any]) 
     values = added | {name: value for name, value in config.items() if name not in EXECUTION_ONCE}
     difference = set(values) ^ fields
     if difference:
-        raise ValueError(f"{path / CONFIG}: expected the fields of a {kind}, got more or less: {sorted(difference)}")
+        raise ValueError(
+            f"{path / CONFIG}: expected the fields of a {kind}, got more or less: {reprlib.repr(sorted(difference))}"
+        )
     return values
 
 

@@ -1,7 +1,6 @@
 """A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
 
 import contextlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from tokenizers import Tokenizer
 from experiments.execution import NEWEST, as_json, check_same, newest_run, settings
 from experiments.report import Progress
 from experiments.runs import new_path, record
+from rnnjax.data import load_vocabulary
 from rnnjax.training import (
     Checkpoints,
     DivergedError,
@@ -28,7 +28,7 @@ from rnnjax.training import (
 )
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import from_first, is_first, was_lost
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, FIGURES, VOCABULARY, read_json, write_json
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, FIGURES, VOCABULARY, write_json
 from rnnjax.training.step import CompiledStep, Objective
 
 
@@ -85,7 +85,7 @@ class Session:
         config = {"experiment": self.experiment, **facts, **settings(self.config)}
         if self.resuming:
             check_same(self.path, self.folder.config(), config)
-            if read_json(self.path / VOCABULARY) != json.loads(tokenizer.to_str()):
+            if load_vocabulary(self.path / VOCABULARY).to_str() != tokenizer.to_str():
                 raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
             write_json(self.path / CONFIG, as_json(config))
         else:
@@ -188,6 +188,8 @@ class Session:
         again = f"; go on with: python -m {self.program} --resume {self.path}"
         if error is not None and was_lost(error):
             first = str(error).splitlines()[0]
+            if self._begun:
+                self._status("failed", f"another process was lost: {first}")
             error = ConnectionError(f"after step {self.step}: another process of the run was lost ({first}){again}")
             raise error
         if not self._begun:

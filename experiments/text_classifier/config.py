@@ -12,6 +12,7 @@ import tyro
 from experiments.execution import Execution
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
+from rnnjax.training.capacity import check_capacity, tree_bytes
 
 CELLS = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
@@ -123,7 +124,19 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
 
 
 def init_params(model: nn.Module, key: jax.Array) -> Any:
-    """The model's first parameters."""
+    """The model's first parameters. Raises as `param_shapes`, before there are any."""
+    param_shapes(model)
+    return _init(model, key)
+
+
+def param_shapes(model: nn.Module) -> Any:
+    """The shapes of the model's parameters. Raises ValueError where they exceed this machine's memory."""
+    shapes = jax.eval_shape(lambda: _init(model, jax.random.key(0)))
+    check_capacity("parameters", tree_bytes(shapes))
+    return shapes
+
+
+def _init(model: nn.Module, key: jax.Array) -> Any:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
 
 

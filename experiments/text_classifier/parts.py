@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from experiments.report import table
 from experiments.text_classifier.config import TextClassification
+from rnnjax.commands import printable
 from rnnjax.data import (
     Batch,
     LabelledTexts,
@@ -25,6 +26,7 @@ from rnnjax.data import (
     without,
 )
 from rnnjax.data.stored_texts import batches, in_file_order
+from rnnjax.training.capacity import check_capacity
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
@@ -137,7 +139,7 @@ def facts(parts: Parts, config: TextClassification) -> str:
     headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
     unknown = parts.train.whole.share_of(1)
     return (
-        f"classes: {', '.join(parts.classes)}\n{table(headers, rows)}\n"
+        f"classes: {printable(', '.join(parts.classes))}\n{table(headers, rows)}\n"
         f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
         f"({unknown:.1%} of the text is outside); {parts.duplicates:,} duplicates of held-out texts left out"
     )
@@ -167,8 +169,15 @@ class Loader:
         self.part = slice(process * rows, (process + 1) * rows)
 
     def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
-        """One epoch's batches to come; in file order within each width without a seed."""
+        """One epoch's batches to come; in file order within each width without a seed.
+
+        Raises ValueError where this machine's memory cannot hold one.
+        """
         widest = max(self.widths[-1], int(part.read.lengths.max(initial=1)))
+        # Its embedding is the least that a batch takes; a stranger's config may ask for any.
+        check_capacity(
+            f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self.config.embedding
+        )
         return plan_epoch(part.read.lengths, self.config.batch_size, (*self.widths[:-1], widest), seed, epoch)
 
     def batch(self, part: Part, plan: Plan) -> Batch:

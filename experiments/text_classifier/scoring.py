@@ -17,6 +17,7 @@ from experiments.text_classifier.parts import Loader, digest, read_part, split_s
 from experiments.text_classifier.tracing import look_inside
 from experiments.text_classifier.trained import Trained, open_run
 from rnnjax.analysis import class_probabilities
+from rnnjax.commands import printable
 from rnnjax.data import LabelledTexts, load_source
 from rnnjax.training import RunFolder, batch_mesh, classification, eval_step
 from rnnjax.training import evaluate as score_batches
@@ -75,8 +76,10 @@ def predict(options: Predict) -> None:
         RunFolder.check_new(options.figures, "figures")
         options.figures.mkdir(parents=True)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
-        shares = " ".join(f"{name}={share:.4f}" for name, share in zip(trained.classes, row, strict=True))
-        print(trained.classes[row.argmax()], shares, re.sub(r"[\t\r\n]", " ", text), sep="\t")
+        # Classes that a stranger's run folder names, too, are kept to their columns.
+        names = [printable(name) for name in trained.classes]
+        shares = " ".join(f"{name}={share:.4f}" for name, share in zip(names, row, strict=True))
+        print(names[row.argmax()], shares, printable(re.sub(r"[\t\r\n]", " ", text)), sep="\t")
         if options.trace or options.figures is not None:
             look_inside(trained, text, options.trace, options.figures, f"text_{number}")
 
@@ -123,6 +126,6 @@ def evaluate(options: Evaluate) -> None:
     loader = Loader(trained.config, part.read, mesh.size)
     step = eval_step(classification(logits_of(trained.model), len(trained.classes)), mesh)
     scores = score_batches(step.replicate(trained.params), step, loader.batches(part))
-    print(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows")
+    print(printable(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows"))
     print(table(("accuracy", "loss"), [(f"{scores.accuracy:.4f}", f"{scores.loss:.4f}")]))
     print(confusion_table(scores.confusion, trained.classes))

@@ -17,6 +17,7 @@ from experiments.text_classifier.trained import Trained
 from rnnjax import SequenceClassifier
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
 from rnnjax.analysis.text_plots import VERDICTS
+from rnnjax.commands import printable
 from rnnjax.data import Plan, Sequences, collate
 
 SHOWN_TURNS = 3
@@ -78,7 +79,7 @@ def print_verdicts(verdicts: Verdicts) -> None:
         return
     coloured = console.is_terminal and console.color_system in ("256", "truecolor") and not console.no_color
     if coloured:
-        line = Text(verdicts.text)
+        line = Text(printable(verdicts.text))
         for (start, end), value in zip(verdicts.spans, verdicts.values, strict=True):
             line.stylize(Style(color="black", bgcolor=to_hex(VERDICTS(float(value)))), start, end)
     else:
@@ -91,7 +92,7 @@ def print_verdicts(verdicts: Verdicts) -> None:
         for step in turning_words(verdicts.values, SHOWN_TURNS)
     ]
     key = " (blue high, orange low)" if coloured else ""
-    console.print(Text(f"probability of {verdicts.shown_class}{key}; turned by {', '.join(turns)}"))
+    console.print(Text(f"probability of {printable(verdicts.shown_class)}{key}; turned by {', '.join(turns)}"))
 
 
 def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:

@@ -1,18 +1,21 @@
 """A run folder of a text study, read back."""
 
 import dataclasses
+import reprlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 from tokenizers import Tokenizer
 
 from experiments.runs import best_params, read_config
-from experiments.text_classifier.config import TextClassification, build_model, init_params
+from experiments.text_classifier.config import TextClassification, build_model, param_shapes
 from rnnjax import SequenceClassifier
+from rnnjax.commands import check_type
 from rnnjax.data import load_vocabulary
 from rnnjax.training.run_folder import CONFIG, VOCABULARY
 
+# Beyond any study; they are printed and each has a score.
+MOST_CLASSES, LONGEST_NAME = 65_536, 1_000
 # Fields that runs of earlier versions have not, with what those versions did.
 ADDED_SINCE: dict[str, Any] = {"dense": (), "patience": None, "skip": 0, "fingerprint": None}
 
@@ -43,10 +46,18 @@ def read_told(path: Path) -> Told:
     values = read_config(path, "text study", fields | {"experiment", "classes", "held_out", "fingerprint"}, ADDED_SINCE)
     classes = values["classes"]
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    file = path / CONFIG
     if not named or len(set(classes)) != len(classes) or len(classes) < 2:
-        raise ValueError(f"{path / CONFIG}: expected at least two different classes, got {classes!r}")
+        raise ValueError(f"{file}: expected at least two different classes, got {reprlib.repr(classes)}")
+    if len(classes) > MOST_CLASSES or max(map(len, classes)) > LONGEST_NAME:
+        raise ValueError(
+            f"{file}: expected at most {MOST_CLASSES:,} classes of at most {LONGEST_NAME:,} characters, "
+            f"got {len(classes):,} of up to {max(map(len, classes)):,}"
+        )
+    for name in ("experiment", "held_out"):
+        check_type(name, values[name], str)
     config = TextClassification(**{name: values[name] for name in fields})
-    return Told(str(values["experiment"]), config, tuple(classes), values["held_out"])
+    return Told(values["experiment"], config, tuple(classes), values["held_out"])
 
 
 def open_run(path: Path) -> Trained:
@@ -57,6 +68,5 @@ def open_run(path: Path) -> Trained:
     told = read_told(path)
     tokenizer = load_vocabulary(path / VOCABULARY)
     model = build_model(told.config, tokenizer.get_vocab_size(), len(told.classes))
-    template = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
-    params = best_params(path, template)
+    params = best_params(path, param_shapes(model))
     return Trained(told.config, told.classes, told.held_out, tokenizer, model, params)

@@ -17,7 +17,7 @@ from experiments.execution import Execution
 from experiments.report import model_table, table
 from experiments.runs import best_params, read_config
 from experiments.session import Session
-from experiments.text_classifier.config import CELLS, init_params, logits_of
+from experiments.text_classifier.config import CELLS, init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
@@ -273,5 +273,5 @@ def predict(options: Predict) -> None:
     config = read_text_config(options.run)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
     model = build(config, tokenizer.get_vocab_size())
-    params = best_params(options.run, jax.eval_shape(lambda: init_params(model, jax.random.key(0))))
+    params = best_params(options.run, param_shapes(model))
     print_next(Trained(tokenizer, model, params), options.prompt, options.top)

@@ -16,7 +16,11 @@ from typing import Annotated, Any
 import jax
 import tyro
 
+from rnnjax.commands.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
+
+# Characters of an error that are shown: it may quote a file.
+MOST_SHOWN = 2_000
 
 
 def parse(options: Any, program: str, arguments: list[str]) -> Any:
@@ -28,7 +32,7 @@ def parse(options: Any, program: str, arguments: list[str]) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        print(f"{program}: {one_line(complaint.getvalue())}; see --help", file=sys.stderr)
+        print(f"{program}: {printable(one_line(complaint.getvalue()))}; see --help", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -101,7 +105,9 @@ def run(program: str, command: Callable[[], None]) -> None:
             traceback.print_exc()
         else:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
-            print(f"{program}: {message}", file=sys.stderr)
+            if len(message) > MOST_SHOWN:
+                message = f"{message[:MOST_SHOWN]}..."
+            print(f"{program}: {printable(message)}", file=sys.stderr)
         if jax.distributed.is_initialized() and jax.process_count() > 1:
             # Leaving in good order means to wait for the others, who may be gone, or wait for this one.
             sys.stderr.flush()

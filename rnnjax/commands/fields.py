@@ -1,8 +1,22 @@
 """Checks of a command's options: they may come from a command line, from code, or from a run folder's JSON."""
 
-import math
-from collections.abc import Sequence
+import reprlib
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+# Beyond any study, and small enough that asking for them is answered at once: a config may be a stranger's. Whether
+# this machine has the memory for all of them together is asked where the network is built.
+MOST_FEATURES = 65_536
+MOST_LAYERS = 1_000
+MOST_WORDS = 10_000_000
+MOST_ITEMS = 1_000
+MOST = 2**31 - 1  # of anything else: what an int32 counts
+LIMITS: Mapping[str, int] = (
+    dict.fromkeys(("input", "embedding", "hidden", "hiddens", "dense"), MOST_FEATURES)
+    | {"layers": MOST_LAYERS, "vocabulary": MOST_WORDS, "batch_size": 1_000_000, "buckets": 1_000}
+    | dict.fromkeys(("longest", "time", "times", "train_time"), 10_000_000)
+)
 
 
 def check_fields(
@@ -11,7 +25,7 @@ def check_fields(
     """Raises ValueError for a field that is not of its annotated type, or a number out of its range.
 
     A field may hold one number, several, or None where it was left open. The fields `seed` and `vocabulary` have
-    a range wherever they are.
+    a range wherever they are; those of `LIMITS` have that upper end, any other whole number `MOST`.
     """
     for name, hint in get_type_hints(type(config)).items():
         check_type(name, getattr(config, name), hint)
@@ -19,34 +33,47 @@ def check_fields(
     ranges = (
         (at_least_one, "at least 1", lambda number: number >= 1),
         (shares, "0 <= share < 1", lambda number: 0 <= number < 1),
-        (above_zero, "a number above 0", lambda number: 0 < number < math.inf),
+        (above_zero, "a number above 0", lambda number: 0 < number <= sys.float_info.max),
     )
     for names, words, fits in ranges:
         for name in names:
-            for number in values[name] if isinstance(values[name], (tuple, list)) else (values[name],):
-                if number is not None and not fits(number):
+            for number in _numbers(values[name]):
+                if not fits(number):
                     raise ValueError(f"{name}: expected {words}, got {number}")
+    for name, value in values.items():
+        most = LIMITS.get(name, MOST)
+        for number in _numbers(value):
+            if name != "seed" and isinstance(number, int) and number > most:
+                raise ValueError(f"{name}: expected at most {most:,}, got {number}")
     if values.get("vocabulary", 3) < 3:
         raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {values['vocabulary']}")
     if not 0 <= values.get("seed", 0) < 2**32:
         raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {values['seed']}")
 
 
+def _numbers(value: Any) -> list[Any]:
+    """The numbers that a field holds."""
+    items = value if isinstance(value, (tuple, list)) else (value,)
+    return [item for item in items if isinstance(item, (int, float))]
+
+
 def check_type(name: str, value: Any, hint: Any) -> None:
     """Raises ValueError where a value is not of the annotated type."""
     if get_origin(hint) is tuple:
         if not isinstance(value, (tuple, list)):  # JSON knows lists only
-            raise ValueError(f"{name}: expected a list, got {value!r}")
+            raise ValueError(f"{name}: expected a list, got {reprlib.repr(value)}")
+        if len(value) > MOST_ITEMS:
+            raise ValueError(f"{name}: expected at most {MOST_ITEMS:,} items, got {len(value):,}")
         for item in value:
             check_type(name, item, get_args(hint)[0])
         return
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
-            raise ValueError(f"{name}: expected one of {list(get_args(hint))}, got {value!r}")
+            raise ValueError(f"{name}: expected one of {list(get_args(hint))}, got {reprlib.repr(value)}")
         return
     allowed = get_args(hint) or (hint,)
     if float in allowed:
         allowed = (*allowed, int)
     if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
         names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
-        raise ValueError(f"{name}: expected {names}, got {value!r}")
+        raise ValueError(f"{name}: expected {names}, got {reprlib.repr(value)}")

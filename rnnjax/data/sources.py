@@ -15,6 +15,7 @@ import datasets
 import datasets.exceptions
 import numpy as np
 
+from rnnjax.data.file_checks import check_column, check_depth, check_unpacked
 from rnnjax.data.stored_texts import BATCH_ROWS, StoredTexts
 from rnnjax.data.tab_lines import read_tab_lines
 
@@ -99,11 +100,16 @@ def _hub_imdb() -> dict[str, datasets.Dataset]:
 
 
 def _files(source: str) -> dict[str, Path]:
-    path = Path(source).expanduser()
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:  # a user that is not there
+        raise FileNotFoundError(f"source: expected a path that exists, got {source!r}: {error}") from error
     if path.is_file():
         return {"train": path}
     if not source or not path.exists():
         raise FileNotFoundError(f"source: expected 'reviews', 'imdb' or a path that exists, got {source!r}")
+    if not path.is_dir():
+        raise ValueError(f"source: expected a file or folder, got {source!r}, a pipe or device")
     found, files_there = {}, [path / name for name in sorted(os.listdir(path))]
     for part in ("train", "validation", "test"):
         files = [file for file in files_there if file.stem == part and file.suffix.lower() in LOADERS]
@@ -120,7 +126,12 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
     suffix = path.suffix.lower()
     if suffix not in LOADERS:
         raise ValueError(f"{path}: expected a file of type {', '.join(LOADERS)}, got {suffix or 'no suffix'!r}")
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file, got a folder, pipe or device")
     kind, options = LOADERS[suffix], {}
+    check_unpacked(path)
+    if kind == "json":
+        check_depth(path)
     if kind == "csv":
         # Words such as "NA" and numbers are text here, neither missing values nor integers.
         options = {"keep_default_na": False, "converters": {text_column: str, label_column: str}}
@@ -140,6 +151,7 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
     for column in (text_column, label_column):
         if column not in rows.column_names:
             raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
+        check_column(rows, column, path)
     if suffix == ".tsv":
         _check_quotes((text for (text,) in _values(rows, text_column)), path)
     return rows
@@ -151,7 +163,9 @@ def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> dataset
             warnings.filterwarnings("error", message="Length of header or names does not match length of data")
             # A file's own name, in which no character stands for others.
             return getattr(datasets.Dataset, f"from_{kind}")(glob.escape(str(path)), **options)
-    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+    except Exception as error:  # the libraries trust what a file says of itself, and fail anyhow where it is damaged
+        if isinstance(error, OSError) and error.errno is not None:  # the operating system's: a full disk, say
+            raise
         # The second is what a Parquet file without a row group gives.
         if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
@@ -212,7 +226,7 @@ def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]
     feature = rows.features[column]
     if isinstance(feature, datasets.ClassLabel):
         return tuple(feature.names)
-    if all(label.lstrip("-").isdecimal() for label in labels):
+    if all(re.fullmatch(r"-?\d{1,18}", label) for label in labels):  # more digits are a name
         numbers = tuple(str(number) for number in range(len(labels)))
         if labels != set(numbers):
             raise ValueError(

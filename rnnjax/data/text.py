@@ -1,8 +1,11 @@
 """Texts to sequences of integers: a word-level vocabulary, learnt from training texts only."""
 
 import hashlib
+import json
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +14,13 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.sequences import Sequences
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
+from rnnjax.untrusted import read_json
 
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1
+# A file of more is no vocabulary of words.
+MOST_WORDS, MOST_BYTES = 10_000_000, 256 * 2**20
 # Of the files that hold encoded texts: another number where the same texts would be other tokens, or lie otherwise.
 TOKEN_FORMAT = b"1"
 TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
@@ -114,17 +120,36 @@ def _mapped(path: Path) -> Sequences:
 
 
 def load_vocabulary(path: Path) -> Tokenizer:
-    """A tokenizer from the JSON file that its `save` wrote.
+    """The tokenizer of `learn_vocabulary` from the JSON file that its `save` wrote.
 
-    Raises FileNotFoundError where there is none, ValueError for a file that is not a tokenizer's.
+    Only the words are taken from the file: it must name the same parts around them, and no others, since those of a
+    stranger could be made to run for ever. Raises FileNotFoundError where there is no file, ValueError for one that is
+    not such a tokenizer's or too large.
     """
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"vocabulary: expected a file, got {path}")
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ValueError(f"{path}: expected a tokenizer's JSON, got: {error}") from error
-    words = tokenizer.get_vocab()
+    got = read_json(path, MOST_BYTES)
+    if not isinstance(got, dict) or not isinstance(got.get("model"), dict):
+        raise ValueError(f"{path}: expected a tokenizer's JSON, got: {reprlib.repr(got)}")
+    words = got["model"].get("vocab")
+    whole = isinstance(words, dict) and all(type(index) is int for index in words.values())
+    if not isinstance(words, dict) or not whole:
+        raise ValueError(f"{path}: expected words and their whole numbers as vocab, got {reprlib.repr(words)}")
+    if len(words) > MOST_WORDS:
+        raise ValueError(f"{path}: expected at most {MOST_WORDS:,} words, got {len(words):,}")
     if (words.get(PAD), words.get(OOV)) != (0, 1) or set(words.values()) != set(range(len(words))):
         raise ValueError(f"{path}: expected {PAD} and {OOV} as 0 and 1 and every index up to {len(words) - 1} once")
-    return tokenizer
+    _check_parts(path, got, json.loads(_tokenizer(models.WordLevel({PAD: 0, OOV: 1}, unk_token=OOV)).to_str()))
+    return _tokenizer(models.WordLevel(words, unk_token=OOV))
+
+
+def _check_parts(path: Path, got: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raises ValueError where a file has another part than a tokenizer of ours, whatever the words."""
+    for tree, ours, where in ((got, expected, ""), (got["model"], expected["model"], "model ")):
+        for part in sorted(tree.keys() | ours.keys()):
+            # What is left out, or there and empty, is no part.
+            if part not in ("model", "vocab") and (tree.get(part) or None) != (ours.get(part) or None):
+                raise ValueError(
+                    f"{path}: expected the {where}{part[:100]!r} that learn_vocabulary writes, {ours.get(part)}, "
+                    f"got {reprlib.repr(tree.get(part))}"
+                )

@@ -64,7 +64,7 @@ def read_weights_h5(location: Location) -> dict[str, np.ndarray]:
     try:
         with h5py.File(path, "r") as file:
             return dict(_datasets(h5py, file, "", set()))
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError) as error:  # what h5py raises for damaged files
         # h5py gives the operating system's own errors (no such file) a number, and a broken file none.
         if getattr(error, "errno", None) is not None:
             raise

@@ -24,7 +24,9 @@ def load_arrays(path: Path, template: Any) -> Any:
     try:
         with _checkpointer() as checkpointer:
             # Compared first: a restore that fails half-way leaves threads behind.
-            _check(_arrays(checkpointer.metadata(path.resolve()).item_metadata), _arrays(template))
+            stored = checkpointer.metadata(path.resolve()).item_metadata
+            _check(_arrays(stored), _arrays(template))
+            _check_chunks(stored)
             as_numpy = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), template)
             arrays = checkpointer.restore(
                 path.resolve(), args=ocp.args.PyTreeRestore(item=template, restore_args=as_numpy)
@@ -56,3 +58,12 @@ def _check(found: dict[str, str], expected: dict[str, str]) -> None:
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise ValueError(f"{name}: expected {expected.get(name, 'no such array')}, got {found.get(name, 'none')}")
+
+
+def _check_chunks(tree: Any) -> None:
+    """Raises ValueError for a chunk larger than its array: a few bytes can declare one that fills all memory."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree)):
+        chunk = leaf.storage.chunk_shape if leaf.storage else None
+        if chunk is not None and any(size > max(whole, 1) for size, whole in zip(chunk, leaf.shape, strict=True)):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ValueError(f"{name}: expected chunks of at most {list(leaf.shape)}, got {list(chunk)}")

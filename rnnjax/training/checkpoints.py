@@ -19,6 +19,7 @@ from rnnjax.training.divergence import DivergedError
 from rnnjax.training.position import Position
 from rnnjax.training.processes import arrays_from_first, from_first, is_first
 from rnnjax.training.state import TrainState
+from rnnjax.untrusted import read_json
 
 PARAMS, TRAINING, POSITION = "params", "training", "position.json"
 NAME = re.compile(r"epoch(\d+)-step(\d+)")
@@ -191,13 +192,11 @@ def newest(path: Path, set_aside: bool = False) -> Path:
 def read_position(checkpoint: Path) -> Position:
     """Where a checkpoint stands. Raises ValueError for a file that does not say so."""
     file = checkpoint / POSITION
+    values = read_json(file, LARGEST_POSITION)
     try:
-        size = file.stat().st_size
-        if size > LARGEST_POSITION:
-            raise ValueError(f"expected at most {LARGEST_POSITION} bytes, got {size}")
-        return Position.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: {_first_line(error)}") from error
+        return Position.from_json(values)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def load_best(path: Path, template: Any) -> Any:

@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+from rnnjax.untrusted import check_tree, read_json
+
 CHECKSUMS = "checksums.json"
 LARGEST_LIST = 1 << 20  # bytes; a checkpoint of many arrays has a list of kilobytes
 
@@ -27,14 +29,10 @@ def seal(folder: Path) -> None:
 def check_seal(folder: Path) -> None:
     """Raises ValueError that names the first file that is not as `seal` found it."""
     list_file = folder / CHECKSUMS
-    if not list_file.is_file() or list_file.is_symlink():
+    check_tree(folder)
+    if not list_file.is_file():
         raise ValueError(f"{list_file}: expected the checksums of a whole checkpoint, found none")
-    if list_file.stat().st_size > LARGEST_LIST:
-        raise ValueError(f"{list_file}: expected at most {LARGEST_LIST} bytes, got {list_file.stat().st_size}")
-    try:
-        sums = json.loads(list_file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{list_file}: expected JSON, got: {error}") from error
+    sums = read_json(list_file, LARGEST_LIST)
     if not isinstance(sums, dict):
         raise ValueError(f"{list_file}: expected names and checksums, got {type(sums).__name__}")
     found = _files(folder)
@@ -49,14 +47,9 @@ def check_seal(folder: Path) -> None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Every file in the folder and below, the checksums' own left out. Raises ValueError for what is no plain file."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{path}: expected a plain file or folder, got a link or a device")
-        if path.is_file() and path != folder / CHECKSUMS:
-            found[path.relative_to(folder).as_posix()] = path
-    return found
+    """Every file in the folder and below, the checksums' own left out."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS]
+    return {path.relative_to(folder).as_posix(): path for path in sorted(files)}
 
 
 def sync_directory(path: Path) -> None:

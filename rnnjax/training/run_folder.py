@@ -14,9 +14,11 @@ import filelock
 import jax
 
 from rnnjax.training.position import Position
+from rnnjax.untrusted import check_tree, read_json
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "lock"
+MOST_CONFIG = 2**20  # bytes
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
 
 
@@ -47,10 +49,17 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
-        """An existing run folder. Raises FileNotFoundError for a path that is not one."""
+        """An existing run folder.
+
+        Raises FileNotFoundError for a path that is not one, ValueError where what is read of it is not plain files:
+        it may be a stranger's, and a link could lead anywhere.
+        """
         for name in (CONFIG, VOCABULARY):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
+        for name in (CONFIG, VOCABULARY, CHECKPOINTS, METRICS, ENVIRONMENT):
+            if os.path.lexists(path / name):
+                check_tree(path / name)
         return cls(path)
 
     def lock(self) -> filelock.BaseFileLock:
@@ -70,12 +79,12 @@ class RunFolder:
     def add_environment(self, step: int) -> None:
         """Adds this process to environment.json, as one that went on from a step."""
         file = self.path / ENVIRONMENT
-        first = read_json(file)
+        first = read_object(file)
         write_json(file, {**first, "resumed": [*first.get("resumed", []), {"step": step, **environment()}]})
 
     def config(self) -> dict[str, Any]:
         """What config.json holds. Raises ValueError where that is not a JSON object."""
-        return read_json(self.path / CONFIG)
+        return read_object(self.path / CONFIG)
 
     def metrics(self) -> TextIO:
         """metrics.jsonl, open for appending, one line flushed at a time."""
@@ -121,12 +130,9 @@ def _replace(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises ValueError where there is another thing."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected JSON, got: {error}") from error
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises ValueError where there is another thing, or more than a config can be."""
+    value = read_json(path, MOST_CONFIG)
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value

@@ -1,0 +1,238 @@
+"""Data files and vocabularies that are damaged, or made to do harm: documented errors, and nothing else."""
+
+import bz2
+import csv
+import functools
+import io
+import itertools
+import json
+import os
+import re
+import tarfile
+import zipfile
+
+import datasets
+import pyarrow.parquet
+import pytest
+from damage import Edit, damage, edits
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rnnjax.data import encode, learn_vocabulary, load_source, load_vocabulary
+from rnnjax.data.file_checks import DEEPEST
+
+TEXTS, LABELS = ["good film", "bad, film", 'a "quoted" film', "ünï film"], ["1", "0", "1", "0"]
+
+
+def separated(delimiter: str) -> bytes:
+    file = io.StringIO()
+    csv.writer(file, delimiter=delimiter).writerows([("text", "label"), *zip(TEXTS, LABELS, strict=True)])
+    return file.getvalue().encode()
+
+
+def parquet(rows: datasets.Dataset) -> bytes:
+    """A file as another program may write it: `datasets` itself would look at what the columns name."""
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(rows.data.table, file)
+    return file.getvalue()
+
+
+ROWS = [{"text": text, "label": int(label)} for text, label in zip(TEXTS, LABELS, strict=True)]
+FILES = {
+    ".csv": separated(","),
+    ".tsv": separated("\t"),
+    ".txt": "".join(f"{text}\t{label}\n" for text, label in zip(TEXTS, LABELS, strict=True)).encode(),
+    ".json": json.dumps(ROWS).encode(),
+    ".jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
+    ".parquet": parquet(datasets.Dataset.from_list(ROWS)),
+}
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """What `datasets` logs of a file that it cannot read."""
+    with caplog.at_level("CRITICAL"):
+        yield
+
+
+def load(loader, path, content: bytes):
+    """What the loader makes of the content, or nothing where it raises the documented error, with the file's name."""
+    path.write_bytes(content)
+    message = None
+    try:
+        return loader(path)
+    except ValueError as error:
+        message = str(error)
+    assert str(path) in message
+    return None
+
+
+def read(path, content: bytes) -> None:
+    """Loads a data file; what comes is whole."""
+    source = load(lambda path: load_source(str(path)), path, content)
+    if source is not None:
+        assert len(source.classes) > 1
+        assert all(text.strip() for text in source.train.texts)
+        assert {*source.train.labels} <= set(range(len(source.classes)))
+
+
+@pytest.mark.parametrize("suffix", FILES)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(spots=edits(b"text", b"label", b",1\n", b'\n"', b'{"text": 1}', b"PAR1"))
+@example(spots=[Edit("insert", 20, b"9" * 5000)])
+@example(spots=[Edit("insert", 21, b"--1")])
+@example(spots=[Edit("truncate", 9, b"")])
+@example(spots=[Edit("overwrite", 0, b"BZh")])
+def test_a_damaged_data_file(suffix, spots, folder):
+    read(folder / f"{next(numbers)}{suffix}", damage(FILES[suffix], spots))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            st.sampled_from(["text", "label", "more"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+                max_leaves=5,
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_json_of_any_types(rows, folder):
+    read(folder / f"{next(numbers)}.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+@pytest.mark.parametrize("line_ends", [b"", b"\n"])
+@pytest.mark.parametrize("before", [b"", b'"]]]]]]]]\n', b']]]]\n{"a": "\\\\\\""}\n'])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_json_is_refused_before_its_depth_takes_the_process_along(suffix, before, line_ends, folder):
+    path = folder / f"{next(numbers)}{suffix}"
+    levels = 500_000
+    path.write_bytes(before + (b'{"a":' + line_ends) * levels + b"1" + b"}" * levels + b"\n")
+    with pytest.raises(ValueError, match=f"expected lists and objects nested at most {DEEPEST} deep, got more"):
+        load_source(str(path))
+
+
+def test_brackets_in_a_text_are_no_depth(folder):
+    path = folder / "brackets.jsonl"
+    # Backslashes and quotes beside them, some of them where a block of the file ends.
+    rows = [{"text": f'{"[" * 300} \\ " {n} \\', "label": n % 2} for n in range(5_000)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert load_source(str(path)).train.texts == [row["text"] for row in rows]
+
+
+def archive(kind: str) -> bytes:
+    file = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as members:
+            members.writestr("../../outside.csv", FILES[".csv"])
+        return file.getvalue()
+    if kind == "bzip2":
+        return bz2.compress(FILES[".csv"])
+    with tarfile.open(fileobj=file, mode="w") as members:
+        member = tarfile.TarInfo("../../outside.csv")
+        member.size = len(FILES[".csv"])
+        members.addfile(member, io.BytesIO(FILES[".csv"]))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".txt"])
+@pytest.mark.parametrize("kind", ["zip", "tar", "bzip2"])
+def test_an_archive_is_not_unpacked(kind, suffix, tmp_path):
+    path = tmp_path / f"films{suffix}"
+    path.write_bytes(archive(kind))
+    with pytest.raises(ValueError, match=r"films.*: expected the data itself, got an archive"):
+        load_source(str(path))
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_column_of_images_is_not_opened(folder, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"no image")
+    features = datasets.Features({"text": datasets.Image(), "label": datasets.Value("int64")})
+    images = [{"path": str(tmp_path / "secret.png"), "bytes": None}] * 2
+    rows = datasets.Dataset.from_dict({"text": images, "label": [0, 1]}, features=features)
+    path = folder / "images.parquet"
+    path.write_bytes(parquet(rows))
+    with pytest.raises(ValueError, match="expected texts, names or integers in column 'text', got Image"):
+        load_source(str(path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.csv")
+    with pytest.raises(ValueError, match=r"source: expected a file or folder, got .*train\.csv', a pipe or device"):
+        load_source(str(tmp_path / "train.csv"))
+    with pytest.raises(ValueError, match=r"train\.csv: expected a file, got a folder, pipe or device"):
+        load_source(str(tmp_path))
+
+
+def test_devices_and_strange_paths_are_not_read():
+    with pytest.raises(ValueError, match="source: expected a file or folder, got '/dev/zero', a pipe or device"):
+        load_source("/dev/zero")
+    for path in ("\0", "~nobody-of-this-name/films.csv", "http://localhost/films.csv", "s3://films/films.csv"):
+        with pytest.raises(FileNotFoundError, match=re.escape(f"source: expected {path!r}"[:17])):
+            load_source(path)
+
+
+@functools.cache
+def vocabulary() -> dict:
+    return json.loads(learn_vocabulary(TEXTS)[0].to_str())
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(spots=edits(b"<OOV>", b'"Regex"', b'"type":', b"WordLevel", b'"(a+)+$"'))
+@example(spots=[Edit("overwrite", 500, b'"\\ud800"')])
+def test_a_damaged_vocabulary(spots, folder):
+    tokenizer = load(load_vocabulary, folder / "vocabulary.json", damage(json.dumps(vocabulary()).encode(), spots))
+    if tokenizer is not None:
+        assert encode(tokenizer, TEXTS).tokens.max() < tokenizer.get_vocab_size()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Removed", "invert": False}},
+        {"normalizer": None},
+        {"post_processor": {"type": "TemplateProcessing"}},
+        {"added_tokens": [{"id": 2, "content": "good"}]},
+        {"truncation": {"max_length": 10**18}},
+        {"padding": {"strategy": {"Fixed": 10**12}}},
+        {"decoder": {"type": "Fuse"}},
+        {"plugin": "evil"},
+    ],
+)
+def test_a_vocabulary_with_other_parts(change, tmp_path):
+    path = tmp_path / "vocabulary.json"
+    path.write_text(json.dumps(vocabulary() | change))
+    with pytest.raises(ValueError, match=f"expected the '{next(iter(change))}' that learn_vocabulary writes"):
+        load_vocabulary(path)
+    path.write_text(json.dumps(vocabulary() | {"model": vocabulary()["model"] | {"type": "BPE"}}))
+    with pytest.raises(
+        ValueError, match="expected the model 'type' that learn_vocabulary writes, WordLevel, got 'BPE'"
+    ):
+        load_vocabulary(path)
+
+
+def test_a_vocabulary_out_of_bounds(tmp_path, monkeypatch):
+    path = tmp_path / "vocabulary.json"
+    path.write_text(json.dumps(vocabulary()))
+    load_vocabulary(path)
+    monkeypatch.setattr("rnnjax.data.text.MOST_WORDS", 3)
+    with pytest.raises(ValueError, match="expected at most 3 words, got 8"):
+        load_vocabulary(path)
+    monkeypatch.setattr("rnnjax.data.text.MOST_BYTES", 100)
+    with pytest.raises(ValueError, match="expected at most 100 bytes, got "):
+        load_vocabulary(path)
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    with pytest.raises(ValueError, match=r"link\.json: expected a file or folder, got a symbolic link"):
+        load_vocabulary(link)
