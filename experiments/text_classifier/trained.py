@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from tokenizers import Tokenizer
 
-from experiments.runs import read_config
+from experiments.run_files import read_config
 from experiments.text_classifier.config import TextClassification, build_model, init_params
 from rnnjax import SequenceClassifier
 from rnnjax.data import load_vocabulary

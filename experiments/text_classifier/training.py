@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from experiments.report import Progress, confusion_table, model_table, table
-from experiments.runs import new_path, record
+from experiments.run_files import new_path, record
 from experiments.text_classifier.config import TextClassification, build_model, init_params, logits_of
 from experiments.text_classifier.parts import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram

@@ -12,7 +12,7 @@ import tyro
 from tokenizers import Tokenizer
 
 from experiments.report import Progress, model_table, table
-from experiments.runs import new_path, read_config, record
+from experiments.run_files import new_path, read_config, record
 from experiments.text_classifier.config import CELLS, init_params, logits_of
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
