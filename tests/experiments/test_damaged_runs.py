@@ -23,12 +23,19 @@ def test_a_half_written_line_is_no_damage_while_a_run_is_running(tmp_path, capsy
 
 
 def test_a_resumed_run_counts_no_step_twice(tmp_path):
-    """Resumed after step 2: the lines of the first session's steps 3 to 6 no longer count."""
-    make_run(tmp_path / "one", lines=[*LINES[:9], step_line(3, loss=9.0), step_line(4), epoch_line(2, 4, 0.6)])
-    metrics = read_run(tmp_path / "one").metrics
-    assert [line["step"] for line in metrics.steps] == [1, 2, 3, 4]
-    assert metrics.steps[2]["loss"] == 9.0
-    assert [(line["epoch"], line["validation_accuracy"]) for line in metrics.epochs] == [(1, 0.7), (2, 0.6)]
+    """Resumed after step 2: the lines of the first session's steps 3 to 6 no longer count, from the next line on."""
+    again = [step_line(3, loss=9.0), step_line(4), epoch_line(2, 4, 0.6)]
+    for count, steps, epochs in ((1, 3, [(1, 0.7)]), (3, 4, [(1, 0.7), (2, 0.6)])):
+        metrics = read_run(make_run(tmp_path / str(count), lines=[*LINES[:9], *again[:count]])).metrics
+        assert [line["step"] for line in metrics.steps] == list(range(1, steps + 1))
+        assert metrics.steps[2]["loss"] == 9.0
+        assert [(line["epoch"], line["validation_accuracy"]) for line in metrics.epochs] == epochs
+
+
+def test_a_resumed_run_without_steps_counts_no_epoch_twice(tmp_path):
+    lines = [{"kind": "epoch", "epoch": epoch, "perplexity": 100.0 + epoch} for epoch in (1, 2, 3, 2)]
+    epochs = read_run(make_run(tmp_path / "one", lines=lines)).metrics.epochs
+    assert [line["epoch"] for line in epochs] == [1, 2]
 
 
 STATUSES = "running, finished, stopped, diverged, failed"

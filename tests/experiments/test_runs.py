@@ -152,6 +152,7 @@ def test_runs_are_found_at_any_depth_and_once(tmp_path, capsys):
         (("a/deep/one",), ["one"]),
         (("a/deep/one", "two"), ["a/deep/one", "two"]),
         (("a/deep",), ["one"]),
+        (("link", "two"), ["link"]),
     ):
         assert [row["run"] for row in listed(capsys, *(tmp_path / folder for folder in folders))] == names
     (tmp_path / "empty").mkdir()
