@@ -103,7 +103,7 @@ def _draw(axes: Axes, panel: Panel, runs: Sequence[RunCurves]) -> dict[int, tupl
         window = max(1, len(points) // 50) if panel.noisy else 1
         mean = smooth(points, window, logarithmic)
         if window > 1:
-            axes.plot(*points.T, color=COLOURS[index], alpha=0.18 if len(curves) < 3 else 0.09, linewidth=0.7)
+            axes.plot(*points.T, color=COLOURS[index], alpha=0.18 if len(curves) < 3 else 0.09, linewidth=0.7, zorder=1)
             shown.append(np.quantile(points[:, 1], [0.02, 0.98]))
         few = {"marker": "o", "markersize": 3.5} if panel.against == "epoch" or len(points) == 1 else {}
         axes.plot(*mean.T, linewidth=1.6, **_style(index), **few)
