@@ -20,7 +20,7 @@ import numpy as np
 from experiments.catalogue import Experiment
 from experiments.recall import INPUTS, Training, sequences, train, training_table
 from experiments.report import table
-from experiments.runs import new_path, record
+from experiments.run_files import new_path, record
 from rnnjax import GRU, LSTM, Cell, Elman
 from rnnjax.analysis import (
     ClippingCurves,

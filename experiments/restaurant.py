@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from experiments.catalogue import Experiment
 from experiments.report import table
-from experiments.runs import new_path, record
+from experiments.run_files import new_path, record
 from experiments.sentences.bag_of_words import MISSING, bag_of_words, installed
 from experiments.sentences.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
 from experiments.sentences.networks import Restaurant, entrants, read

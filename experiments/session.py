@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from experiments.execution import NEWEST, as_json, check_same, newest_run, settings
 from experiments.report import Progress
-from experiments.runs import new_path, record
+from experiments.run_files import new_path, record
 from rnnjax.data import load_vocabulary
 from rnnjax.training import (
     Checkpoints,

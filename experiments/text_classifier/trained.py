@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
-from experiments.runs import best_params, read_config
+from experiments.run_files import best_params, read_config
 from experiments.text_classifier.config import TextClassification, build_model, param_shapes
 from rnnjax import SequenceClassifier
 from rnnjax.commands import check_type

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from experiments.execution import Execution
 from experiments.report import model_table, table
-from experiments.runs import best_params, read_config
+from experiments.run_files import best_params, read_config
 from experiments.session import Session
 from experiments.text_classifier.config import CELLS, init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN

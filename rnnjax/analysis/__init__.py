@@ -12,6 +12,8 @@ from rnnjax.analysis.plots import confusion_matrix as confusion_matrix
 from rnnjax.analysis.plots import fold_accuracies as fold_accuracies
 from rnnjax.analysis.plots import learning_curves as learning_curves
 from rnnjax.analysis.plots import length_histogram as length_histogram
+from rnnjax.analysis.run_plots import RunCurves as RunCurves
+from rnnjax.analysis.run_plots import comparison_figure as comparison_figure
 from rnnjax.analysis.step_trace import trace_cell as trace_cell
 from rnnjax.analysis.step_trace import trace_steps as trace_steps
 from rnnjax.analysis.text_plots import step_figure as step_figure

@@ -1,0 +1,47 @@
+"""Where runs are written, and the lines of their metrics."""
+
+import json
+import os
+import reprlib
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from rnnjax.training import RunFolder, load_arrays, load_best
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG
+
+# Runs of earlier versions told these as part of their config, and had one checkpoint of the best epoch's parameters.
+EXECUTION_ONCE = ("devices", "run_folder")
+CHECKPOINT_ONCE = "checkpoint"
+
+
+def new_path(name: str) -> Path:
+    """A path under runs/ from the name and the time; the process number tells apart runs of one second."""
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:
+    """One line of metrics.jsonl."""
+    log.write(json.dumps({"kind": kind, **values}, allow_nan=False) + "\n")
+
+
+def read_config(path: Path, kind: str, fields: set[str], added: dict[str, Any]) -> dict[str, Any]:
+    """A run folder's config, which must have exactly these fields.
+
+    `added` are fields that runs of earlier versions have not, with what those versions did. Raises
+    FileNotFoundError for a path that is not a run folder, ValueError for another study's.
+    """
+    config = RunFolder.open(path).config()
+    values = added | {name: value for name, value in config.items() if name not in EXECUTION_ONCE}
+    difference = set(values) ^ fields
+    if difference:
+        raise ValueError(
+            f"{path / CONFIG}: expected the fields of a {kind}, got more or less: {reprlib.repr(sorted(difference))}"
+        )
+    return values
+
+
+def best_params(path: Path, template: Any) -> Any:
+    """The parameters of a run's best epoch. Raises as `load_best` and `load_arrays`."""
+    once = path / CHECKPOINT_ONCE
+    return load_arrays(once, template) if once.is_dir() else load_best(path / CHECKPOINTS, template)

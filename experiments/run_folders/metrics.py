@@ -1,0 +1,110 @@
+"""The lines of metrics.jsonl, damaged ones apart."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+# The numbers that are read, by the kind of line; the first is needed.
+NUMBERS = {
+    "step": ("step", "loss", "gradient_norm", "learning_rate"),
+    "epoch": ("epoch", "step", "train_loss", "validation_accuracy", "perplexity", "tokens_per_second", "seconds"),
+    "final": ("accuracy", "loss"),
+}
+WHOLE = ("step", "epoch")
+LARGEST_WHOLE = 2**53
+Line = dict[str, float]
+
+
+class Metrics(NamedTuple):
+    """What is known of a run's steps and epochs, in order, and of its final scores by part."""
+
+    steps: list[Line]
+    epochs: list[Line]
+    finals: dict[str, Line]
+
+
+def read_metrics(file: Path, running: bool, problems: list[str]) -> Metrics:
+    """The file's steps, epochs and final scores; none where there is no file. What is damaged goes to `problems`.
+
+    A run that was resumed goes back to an earlier step: lines of that step or of later ones no longer count. While
+    a run is running, its last line may be half-written.
+    """
+    metrics = Metrics([], [], {})
+    damaged: list[str] = []
+    for kind, line, part in _lines(file, running, damaged):
+        if kind == "step":
+            _go_back(metrics.steps, "step", line["step"])
+            _go_back(metrics.epochs, "step", line["step"])
+            metrics.steps.append(line)
+        elif kind == "epoch":
+            _go_back(metrics.epochs, "epoch", line["epoch"])
+            _go_back(metrics.steps, "step", line.get("step", math.inf) + 1)  # its last step's line is before it
+            metrics.epochs.append(line)
+        else:
+            metrics.finals[part] = line
+    if damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        problems.append(f"{file.name}: {damaged[0]}{more}")
+    return metrics
+
+
+def _go_back(lines: list[Line], name: str, number: float) -> None:
+    while lines and lines[-1].get(name, -1) >= number:
+        lines.pop()
+
+
+def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str, Line, str]]:
+    """Kind, numbers and part of every line of the kinds that are read; what is wrong goes to `damaged`."""
+    if not file.is_file():
+        return
+    try:
+        stream = file.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        damaged.append(str(error.strerror))
+        return
+    with stream:
+        for count, text in enumerate(stream, start=1):
+            try:
+                entry = json.loads(text)
+                kind = entry["kind"]
+            except (ValueError, RecursionError, TypeError, KeyError):
+                if text.endswith("\n") or not running:
+                    damaged.append(f"line {count}: expected a JSON object with a kind")
+                continue
+            if kind not in ("step", "epoch", "final"):  # another study's
+                continue
+            line, needed = _numbers(entry, kind, f"line {count}", damaged), NUMBERS[kind][0]
+            if needed in line:
+                yield kind, line, str(entry.get("part", "?"))
+            elif entry.get(needed) is None:
+                damaged.append(f"line {count}: expected {needed}, found none")
+
+
+def _numbers(entry: dict[str, Any], kind: str, place: str, damaged: list[str]) -> Line:
+    """The line's numbers that are there and finite."""
+    line: Line = {}
+    for name in NUMBERS[kind]:
+        value = entry.get(name)
+        if is_number(value) and (name not in WHOLE or is_whole(value)):
+            line[name] = value
+        elif value is not None and (name in WHOLE or not isinstance(value, float)):
+            expected = "a whole number" if name in WHOLE else "a number"
+            damaged.append(f"{place}: {name}: expected {expected}, got {str(value)[:20]!r}")
+    return line
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether the value is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether the value counts something."""
+    return is_number(value) and value == int(value) and 0 <= value <= LARGEST_WHOLE

@@ -1,0 +1,132 @@
+"""Event files that TensorBoard reads: scalars, histograms and figures of a run.
+
+Records are written by tensorboardX, in this thread. Its `SummaryWriter` has a thread of its own, which dies on a full
+disk; training then waits for it for ever.
+"""
+
+import io
+import socket
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from tensorboardX import RecordWriter
+from tensorboardX.proto import event_pb2, summary_pb2
+
+from rnnjax.training.histograms import EDGES, Histogram
+
+# Seconds after which what was written is on disk for whoever watches.
+FLUSH_SECONDS = 10.0
+# The classes of protocol buffers are made when they are imported: a type checker knows none of them.
+_events: Any = event_pb2
+_summaries: Any = summary_pb2
+
+
+class TensorBoard:
+    """A new event file in a folder, which is made where it is not there.
+
+    What earlier files of the folder hold is no longer shown: of any step, or, resumed after step S, of later ones.
+    Every method raises OSError where the disk is full, ValueError after `close`.
+    """
+
+    def __init__(self, path: Path, resumed_at: int | None = None):
+        path.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads files by name, which must follow the order of sessions within a second too.
+        earlier = len(list(path.glob("events.out.tfevents.*")))
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{earlier:04d}"
+        self._writer = RecordWriter(str(path.resolve() / name))
+        self._flushed = time.monotonic()
+        self._closed = False
+        self._write(_events.Event(file_version="brain.Event:2"))
+        # In every session: readers take the first start for none, and each later one for the end of what is as late.
+        start = _events.SessionLog(status=_events.SessionLog.START)
+        self._write(_events.Event(step=0 if resumed_at is None else resumed_at + 1, session_log=start))
+        self.flush()
+
+    def __enter__(self) -> "TensorBoard":
+        return self
+
+    def __exit__(self, *stopped: object) -> None:
+        self.close()
+
+    def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
+        """Numbers by name, as float32."""
+        self._summary(
+            step, [_summaries.Summary.Value(tag=name, simple_value=float(value)) for name, value in values.items()]
+        )
+
+    def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
+        """Histograms by name; how many numbers were not finite, if any, is a scalar of the name `NAME/not_finite`.
+
+        A histogram without finite numbers is left out.
+        """
+        host: dict[str, Histogram] = jax.device_get(dict(histograms))
+        values = [
+            _summaries.Summary.Value(tag=name, histo=_proto(histogram))
+            for name, histogram in host.items()
+            if histogram.counts.any()
+        ]
+        self._summary(step, values)
+        self.scalars(step, {f"{name}/not_finite": h.not_finite for name, h in host.items() if h.not_finite})
+
+    def figure(self, step: int, name: str, figure: Figure) -> None:
+        """A figure as a PNG image."""
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        png = file.getvalue()
+        width, height = struct.unpack(">II", png[16:24])
+        image = _summaries.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+        self._summary(step, [_summaries.Summary.Value(tag=name, image=image)])
+
+    def flush(self) -> None:
+        """Everything so far is on disk when this returns."""
+        self._check()
+        self._writer.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Flushes, and closes the file. A second time it does nothing."""
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._closed = True
+            self._writer.close()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ValueError("event file: expected an open one, got one that was closed")
+
+    def _summary(self, step: int, values: list[Any]) -> None:
+        self._check()
+        if values:
+            self._write(_events.Event(step=step, summary=_summaries.Summary(value=values)))
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._writer.write(event.SerializeToString())
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+
+def _proto(histogram: Histogram) -> Any:
+    """From the first bin that is not empty to the last."""
+    filled = np.flatnonzero(histogram.counts)
+    bins = slice(filled[0], filled[-1] + 1)
+    # JSON, by which TensorBoard shows it, knows no infinity.
+    limits = np.minimum(EDGES[1:][bins], max(float(histogram.maximum), EDGES[-2]))
+    return _summaries.HistogramProto(
+        min=float(histogram.minimum),
+        max=float(histogram.maximum),
+        num=int(histogram.counts.sum()),
+        sum=float(histogram.total),
+        sum_squares=float(histogram.squares),
+        bucket_limit=limits.tolist(),
+        bucket=histogram.counts[bins].tolist(),
+    )
