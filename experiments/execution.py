@@ -30,6 +30,10 @@ class Execution:
     """Write one after every so many steps, too."""
     keep: int = 2
     """Newest checkpoints kept; that of the best epoch stays in any case."""
+    tensorboard: bool = True
+    """Write event files for TensorBoard, too."""
+    histograms: int | None = None
+    """Add histograms of every gradient to them, after every so many steps."""
     debug_nans: bool = False
     """Where a loss or gradient is not finite, name the first operation that made it so."""
     devices: int | None = None
@@ -46,7 +50,7 @@ class Execution:
     def __post_init__(self):
         check_fields(
             self,
-            at_least_one=("checkpoint_steps", "keep", "devices", "processes"),
+            at_least_one=("checkpoint_steps", "keep", "histograms", "devices", "processes"),
             above_zero=("checkpoint_minutes",),
         )
         if not self.distributed and (self.coordinator, self.processes, self.process) != (None, None, None):

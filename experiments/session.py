@@ -1,8 +1,7 @@
 """A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
 
 import contextlib
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,8 @@ from tokenizers import Tokenizer
 
 from experiments.execution import NEWEST, as_json, check_same, newest_run, settings
 from experiments.report import Progress
-from experiments.run_files import new_path, record
+from experiments.run_files import new_path
+from experiments.run_log import Log
 from rnnjax.data import load_vocabulary
 from rnnjax.training import (
     Checkpoints,
@@ -28,7 +28,7 @@ from rnnjax.training import (
 )
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import from_first, is_first, was_lost
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, FIGURES, VOCABULARY, write_json
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY, write_json
 from rnnjax.training.step import CompiledStep, Objective
 
 
@@ -45,15 +45,12 @@ class Session:
         self.resuming = config.execution.resume is not None
         self.step, self.seconds_before = 0, 0.0
         self._begun = False
+        self.log = Log(None, None, tensorboard=False)
         self._held = contextlib.ExitStack()
 
     @property
     def folder(self) -> RunFolder:
         return RunFolder(self.path)
-
-    @property
-    def figures(self) -> Path:
-        return self.path / FIGURES
 
     def __enter__(self) -> "Session":
         path = self._look() if is_first() else Path()
@@ -94,24 +91,19 @@ class Session:
             tokenizer.save(str(self.path / VOCABULARY))
         self._begun = True
 
-    @contextlib.contextmanager
-    def checkpoints(self) -> Iterator[Checkpoints]:
-        """The run's checkpoints."""
-        execution = self.config.execution
-        with Checkpoints(
-            self.path / CHECKPOINTS,
-            execution.keep,
-            steps=execution.checkpoint_steps,
-            minutes=execution.checkpoint_minutes,
-        ) as checkpoints:
-            yield checkpoints
-
     def train_step(
         self, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
     ) -> CompiledStep | TracedStep:
         """The run's train step, clipped by its config's `clip`."""
         debug = self.config.execution.debug_nans
-        step = train_step(objective, optimizer, mesh, clip=self.config.clip, donate=not debug)
+        step = train_step(
+            objective,
+            optimizer,
+            mesh,
+            clip=self.config.clip,
+            histograms=self.config.execution.histograms if self.config.execution.tensorboard else None,
+            donate=not debug,
+        )
         return TracedStep(step, objective) if debug else step
 
     def train(
@@ -129,8 +121,17 @@ class Session:
         `steps` are those of the whole run, `line` gives an epoch's line of metrics.jsonl, `told` hears of it
         afterwards, and `loop` is what else `fit` is told.
         """
-        template = state.params
-        with self.checkpoints() as checkpoints, contextlib.ExitStack() as stack:
+        template, config = state.params, self.config
+        with contextlib.ExitStack() as stack:
+            checkpoints = stack.enter_context(
+                Checkpoints(
+                    self.path / CHECKPOINTS,
+                    config.execution.keep,
+                    steps=config.execution.checkpoint_steps,
+                    minutes=config.execution.checkpoint_minutes,
+                    before=lambda: self.log.flush(),
+                )
+            )
             position = None
             if self.resuming:
                 state, position = checkpoints.restore(state)
@@ -141,17 +142,16 @@ class Session:
                     left = "nothing is left to train" if position.epoch >= self.config.epochs else "goes on from there"
                     print(f"step {position.step}, {position.epoch} epochs and {position.batch} batches: {left}\n")
             self._status("running")
-            log = stack.enter_context(self.folder.metrics()) if is_first() else None
+            if is_first():
+                self.log = Log(self.folder, position.step if position else None, config.execution.tensorboard)
             progress = stack.enter_context(Progress(steps, self.step, hidden=not is_first()))
             stop = stack.enter_context(StopSignals())
 
             def watch(report: StepReport) -> None:
                 self.step = report.step
-                if log is not None:
-                    record(log, "step", step_line(report))
+                self.log.step(report)
                 progress.step(report)
 
-            config = self.config
             for _, report in fit(
                 state,
                 cast(CompiledStep, step),
@@ -165,16 +165,9 @@ class Session:
                 stop=stop,
                 **loop,
             ):
-                if log is not None:
-                    record(log, "epoch", line(report))
+                self.log.epoch(report.step, line(report))
                 told(report, progress)
             return checkpoints.best_params(template)
-
-    def final(self, **values: Any) -> None:
-        """A line of metrics.jsonl for what is known at the end."""
-        if is_first():
-            with self.folder.metrics() as log:
-                record(log, "final", values)
 
     def _status(self, status: str, message: str = "") -> None:
         if is_first():
@@ -182,7 +175,17 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         with self._held:
-            self._end(error)
+            try:
+                self._end(error)
+            finally:
+                self._close(error)
+
+    def _close(self, error: BaseException | None) -> None:
+        try:
+            self.log.close()
+        except OSError:
+            if error is None:  # else it has its own error, maybe this one
+                raise
 
     def _end(self, error: BaseException | None) -> None:
         again = f"; go on with: python -m {self.program} --resume {self.path}"
@@ -203,8 +206,3 @@ class Session:
             # A full disk may be what it is about: the error itself must come out.
             with contextlib.suppress(OSError):
                 self._status("diverged" if isinstance(error, DivergedError) else "failed", str(error))
-
-
-def step_line(report: StepReport) -> dict[str, Any]:
-    """A step's line of metrics.jsonl. JSON knows no number that is not finite."""
-    return {name: value for name, value in report._asdict().items() if value is not None and math.isfinite(value)}

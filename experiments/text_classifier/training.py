@@ -92,7 +92,7 @@ def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Sco
     epochs = session.folder.read_metrics("epoch")
     best = max(epochs, key=lambda line: line["validation_accuracy"])["epoch"]
     for part, score in scores.items():
-        session.final(part=part, epoch=best, loss=score.loss, accuracy=score.accuracy)
+        session.log.final(part=part, epoch=best, loss=score.loss, accuracy=score.accuracy)
     draw(session, parts, loader, epochs, scores)
     print(final_tables(scores, best, parts.classes))
 
@@ -164,4 +164,4 @@ def draw(
     for part, score in scores.items():
         figures[f"confusion_{part}"] = confusion_matrix(score.confusion, parts.classes)
     for name, figure in figures.items():
-        figure.savefig(session.figures / f"{name}.png", dpi=150)
+        session.log.figure(session.step, name, figure)

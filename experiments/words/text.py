@@ -201,10 +201,12 @@ def train_text(config: Text) -> Path:
             score=lambda scores: -scores.loss,
         )
         if is_first():
-            best = min(line["perplexity"] for line in session.folder.read_metrics("epoch"))
+            best = min(session.folder.read_metrics("epoch"), key=lambda line: line["perplexity"])
             alone = unigram_perplexity(corpus.train, corpus.validation, size)
-            print(f"held-out perplexity {best:.1f}; of word frequencies alone {alone:.1f}\n")
-            session.final(part="validation", perplexity=best, unigram_perplexity=alone)
+            print(f"held-out perplexity {best['perplexity']:.1f}; of word frequencies alone {alone:.1f}\n")
+            scores = {"loss": best["validation_loss"], "accuracy": best["validation_accuracy"]}
+            perplexities = {"perplexity": best["perplexity"], "unigram_perplexity": alone}
+            session.log.final(part="validation", epoch=best["epoch"], **scores, **perplexities)
             print_next(Trained(corpus.tokenizer, model, jax.device_put(params)), prompt, config.top)
             print(f"run folder {session.path}")
     return session.path

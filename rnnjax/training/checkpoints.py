@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,24 @@ class Checkpoints:
     Each holds the Orbax folders `params` and `training` (optimizer, step, key), `position.json` and the checksums of
     them all, and gets its name only once the disk has all of it. The newest `keep` and that of the best epoch stay.
     One is due `steps` steps or `minutes` minutes after the last one. With several processes only the first reads and
-    writes, and the others get from it what they need.
+    writes, and the others get from it what they need. `before` is called before each one is written: for a log that
+    must not end earlier.
     """
 
-    def __init__(self, path: Path, keep: int = 2, *, steps: int | None = None, minutes: float | None = None):
+    def __init__(
+        self,
+        path: Path,
+        keep: int = 2,
+        *,
+        steps: int | None = None,
+        minutes: float | None = None,
+        before: Callable[[], None] = lambda: None,
+    ):
         for name, value in (("keep", keep), ("steps", steps), ("minutes", minutes)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
         self.path = path
-        self._keep, self._steps, self._minutes = keep, steps, minutes
+        self._keep, self._steps, self._minutes, self._before = keep, steps, minutes, before
         self._since, self._last = 0, time.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._pending: Future[None] | None = None
@@ -71,6 +81,7 @@ class Checkpoints:
                 "learning rate"
             )
         if is_first():
+            self._before()
             self._pending = self._writer.submit(self._write, host, position)
 
     def wait(self) -> None:

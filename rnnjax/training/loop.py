@@ -51,9 +51,10 @@ def run_epoch(
     with contextlib.closing(_read(step, dispatch, batches, lambda: resting)) as steps:
         for sums in steps:
             number = position.step + 1
+            histograms = sums.pop("histograms", {})
             passes = watchdog.passes(number, sums)
             position = position.plus(sums if passes else None)
-            watch(StepReport.of(number, sums, skipped=not passes))
+            watch(StepReport.of(number, sums, histograms, skipped=not passes))
             if resting and number == sent:
                 position = position._replace(seconds=clock.seconds())
                 rest(state, position)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnjax.training.histograms import Histogram
 from rnnjax.training.position import Position
 from rnnjax.training.step import Sums
 
@@ -36,7 +37,10 @@ class Scores(NamedTuple):
 
 
 class StepReport(NamedTuple):
-    """What one train step measured; `skipped` where its update was left out, with numbers that are not finite."""
+    """What one train step measured; `skipped` where its update was left out, with numbers that are not finite.
+
+    `histograms` are of the gradients, by the names of their parameters: empty where none was taken.
+    """
 
     step: int
     loss: float
@@ -46,9 +50,10 @@ class StepReport(NamedTuple):
     learning_rate: float | None = None
     clipped: bool = False
     skipped: bool = False
+    histograms: dict[str, Histogram] = {}  # noqa: RUF012 (never written to)
 
     @classmethod
-    def of(cls, step: int, sums: Sums, skipped: bool) -> "StepReport":
+    def of(cls, step: int, sums: Sums, histograms: dict[str, Histogram], skipped: bool) -> "StepReport":
         """From the step's sums."""
         return cls(
             step=step,
@@ -59,6 +64,7 @@ class StepReport(NamedTuple):
             learning_rate=float(sums["learning_rate"]) if "learning_rate" in sums else None,
             clipped=bool(sums.get("clipped", False)),
             skipped=skipped,
+            histograms={name: histogram for name, histogram in histograms.items() if histogram.counts.any()},
         )
 
 

@@ -19,6 +19,7 @@ from rnnjax.untrusted import check_tree, read_json
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "lock"
 MOST_CONFIG = 2**20  # bytes
+LOCK_SECONDS = 1.0
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
 
 
@@ -64,7 +65,8 @@ class RunFolder:
 
     def lock(self) -> filelock.BaseFileLock:
         """Held until it is released or the process is gone. Raises BlockingIOError where another process holds it."""
-        lock = filelock.FileLock(self.path / LOCK, blocking=False)
+        # Whoever lists runs holds it for a moment.
+        lock = filelock.FileLock(self.path / LOCK, timeout=LOCK_SECONDS)
         try:
             lock.acquire()
         except filelock.Timeout:

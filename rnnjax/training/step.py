@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnnjax.data import Batch
 from rnnjax.training.devices import AXIS
+from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.state import TrainState
 
 Sums = dict[str, Any]
@@ -93,6 +94,7 @@ def train_step(
     mesh: Mesh,
     *,
     clip: float | None = None,
+    histograms: int | None = None,
     donate: bool = True,
 ) -> CompiledStep:
     """A step (state, batch) -> (state, sums), its state donated (by default), the batch's rows split over the mesh.
@@ -102,8 +104,11 @@ def train_step(
 
     with the global norm (Pascanu et al. 2013). The loss of a step is `sums["loss"] / sums["weight"]`. Each step's
     key is folded in from the state's key and step number, so a step depends on nothing but the state and its batch.
-    Raises ValueError for a clip that is not above 0.
+    After every `histograms` steps the sums hold one of each gradient before clipping (`gradient_histograms`).
+    Raises ValueError for a clip or number of steps that is not above 0.
     """
+    if histograms is not None and histograms < 1:
+        raise ValueError(f"histograms: expected at least 1, got {histograms}")
     if clip is not None and not 0 < clip < math.inf:
         raise ValueError(f"clip: expected a number above 0, got {clip}")
     clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
@@ -127,6 +132,9 @@ def train_step(
         gradient, sums = split(state.params, batch, jax.random.fold_in(state.key, state.step))
         gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
         sums["gradient_norm"] = optax.tree.norm(gradient)
+        if histograms is not None:
+            due = (state.step + 1) % histograms == 0
+            sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
         sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
         gradient, _ = clipping.update(gradient, clipping.init(state.params))
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
