@@ -138,6 +138,7 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
         options["sep"] = "\t" if suffix == ".tsv" else ","
         # Rows of one field more than the header are ragged, not rows with an index in front.
         options["index_col"] = False
+        options["chunksize"] = BATCH_ROWS
     if kind != "parquet":
         _check_utf8(path)
     if path.stat().st_size == 0:

@@ -1,6 +1,7 @@
 """Texts to sequences of integers: a word-level vocabulary, learnt from training texts only."""
 
 import hashlib
+import itertools
 import json
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ MOST_WORDS, MOST_BYTES = 10_000_000, 256 * 2**20
 TOKEN_FORMAT = b"1"
 TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
 # Texts that are encoded at once hold about so many characters: what the tokenizer makes of them is 20 times as large.
-BATCH_CHARACTERS = 1 << 20
+BATCH_CHARACTERS = 1 << 19
 
 
 def learn_vocabulary(
@@ -92,7 +93,7 @@ def _encoded(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[i
 def _fingerprint(tokenizer: Tokenizer, texts: Sequence[str]) -> str:
     """A SHA-256 of everything that the tokens follow from."""
     fingerprint = hashlib.sha256(TOKEN_FORMAT)
-    for strings in ([tokenizer.to_str()], *batches(texts)):
+    for strings in itertools.chain([[tokenizer.to_str()]], batches(texts)):
         encoded = [string.encode() for string in strings]
         fingerprint.update(np.array([len(strings), *map(len, encoded)]).tobytes())
         fingerprint.update(b"".join(encoded))

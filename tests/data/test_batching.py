@@ -167,3 +167,33 @@ def test_an_epochs_batches_hold_every_sequence_once(epoch, pad):
     np.testing.assert_array_equal(counts[1:], lengths)
     real = [label for batch in batches for label in batch.labels[batch.weights == 1]]
     assert sorted(real) == labels.tolist()
+
+
+@few_examples
+@given(epochs, st.sampled_from(["start", "end"]), st.integers(1, 4))
+def test_the_parts_of_a_batch_are_the_whole_batch(epoch, pad, parts):
+    lengths, batch_size, *_ = epoch
+    sequences = Sequences.of([[n + 1] * length for n, length in enumerate(lengths)])
+    labels = np.arange(len(lengths)) + 100
+    bounds = np.linspace(0, batch_size, parts + 1).astype(int)
+    for plan in plan_epoch(*epoch):
+        whole = collate(sequences, labels, plan, batch_size, pad)
+        shares = [collate(sequences, labels, plan, batch_size, pad, slice(*bounds[n : n + 2])) for n in range(parts)]
+        for field, *pieces in zip(whole, *shares, strict=True):
+            np.testing.assert_array_equal(np.concatenate(pieces), field, strict=True)
+
+
+def test_rows_outside_a_part_are_not_read():
+    sequences = Sequences(SEQUENCES.tokens, SEQUENCES.starts, SEQUENCES.ends)
+    read = []
+
+    class Watched(Sequences):
+        def __getitem__(self, n):
+            read.append(int(n))
+            return sequences[n]
+
+    watched = Watched(sequences.tokens, sequences.starts, sequences.ends)
+    batch = collate(watched, LABELS, PLAN, 4, part=slice(1, 3))
+    assert read == [1, 2]
+    np.testing.assert_array_equal(batch.rows, [1, 2])
+    np.testing.assert_array_equal(batch.tokens, [[5, 6, 7, 0], [0, 0, 0, 0]])

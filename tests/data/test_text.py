@@ -134,6 +134,22 @@ def test_truncated_cuts_the_start_or_the_end(longest):
     assert as_lists(sequences.truncated(longest, "start")) == [tokens[-longest:] for tokens in LISTS]
 
 
+def test_truncated_copies_nothing_and_can_be_cut_again():
+    sequences = Sequences.of(LISTS)
+    cut = sequences.truncated(3, "start")
+    assert cut.tokens is sequences.tokens
+    assert as_lists(cut.truncated(2, "end")) == [[6, 7], [], [9], [1, 2], []]
+    assert as_lists(sequences) == LISTS
+
+
+def test_the_share_of_a_token_counts_what_the_sequences_hold():
+    sequences = Sequences.of([[1, 5, 1], [], [7], [1, 1, 2, 3]])
+    assert sequences.share_of(1) == 4 / 8
+    # The tokens that were cut off lie in the same array.
+    assert sequences.truncated(2, "end").share_of(1) == 3 / 5
+    assert Sequences.of([[]]).share_of(1) == 0
+
+
 def test_truncated_rejects_what_it_cannot_do():
     with pytest.raises(ValueError, match="longest: expected at least 1, got 0"):
         Sequences.of(LISTS).truncated(0, "end")

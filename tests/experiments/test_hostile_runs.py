@@ -106,7 +106,7 @@ def test_a_batch_beyond_the_memory_is_refused_before_it_is_made(hostile):
         sentiment.main(["predict", str(hostile), "a film"])
 
 
-READ = ("config.json", "vocabulary.json", "metrics.jsonl", "checkpoint")
+READ = ("config.json", "vocabulary.json", "metrics.jsonl", "checkpoints")
 
 
 @pytest.mark.parametrize("name", READ)
@@ -127,7 +127,7 @@ def test_a_pipe_in_a_run_folder_is_not_waited_for(name, hostile):
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_no_file_of_a_checkpoint_is_another(make, hostile):
-    file = next(path for path in sorted((hostile / "checkpoint").rglob("*")) if path.is_file())
+    file = next(path for path in sorted((hostile / "checkpoints").rglob("*")) if path.is_file())
     file.unlink()
     make(file)
     with pytest.raises(ValueError, match=f"{re.escape(str(file))}: expected a file or folder, got a "):

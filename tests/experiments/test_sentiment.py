@@ -32,6 +32,7 @@ def test_the_run_folder_is_whole(run_folder):
         "environment.json",
         "status.json",
         "lock",
+        "tensorboard",
         "metrics.jsonl",
         "vocabulary.json",
         "checkpoints",
