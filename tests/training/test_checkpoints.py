@@ -1,0 +1,271 @@
+"""Checkpoints: what is written is what comes back, damage is found, and nothing whole is ever lost."""
+
+import resource
+import shutil
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from toy import make_batch, make_model, make_objective, make_state
+
+from rnnjax.training import (
+    Checkpoints,
+    DivergedError,
+    TrainState,
+    adam,
+    batch_mesh,
+    eval_step,
+    fit,
+    load_best,
+    train_step,
+)
+from rnnjax.training.checkpoints import find_checkpoints, newest
+from rnnjax.training.position import Best, Position
+
+MODEL = make_model()
+OPTIMIZER = adam(3e-2, steps=20, schedule="linear")
+# Best of the second epoch of three, with sums of a fourth one under way.
+POSITION = Position(3, 2, 14, {"loss": np.float64(0.1), "confusion": np.eye(2) / 3}, 1.5, Best(2, 8, 0.75), 1)
+
+
+def make_steps(devices=2):
+    objective, mesh = make_objective(MODEL), batch_mesh(devices)
+    return train_step(objective, OPTIMIZER, mesh, clip=1.0), eval_step(objective, mesh)
+
+
+@pytest.fixture(scope="module")
+def state():
+    """A state after a step: Adam's moments are no zeros."""
+    step, _ = make_steps()
+    return jax.device_get(step(make_state(MODEL, OPTIMIZER, step), make_batch())[0])
+
+
+def filled(path, state, steps=(0, 4, 8), **options):
+    """A folder with checkpoints of an epoch each."""
+    with Checkpoints(path, keep=9, **options) as checkpoints:
+        for epoch, step in enumerate(steps):
+            marked = state._replace(params=jax.tree.map(lambda leaf, step=step: leaf + step, state.params))
+            checkpoints.save(marked, Position(epoch, step=step))
+        checkpoints.wait()
+    return path
+
+
+def names(path):
+    return sorted(child.name for child in path.iterdir())
+
+
+def assert_same(one, two):
+    for left, right in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        if jnp.issubdtype(left.dtype, jax.dtypes.prng_key):
+            left, right = jax.random.key_data(left), jax.random.key_data(right)
+        np.testing.assert_array_equal(left, right)
+
+
+def test_the_whole_state_comes_back_bit_for_bit(tmp_path, state):
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(state, POSITION)
+        checkpoints.wait()
+        empty = TrainState.create(jax.tree.map(jnp.zeros_like, state.params), OPTIMIZER, jax.random.key(9))
+        back, position = checkpoints.restore(empty)
+    assert_same(back, state)
+    assert jax.tree.structure(back) == jax.tree.structure(empty)
+    assert position._replace(sums={}) == POSITION._replace(sums={})
+    assert position.sums.keys() == POSITION.sums.keys()
+    for name, value in POSITION.sums.items():
+        np.testing.assert_array_equal(position.sums[name], value)
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path, state):
+    with Checkpoints(tmp_path / "checkpoints", keep=2) as checkpoints:
+        for epoch in range(6):
+            best = None if epoch == 0 else Best(min(epoch, 2), 10 * min(epoch, 2), 0.5)
+            checkpoints.save(state, Position(epoch, step=10 * epoch, best=best))
+        checkpoints.wait()
+    assert names(tmp_path / "checkpoints") == [
+        "epoch002-step00000020",
+        "epoch004-step00000040",
+        "epoch005-step00000050",
+    ]
+
+
+def test_one_is_due_after_steps_or_minutes(tmp_path, state, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("rnnjax.training.checkpoints.time.monotonic", lambda: now)
+    with Checkpoints(tmp_path / "a", steps=3) as checkpoints:
+        assert [checkpoints.due() for _ in range(3)] == [False, False, True]
+        checkpoints.save(state, POSITION)
+        assert not checkpoints.due()
+    with Checkpoints(tmp_path / "b", minutes=2) as checkpoints:
+        assert not checkpoints.due()
+        now = 119.0
+        assert not checkpoints.due()
+        now = 120.0
+        assert checkpoints.due()
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(file):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+DAMAGE = {
+    "missing": (lambda file: file.unlink(), "found none"),
+    "truncated": (cut, "expected the bytes that were written"),
+    "flipped": (flip, "expected the bytes that were written"),
+    "added": (lambda file: (file.parent / "more").write_text("x"), "more: expected no such file"),
+    "link": (
+        lambda file: (file.unlink(), file.symlink_to("/dev/zero")),
+        "expected a file or folder, got a symbolic link",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", ["params", "training", "position.json"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(damage, part, tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state)
+    last = path / "epoch002-step00000008"
+    files = [last / part] if part.endswith("json") else sorted(f for f in (last / part).rglob("*") if f.is_file())
+    harm, message = DAMAGE[damage]
+    harm(files[-1])
+    with Checkpoints(path) as checkpoints:
+        with pytest.warns(UserWarning, match=f"damaged checkpoint, the one before it is used: .*{message}"):
+            back, position = checkpoints.restore(state)
+        assert position.step == 4
+        assert_same(back.params, jax.tree.map(lambda leaf: leaf + 4, state.params))
+        assert names(path) == ["damaged-epoch002-step00000008", "epoch000-step00000000", "epoch001-step00000004"]
+        # The run comes to that step again.
+        checkpoints.save(state, Position(2, step=8))
+        checkpoints.wait()
+        assert checkpoints.restore(state)[1].step == 8
+
+
+def test_broken_checksums_are_damage_too(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state)
+    for text in ("", "[]", "{" * 10**5):
+        (path / "epoch002-step00000008" / "checksums.json").write_text(text)
+        with pytest.warns(UserWarning, match=r"checksums\.json: expected"):
+            assert newest(path).name == "epoch001-step00000004"
+
+
+def test_no_whole_checkpoint_is_an_error_and_no_new_beginning(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state)
+    for checkpoint in find_checkpoints(path):
+        flip(checkpoint / "position.json")
+    with Checkpoints(path) as checkpoints, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match="expected a whole checkpoint, got 3, all of them damaged"):
+            checkpoints.restore(state)
+    with (
+        Checkpoints(tmp_path / "empty") as checkpoints,
+        pytest.raises(FileNotFoundError, match="expected a checkpoint"),
+    ):
+        checkpoints.restore(state)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state)
+    wider = make_model(embedding_size=5)
+    step, _ = make_steps()
+    with Checkpoints(path) as checkpoints, pytest.raises(ValueError, match="expected parameters of this model, got: "):
+        checkpoints.restore(make_state(wider, OPTIMIZER, step))
+
+
+def test_the_best_parameters_are_those_of_the_best_epoch(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state)
+    with Checkpoints(path) as checkpoints:
+        checkpoints.save(state, Position(3, step=12, best=Best(1, 4, 0.5)))
+        assert_same(checkpoints.best_params(state.params), jax.tree.map(lambda leaf: leaf + 4, state.params))
+    flip(path / "epoch001-step00000004" / "position.json")
+    with pytest.warns(UserWarning, match="wrong checksum.*; the newest is used"):
+        assert_same(load_best(path, state.params), state.params)
+    with Checkpoints(path) as checkpoints, pytest.warns(UserWarning, match="best epoch is chosen anew"):
+        assert checkpoints.restore(state)[1].best is None
+
+
+def test_a_full_disk_is_named_and_leaves_what_was_whole(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state, steps=(0, 4))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Checkpoints(path) as checkpoints:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # no file may be longer than so many bytes
+            checkpoints.save(state, POSITION)
+            with pytest.raises(
+                OSError, match=r"the checkpoint could not be written .*; the last whole one is .*step00000004"
+            ):
+                checkpoints.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert checkpoints.restore(state)[1].step == 4
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state, steps=(0,))
+    shutil.copytree(path / "epoch000-step00000000", path / ".writing-epoch001-step00000004")
+    shutil.copytree(path / "epoch000-step00000000", path / ".removed-epoch001-step00000002")
+    (path / "mine").write_text("keep")
+    with Checkpoints(path):
+        assert names(path) == ["epoch000-step00000000", "mine"]
+
+
+def test_parameters_that_are_not_finite_are_never_written(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state, steps=(0,))
+    bad = state._replace(params=jax.tree.map(lambda leaf: leaf * np.inf, state.params))
+    with (
+        Checkpoints(path) as checkpoints,
+        pytest.raises(DivergedError, match="after step 14: expected finite parameters"),
+    ):
+        checkpoints.save(bad, POSITION)
+    assert names(path) == ["epoch000-step00000000"]
+
+
+@pytest.mark.parametrize("options", [{"keep": 0}, {"steps": 0}, {"minutes": -1.0}])
+def test_numbers_out_of_range_are_named(options, tmp_path):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected a number above 0"):
+        Checkpoints(tmp_path, **options)
+
+
+class Stop(Exception):
+    """In place of a signal."""
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_run_goes_on_on_another_number_of_devices(devices, tmp_path):
+    def losses(path, devices, stop_at=None, resume=False):
+        step, evaluation = make_steps(devices)
+        state, position, found = make_state(MODEL, OPTIMIZER, step), None, {}
+        with Checkpoints(path, steps=3) as checkpoints:
+            if resume:
+                state, position = checkpoints.restore(state)
+
+            def watch(report):
+                found[report.step] = report.loss
+                if report.step == stop_at:
+                    raise Stop
+
+            batches = lambda epoch, first: (make_batch(10 * epoch + i) for i in range(first, 5))  # noqa: E731
+            reports = fit(
+                *(state, step, evaluation, batches, lambda: [make_batch(90)], 2, watch),
+                position=position,
+                checkpoints=checkpoints,
+            )
+            try:
+                found |= {f"epoch {report.epoch}": report.train.loss for _, report in reports}
+            except Stop:
+                checkpoints.wait()
+        return found
+
+    whole = losses(tmp_path / "whole", 2)
+    losses(tmp_path / "broken", 2, stop_at=5)
+    rest = losses(tmp_path / "broken", devices, resume=True)
+    assert set(rest) == {4, 5, 6, 7, 8, 9, 10, "epoch 1", "epoch 2"}
+    for name, loss in rest.items():
+        # One device and two sum in another order (measured: 2.4e-7); the same two give the same bits.
+        np.testing.assert_allclose(loss, whole[name], rtol=0 if devices == 2 else 2e-6)
