@@ -22,8 +22,9 @@ OOV = "<OOV>"
 NO_CAP = 2**31 - 1
 # A file of more is no vocabulary of words.
 MOST_WORDS, MOST_BYTES = 10_000_000, 256 * 2**20
-# Of the files that hold encoded texts: another number where the same texts would be other tokens, or lie otherwise.
-TOKEN_FORMAT = b"1"
+# Of the files that hold words and tokens: another number where the same texts would give others, or they lie otherwise.
+FORMAT = b"1"
+WORDS = pa.schema({"words": pa.large_string()})
 TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
 # Texts that are encoded at once hold about so many characters: what the tokenizer makes of them is 20 times as large.
 BATCH_CHARACTERS = 1 << 19
@@ -37,20 +38,35 @@ def learn_vocabulary(
     Lower-cased; `<br />` is a space; a word is a run of letters, digits, `_` and apostrophes. Index 0 is padding,
     1 stands for any word outside the vocabulary, and from 2 on words go by falling frequency (ties by
     alphabet). With `special` of PAD alone they go from 1 on, as in the classics, and an unknown word is 0 too.
-    `size` caps the vocabulary, special tokens included; None keeps every word. Raises ValueError for
-    a size with no room for a word, or where there is not one word.
+    `size` caps the vocabulary, special tokens included; None keeps every word. The words of stored texts are kept in
+    the cache folder of `datasets`. Raises ValueError for a size with no room for a word, or texts without one.
     """
     if size is not None and size <= len(special):
         raise ValueError(f"vocabulary size: expected at least {len(special) + 1} ({_room(special)}), got {size}")
-    everything = _tokenizer(models.WordLevel(unk_token=special[-1]))
-    trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=list(special), show_progress=False)
-    texts = in_file_order(texts)[0] if isinstance(texts, StoredTexts) else texts
-    everything.train_from_iterator(batches(texts), trainer)
-    words = everything.get_vocab()
+    words = _words_once(texts, special) if isinstance(texts, StoredTexts) else _words(texts, special)
     if len(words) <= len(special):
         raise ValueError("vocabulary: expected at least one word in the texts, got none")
-    capped = {word: index for word, index in words.items() if size is None or index < size}
+    capped = {word: index for index, word in enumerate(words[:size])}
     return _tokenizer(models.WordLevel(capped, unk_token=special[-1])), len(words) - len(special)
+
+
+def _words(texts: Iterable[str], special: Sequence[str]) -> list[str]:
+    """Every word of the texts, by its index."""
+    everything = _tokenizer(models.WordLevel(unk_token=special[-1]))
+    trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=list(special), show_progress=False)
+    everything.train_from_iterator(batches(texts), trainer)
+    words = everything.get_vocab()
+    return sorted(words, key=words.__getitem__)
+
+
+def _words_once(texts: StoredTexts, special: Sequence[str]) -> list[str]:
+    """The same, from a file in the cache folder of `datasets` where the same texts were read before."""
+    stored, _ = in_file_order(texts)
+    reading = _tokenizer(models.WordLevel(unk_token=special[-1])).to_str()
+    name = f"words-{_fingerprint([reading, *special], stored)}"
+    path = cached_arrow(name, WORDS, lambda: [pa.record_batch([_words(stored, special)], schema=WORDS)])
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_stream(file).read_all()["words"].to_pylist()
 
 
 def _room(special: Sequence[str]) -> str:
@@ -75,7 +91,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
     if not isinstance(texts, StoredTexts):
         return Sequences.of(ids for batch in _encoded(tokenizer, texts) for ids in batch)
     stored, places = in_file_order(texts)
-    name = f"tokens-{_fingerprint(tokenizer, stored)}"
+    name = f"tokens-{_fingerprint([tokenizer.to_str()], stored)}"
     sequences = _mapped(cached_arrow(name, TOKENS, lambda: map(_record_batch, _encoded(tokenizer, stored))))
     starts, ends = np.empty_like(sequences.starts), np.empty_like(sequences.ends)
     starts[places], ends[places] = sequences.starts, sequences.ends
@@ -90,10 +106,10 @@ def _encoded(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[i
             yield [encoding.ids for encoding in tokenizer.encode_batch_fast([rows[row] for row in batch])]
 
 
-def _fingerprint(tokenizer: Tokenizer, texts: Sequence[str]) -> str:
-    """A SHA-256 of everything that the tokens follow from."""
-    fingerprint = hashlib.sha256(TOKEN_FORMAT)
-    for strings in itertools.chain([[tokenizer.to_str()]], batches(texts)):
+def _fingerprint(reading: list[str], texts: Sequence[str]) -> str:
+    """A SHA-256 of texts and of the way in which they are read."""
+    fingerprint = hashlib.sha256(FORMAT)
+    for strings in itertools.chain([reading], batches(texts)):
         encoded = [string.encode() for string in strings]
         fingerprint.update(np.array([len(strings), *map(len, encoded)]).tobytes())
         fingerprint.update(b"".join(encoded))

@@ -10,6 +10,7 @@ import pytest
 
 from rnnjax.data import LabelledTexts, StoredTexts, encode, hold_out, learn_vocabulary, load_source, without
 from rnnjax.data import text as text_module
+from rnnjax.data.text import OOV, PAD
 
 random = np.random.default_rng(0)
 WORDS = [f"word{n}" for n in range(50)]
@@ -41,8 +42,8 @@ def as_lists(sequences):
     return [sequences[n].tolist() for n in range(len(sequences))]
 
 
-def files(cache):
-    return sorted((cache / "rnnjax").iterdir())
+def files(cache, kind="tokens"):
+    return sorted((cache / "rnnjax").glob(f"{kind}*"))
 
 
 def test_stored_texts_are_a_sequence_of_the_same_texts(tmp_path, cache):
@@ -113,6 +114,24 @@ def test_other_texts_and_other_tokenizers_are_other_files(tmp_path, cache, token
         for known in (tokenizer, small):
             assert as_lists(encode(known, part.texts)) == as_lists(encode(known, texts))
     assert len(files(cache)) == 6
+
+
+def test_a_vocabulary_is_learnt_once(tmp_path, cache, monkeypatch):
+    texts = stored(tmp_path / "texts.parquet").texts
+    learnt = {}
+    for size in (None, 30):
+        for special in ((PAD, OOV), (PAD,)):
+            learnt[size, special] = learn_vocabulary(texts, size, special)
+    # Two kinds of special words; a size is cut from the same words.
+    assert len(files(cache, "words")) == 2
+    monkeypatch.setattr(text_module, "_words", lambda *_: 1 / 0)
+    for arguments, (tokenizer, count) in learnt.items():
+        again, same = learn_vocabulary(texts, *arguments)
+        assert (again.to_str(), same) == (tokenizer.to_str(), count)
+    monkeypatch.undo()
+    for arguments, (tokenizer, count) in learnt.items():
+        memory, same = learn_vocabulary(TEXTS, *arguments)
+        assert (memory.to_str(), same) == (tokenizer.to_str(), count)
 
 
 def flip(content, place):
@@ -195,4 +214,4 @@ def test_lines_follow_the_files_content(tmp_path, cache):
         train = load_source(str(path)).train
         assert isinstance(train.texts, StoredTexts)
         assert train == LabelledTexts(texts, [n % 2 for n in range(len(texts))])
-    assert len(files(cache)) == 2
+    assert len(files(cache, "lines")) == 2

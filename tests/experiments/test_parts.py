@@ -49,6 +49,9 @@ def test_a_fingerprint_tells_the_data_of_one_run_from_that_of_another(tmp_path, 
         prints[name] = of(tmp_path / f"{name}.csv")
     assert prints.pop("same") == of(reviews) == prepare(tiny(reviews)).fingerprint
     prints |= {"first": of(reviews), "seed": of(reviews, seed=1), "share": of(reviews, hold_out=0.2)}
+    split = split_source(tiny(reviews))
+    turned = split.train.take(np.arange(len(split.train.texts))[::-1])
+    prints["rows of training the other way round"] = fingerprint(split._replace(train=turned))
     assert len(set(prints.values())) == len(prints)
 
 

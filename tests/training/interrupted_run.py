@@ -10,11 +10,6 @@ import time
 from pathlib import Path
 
 import jax
-
-jax.config.update("jax_num_cpu_devices", 2)
-jax.config.update("jax_disable_most_optimizations", True)
-os.environ["JAX_PLATFORMS"] = "cpu"
-
 from toy import make_batch, make_model, make_objective, make_params
 
 from rnnjax.training import (
@@ -29,6 +24,10 @@ from rnnjax.training import (
     train_step,
 )
 from rnnjax.training import checkpoints as checkpoints_module
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_disable_most_optimizations", True)
 
 EPOCHS, BATCHES = 3, 6
 STEPS = EPOCHS * BATCHES

@@ -172,7 +172,7 @@ def test_no_whole_checkpoint_is_an_error_and_no_new_beginning(tmp_path, state):
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, state):
     path = filled(tmp_path / "checkpoints", state)
-    wider = make_model(embedding_size=5)
+    wider = make_model(logits=3)
     step, _ = make_steps()
     with Checkpoints(path) as checkpoints, pytest.raises(ValueError, match="expected parameters of this model, got: "):
         checkpoints.restore(make_state(wider, OPTIMIZER, step))
