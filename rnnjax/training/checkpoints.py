@@ -104,7 +104,7 @@ class Checkpoints:
         self._writer.shutdown()
 
     def _write(self, host: TrainState, position: Position) -> None:
-        path = self.path / f"epoch{position.epoch:03d}-step{position.step:08d}"
+        path = self.path / _name(position.epoch, position.step)
         if path.exists():  # a run that was stopped, went on and was stopped again at once
             return
         writing = self.path / f"{WRITING}{path.name}"
@@ -117,10 +117,8 @@ class Checkpoints:
         seal(writing)
         os.rename(writing, path)
         sync_directory(self.path)
-        whole = find_checkpoints(self.path)
-        best = None if position.best is None else find_best(self.path, position)
-        for old in whole[: -self._keep]:
-            if old != best:
+        for old in find_checkpoints(self.path)[: -self._keep]:
+            if not _is_best(old, position):
                 removed = self.path / f"{REMOVED}{old.name}"
                 os.rename(old, removed)
                 shutil.rmtree(removed)
@@ -168,12 +166,19 @@ def find_checkpoints(path: Path) -> list[Path]:
     return [child for _, child in sorted(found, key=lambda pair: tuple(map(int, pair[0].groups())))]
 
 
+def _is_best(path: Path, position: Position) -> bool:
+    best = position.best
+    return best is not None and path.name == _name(best.epoch, best.step)
+
+
+def _name(epoch: int, step: int) -> str:
+    return f"epoch{epoch:03d}-step{step:08d}"
+
+
 def find_best(path: Path, position: Position) -> Path:
     """The checkpoint of the best epoch. Raises FileNotFoundError where it is gone."""
-    best = position.best
     for child in find_checkpoints(path):
-        match = NAME.fullmatch(child.name)
-        if best is not None and match and tuple(map(int, match.groups())) == (best.epoch, best.step):
+        if _is_best(child, position):
             return child
     raise FileNotFoundError(f"{path}: expected a checkpoint of the best epoch, found none")
 
