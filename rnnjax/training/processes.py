@@ -36,9 +36,7 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
     except ValueError as error:  # what JAX says where the environment names no cluster
-        raise ValueError(
-            f"coordinator, processes, process: expected them where no cluster is found: {error}"
-        ) from error
+        raise ValueError(f"coordinator, processes, process: expected all three outside a cluster: {error}") from error
     except RuntimeError as error:
         raise ConnectionError(f"{coordinator or 'cluster'}: the other processes were not met: {error}") from error
 

@@ -65,6 +65,7 @@ def assert_same(one, two):
 
 def test_the_whole_state_comes_back_bit_for_bit(tmp_path, state):
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(state, Position(2, step=8))
         checkpoints.save(state, POSITION)
         checkpoints.wait()
         empty = TrainState.create(jax.tree.map(jnp.zeros_like, state.params), OPTIMIZER, jax.random.key(9))
