@@ -1,6 +1,8 @@
 """Several processes, on one machine or many, that train together: every one runs the same program."""
 
 import math
+import socket
+import time
 from typing import Any
 
 import jax
@@ -17,8 +19,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     """Joins the processes of a run; must come before the first computation.
 
     `coordinator` is HOST:PORT of process 0, as every process reaches it. On SLURM, Open MPI, Kubernetes and TPU pods
-    all three follow from the environment. Raises ValueError for numbers that do not fit, ConnectionError where the
-    others are not met within two minutes.
+    all three follow from the environment. Raises ValueError for numbers that do not fit, ConnectionError where process
+    0 is not met within two minutes; where another one is missing by then, JAX ends process 0.
     """
     given = (coordinator, processes, process)
     if any(value is not None for value in given) and None in given:
@@ -27,6 +29,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         raise ValueError(f"process: expected 0 to {processes - 1}, got {process}")
     if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
         raise ValueError(f"coordinator: expected HOST:PORT, got {coordinator!r}")
+    if coordinator is not None and process:
+        _wait_for(coordinator)
     try:
         jax.distributed.initialize(
             coordinator,
@@ -37,8 +41,22 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         )
     except ValueError as error:  # what JAX says where the environment names no cluster
         raise ValueError(f"coordinator, processes, process: expected all three outside a cluster: {error}") from error
-    except RuntimeError as error:
-        raise ConnectionError(f"{coordinator or 'cluster'}: the other processes were not met: {error}") from error
+
+
+def _wait_for(coordinator: str) -> None:
+    """Until process 0 listens: JAX would end this process without a word of ours."""
+    host, _, port = coordinator.rpartition(":")
+    end = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise ConnectionError(
+                    f"{coordinator}: expected process 0 within {CONNECT_SECONDS} s, got no answer ({error})"
+                ) from error
+            time.sleep(0.1)
 
 
 def was_lost(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.execution import Execution
-from rnnjax.training.processes import join
+from rnnjax.training import processes as meeting
 
 ROOT = Path(__file__).parents[2]
 # Two and four processes sum in another order than one (measured: 1.3e-7).
@@ -35,9 +35,9 @@ def start(run, reviews, processes, *options, resume=False):
     environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "HF_DATASETS_CACHE": str(run.parent / "cache")}
 
     def process(number):
-        meeting = ["--distributed", "--coordinator", f"127.0.0.1:{port}", "--processes", processes, "--process", number]
+        told = ["--distributed", "--coordinator", f"127.0.0.1:{port}", "--processes", processes, "--process", number]
         return subprocess.Popen(
-            [*command, *place, *options, "--devices", "1", *map(str, meeting if processes > 1 else ())],
+            [*command, *place, *options, "--devices", "1", *map(str, told if processes > 1 else ())],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -131,7 +131,13 @@ WRONG = {
 def test_processes_that_cannot_meet(case):
     arguments, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
-        join(*arguments)
+        meeting.join(*arguments)
+
+
+def test_a_process_0_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(meeting, "CONNECT_SECONDS", 0)
+    with pytest.raises(ConnectionError, match=r"127.0.0.1:9: expected process 0 within 0 s, got no answer \("):
+        meeting.join("127.0.0.1:9", 2, 1)
 
 
 def test_processes_without_distributed():
