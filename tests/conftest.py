@@ -43,6 +43,23 @@ def without_annotation_checks(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
+def pytest_sessionfinish(session):
+    """A worker process sends its measured errors to the one that reports them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["errors"] = [
+            [kind, tolerance, group, error]
+            for (kind, tolerance), errors in reference.measured_errors.items()
+            for group, error in errors.items()
+        ]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for kind, tolerance, group, error in getattr(node, "workeroutput", {}).get("errors", ()):
+        errors = reference.measured_errors[kind, tolerance]
+        errors[group] = max(error, errors.get(group, 0.0))
+
+
 def pytest_terminal_summary(terminalreporter):
     for (kind, tolerance), errors in sorted(reference.measured_errors.items()):
         largest = ", ".join(f"{group} {error:.1e}" for group, error in sorted(errors.items()))

@@ -30,6 +30,9 @@ assert hidden.shape == (8, 50, 64)
 lstm = {**params["cell"], "recurrent_bias": 0, "bias": params["cell"]["bias"] + params["cell"]["recurrent_bias"]}
 assert [w.shape for w in keras_weights] == [(32, 256), (64, 256), (256,)]
 np.testing.assert_array_equal(keras_weights[2], lstm["bias"])
+assert (position.epoch, position.step) == (1, 4)
+assert (report.epoch, report.step) == (2, 8)
+assert sorted(path.name for path in folder.iterdir())[-1] == "epoch002-step00000008"
 assert list(trace) == ["input", "forget", "candidate", "output", "cell", "hidden"]
 np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 """
@@ -37,7 +40,7 @@ np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*blocks, CHECKS]))
     environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time
