@@ -26,6 +26,7 @@ from rnnjax.training import (
     fit,
     train_step,
 )
+from rnnjax.training.checkpoints import find_checkpoints
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import from_first, is_first, was_lost
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY, write_json
@@ -202,7 +203,13 @@ class Session:
         elif isinstance(error, Interrupted):
             self._status("stopped", str(error))
             raise Interrupted(error.signal, error.step, again) from error
+        elif isinstance(error, KeyboardInterrupt):
+            self._status("stopped", "stopped by the keyboard, not in training")
+        elif isinstance(error, DivergedError):
+            self._status("diverged", str(error))
+            checkpoints = find_checkpoints(self.path / CHECKPOINTS)
+            raise DivergedError(f"{error}; the last good checkpoint is {checkpoints[-1]}") from error
         else:
             # A full disk may be what it is about: the error itself must come out.
             with contextlib.suppress(OSError):
-                self._status("diverged" if isinstance(error, DivergedError) else "failed", str(error))
+                self._status("failed", str(error))

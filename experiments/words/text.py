@@ -188,7 +188,7 @@ def train_text(config: Text) -> Path:
         updates = -(-len(parts[0]) // config.batch_size) * config.epochs
         optimizer = adam(config.learning_rate, steps=updates, schedule="linear", skip=config.skip)
         objective = next_token(logits_of(model))
-        session.begin({"text": hashlib.sha256(corpus.train.tobytes()).hexdigest()}, corpus.tokenizer)
+        session.begin({"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}, corpus.tokenizer)
         params = session.train(
             TrainState.create(params, optimizer, state_key),
             updates,

@@ -18,6 +18,7 @@ import tyro
 
 from rnnjax.commands.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
+from rnnjax.training.processes import was_lost
 
 # Characters of an error that are shown: it may quote a file.
 MOST_SHOWN = 2_000
@@ -100,15 +101,19 @@ def run(program: str, command: Callable[[], None]) -> None:
     except Interrupted as stopped:
         print(f"{program}: {stopped}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
-    except (ValueError, OSError, ModuleNotFoundError, DivergedError) as error:
+    except Exception as error:
+        if not isinstance(error, (ValueError, OSError, ModuleNotFoundError, DivergedError)) and not was_lost(error):
+            raise
         if sys.flags.dev_mode:
             traceback.print_exc()
         else:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if was_lost(error) and not isinstance(error, OSError):
+                message = f"another process of the run was lost, which may say why ({message})"
             if len(message) > MOST_SHOWN:
                 message = f"{message[:MOST_SHOWN]}..."
             print(f"{program}: {printable(message)}", file=sys.stderr)
-        if jax.distributed.is_initialized() and jax.process_count() > 1:
+        if jax.distributed.is_initialized():
             # Leaving in good order means to wait for the others, who may be gone, or wait for this one.
             sys.stderr.flush()
             os._exit(1)

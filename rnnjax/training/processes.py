@@ -61,7 +61,7 @@ def _wait_for(coordinator: str) -> None:
 
 def was_lost(error: BaseException) -> bool:
     """Whether an error of a computation says that another process is gone: backends raise it as many types."""
-    return jax.process_count() > 1 and any(word in str(error) for word in LOST)
+    return jax.distributed.is_initialized() and jax.process_count() > 1 and any(word in str(error) for word in LOST)
 
 
 def is_first() -> bool:
