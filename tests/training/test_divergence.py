@@ -100,7 +100,7 @@ def compiled_evaluation():
 
 
 def run(steps, bad=(), *, skip=0, clip=None, epochs=1):
-    """(Step reports, epoch reports, the last parameters) of epochs of `steps` batches, the numbered ones of them bad."""
+    """(Step reports, epoch reports, the last parameters) of epochs of `steps` batches, the numbered ones bad."""
     optimizer, step = compiled(skip, clip)
     heard, reports, evaluation = [], [], compiled_evaluation()
     state = new_state(optimizer, step)
@@ -159,30 +159,24 @@ def test_the_clip_share_and_the_mean_norm_are_those_of_the_steps():
 def test_histograms_are_of_the_gradients_and_taken_only_when_asked():
     optimizer, plain = compiled(clip=CLIP)
     step = train_step(OBJECTIVE, optimizer, batch_mesh(2), clip=CLIP, histograms=2)
-    state, heard, given = new_state(optimizer, step), [], {}
-
-    def batches():
-        for i in range(5):
-            given[i + 1] = make_batch(i)
-            yield given[i + 1]
-
+    state, heard, batches = new_state(optimizer, step), [], [make_batch(i) for i in range(5)]
     initial = jax.device_get(state.params)
     params = {1: initial}
     # The parameters before each step, from the same steps without histograms.
     again = new_state(optimizer, plain)
     for number in range(1, 5):
-        again, _ = plain(again, make_batch(number - 1))
+        again, _ = plain(again, batches[number - 1])
         params[number + 1] = jax.device_get(again.params)
     list(
         fit(
-            *(state, step, compiled_evaluation(), lambda *_: batches(), lambda: [make_batch(9)], 1),
+            *(state, step, compiled_evaluation(), lambda *_: batches, lambda: [make_batch(9)], 1),
             heard.append,
         )
     )
     assert [bool(report.histograms) for report in heard] == [False, True, False, True, False]
     key = jax.random.key(1)
     for number in (2, 4):
-        batch = jax.tree.map(jnp.asarray, given[number])
+        batch = jax.tree.map(jnp.asarray, batches[number - 1])
 
         def loss(params, batch=batch, number=number):
             sums = OBJECTIVE(params, batch, jax.random.fold_in(key, number - 1))
