@@ -96,7 +96,7 @@ def test_what_is_wrong_is_said(change, message):
 
 
 def test_sums_stay_exact_where_float32_stops_counting():
-    position = Position(sums={"correct": np.float64(2**24), "steps": np.float64(2**24)})
+    position = Position(sums={name: np.asarray(2.0**24) for name in ("correct", "steps")})
     for _ in range(3):
         position = position.plus({"correct": np.float32(1), "confusion": np.eye(2, dtype=np.float32)})
     assert (position.batch, position.step) == (3, 3)
