@@ -8,7 +8,7 @@ from typing import Any
 from rnnjax.commands import check_fields
 from rnnjax.training import use_cpu_cores
 from rnnjax.training.processes import join
-from rnnjax.training.run_folder import CONFIG, read_object
+from rnnjax.training.run_folder import CONFIG, METRICS, STATUS, read_object
 
 NEWEST = "newest"
 # What of a config may be another one when a run is resumed; all of Execution may.
@@ -99,10 +99,15 @@ def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Pat
         except (ValueError, OSError):
             continue  # somebody else's folder
         if all(values.get(name) == value for name, value in wanted.items() if name not in MAY_CHANGE):
-            found.append((max(path.stat().st_mtime for path in file.parent.iterdir()), file.parent))
+            found.append((_written(file.parent), file.parent))
     if not found:
         raise FileNotFoundError(f"resume: expected a run of this config under {folder}, found none")
     return max(found)[1]
+
+
+def _written(run: Path) -> float:
+    """When a run was last written to. Whoever lists runs touches their locks: those do not count."""
+    return max(path.stat().st_mtime for name in (CONFIG, STATUS, METRICS) if (path := run / name).is_file())
 
 
 def as_json(values: Any) -> Any:

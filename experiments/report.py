@@ -67,13 +67,14 @@ class Progress:
 
     def step(self, report: StepReport) -> None:
         """One step more; the numbers shown are running means."""
-        keep = 0.95 if self._loss is not None else 0.0
-        self._loss = keep * (self._loss or 0.0) + (1 - keep) * report.loss
-        self._accuracy = keep * (self._accuracy or 0.0) + (1 - keep) * report.accuracy
         self._tokens += report.tokens
-        rate = self._tokens / (time.perf_counter() - self._since)
-        words = f"loss {self._loss:.3f}, accuracy {self._accuracy:.3f}, {rate:,.0f} tokens/s"
-        self._bar.set_postfix_str(words, refresh=False)
+        if not report.skipped:  # else its numbers may not be finite, and would stay in every mean after it
+            keep = 0.95 if self._loss is not None else 0.0
+            self._loss = keep * (self._loss or 0.0) + (1 - keep) * report.loss
+            self._accuracy = keep * (self._accuracy or 0.0) + (1 - keep) * report.accuracy
+            rate = self._tokens / (time.perf_counter() - self._since)
+            words = f"loss {self._loss:.3f}, accuracy {self._accuracy:.3f}, {rate:,.0f} tokens/s"
+            self._bar.set_postfix_str(words, refresh=False)
         self._bar.update()
 
     def say(self, line: str) -> None:

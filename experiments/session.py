@@ -1,6 +1,7 @@
 """A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
 
 import contextlib
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +39,7 @@ class Session:
 
     `config` has the fields `execution`, `epochs`, `patience` and `skip`. With several processes only the first one
     reads, writes and prints. Entering raises as `RunFolder.check_new`, or, where a run is resumed, as
-    `RunFolder.open`, `RunFolder.lock` and `check_same`.
+    `RunFolder.open`, `RunFolder.lock` and `check_same`, and FileNotFoundError without a checkpoint.
     """
 
     def __init__(self, program: str, experiment: str, config: Any):
@@ -54,11 +55,13 @@ class Session:
         return RunFolder(self.path)
 
     def __enter__(self) -> "Session":
-        path = self._look() if is_first() else Path()
-        self.path = Path(from_first(str(path).encode()).decode())
+        with contextlib.ExitStack() as stack:  # what is refused is not held
+            path = self._look(stack) if is_first() else Path()
+            self.path = Path(from_first(str(path).encode()).decode())
+            self._held = stack.pop_all()
         return self
 
-    def _look(self) -> Path:
+    def _look(self, stack: contextlib.ExitStack) -> Path:
         execution = self.config.execution
         if not self.resuming:
             path = execution.run_folder or new_path(self.experiment)
@@ -68,8 +71,13 @@ class Session:
         if str(path) == NEWEST:
             path = newest_run(self.experiment, self.config)
         folder = RunFolder.open(path)
-        self._held.enter_context(folder.lock())
+        stack.enter_context(folder.lock())
         asked = {"experiment": self.experiment, **settings(self.config)}
+        if not find_checkpoints(path / CHECKPOINTS):
+            raise FileNotFoundError(
+                f"{path}: expected checkpoints to go on from, found none: the run is of an earlier version or ended "
+                "before its first one; begin a new run"
+            )
         check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
         return path
 
@@ -189,7 +197,7 @@ class Session:
                 raise
 
     def _end(self, error: BaseException | None) -> None:
-        again = f"; go on with: python -m {self.program} --resume {self.path}"
+        again = f"; go on with: python -m {self.program} --resume {shlex.quote(str(self.path))}"
         if error is not None and was_lost(error):
             first = str(error).splitlines()[0]
             if self._begun:

@@ -130,5 +130,7 @@ class SequenceClassifier(nn.Module):
             # Outputs past the length are zero, so the plain sum is the sum over valid steps.
             return outputs.sum(axis=1) / jnp.maximum(counts, 1)[:, None].astype(outputs.dtype)
         valid = (jnp.arange(steps) < counts[:, None])[..., None]
-        highest = jnp.where(valid, outputs, -jnp.inf).max(axis=1, initial=-jnp.inf)
+        # Not minus infinity: who looks for the first number that is not finite must not find it here.
+        lowest = jnp.finfo(outputs.dtype).min
+        highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)
         return jnp.where(counts[:, None] > 0, highest, 0)

@@ -57,6 +57,7 @@ def read_told(path: Path) -> Told:
     for name in ("experiment", "held_out"):
         check_type(name, values[name], str)
     config = TextClassification(**{name: values[name] for name in fields})
+    config = dataclasses.replace(config, dense=tuple(config.dense))  # JSON knows lists only
     return Told(values["experiment"], config, tuple(classes), values["held_out"])
 
 

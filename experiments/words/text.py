@@ -39,6 +39,8 @@ ADDED_SINCE: dict[str, Any] = {"patience": None, "skip": 0, "text": None}
 HELD_OUT = 0.1
 # The tenth that is held out must have a word and one after it.
 FEWEST_WORDS = 20
+# Its exponential is the last one that a float holds: a run that goes astray is told of all the same.
+LARGEST_LOSS = 709.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +195,7 @@ def train_text(config: Text) -> Path:
             TrainState.create(params, optimizer, state_key),
             updates,
             lambda report, progress: progress.say(epoch_line(report)),
-            lambda report: {**report.record(), "perplexity": math.exp(report.validation.loss)},
+            lambda report: {**report.record(), "perplexity": perplexity(report.validation.loss)},
             step=session.train_step(objective, optimizer, mesh),
             evaluation=eval_step(objective, mesh),
             train_batches=lambda epoch, first: batches(parts[0], config, mesh, config.seed, epoch, first),
@@ -201,9 +203,9 @@ def train_text(config: Text) -> Path:
             score=lambda scores: -scores.loss,
         )
         if is_first():
-            best = min(session.folder.read_metrics("epoch"), key=lambda line: line["perplexity"])
+            best = min(session.folder.read_metrics("epoch"), key=lambda line: line["validation_loss"])
             alone = unigram_perplexity(corpus.train, corpus.validation, size)
-            print(f"held-out perplexity {best['perplexity']:.1f}; of word frequencies alone {alone:.1f}\n")
+            print(f"held-out perplexity {shown(best['perplexity'])}; of word frequencies alone {alone:.1f}\n")
             scores = {"loss": best["validation_loss"], "accuracy": best["validation_accuracy"]}
             perplexities = {"perplexity": best["perplexity"], "unigram_perplexity": alone}
             session.log.final(part="validation", epoch=best["epoch"], **scores, **perplexities)
@@ -229,11 +231,22 @@ def read_corpus(config: Text) -> Corpus:
     return Corpus(tokenizer, train, validation, unique, " ".join(text[:cut].split()[-8:]))
 
 
+def perplexity(loss: float) -> float:
+    """The perplexity of a mean loss in nats, and where no float is as large, nearly the largest one."""
+    return math.exp(min(loss, LARGEST_LOSS))
+
+
+def shown(perplexity: float) -> str:
+    """A perplexity, to be read."""
+    return f"{perplexity:.1f}" if perplexity < 1e9 else f"{perplexity:.1e}"
+
+
 def epoch_line(report: EpochReport) -> str:
     """What is said of an epoch."""
     return (
-        f"epoch {report.epoch}: perplexity {math.exp(report.train.loss):.1f} in training, "
-        f"{math.exp(report.validation.loss):.1f} held out; {report.validation.accuracy:.1%} of held-out words first; "
+        f"epoch {report.epoch}: perplexity {shown(perplexity(report.train.loss))} in training, "
+        f"{shown(perplexity(report.validation.loss))} held out; "
+        f"{report.validation.accuracy:.1%} of held-out words first; "
         f"{report.train.seconds:.1f} s"
     )
 

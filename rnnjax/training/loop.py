@@ -177,6 +177,11 @@ def fit(
         state, position = run_epoch(
             state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
         )
+        if "steps" not in position.sums:
+            raise DivergedError(
+                f"epoch {position.epoch + 1}: expected at least one finite update, got {position.batch} skipped; "
+                "try clipping or a smaller learning rate"
+            )
 
         def pause(state: TrainState = state, position: Position = position) -> None:
             nonlocal stopping

@@ -1,6 +1,6 @@
 """Where a run stands between two steps."""
 
-import math
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,16 +79,21 @@ def _count(value: Any, name: str) -> int:
 
 
 def _number(value: Any, name: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    # An integer beyond floats cannot even be asked whether it is finite.
+    if not known or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name}: expected a finite number, got {str(value)[:40]}")
     return float(value)
 
 
 def _numbers(value: Any, name: str) -> np.ndarray:
     try:
-        numbers = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected numbers, got {str(value)[:40]}") from error
+        found = np.asarray(value)
+    except (ValueError, OverflowError):  # lists of different lengths, or an integer beyond floats
+        found = np.asarray(None)
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"{name}: expected numbers, got {str(value)[:40]}")
+    numbers = found.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError(f"{name}: expected finite numbers, got others")
     return numbers

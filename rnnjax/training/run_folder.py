@@ -115,7 +115,7 @@ def _json_object(line: str) -> dict[str, Any]:
         value = json.loads(line)
     except (ValueError, RecursionError):
         value = None
-    return value if isinstance(value, dict) and "kind" in value else {"kind": None}
+    return value if isinstance(value, dict) and isinstance(value.get("kind"), str) else {"kind": None}
 
 
 def _is_before(line: dict[str, Any], position: Position) -> bool:

@@ -137,6 +137,14 @@ def test_a_window_may_be_longer_than_the_text(text, tmp_path, capsys):
     assert "held-out perplexity" in capsys.readouterr().out
 
 
+def test_a_perplexity_beyond_floats_is_told(text, tmp_path, capsys):
+    options = [*TINY, "--epochs", "1", "--learning-rate", "3e4", "--run-folder", str(tmp_path / "run")]
+    next_word.main(["text", text, *options])
+    assert "perplexity 8.2e+307" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert next(line for line in lines if line["kind"] == "epoch")["validation_loss"] > 709
+
+
 def complaint(capsys, *arguments):
     with pytest.raises(SystemExit) as stop:
         run(next_word.PROGRAM, lambda: next_word.main(list(arguments)))
