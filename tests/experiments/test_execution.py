@@ -1,12 +1,16 @@
 """How a run is carried out: its options, and how it ends where something goes wrong."""
 
+import math
 import re
 import resource
 
 import pytest
 from small_runs import TWO, act_after, checkpoints, complaint, lines, new, read
+from tqdm import tqdm
 
 from experiments import sentiment
+from experiments.report import Progress
+from rnnjax.training import StepReport
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 
@@ -76,3 +80,14 @@ def test_checkpoints_are_as_many_and_as_often_as_asked(tmp_path, reviews, unbrok
     (with_them,), (without,) = ((path / "tensorboard").iterdir() for path in (always, unbroken))
     assert b"gradients/embedding" in with_them.read_bytes()
     assert b"gradients/" not in without.read_bytes()
+
+
+def test_a_skipped_step_leaves_the_running_means_as_they_were(monkeypatch):
+    shown = []
+    monkeypatch.setattr(tqdm, "set_postfix_str", lambda self, words, refresh: shown.append(words))
+    with Progress(3) as progress:
+        progress.step(StepReport(1, loss=0.5, accuracy=0.25, gradient_norm=1.0, tokens=9))
+        progress.step(StepReport(2, loss=math.nan, accuracy=0.0, gradient_norm=math.nan, tokens=9, skipped=True))
+        progress.step(StepReport(3, loss=0.5, accuracy=0.25, gradient_norm=1.0, tokens=9))
+    assert all(words.startswith("loss 0.500, accuracy 0.250, ") for words in shown)
+    assert len(shown) == 2

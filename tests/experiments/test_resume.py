@@ -129,6 +129,10 @@ def other_source(path, tmp_path):
     (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "source": str(source)}))
 
 
+def other_study(path, tmp_path):
+    (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "experiment": "sentiment-predict"}))
+
+
 def other_vocabulary(path, tmp_path):
     vocabulary = read(path, "vocabulary.json")
     words = vocabulary["model"]["vocab"]
@@ -154,6 +158,7 @@ REFUSED = {
     "field": (None, ["--hidden", "9", "--seed", "5"], "hidden was 4 and is 9; seed was 0 and is 5"),
     "run folder": (None, ["--run-folder", "other"], "run_folder: expected none with --resume"),
     "source": (other_source, [], r"fingerprint was '\w+' and is '\w+'\n"),
+    "study": (other_study, [], "expected a run of experiments.sentiment, got one of 'sentiment-predict'"),
     "vocabulary": (other_vocabulary, [], r"vocabulary\.json: expected the vocabulary of this data, got another one"),
     "earlier version": (earlier_version, [], "expected checkpoints to go on from, found none"),
     "no checkpoint": (no_checkpoint, [], "expected checkpoints to go on from, found none"),

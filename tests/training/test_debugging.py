@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from bag import OBJECTIVE, new_state
-from toy import VOCABULARY, make_batch, make_model, make_objective
+from toy import VOCABULARY, make_batch, make_objective
 
 from rnnjax import RNN, Chunked, Elman, Scan, SequenceClassifier
 from rnnjax.training import DivergedError, adam, batch_mesh, eval_step, fit, train_step
@@ -83,11 +83,12 @@ def test_it_names_the_line_of_what_becomes_infinite():
 
 
 def test_infinities_that_a_model_masks_with_are_not_blamed():
-    model = make_model(input_dropout=0.0, dropout=0.0)
+    model = SequenceClassifier(VOCABULARY, 1, RNN(Elman(), 1, Scan()), pooling="max")
     params = model.init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     # Each row's loss is finite, and their sum is not.
-    head = {"kernel": jnp.zeros((8, 1)), "bias": jnp.full(1, 3e38)}
-    batch = jax.tree.map(jnp.asarray, make_batch())
+    head = {"kernel": jnp.zeros((1, 1)), "bias": jnp.full(1, 3e38)}
+    batch = jax.tree.map(jnp.asarray, make_batch(seed=1, rows=2, width=2))
+    batch = batch._replace(labels=jnp.zeros(2, jnp.int32))
     found = first_bad_operation(make_objective(model), {**params, "head": head}, batch, jax.random.key(1))
     assert found.startswith("invalid value (inf) encountered in reduce_sum, rnnjax/training/objectives.py:"), found
 
