@@ -6,6 +6,7 @@ Command: `python -m experiments.sentiment`, or with a preset, `python -m experim
 
 import dataclasses
 import functools
+import reprlib
 import sys
 
 import datasets
@@ -72,6 +73,8 @@ def main(arguments: list[str]) -> None:
         # No preset is named: the run is gone on with under its own config.
         told = read_told(run)
         default = told.experiment.removeprefix(PREFIX)
+        if default not in PRESETS:
+            raise ValueError(f"{run}: expected a run of {PROGRAM}, got one of {reprlib.repr(told.experiment)}")
         presets = {**PRESETS, default: ("Go on with a run.", told.config)}
     name, options = parse_presets(presets, default, PROGRAM, arguments, (Predict, Evaluate))
     datasets.disable_progress_bars()

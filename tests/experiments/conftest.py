@@ -1,9 +1,17 @@
-"""The small labelled file, and a run folder trained on it once for all tests."""
+"""The small labelled file, a run folder trained on it once for all tests, and runs that are stopped."""
 
+import contextlib
+import io
+import shutil
+
+import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from small_runs import STOPPED_AT, act_after, end_of, new, terminate
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
+from experiments.text_classifier import training
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,3 +30,43 @@ def run_folder(tmp_path_factory, reviews):
     options = ["--source", str(reviews), "--epochs", "12", "--learning-rate", "0.02", "--run-folder", str(path)]
     sentiment.main(["bilstm-max", *TINY, *options])
     return path
+
+
+@pytest.fixture(scope="module")
+def quick_runs(tmp_path_factory):
+    """No figures, which take a second each; what was compiled once for these runs is not compiled again."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw", lambda *_: None)
+        for name, value in zip(names, (str(tmp_path_factory.mktemp("compiled")), 0.0), strict=True):
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        yield
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, reviews, quick_runs):
+    """A run of three epochs that nothing stopped."""
+    path = tmp_path_factory.mktemp("resume") / "unbroken"
+    sentiment.main(new(reviews, path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory, reviews, quick_runs):
+    """(The run folder, the status, what was said) of a run that got a SIGTERM."""
+    path = tmp_path_factory.mktemp("resume") / "stopped run"
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
+        act_after(patch, STOPPED_AT, terminate)
+        status = end_of(sentiment, *new(reviews, path))
+    return path, status, said.getvalue()
+
+
+@pytest.fixture
+def stopped(tmp_path, stopped_run):
+    """A copy of the stopped run."""
+    return shutil.copytree(stopped_run[0], tmp_path / "stopped run")

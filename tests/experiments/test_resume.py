@@ -1,131 +1,23 @@
 """Runs that are stopped and gone on with, at the command line: the same numbers, or one line that says why not."""
 
-import contextlib
 import functools
-import io
 import json
 import os
 import re
-import resource
 import shutil
-import signal
 import warnings
 
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
+from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, complaint, end_of, files, lines, read, terminate
 from tiny_reviews import write_reviews
 
 from experiments import next_word, sentiment
-from experiments.run_log import Log
-from experiments.text_classifier import training
 from rnnjax.commands import run
 from rnnjax.training import RunFolder
 
-NETWORK = ["--cell", "elman", "--recurrence", "scan", "--no-bidirectional", "--pooling", "mean", "--embedding", "4"]
-# Three epochs of six steps.
-SMALL = [*NETWORK, "--hidden", "4", "--rows", "36", "--batch-size", "6", "--buckets", "1", "--longest", "20"]
-SMALL += ["--learning-rate", "0.02", "--dropout", "0.3", "--epochs", "3"]
-TWO = ["--devices", "2"]
-STOPPED_AT = 8
-TIMES = ("seconds", "tokens_per_second")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def what_is_not_the_point(tmp_path_factory):
-    """No figures, which take a second each; what was compiled once for these runs is not compiled again."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "draw", lambda *_: None)
-        for name, value in zip(names, (str(tmp_path_factory.mktemp("compiled")), 0.0), strict=True):
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
-        yield
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
-
-
-def act_after(patch, step, act):
-    """Has the training do something once the line of a step is written."""
-    plain = Log.step
-
-    def patched(self, report):
-        plain(self, report)
-        if report.step == step:
-            act()
-
-    patch.setattr(Log, "step", patched)
-
-
-def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def end_of(program, *arguments):
-    """The status of a command that must fail."""
-    with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-        run(program.PROGRAM, functools.partial(program.main, list(map(str, arguments))))
-    return stop.value.code
-
-
-def complaint(capsys, *arguments, program=sentiment):
-    """(status, the one line) of a command that must fail."""
-    capsys.readouterr()
-    status = end_of(program, *arguments)
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return status, error
-
-
-def new(reviews, path, *more):
-    return ["smoke", *SMALL, *TWO, "--source", str(reviews), "--run-folder", str(path), *more]
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, reviews):
-    path = tmp_path_factory.mktemp("resume") / "unbroken"
-    sentiment.main(new(reviews, path))
-    return path
-
-
-@pytest.fixture(scope="module")
-def stopped_run(tmp_path_factory, reviews):
-    """(The run folder, the status, what was said) of a run that got a SIGTERM."""
-    path = tmp_path_factory.mktemp("resume") / "stopped run"
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
-        act_after(patch, STOPPED_AT, terminate)
-        status = end_of(sentiment, *new(reviews, path))
-    return path, status, said.getvalue()
-
-
-@pytest.fixture
-def stopped(tmp_path, stopped_run):
-    """A copy of the stopped run."""
-    return shutil.copytree(stopped_run[0], tmp_path / "stopped run")
-
-
-def read(path, name):
-    return json.loads((path / name).read_text())
-
-
-def lines(path):
-    """metrics.jsonl, but for times."""
-    found = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in TIMES} for line in found]
-
-
-def files(path):
-    """What a run's files hold, but for its lock."""
-    found = (file for file in path.rglob("*") if file.is_file() and file.name != "lock")
-    return {str(file.relative_to(path)): file.read_bytes() for file in found}
-
-
-def checkpoints(path):
-    return sorted(child.name for child in (path / "checkpoints").iterdir())
-
+pytestmark = pytest.mark.usefixtures("quick_runs")
 
 # What a stopped run leaves, and going on with it
 
@@ -237,6 +129,10 @@ def other_source(path, tmp_path):
     (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "source": str(source)}))
 
 
+def other_study(path, tmp_path):
+    (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "experiment": "sentiment-predict"}))
+
+
 def other_vocabulary(path, tmp_path):
     vocabulary = read(path, "vocabulary.json")
     words = vocabulary["model"]["vocab"]
@@ -262,6 +158,7 @@ REFUSED = {
     "field": (None, ["--hidden", "9", "--seed", "5"], "hidden was 4 and is 9; seed was 0 and is 5"),
     "run folder": (None, ["--run-folder", "other"], "run_folder: expected none with --resume"),
     "source": (other_source, [], r"fingerprint was '\w+' and is '\w+'\n"),
+    "study": (other_study, [], "expected a run of experiments.sentiment, got one of 'sentiment-predict'"),
     "vocabulary": (other_vocabulary, [], r"vocabulary\.json: expected the vocabulary of this data, got another one"),
     "earlier version": (earlier_version, [], "expected checkpoints to go on from, found none"),
     "no checkpoint": (no_checkpoint, [], "expected checkpoints to go on from, found none"),
@@ -302,74 +199,6 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
             1,
             f"experiments.sentiment: run folder: expected config.json in {path}, found none\n",
         )
-
-
-# How runs end
-
-
-@pytest.mark.parametrize("debug", [False, True])
-def test_a_diverged_run_keeps_its_last_good_checkpoint(debug, tmp_path, reviews, capsys):
-    path = tmp_path / "run"
-    more = ["--learning-rate", "1e38", "--checkpoint-steps", "1", *(["--debug-nans"] if debug else [])]
-    status, error = complaint(capsys, *new(reviews, path, *more))
-    assert status == 1
-    said = "the parameters .* were not finite before|encountered in" if debug else "debug_nans finds|finite parameters"
-    assert re.search(said, error), error
-    found = read(path, "status.json")
-    assert found["status"] == "diverged"
-    assert found["message"] in error
-    assert len(checkpoints(path)) >= 1
-    for name in checkpoints(path):
-        assert read(path / "checkpoints" / name, "position.json")["step"] <= found["step"]
-
-
-def test_a_full_disk_is_named_with_what_is_safe(tmp_path, reviews, capsys):
-    path = tmp_path / "run"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, ((path / "metrics.jsonl").stat().st_size + 9, hard))
-
-    with pytest.MonkeyPatch.context() as patch:
-        act_after(patch, 8, fill)
-        try:
-            status, error = complaint(capsys, *new(reviews, path, "--no-tensorboard"))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert status == 1
-    assert f"{path}: metrics.jsonl, event files or figures could not be written (File too large)" in error
-    assert "the checkpoints written before are whole" in error
-    sentiment.main(["--resume", str(path), *TWO])
-    assert [line["step"] for line in lines(path) if line["kind"] == "step"] == list(range(1, 19))
-
-
-# Options of how a run is carried out
-
-
-def test_checkpoints_are_as_many_and_as_often_as_asked(tmp_path, reviews, unbroken):
-    often = tmp_path / "steps"
-    sentiment.main(new(reviews, often, "--keep", "9", "--checkpoint-steps", "4", "--no-tensorboard"))
-    steps = [int(name[-8:]) for name in checkpoints(often)]
-    assert steps == [0, 4, 6, 10, 12, 16, 18]
-    assert not (often / "tensorboard").exists()
-    assert lines(often) == lines(unbroken)
-    # The newest two, and that of the best epoch where it is neither.
-    kept = checkpoints(unbroken)
-    assert kept[-2:] == ["epoch002-step00000012", "epoch003-step00000018"]
-    best = read(unbroken / "checkpoints" / kept[-1], "position.json")["best"]["epoch"]
-    assert [int(name[5:8]) for name in kept] == sorted({best, 2, 3})
-
-    always = tmp_path / "minutes"
-    options = ["--keep", "1", "--checkpoint-minutes", "1e-9", "--histograms", "4", "--epochs", "1"]
-    written = []
-    with pytest.MonkeyPatch.context() as patch:
-        act_after(patch, 3, lambda: written.extend(checkpoints(always)))
-        sentiment.main(new(reviews, always, *options))
-    assert {int(name[-8:]) for name in written} & {1, 2}
-    assert checkpoints(always) == ["epoch001-step00000006"]
-    (with_them,), (without,) = ((path / "tensorboard").iterdir() for path in (always, unbroken))
-    assert b"gradients/embedding" in with_them.read_bytes()
-    assert b"gradients/" not in without.read_bytes()
 
 
 # The next word

@@ -1,0 +1,77 @@
+"""Runs of a second, stopped where a test wants, and what they leave."""
+
+import functools
+import json
+import os
+import signal
+import warnings
+
+import pytest
+
+from experiments import sentiment
+from experiments.run_log import Log
+from rnnjax.commands import run
+
+NETWORK = ["--cell", "elman", "--recurrence", "scan", "--no-bidirectional", "--pooling", "mean", "--embedding", "4"]
+# Three epochs of six steps.
+SMALL = [*NETWORK, "--hidden", "4", "--rows", "36", "--batch-size", "6", "--buckets", "1", "--longest", "20"]
+SMALL += ["--learning-rate", "0.02", "--dropout", "0.3", "--epochs", "3"]
+TWO = ["--devices", "2"]
+STOPPED_AT = 8
+TIMES = ("seconds", "tokens_per_second")
+
+
+def act_after(patch, step, act):
+    """Has the training do something once the line of a step is written."""
+    plain = Log.step
+
+    def patched(self, report):
+        plain(self, report)
+        if report.step == step:
+            act()
+
+    patch.setattr(Log, "step", patched)
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_of(program, *arguments):
+    """The status of a command that must fail."""
+    with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+        run(program.PROGRAM, functools.partial(program.main, list(map(str, arguments))))
+    return stop.value.code
+
+
+def complaint(capsys, *arguments, program=sentiment):
+    """(status, the one line) of a command that must fail."""
+    capsys.readouterr()
+    status = end_of(program, *arguments)
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1, error
+    return status, error
+
+
+def new(reviews, path, *more):
+    return ["smoke", *SMALL, *TWO, "--source", str(reviews), "--run-folder", str(path), *more]
+
+
+def read(path, name):
+    return json.loads((path / name).read_text())
+
+
+def lines(path):
+    """metrics.jsonl, but for times."""
+    found = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in found]
+
+
+def files(path):
+    """What a run's files hold, but for its lock."""
+    found = (file for file in path.rglob("*") if file.is_file() and file.name != "lock")
+    return {str(file.relative_to(path)): file.read_bytes() for file in found}
+
+
+def checkpoints(path):
+    return sorted(child.name for child in (path / "checkpoints").iterdir())
