@@ -27,7 +27,7 @@ from rnnjax.training.position import Best, Position
 MODEL = make_model()
 OPTIMIZER = adam(3e-2, steps=20, schedule="linear")
 # Best of the second epoch of three, with sums of a fourth one under way.
-POSITION = Position(3, 2, 14, {"loss": np.float64(0.1), "confusion": np.eye(2) / 3}, 1.5, Best(2, 8, 0.75), 1)
+POSITION = Position(3, 2, 14, {"loss": np.asarray(0.1), "confusion": np.eye(2) / 3}, 1.5, Best(2, 8, 0.75), 1)
 
 
 def make_steps(devices=2):
