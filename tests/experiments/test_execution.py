@@ -3,6 +3,7 @@
 import math
 import re
 import resource
+import time
 
 import pytest
 from small_runs import TWO, act_after, checkpoints, complaint, lines, new, read
@@ -38,6 +39,8 @@ def test_a_full_disk_is_named_with_what_is_safe(tmp_path, reviews, capsys):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill():
+        while not (path / "checkpoints" / "epoch001-step00000006").exists():  # its writing must not be cut off
+            time.sleep(0.01)
         resource.setrlimit(resource.RLIMIT_FSIZE, ((path / "metrics.jsonl").stat().st_size + 9, hard))
 
     with pytest.MonkeyPatch.context() as patch:
