@@ -13,6 +13,8 @@ from rnnjax.training.run_folder import CONFIG, METRICS, STATUS, read_object
 NEWEST = "newest"
 # What of a config may be another one when a run is resumed; all of Execution may.
 MAY_CHANGE = ("epochs", "patience")
+# Where the data lies may change too: whether it is the same data is told by a fingerprint of its content.
+PLACES = ("source", "file")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     differing = [
         f"{name} was {then.get(name, 'not there')!r} and is {now.get(name, 'not there')!r}"
         for name in dict.fromkeys([*now, *then])
-        if name not in MAY_CHANGE and then.get(name) != now.get(name)
+        if name not in (*MAY_CHANGE, *PLACES) and then.get(name) != now.get(name)
     ]
     if differing:
         raise ValueError(f"{path}: expected the run's own config to resume it, got another: {'; '.join(differing)}")

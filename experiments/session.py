@@ -46,6 +46,7 @@ class Session:
         self.program, self.experiment, self.config = program, experiment, config
         self.resuming = config.execution.resume is not None
         self.step, self.seconds_before = 0, 0.0
+        self.best_epoch = 0
         self._begun = False
         self.log = Log(None, None, tensorboard=False)
         self._held = contextlib.ExitStack()
@@ -145,6 +146,8 @@ class Session:
             if self.resuming:
                 state, position = checkpoints.restore(state)
                 self.step, self.seconds_before = position.step, position.seconds
+                # Without a best one (its checkpoint is damaged) the newest parameters count.
+                self.best_epoch = position.best.epoch if position.best else position.epoch
                 if is_first():
                     self.folder.forget_after(position)
                     self.folder.add_environment(position.step)
@@ -174,6 +177,7 @@ class Session:
                 stop=stop,
                 **loop,
             ):
+                self.best_epoch = report.epoch if report.best else self.best_epoch
                 self.log.epoch(report.step, line(report))
                 told(report, progress)
             return checkpoints.best_params(template)

@@ -90,7 +90,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
 def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
     """What is said, logged and drawn of the best epoch."""
     epochs = session.folder.read_metrics("epoch")
-    best = max(epochs, key=lambda line: line["validation_accuracy"])["epoch"]
+    best = session.best_epoch
     for part, score in scores.items():
         session.log.final(part=part, epoch=best, loss=score.loss, accuracy=score.accuracy)
     draw(session, parts, loader, epochs, scores)

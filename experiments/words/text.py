@@ -203,7 +203,8 @@ def train_text(config: Text) -> Path:
             score=lambda scores: -scores.loss,
         )
         if is_first():
-            best = min(session.folder.read_metrics("epoch"), key=lambda line: line["validation_loss"])
+            lines = session.folder.read_metrics("epoch")
+            best = next(line for line in lines if line["epoch"] == session.best_epoch)
             alone = unigram_perplexity(corpus.train, corpus.validation, size)
             print(f"held-out perplexity {shown(best['perplexity'])}; of word frequencies alone {alone:.1f}\n")
             scores = {"loss": best["validation_loss"], "accuracy": best["validation_accuracy"]}
