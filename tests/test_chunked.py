@@ -235,7 +235,7 @@ class ReadsInputsTwice(LSTM):
         (GRU(), False),
         (ReadsInputsTwice(), False),
     ],
-    ids=str,
+    ids=["lstm", "lstm_second_bias", "elman", "peephole", "gru", "inputs_twice"],
 )
 def test_whether_a_cell_reads_a_sum_only(cell, sum_only):
     problem = make_problem(cell)
