@@ -1,6 +1,6 @@
 """What a train step of a whole network costs, how that grows, and what more processes change: figures to plan with.
 
-Command: `python -m benchmarks.scaling`. Four minutes on two cores.
+Command: `python -m benchmarks.scaling`. A minute on two cores.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -82,6 +83,12 @@ def one_line(box: str) -> str:
     return re.sub(r"^Error parsing [A-Z]\w+: ", "", re.sub(r" +", " ", " ".join(words)))
 
 
+def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
+    """Python's own hook, but for what the threads say that Orbax leaves behind where it cannot write."""
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        sys.__excepthook__(kind, error, trace)
+
+
 def run(program: str, command: Callable[[], None]) -> None:
     """Runs the command; an error that a user can mend ends it with one line, status 1.
 
@@ -89,6 +96,7 @@ def run(program: str, command: Callable[[], None]) -> None:
     """
     for library in ("absl", "datasets", "huggingface_hub"):  # they log what they then raise, too
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    sys.excepthook = _complain
     warnings.showwarning = lambda message, *_: print(f"{program}: warning: {message}", file=sys.stderr)
     try:
         command()

@@ -1,5 +1,6 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped, whole or not there at all."""
 
+import errno
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from rnnjax.untrusted import read_json
 PARAMS, TRAINING, POSITION = "params", "training", "position.json"
 NAME = re.compile(r"epoch(\d+)-step(\d+)")
 LARGEST_POSITION = 1 << 24  # bytes; a confusion matrix of 1,000 classes is a few MB
+SPARE = 1 << 20  # bytes that must stay free beside a checkpoint's arrays
 WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 
 
@@ -107,6 +109,10 @@ class Checkpoints:
         path = self.path / _name(position.epoch, position.step)
         if path.exists():  # a run that was stopped, went on and was stopped again at once
             return
+        needed = SPARE + sum(leaf.nbytes for leaf in jax.tree.leaves(host))
+        if (free := shutil.disk_usage(self.path).free) < needed:
+            # Asked before: Orbax leaves threads behind that complain on their own.
+            raise OSError(errno.ENOSPC, f"expected {needed:,} bytes of free disk, got {free:,}")
         writing = self.path / f"{WRITING}{path.name}"
         if writing.exists():
             shutil.rmtree(writing)

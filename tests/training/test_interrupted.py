@@ -65,14 +65,9 @@ def test_a_run_killed_several_times_ends_with_the_same_bits(unbroken, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(number, unbroken, tmp_path):
+def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(number, tmp_path):
     status, errors = run(tmp_path, kill=number, step=8)
     assert status == 128 + number, errors
     last = json.loads((tmp_path / "log").read_text().splitlines()[-1])["step"]
     assert last in (9, 10)  # the next step was under way
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir())[-1] == f"epoch001-step{last:08d}"
-    if number == signal.SIGTERM:
-        status, errors = run(tmp_path, resume=True)
-        assert status == 0, errors
-        assert (tmp_path / "log").read_text() == (unbroken / "log").read_text()
-        assert (tmp_path / "params").read_bytes() == (unbroken / "params").read_bytes()
