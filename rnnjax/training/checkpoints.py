@@ -200,11 +200,12 @@ def newest(path: Path, set_aside: bool = False) -> Path:
             check_seal(checkpoint)
         except ValueError as error:
             warnings.warn(f"damaged checkpoint, the one before it is used: {error}", stacklevel=2)
-            if set_aside:
-                aside = checkpoint.with_name(DAMAGED + checkpoint.name)
-                shutil.rmtree(aside, ignore_errors=True)
-                os.rename(checkpoint, aside)
         else:
+            # Only now: where all are damaged they keep their names, and whoever looks again is told so again.
+            for damaged in found[found.index(checkpoint) + 1 :] if set_aside else ():
+                aside = damaged.with_name(DAMAGED + damaged.name)
+                shutil.rmtree(aside, ignore_errors=True)
+                os.rename(damaged, aside)
             return checkpoint
     if found:
         raise ValueError(f"{path}: expected a whole checkpoint, got {len(found)}, all of them damaged")
