@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from experiments.execution import EXECUTION
 from rnnjax.training import RunFolder, load_arrays, load_best
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG
 
@@ -32,11 +33,13 @@ def read_config(path: Path, kind: str, fields: set[str], added: dict[str, Any]) 
     FileNotFoundError for a path that is not a run folder, ValueError for another study's.
     """
     config = RunFolder.open(path).config()
-    values = added | {name: value for name, value in config.items() if name not in EXECUTION_ONCE}
+    values = added | {name: value for name, value in config.items() if name not in (EXECUTION, *EXECUTION_ONCE)}
     difference = set(values) ^ fields
     if difference:
+        study = reprlib.repr(config.get("experiment"))
         raise ValueError(
-            f"{path / CONFIG}: expected the fields of a {kind}, got more or less: {reprlib.repr(sorted(difference))}"
+            f"{path / CONFIG}: expected the fields of a {kind}, got a run of {study} with more or less: "
+            f"{reprlib.repr(sorted(difference))}"
         )
     return values
 

@@ -1,7 +1,9 @@
 """A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
 
 import contextlib
+import json
 import shlex
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -10,16 +12,19 @@ import optax
 from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
-from experiments.execution import NEWEST, as_json, check_same, newest_run, settings
+from experiments.execution import EXECUTION, NEWEST, as_json, check_same, newest_run, settings
 from experiments.report import Progress
 from experiments.run_files import new_path
+from experiments.run_folders.metrics import Metrics, forget_after, read_metrics
 from experiments.run_log import Log
 from rnnjax.data import load_vocabulary
+from rnnjax.errors import first_line
 from rnnjax.training import (
     Checkpoints,
     DivergedError,
     EpochReport,
     Interrupted,
+    Position,
     RunFolder,
     StepReport,
     StopSignals,
@@ -27,28 +32,32 @@ from rnnjax.training import (
     fit,
     train_step,
 )
-from rnnjax.training.checkpoints import find_checkpoints
+from rnnjax.training.checkpoints import find_best, find_checkpoints, read_position
 from rnnjax.training.debugging import TracedStep
-from rnnjax.training.processes import from_first, is_first, was_lost
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY, write_json
+from rnnjax.training.processes import first_alone, is_first, was_lost
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
 from rnnjax.training.step import CompiledStep, Objective
 
 
 class Session:
     """One training of a study, entered before there is any work to lose and left after the last figure.
 
-    `config` has the fields `execution`, `epochs`, `patience` and `skip`. With several processes only the first one
-    reads, writes and prints. Entering raises as `RunFolder.check_new`, or, where a run is resumed, as
-    `RunFolder.open`, `RunFolder.lock` and `check_same`, and FileNotFoundError without a checkpoint.
+    `config` has the fields `execution`, `epochs`, `patience`, `clip` and `skip`. SIGTERM and Ctrl-C end it in good
+    order. With several processes only the first one reads, writes and prints. Entering raises as
+    `RunFolder.check_new`, or, where a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and
+    FileNotFoundError where its checkpoints are gone.
     """
 
     def __init__(self, program: str, experiment: str, config: Any):
         self.program, self.experiment, self.config = program, experiment, config
+        self.execution = config.execution
         self.resuming = config.execution.resume is not None
         self.step, self.seconds_before = 0, 0.0
         self.best_epoch = 0
-        self._begun = False
+        self._goes_on = self._begun = False
+        self._settings: dict[str, Any] = {}
         self.log = Log(None, None, tensorboard=False)
+        self._stop = StopSignals()
         self._held = contextlib.ExitStack()
 
     @property
@@ -57,61 +66,73 @@ class Session:
 
     def __enter__(self) -> "Session":
         with contextlib.ExitStack() as stack:  # what is refused is not held
-            path = self._look(stack) if is_first() else Path()
-            self.path = Path(from_first(str(path).encode()).decode())
+            stack.enter_context(self._stop)
+            found = json.loads(first_alone(lambda: json.dumps(self._look(stack)).encode()))
+            self.path, self._goes_on = Path(found["path"]), found["goes_on"]
+            self.execution = self.execution.filled(found[EXECUTION])
             self._held = stack.pop_all()
         return self
 
-    def _look(self, stack: contextlib.ExitStack) -> Path:
-        execution = self.config.execution
+    def _look(self, stack: contextlib.ExitStack) -> dict[str, Any]:
         if not self.resuming:
-            path = execution.run_folder or new_path(self.experiment)
+            path = self.execution.run_folder or new_path(self.experiment)
             RunFolder.check_new(path)
-            return path
-        path = execution.resume
+            return {"path": str(path), "goes_on": False, EXECUTION: {}}
+        path = self.execution.resume
         if str(path) == NEWEST:
             path = newest_run(self.experiment, self.config)
         folder = RunFolder.open(path)
         stack.enter_context(folder.lock())
-        asked = {"experiment": self.experiment, **settings(self.config)}
-        if not find_checkpoints(path / CHECKPOINTS):
+        # The first checkpoint is there before the first line: a run without either was stopped before its first step.
+        goes_on = bool(find_checkpoints(path / CHECKPOINTS))
+        metrics = path / METRICS
+        if not goes_on and metrics.exists() and metrics.stat().st_size:
             raise FileNotFoundError(
-                f"{path}: expected checkpoints to go on from, found none: the run is of an earlier version or ended "
-                "before its first one; begin a new run"
+                f"{path}: expected checkpoints to go on from, found none: they were taken away, or the run is of an "
+                "earlier version; begin a new run"
             )
-        check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
-        return path
+        config = folder.config()
+        asked = {"experiment": self.experiment, **settings(self.config)}
+        check_same(path, {name: value for name, value in config.items() if name in asked}, asked)
+        folder.read_environment()
+        return {"path": str(path), "goes_on": goes_on, EXECUTION: config.get(EXECUTION, {})}
 
     def begin(self, facts: dict[str, Any], tokenizer: Tokenizer) -> None:
         """Makes the run folder; or checks that what is known of the data is what it was.
 
         Raises ValueError that lists what has changed.
         """
-        if not is_first():
-            return
-        config = {"experiment": self.experiment, **facts, **settings(self.config)}
-        if self.resuming:
-            check_same(self.path, self.folder.config(), config)
-            if load_vocabulary(self.path / VOCABULARY).to_str() != tokenizer.to_str():
-                raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
-            write_json(self.path / CONFIG, as_json(config))
-        else:
-            RunFolder.create(self.path, config)
-            self._held.enter_context(self.folder.lock())
-            tokenizer.save(str(self.path / VOCABULARY))
-        self._begun = True
+        self._settings = {
+            "experiment": self.experiment,
+            **facts,
+            **settings(self.config),
+            EXECUTION: self.execution.kept(),
+        }
+
+        def begin() -> bytes:
+            if not self.resuming:
+                RunFolder.create(self.path, self._settings, {VOCABULARY: tokenizer.to_str(pretty=True)})
+                self._held.enter_context(self.folder.lock())
+            else:
+                check_same(self.path, self.folder.config(), self._settings)
+                if load_vocabulary(self.path / VOCABULARY).to_str() != tokenizer.to_str():
+                    raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
+            return b""
+
+        first_alone(begin)
+        self._begun = not self.resuming
 
     def train_step(
         self, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
     ) -> CompiledStep | TracedStep:
         """The run's train step, clipped by its config's `clip`."""
-        debug = self.config.execution.debug_nans
+        debug = self.execution.debug_nans
         step = train_step(
             objective,
             optimizer,
             mesh,
             clip=self.config.clip,
-            histograms=self.config.execution.histograms if self.config.execution.tensorboard else None,
+            histograms=self.execution.histograms if self.execution.tensorboard else None,
             donate=not debug,
         )
         return TracedStep(step, objective) if debug else step
@@ -136,28 +157,23 @@ class Session:
             checkpoints = stack.enter_context(
                 Checkpoints(
                     self.path / CHECKPOINTS,
-                    config.execution.keep,
-                    steps=config.execution.checkpoint_steps,
-                    minutes=config.execution.checkpoint_minutes,
+                    self.execution.keep,
+                    steps=self.execution.checkpoint_steps,
+                    minutes=self.execution.checkpoint_minutes,
                     before=lambda: self.log.flush(),
                 )
             )
             position = None
-            if self.resuming:
+            if self._goes_on:
                 state, position = checkpoints.restore(state)
-                self.step, self.seconds_before = position.step, position.seconds
-                # Without a best one (its checkpoint is damaged) the newest parameters count.
-                self.best_epoch = position.best.epoch if position.best else position.epoch
-                if is_first():
-                    self.folder.forget_after(position)
-                    self.folder.add_environment(position.step)
-                    left = "nothing is left to train" if position.epoch >= self.config.epochs else "goes on from there"
-                    print(f"step {position.step}, {position.epoch} epochs and {position.batch} batches: {left}\n")
-            self._status("running")
+                self._go_on(position)
             if is_first():
-                self.log = Log(self.folder, position.step if position else None, config.execution.tensorboard)
+                if self.resuming:
+                    self._note_resumption(position or Position())
+                self.log = Log(self.folder, position.step if position else None, self.execution.tensorboard)
+            self._begun = True
+            self._status("running")
             progress = stack.enter_context(Progress(steps, self.step, hidden=not is_first()))
-            stop = stack.enter_context(StopSignals())
 
             def watch(report: StepReport) -> None:
                 self.step = report.step
@@ -174,13 +190,42 @@ class Session:
                 explain=step.explain if isinstance(step, TracedStep) else None,
                 position=position,
                 checkpoints=checkpoints,
-                stop=stop,
+                stop=self._stop,
                 **loop,
             ):
                 self.best_epoch = report.epoch if report.best else self.best_epoch
                 self.log.epoch(report.step, line(report))
                 told(report, progress)
             return checkpoints.best_params(template)
+
+    def _go_on(self, position: Position) -> None:
+        if position.epoch > self.config.epochs:
+            raise ValueError(f"epochs: expected at least {position.epoch}, which are done, got {self.config.epochs}")
+        self.step, self.seconds_before = position.step, position.seconds
+        # Without a best one (its checkpoint is damaged) the newest parameters count.
+        self.best_epoch = position.best.epoch if position.best else position.epoch
+
+    def _note_resumption(self, position: Position) -> None:
+        """Only now is anything of a resumed run written: whatever it may be refused for comes before."""
+        self.metrics()  # which warns of what is damaged
+        forget_after(self.path / METRICS, position)
+        self.folder.add_environment(position.step)
+        write_json(self.path / CONFIG, as_json(self._settings))
+        left = "goes on from there"
+        if not self._goes_on:
+            left = "the run was stopped before its first step, and begins"
+        elif position.epoch == self.config.epochs:
+            left = "nothing is left to train"
+        print(f"step {position.step}, {position.epoch} epochs and {position.batch} batches: {left}\n")
+
+    def metrics(self) -> Metrics:
+        """What metrics.jsonl tells of the run; what of it is damaged is named in a warning."""
+        problems: list[str] = []
+        # Whoever was killed may have left half a line at the end.
+        found = read_metrics(self.path / METRICS, True, problems)
+        for problem in problems:
+            warnings.warn(f"{self.path}: {problem}", stacklevel=2)
+        return found
 
     def _status(self, status: str, message: str = "") -> None:
         if is_first():
@@ -201,27 +246,38 @@ class Session:
                 raise
 
     def _end(self, error: BaseException | None) -> None:
-        again = f"; go on with: python -m {self.program} --resume {shlex.quote(str(self.path))}"
-        if error is not None and was_lost(error):
-            first = str(error).splitlines()[0]
-            if self._begun:
-                self._status("failed", f"another process was lost: {first}")
-            error = ConnectionError(f"after step {self.step}: another process of the run was lost ({first}){again}")
-            raise error
+        """Writes how it ended, and raises what the error is to be told as: how to go on is a note to it."""
         if not self._begun:
             return
+        again = f"go on with: python -m {self.program} --resume {shlex.quote(str(self.path))}"
         if error is None:
             self._status("finished")
         elif isinstance(error, Interrupted):
-            self._status("stopped", str(error))
-            raise Interrupted(error.signal, error.step, again) from error
-        elif isinstance(error, KeyboardInterrupt):
-            self._status("stopped", "stopped by the keyboard, not in training")
+            told = Interrupted(error.signal, self.step)
+            self._status("stopped", str(told))
+            told.add_note(again)
+            raise told from error
         elif isinstance(error, DivergedError):
             self._status("diverged", str(error))
-            checkpoints = find_checkpoints(self.path / CHECKPOINTS)
-            raise DivergedError(f"{error}; the last good checkpoint is {checkpoints[-1]}") from error
+            error.add_note(self._safe())
         else:
+            words = first_line(error)
+            if was_lost(error):
+                words = f"after step {self.step}: another process of the run was lost ({words})"
             # A full disk may be what it is about: the error itself must come out.
             with contextlib.suppress(OSError):
-                self._status("failed", str(error))
+                self._status("failed", words)
+            if was_lost(error):
+                error = ConnectionError(words)
+                error.add_note(again)
+                raise error
+            error.add_note(again)
+
+    def _safe(self) -> str:
+        """The checkpoints that a diverged run has left."""
+        newest = find_checkpoints(self.path / CHECKPOINTS)[-1]
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            best = find_best(self.path / CHECKPOINTS, read_position(newest))
+            if best != newest:
+                return f"the last good checkpoint is {newest}, that of the best epoch {best.name}"
+        return f"the last good checkpoint is {newest}"

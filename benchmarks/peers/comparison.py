@@ -14,6 +14,7 @@ from benchmarks.peers.peer import CELLS, CellName, Entrant, Problem, TaskName
 from benchmarks.peers.reference import deviation, draw, reference_answers
 from benchmarks.timing import PEAK, Spread, interleaved, matrix_product
 from benchmarks.work import Shape, Task
+from rnnjax.errors import first_line
 from rnnjax.training.run_folder import environment
 
 BENCHMARK = "peers"
@@ -109,7 +110,7 @@ def checked_tasks(
             entrant = build(problem, task)
         # Whatever another library raises is its row's reason, and no reason to stop timing the others.
         except Exception as error:
-            message = str(error).splitlines()[0] if str(error) else ""
+            message = first_line(error)
             return f"failed: {type(error).__name__}: {message}"
         found = deviation(entrant.answer, reference)
         if not found <= TOLERANCE:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from experiments.execution import EXECUTION
 from experiments.report import table
 from experiments.run_folders.listing import NAME, score_words, shorten, training_time
 from experiments.run_folders.reading import Run
 from rnnjax.analysis import RunCurves
 
 MARKS = "ABCDEFGH"
-# Where a run was written is in every config, and says nothing of it.
-IGNORED = {"run_folder"}
+# Where and how a run was carried out says nothing of what was computed.
+IGNORED = {"run_folder", EXECUTION}
 VALUE, LABEL = 24, 90
 MISSING = "-"
 

@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
+from rnnjax.training import Position
+from rnnjax.training.run_folder import write_text
+
 # The numbers that are read, by the kind of line; the first is needed.
 NUMBERS = {
-    "step": ("step", "loss", "gradient_norm", "learning_rate"),
-    "epoch": ("epoch", "step", "train_loss", "validation_accuracy", "perplexity", "tokens_per_second", "seconds"),
+    "step": ("step", "loss", "accuracy", "gradient_norm", "learning_rate", "skipped"),
+    "epoch": (
+        *("epoch", "step", "train_loss", "validation_loss", "validation_accuracy", "perplexity"),
+        *("tokens_per_second", "seconds"),
+    ),
     "final": ("accuracy", "loss"),
 }
 WHOLE = ("step", "epoch")
@@ -66,14 +72,13 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
         return
     with stream:
         for count, text in enumerate(stream, start=1):
-            try:
-                entry = json.loads(text)
-                kind = entry["kind"]
-            except (ValueError, RecursionError, TypeError, KeyError):
+            entry = _entry(text)
+            if entry is None:
                 if text.endswith("\n") or not running:
                     damaged.append(f"line {count}: expected a JSON object with a kind")
                 continue
-            if kind not in ("step", "epoch", "final"):  # another study's
+            kind = entry["kind"]
+            if kind not in NUMBERS:  # another study's
                 continue
             line, needed = _numbers(entry, kind, f"line {count}", damaged), NUMBERS[kind][0]
             if needed in line:
@@ -82,12 +87,38 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
                 damaged.append(f"line {count}: expected {needed}, found none")
 
 
+def _entry(text: str) -> dict[str, Any] | None:
+    """The JSON object of a line; None where it is another thing, or has no kind."""
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("kind"), str) else None
+
+
+def forget_after(file: Path, position: Position) -> None:
+    """Takes out of metrics.jsonl what came after a position, which the run will write again, and what is damaged."""
+    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if file.exists() else []
+    write_text(file, "".join(f"{line}\n" for line in lines if _is_before(_entry(line), position)))
+
+
+def _is_before(entry: dict[str, Any] | None, position: Position) -> bool:
+    """An epoch's line may have its last step's number, and be written after a checkpoint at that step."""
+    last = {"step": position.step, "epoch": position.epoch}
+    if entry is None or entry["kind"] not in last:
+        return False
+    number = entry.get(entry["kind"])
+    return is_whole(number) and number <= last[entry["kind"]]
+
+
 def _numbers(entry: dict[str, Any], kind: str, place: str, damaged: list[str]) -> Line:
     """The line's numbers that are there and finite."""
     line: Line = {}
     for name in NUMBERS[kind]:
         value = entry.get(name)
-        if is_number(value) and (name not in WHOLE or is_whole(value)):
+        if name == "skipped" and isinstance(value, bool):
+            line[name] = float(value)
+        elif is_number(value) and (name not in WHOLE or is_whole(value)):
             line[name] = value
         elif value is not None and (name in WHOLE or not isinstance(value, float)):
             expected = "a whole number" if name in WHOLE else "a number"

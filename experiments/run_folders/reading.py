@@ -97,6 +97,8 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
             if CONFIG in files:
                 found.setdefault(Path(path).resolve(), Path(path))
                 below.clear()
+            # A run that is being made has a hidden folder.
+            below[:] = [name for name in below if not name.startswith(".")]
     return list(found.values())
 
 

@@ -96,8 +96,6 @@ class TextClassification:
             shares=("input_dropout", "dropout", "warmup"),
             above_zero=("learning_rate", "clip"),
         )
-        if self.skip < 0:
-            raise ValueError(f"skip: expected at least 0, got {self.skip}")
         if not 0 < self.hold_out < 1:
             raise ValueError(f"hold_out: expected a share between 0 and 1, got {self.hold_out}")
 

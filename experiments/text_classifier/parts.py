@@ -23,6 +23,7 @@ from rnnjax.data import (
     learn_vocabulary,
     load_source,
     plan_epoch,
+    share_of,
     without,
 )
 from rnnjax.data.stored_texts import batches, in_file_order
@@ -153,11 +154,8 @@ class Loader:
     """
 
     def __init__(self, config: TextClassification, train: Sequences, devices: int, share: tuple[int, int] = (0, 1)):
-        process, processes = share
-        if not 0 <= process < processes:
-            raise ValueError(f"share: expected a process of 0 to {processes - 1}, got {process}")
-        if devices % processes:
-            raise ValueError(f"devices: expected as many in each of {processes} processes, got {devices} in all")
+        if devices % share[1]:
+            raise ValueError(f"devices: expected as many in each of {share[1]} processes, got {devices} in all")
         self.config = config
         # Padding at the start is read like words: a text must get the same amount of it in any company.
         self.widths = (
@@ -165,8 +163,7 @@ class Loader:
         )
         # A batch that does not divide among the devices is filled up with rows of no weight.
         self.filled = -(-config.batch_size // devices) * devices
-        rows = self.filled // processes
-        self.part = slice(process * rows, (process + 1) * rows)
+        self.part = share_of(self.filled, *share)
 
     def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
         """One epoch's batches to come; in file order within each width without a seed.

@@ -4,7 +4,6 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -89,11 +88,10 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
 
 def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
     """What is said, logged and drawn of the best epoch."""
-    epochs = session.folder.read_metrics("epoch")
     best = session.best_epoch
     for part, score in scores.items():
         session.log.final(part=part, epoch=best, loss=score.loss, accuracy=score.accuracy)
-    draw(session, parts, loader, epochs, scores)
+    draw(session, parts, loader, scores)
     print(final_tables(scores, best, parts.classes))
 
 
@@ -146,21 +144,21 @@ def wall_times(
     return "\n" + table(("wall time", "seconds"), rows)
 
 
-def draw(
-    session: Session, parts: Parts, loader: Loader, epochs: Sequence[dict[str, Any]], scores: dict[str, Scores]
-) -> None:
+def draw(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
     """The run's figures, as PNG files: all of its steps and epochs, those before a resumption included."""
-    steps = [line for line in session.folder.read_metrics("step") if not line["skipped"]]
-    figures = {
-        "learning_curves": learning_curves(
+    metrics = session.metrics()
+    steps = [line for line in metrics.steps if {"loss", "accuracy"} <= line.keys() and not line.get("skipped")]
+    scored = {"step", "validation_loss", "validation_accuracy"}
+    epochs = [line for line in metrics.epochs if scored <= line.keys()]
+    figures = {"lengths": length_histogram(parts.train.whole.lengths, session.config.longest, loader.widths)}
+    if steps and epochs:  # else they were taken away before the run went on
+        figures["learning_curves"] = learning_curves(
             [line["loss"] for line in steps],
             [line["accuracy"] for line in steps],
             [sum(step["step"] <= line["step"] for step in steps) for line in epochs],
             [line["validation_loss"] for line in epochs],
             [line["validation_accuracy"] for line in epochs],
-        ),
-        "lengths": length_histogram(parts.train.whole.lengths, session.config.longest, loader.widths),
-    }
+        )
     for part, score in scores.items():
         figures[f"confusion_{part}"] = confusion_matrix(score.confusion, parts.classes)
     for name, figure in figures.items():

@@ -20,7 +20,7 @@ from experiments.session import Session
 from experiments.text_classifier.config import CELLS, init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
-from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch
+from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
 from rnnjax.data.text import OOV, PAD
 from rnnjax.training import (
     EpochReport,
@@ -28,6 +28,7 @@ from rnnjax.training import (
     adam,
     batch_mesh,
     eval_step,
+    evaluate,
     next_token,
 )
 from rnnjax.training.processes import is_first, say
@@ -91,8 +92,6 @@ class Text:
             shares=("dropout",),
             above_zero=("learning_rate", "clip"),
         )
-        if self.skip < 0:
-            raise ValueError(f"skip: expected at least 0, got {self.skip}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +154,7 @@ def batches(
     """One epoch's batches, from the first one asked for on."""
     filled = -(-config.batch_size // mesh.size) * mesh.size
     labels = np.zeros(len(data), np.int32)  # a language model has none
-    own = filled // jax.process_count()
-    part = slice(jax.process_index() * own, (jax.process_index() + 1) * own)
+    part = share_of(filled, jax.process_index(), jax.process_count())
     plans = plan_epoch(data.lengths, config.batch_size, [int(data.lengths.max())], seed, epoch)
     return (collate(data, labels, plan, filled, part=part) for plan in plans[first:])
 
@@ -190,26 +188,26 @@ def train_text(config: Text) -> Path:
         updates = -(-len(parts[0]) // config.batch_size) * config.epochs
         optimizer = adam(config.learning_rate, steps=updates, schedule="linear", skip=config.skip)
         objective = next_token(logits_of(model))
+        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         session.begin({"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}, corpus.tokenizer)
         params = session.train(
             TrainState.create(params, optimizer, state_key),
             updates,
             lambda report, progress: progress.say(epoch_line(report)),
             lambda report: {**report.record(), "perplexity": perplexity(report.validation.loss)},
-            step=session.train_step(objective, optimizer, mesh),
-            evaluation=eval_step(objective, mesh),
+            step=step,
+            evaluation=evaluation,
             train_batches=lambda epoch, first: batches(parts[0], config, mesh, config.seed, epoch, first),
             validation_batches=lambda: batches(parts[1], config, mesh),
             score=lambda scores: -scores.loss,
         )
+        scores = evaluate(evaluation.replicate(params), evaluation, batches(parts[1], config, mesh))
         if is_first():
-            lines = session.folder.read_metrics("epoch")
-            best = next(line for line in lines if line["epoch"] == session.best_epoch)
             alone = unigram_perplexity(corpus.train, corpus.validation, size)
-            print(f"held-out perplexity {shown(best['perplexity'])}; of word frequencies alone {alone:.1f}\n")
-            scores = {"loss": best["validation_loss"], "accuracy": best["validation_accuracy"]}
-            perplexities = {"perplexity": best["perplexity"], "unigram_perplexity": alone}
-            session.log.final(part="validation", epoch=best["epoch"], **scores, **perplexities)
+            best = perplexity(scores.loss)
+            print(f"held-out perplexity {shown(best)}; of word frequencies alone {alone:.1f}\n")
+            reached = {"loss": scores.loss, "accuracy": scores.accuracy, "perplexity": best}
+            session.log.final(part="validation", epoch=session.best_epoch, **reached, unigram_perplexity=alone)
             print_next(Trained(corpus.tokenizer, model, jax.device_put(params)), prompt, config.top)
             print(f"run folder {session.path}")
     return session.path

@@ -7,6 +7,7 @@ import logging
 import operator
 import os
 import re
+import signal
 import sys
 import traceback
 import types
@@ -18,6 +19,7 @@ import jax
 import tyro
 
 from rnnjax.commands.terminal import printable
+from rnnjax.errors import first_line
 from rnnjax.training import DivergedError, Interrupted
 from rnnjax.training.processes import was_lost
 
@@ -80,13 +82,18 @@ def one_line(box: str) -> str:
             break
         if not rule:
             words.append(line)
-    return re.sub(r"^Error parsing [A-Z]\w+: ", "", re.sub(r" +", " ", " ".join(words)))
+    return re.sub(r"^Error parsing \S+: ", "", re.sub(r" +", " ", " ".join(words)))
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
     """Python's own hook, but for what the threads say that Orbax leaves behind where it cannot write."""
     if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
         sys.__excepthook__(kind, error, trace)
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """The message and its notes of one line; JAX adds longer ones of its own."""
+    return "; ".join([message, *(note for note in getattr(error, "__notes__", ()) if "\n" not in note)])
 
 
 def run(program: str, command: Callable[[], None]) -> None:
@@ -98,6 +105,7 @@ def run(program: str, command: Callable[[], None]) -> None:
         logging.getLogger(library).setLevel(logging.CRITICAL)
     sys.excepthook = _complain
     warnings.showwarning = lambda message, *_: print(f"{program}: warning: {message}", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what of Ctrl-C while this was being imported
     try:
         command()
     except KeyboardInterrupt:
@@ -107,7 +115,7 @@ def run(program: str, command: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except Interrupted as stopped:
-        print(f"{program}: {stopped}", file=sys.stderr)
+        print(f"{program}: {_with_notes(str(stopped), stopped)}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
     except Exception as error:
         if not isinstance(error, (ValueError, OSError, ModuleNotFoundError, DivergedError)) and not was_lost(error):
@@ -115,12 +123,12 @@ def run(program: str, command: Callable[[], None]) -> None:
         if sys.flags.dev_mode:
             traceback.print_exc()
         else:
-            message = str(error).splitlines()[0] if str(error) else type(error).__name__
+            message = first_line(error)
             if was_lost(error) and not isinstance(error, OSError):
                 message = f"another process of the run was lost, which may say why ({message})"
             if len(message) > MOST_SHOWN:
                 message = f"{message[:MOST_SHOWN]}..."
-            print(f"{program}: {printable(message)}", file=sys.stderr)
+            print(f"{program}: {printable(_with_notes(message, error))}", file=sys.stderr)
         if jax.distributed.is_initialized():
             # Leaving in good order means to wait for the others, who may be gone, or wait for this one.
             sys.stderr.flush()

@@ -24,8 +24,8 @@ def check_fields(
 ) -> None:
     """Raises ValueError for a field that is not of its annotated type, or a number out of its range.
 
-    A field may hold one number, several, or None where it was left open. The fields `seed` and `vocabulary` have
-    a range wherever they are; those of `LIMITS` have that upper end, any other whole number `MOST`.
+    A field may hold one number, several, or None where it was left open. The fields `seed`, `skip` and `vocabulary`
+    have a range wherever they are; those of `LIMITS` have that upper end, any other whole number `MOST`.
     """
     for name, hint in get_type_hints(type(config)).items():
         check_type(name, getattr(config, name), hint)
@@ -47,6 +47,8 @@ def check_fields(
                 raise ValueError(f"{name}: expected at most {most:,}, got {number}")
     if values.get("vocabulary", 3) < 3:
         raise ValueError(f"vocabulary: expected at least 3 (padding, unknown, one word), got {values['vocabulary']}")
+    if values.get("skip", 0) < 0:
+        raise ValueError(f"skip: expected at least 0, got {values['skip']}")
     if not 0 <= values.get("seed", 0) < 2**32:
         raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {values['seed']}")
 

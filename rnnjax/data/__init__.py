@@ -5,6 +5,7 @@ from rnnjax.data.batching import Plan as Plan
 from rnnjax.data.batching import bucket_widths as bucket_widths
 from rnnjax.data.batching import collate as collate
 from rnnjax.data.batching import plan_epoch as plan_epoch
+from rnnjax.data.batching import share_of as share_of
 from rnnjax.data.sequences import Sequences as Sequences
 from rnnjax.data.sources import SOURCES as SOURCES
 from rnnjax.data.sources import LabelledTexts as LabelledTexts

@@ -125,3 +125,14 @@ def collate(
     filled[: len(chosen)] = labels[chosen]
     weights = (rows < len(plan.rows)).astype(np.float32)
     return Batch(tokens, lengths, filled, weights, rows)
+
+
+def share_of(rows: int, process: int, processes: int) -> slice:
+    """The rows of a batch that one of several processes makes: as many as any other, in the order of the processes.
+
+    Raises ValueError for a process that is not among them.
+    """
+    if not 0 <= process < processes:
+        raise ValueError(f"share: expected a process of 0 to {processes - 1}, got {process}")
+    own = rows // processes
+    return slice(process * own, (process + 1) * own)

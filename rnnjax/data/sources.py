@@ -18,6 +18,7 @@ import numpy as np
 from rnnjax.data.file_checks import check_column, check_depth, check_unpacked
 from rnnjax.data.stored_texts import BATCH_ROWS, StoredTexts
 from rnnjax.data.tab_lines import read_tab_lines
+from rnnjax.errors import first_line
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
 IMDB = "stanfordnlp/imdb"
@@ -171,7 +172,7 @@ def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> dataset
         if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
         cause = error.__cause__ or error
-        raise ValueError(f"{path}: not readable as {kind}: {str(cause).splitlines()[0]}") from error
+        raise ValueError(f"{path}: not readable as {kind}: {first_line(cause)}") from error
 
 
 def _check_quotes(texts: Iterable[Any], path: Path) -> None:

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from rnnjax.errors import first_line
+
 
 def save_arrays(path: Path, tree: Any) -> None:
     """Writes a tree of arrays to a folder, in place of what was there once all is written."""
@@ -33,8 +35,7 @@ def load_arrays(path: Path, template: Any) -> Any:
             )
             return jax.device_put(arrays, jax.local_devices()[0])
     except Exception as error:  # Orbax raises bare Exception for damaged arrays
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: expected parameters of this model, got: {message}") from error
+        raise ValueError(f"{path}: expected parameters of this model, got: {first_line(error)}") from error
 
 
 def _checkpointer() -> ocp.Checkpointer:

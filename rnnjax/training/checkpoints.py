@@ -15,11 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from rnnjax.errors import first_line
 from rnnjax.training.arrays import load_arrays, save_arrays
 from rnnjax.training.checksums import check_seal, seal, sync_directory
-from rnnjax.training.divergence import DivergedError
+from rnnjax.training.divergence import ADVICE, DivergedError
 from rnnjax.training.position import Position
-from rnnjax.training.processes import arrays_from_first, from_first, is_first
+from rnnjax.training.processes import arrays_from_first, first_alone, is_first
 from rnnjax.training.state import TrainState
 from rnnjax.untrusted import read_json
 
@@ -78,10 +79,7 @@ class Checkpoints:
         self._since, self._last = 0, time.monotonic()
         host = jax.device_get(state._replace(key=jax.random.key_data(state.key)))
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
-            raise DivergedError(
-                f"after step {position.step}: expected finite parameters, got others; try clipping or a smaller "
-                "learning rate"
-            )
+            raise DivergedError(f"after step {position.step}: expected finite parameters, got others; {ADVICE}")
         if is_first():
             self._before()
             self._pending = self._writer.submit(self._write, host, position)
@@ -96,7 +94,7 @@ class Checkpoints:
                 whole = find_checkpoints(self.path)
                 safe = f"the last whole one is {whole[-1]}" if whole else "there is none before it"
                 raise OSError(
-                    f"{self.path}: the checkpoint could not be written ({_first_line(error)}); {safe}"
+                    f"{self.path}: the checkpoint could not be written ({first_line(error)}); {safe}"
                 ) from error
 
     def __enter__(self) -> "Checkpoints":
@@ -116,12 +114,16 @@ class Checkpoints:
         writing = self.path / f"{WRITING}{path.name}"
         if writing.exists():
             shutil.rmtree(writing)
-        writing.mkdir()
-        save_arrays(writing / PARAMS, host.params)
-        save_arrays(writing / TRAINING, _training(host))
-        (writing / POSITION).write_text(json.dumps(position.to_json(), allow_nan=False), encoding="utf-8")
-        seal(writing)
-        os.rename(writing, path)
+        try:
+            writing.mkdir()
+            save_arrays(writing / PARAMS, host.params)
+            save_arrays(writing / TRAINING, _training(host))
+            (writing / POSITION).write_text(json.dumps(position.to_json(), allow_nan=False), encoding="utf-8")
+            seal(writing)
+            os.rename(writing, path)
+        except BaseException:
+            shutil.rmtree(writing, ignore_errors=True)  # on a full disk it is what fills it
+            raise
         sync_directory(self.path)
         for old in find_checkpoints(self.path)[: -self._keep]:
             if not _is_best(old, position):
@@ -135,11 +137,14 @@ class Checkpoints:
         `template` is a state of the same shapes. Raises ValueError where there is none, or it is of another model.
         """
         host = template._replace(key=jax.eval_shape(jax.random.key_data, template.key))
-        header, state = b"", None
-        if is_first():
+        state = None
+
+        def read() -> bytes:
+            nonlocal state
             position, state = self._read(host)
-            header = json.dumps(position.to_json()).encode()
-        position = Position.from_json(json.loads(from_first(header)))
+            return json.dumps(position.to_json()).encode()
+
+        position = Position.from_json(json.loads(first_alone(read)))
         state = arrays_from_first(state, host)
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(template.key))), position
 
@@ -198,7 +203,9 @@ def newest(path: Path, set_aside: bool = False) -> Path:
     for checkpoint in reversed(found):
         try:
             check_seal(checkpoint)
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
+            if not checkpoint.exists():  # a live run has written newer ones since
+                return newest(path, set_aside)
             warnings.warn(f"damaged checkpoint, the one before it is used: {error}", stacklevel=2)
         else:
             # Only now: where all are damaged they keep their names, and whoever looks again is told so again.
@@ -227,15 +234,18 @@ def load_best(path: Path, template: Any) -> Any:
 
     Raises FileNotFoundError where there is no checkpoint, ValueError where all are damaged or of another model.
     """
-    checkpoint = newest(path)
+    checkpoint = best = newest(path)
     try:
         best = find_best(path, read_position(checkpoint))
         check_seal(best)
     except (ValueError, FileNotFoundError) as error:
-        warnings.warn(f"{_first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
+        if not (checkpoint.exists() and best.exists()):  # a live run has written newer ones since
+            return load_best(path, template)
+        warnings.warn(f"{first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
         best = checkpoint
-    return load_arrays(best / PARAMS, template)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    try:
+        return load_arrays(best / PARAMS, template)
+    except (ValueError, FileNotFoundError):
+        if best.exists():
+            raise
+        return load_best(path, template)

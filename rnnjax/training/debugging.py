@@ -10,6 +10,7 @@ import numpy as np
 
 import rnnjax
 from rnnjax.data import Batch
+from rnnjax.errors import first_line
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import CompiledStep, Objective, Sums
 
@@ -63,12 +64,12 @@ def first_bad_operation(objective: Objective, params: Any, batch: Batch, key: ja
             with bad(True), jax.disable_jit():
                 loss(params)
         except FloatingPointError as error:
-            return f"{_first_line(error)}, {_where(error)}"
+            return f"{_words(error)}, {_where(error)}"
         try:
             with bad(True), jax.disable_jit():
                 jax.grad(loss)(params)
         except FloatingPointError as error:
-            return f"{_first_line(error)} on the way back, {_where(error)}"
+            return f"{_words(error)} on the way back, {_where(error)}"
     return "every operation was finite when the step was done again by itself"
 
 
@@ -83,8 +84,8 @@ def _on_one_device(tree: Any) -> Any:
     return jax.device_put(jax.tree.map(gather, tree), jax.local_devices()[0])
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0].removesuffix(".")
+def _words(error: BaseException) -> str:
+    return first_line(error).removesuffix(".")
 
 
 def _where(error: BaseException) -> str:

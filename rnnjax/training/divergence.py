@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rnnjax.training.step import Sums
 
+ADVICE = "try a smaller learning rate, tighter clipping or a longer warm-up in a new run"
 REMEMBERED = 8  # gradient norms that the error tells
 
 
@@ -36,6 +37,6 @@ class Watchdog:
         history = ", ".join(f"{norm:.3g}" for norm in self._norms)
         raise DivergedError(
             f"step {step}: expected a finite loss and gradient, got loss {loss:g} and gradient norm {norm:g}{rate}; "
-            f"the last gradient norms were {history}; try clipping, a smaller learning rate or a longer warm-up; "
+            f"the last gradient norms were {history}; {ADVICE}; "
             + ("debug_nans finds the first bad operation" if self._explain is None else self._explain(step))
         )

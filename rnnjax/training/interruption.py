@@ -1,34 +1,44 @@
-"""SIGTERM and Ctrl-C end a run between two steps."""
+"""SIGTERM and Ctrl-C end a run in good order."""
 
+import contextlib
 import os
 import signal
 import types
+from collections.abc import Iterator
 
 import jax
 from jax.experimental import multihost_utils
 
 
-class Interrupted(Exception):
-    """A signal asked the run to stop. `signal` is its number, `step` the last step done."""
+class Interrupted(BaseException):
+    """A signal asked the run to stop. `signal` is its number, `step` the last step done, where there was one.
 
-    def __init__(self, number: int, step: int, then: str = ""):
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}{then}")
+    Like KeyboardInterrupt no Exception: whoever handles errors must not take it for one.
+    """
+
+    def __init__(self, number: int, step: int | None = None):
+        after = "" if step is None else f" after step {step}"
+        super().__init__(f"stopped by {signal.Signals(number).name}{after}")
         self.signal, self.step = number, step
 
 
 class StopSignals:
-    """While it is entered, the first SIGTERM or Ctrl-C only asks to stop; a second Ctrl-C ends the process at once.
+    """While it is entered, SIGTERM and Ctrl-C raise Interrupted: at once, or, within `between_steps`, after the step
+    under way. A second Ctrl-C ends the process at once.
 
-    Where several processes train together, a signal to any of them stops all of them after the same step.
+    Where several processes train together, a signal to any of them stops all of them after the same step; SIGTERM
+    waits for the next train step there.
     """
 
     def __init__(self):
         self._received: int | None = None
+        self._waiting = self._several = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopSignals":
+        self._several = jax.process_count() > 1
         # With several processes JAX itself listens for SIGTERM, and agrees with the others on a step.
-        for number in (signal.SIGINT,) if jax.process_count() > 1 else (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT,) if self._several else (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -37,14 +47,29 @@ class StopSignals:
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
     def _note(self, number: int, frame: types.FrameType | None) -> None:
+        asked_before = self._received is not None
         self._received = number
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if jax.process_count() > 1:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if self._waiting and self._several:
             os.kill(os.getpid(), signal.SIGTERM)
+        elif not self._waiting and not asked_before:
+            raise Interrupted(number)
+
+    @contextlib.contextmanager
+    def between_steps(self) -> Iterator[None]:
+        """Within it a signal is only noted, for `check`; what was not asked for by its end is raised then."""
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False
+        if self._received is not None:
+            raise Interrupted(self._received)
 
     def check(self, step: int) -> bool:
         """Whether to stop after this step. Where there are several processes, all must ask after every step."""
-        if jax.process_count() > 1:
+        if self._several:
             return multihost_utils.reached_preemption_sync_point(step)
         return self._received is not None
 

@@ -11,7 +11,7 @@ import jax
 
 from rnnjax.data import Batch
 from rnnjax.training.checkpoints import Checkpoints
-from rnnjax.training.divergence import DivergedError, Watchdog
+from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
@@ -145,7 +145,8 @@ def fit(
     Up to `skip` steps in a row may be left out as not finite (see `adam`); `explain` says what made one so.
 
     With `checkpoints`, the state and its position are written before the first step, along the way, and at the end of
-    an epoch after what was made of its report; `position` goes on from there. `stop` ends the run between two steps.
+    an epoch after what was made of its report; `position` goes on from there. `stop`, which the caller has entered,
+    ends the run between two steps.
 
     Raises ValueError for fewer than one epoch, DivergedError for a loss that is not finite, Interrupted where a
     signal asked to stop, OSError where a checkpoint cannot be written.
@@ -169,36 +170,38 @@ def fit(
                 checkpoints.wait()
             raise stop.interrupted(position.step)
 
-    if position is None:
-        position = Position(step=int(state.step))
-        rest(state, position)
-    while position.epoch < epochs and (patience is None or position.waited < patience):
-        batches = train_batches(position.epoch, position.batch)
-        state, position = run_epoch(
-            state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
-        )
-        if "steps" not in position.sums:
-            raise DivergedError(
-                f"epoch {position.epoch + 1}: expected at least one finite update, got {position.batch} skipped; "
-                "try clipping or a smaller learning rate"
+    with contextlib.nullcontext() if stop is None else stop.between_steps():
+        if position is None:
+            position = Position(step=int(state.step))
+            rest(state, position)
+            if checkpoints is not None:
+                checkpoints.wait()  # before anything is made of the first step there is something to go on from
+        while position.epoch < epochs and (patience is None or position.waited < patience):
+            batches = train_batches(position.epoch, position.batch)
+            state, position = run_epoch(
+                state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
             )
+            if "steps" not in position.sums:
+                raise DivergedError(
+                    f"epoch {position.epoch + 1}: expected at least one finite update, got {position.batch} skipped; "
+                    + ADVICE
+                )
 
-        def pause(state: TrainState = state, position: Position = position) -> None:
-            nonlocal stopping
-            # Several processes agree on a train step only.
-            stopping = stop is not None and jax.process_count() == 1 and stop.check(position.step)
-            if stopping:
-                rest(state, position)
+            def pause(state: TrainState = state, position: Position = position) -> None:
+                nonlocal stopping
+                # Several processes agree on a train step only.
+                stopping = stop is not None and jax.process_count() == 1 and stop.check(position.step)
+                if stopping:
+                    rest(state, position)
 
-        validation = evaluate(state.params, evaluation, validation_batches(), pause)
-        if not math.isfinite(validation.loss):
-            raise DivergedError(
-                f"after step {position.step}: expected a finite validation loss, got {validation.loss:g}; "
-                "try clipping or a smaller learning rate"
-            )
-        done, position = position, position.after_epoch(score(validation))
-        yield state, EpochReport.of(done, validation, best=position.waited == 0)
-        stopping = False
-        rest(state, position)
-    if checkpoints is not None:
-        checkpoints.wait()
+            validation = evaluate(state.params, evaluation, validation_batches(), pause)
+            if not math.isfinite(validation.loss):
+                raise DivergedError(
+                    f"after step {position.step}: expected a finite validation loss, got {validation.loss:g}; " + ADVICE
+                )
+            done, position = position, position.after_epoch(score(validation))
+            yield state, EpochReport.of(done, validation, best=position.waited == 0)
+            stopping = False
+            rest(state, position)
+        if checkpoints is not None:
+            checkpoints.wait()

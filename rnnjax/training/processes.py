@@ -3,11 +3,14 @@
 import math
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+
+from rnnjax.errors import first_line
 
 LOST = ("Gloo", "NCCL", "coordination service", "distributed service", "Connection reset", "DEADLINE_EXCEEDED")
 CONNECT_SECONDS = 120
@@ -82,6 +85,27 @@ def from_first(data: bytes) -> bytes:
     size = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
     padded = np.frombuffer(data, np.uint8) if is_first() else np.zeros(size, np.uint8)
     return np.asarray(multihost_utils.broadcast_one_to_all(padded)).astype(np.uint8).tobytes()
+
+
+def first_alone(action: Callable[[], bytes]) -> bytes:
+    """What process 0's action gives, in every process; all must call it.
+
+    Where it raises, the others do not wait for a process that has left: they raise ValueError with its first line.
+    """
+    if jax.process_count() == 1:
+        return action()
+    failed, outcome = None, b""
+    if is_first():
+        try:
+            outcome = b"+" + action()
+        except Exception as error:
+            failed, outcome = error, b"-" + first_line(error).encode()
+    outcome = from_first(outcome)
+    if failed is not None:
+        raise failed
+    if outcome.startswith(b"-"):
+        raise ValueError(f"process 0 has ended the run: {outcome[1:].decode()}")
+    return outcome[1:]
 
 
 def arrays_from_first(tree: Any, template: Any) -> Any:

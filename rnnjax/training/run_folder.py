@@ -4,22 +4,26 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import filelock
 import jax
 
-from rnnjax.training.position import Position
-from rnnjax.untrusted import check_tree, read_json
+from rnnjax.untrusted import check_plain, read_json
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "lock"
 MOST_CONFIG = 2**20  # bytes
 LOCK_SECONDS = 1.0
+MOST_RESUMED = 100
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
 
 
@@ -30,13 +34,27 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, config: dict[str, Any]) -> "RunFolder":
-        """A new run folder with its config and environment. Raises as `check_new`."""
+    def create(cls, path: Path, config: dict[str, Any], texts: Mapping[str, str] = MappingProxyType({})) -> "RunFolder":
+        """A new run folder with its config, environment and other texts by file name: all of them, or no folder.
+
+        Raises as `check_new`.
+        """
         cls.check_new(path)
-        path.mkdir(parents=True)
-        (path / FIGURES).mkdir()
-        write_json(path / CONFIG, config)
-        write_json(path / ENVIRONMENT, environment())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Whoever is killed in between leaves a hidden folder, and may begin again under the same path.
+        hidden = path.with_name(f".{uuid.uuid4().hex}")
+        hidden.mkdir()
+        try:
+            (hidden / FIGURES).mkdir()
+            write_json(hidden / CONFIG, config)
+            write_json(hidden / ENVIRONMENT, environment())
+            for name, text in texts.items():
+                write_text(hidden / name, text)
+            os.rename(hidden, path)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            cls.check_new(path)  # another process may have been quicker
+            raise
         return cls(path)
 
     @staticmethod
@@ -58,19 +76,27 @@ class RunFolder:
         for name in (CONFIG, VOCABULARY):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
+        # Each checkpoint is looked at when it is read: while a run is live they come and go.
         for name in (CONFIG, VOCABULARY, CHECKPOINTS, METRICS, ENVIRONMENT):
             if os.path.lexists(path / name):
-                check_tree(path / name)
+                check_plain(path / name)
         return cls(path)
 
     def lock(self) -> filelock.BaseFileLock:
-        """Held until it is released or the process is gone. Raises BlockingIOError where another process holds it."""
+        """Held until it is released or the process is gone.
+
+        Raises BlockingIOError where another process holds it, OSError where the folder cannot be written to.
+        """
         # Whoever lists runs holds it for a moment.
         lock = filelock.FileLock(self.path / LOCK, timeout=LOCK_SECONDS)
         try:
             lock.acquire()
         except filelock.Timeout:
             raise BlockingIOError(f"{self.path}: expected a run that nobody else works on, got one in use") from None
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{self.path}: expected a run folder to write to, got one without ({error.strerror})"
+            ) from error
         return lock
 
     def write_status(self, status: str, step: int, message: str = "") -> None:
@@ -78,11 +104,21 @@ class RunFolder:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         write_json(self.path / STATUS, {"status": status, "step": step, "time": now, "message": message})
 
-    def add_environment(self, step: int) -> None:
-        """Adds this process to environment.json, as one that went on from a step."""
+    def read_environment(self) -> dict[str, Any]:
+        """What environment.json holds; nothing where there is no such file. Raises ValueError for other things."""
         file = self.path / ENVIRONMENT
-        first = read_object(file)
-        write_json(file, {**first, "resumed": [*first.get("resumed", []), {"step": step, **environment()}]})
+        if not file.exists():
+            return {"resumed": []}
+        values = {"resumed": [], **read_object(file)}
+        if not isinstance(values["resumed"], list):
+            raise ValueError(f"{file}: resumed: expected a list, got {type(values['resumed']).__name__}")
+        return values
+
+    def add_environment(self, step: int) -> None:
+        """Adds this process to environment.json, as one that went on from a step; of many such the last are kept."""
+        values = self.read_environment()
+        resumed = [*values["resumed"], {"step": step, **environment()}][-MOST_RESUMED:]
+        write_json(self.path / ENVIRONMENT, {**values, "resumed": resumed})
 
     def config(self) -> dict[str, Any]:
         """What config.json holds. Raises ValueError where that is not a JSON object."""
@@ -92,43 +128,14 @@ class RunFolder:
         """metrics.jsonl, open for appending, one line flushed at a time."""
         return (self.path / METRICS).open("a", encoding="utf-8", buffering=1)
 
-    def read_metrics(self, kind: str) -> list[dict[str, Any]]:
-        """The lines of one kind; what is no JSON object is left out."""
-        lines = (_json_object(line) for line in self._lines())
-        return [
-            {name: value for name, value in line.items() if name != "kind"} for line in lines if line["kind"] == kind
-        ]
 
-    def forget_after(self, position: Position) -> None:
-        """Takes out of metrics.jsonl what came after a position, which the run will write again."""
-        kept = [line for line in self._lines() if _is_before(_json_object(line), position)]
-        file = self.path / METRICS
-        _replace(file, "".join(f"{line}\n" for line in kept))
-
-    def _lines(self) -> list[str]:
-        file = self.path / METRICS
-        return file.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if file.exists() else []
-
-
-def _json_object(line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) and isinstance(value.get("kind"), str) else {"kind": None}
-
-
-def _is_before(line: dict[str, Any], position: Position) -> bool:
-    """An epoch's line may have its last step's number, and be written after a checkpoint at that step."""
-    name, last = {"step": ("step", position.step), "epoch": ("epoch", position.epoch)}.get(line["kind"], ("", 0))
-    value = line.get(name)
-    return isinstance(value, int) and value <= last
-
-
-def _replace(path: Path, text: str) -> None:
-    """A file's new text: after a kill there is either the whole old or the whole new one."""
+def write_text(path: Path, text: str) -> None:
+    """A file's new text: whatever happens there is either the whole old or the whole new one."""
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
+    with new.open("w", encoding="utf-8") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
     os.replace(new, path)
 
 
@@ -142,7 +149,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """The value as indented JSON with a final newline."""
-    _replace(path, json.dumps(value, indent=2, default=str) + "\n")
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
 def environment() -> dict[str, Any]:

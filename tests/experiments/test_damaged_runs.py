@@ -77,7 +77,7 @@ DAMAGED_LINES = {
     "list": (b"[1]", "expected a JSON object with a kind"),
     "null": (b"null", "expected a JSON object with a kind"),
     "empty": (b"", "expected a JSON object with a kind"),
-    "kind": ({"kind": ["step"], "step": 1}, ""),
+    "kind": ({"kind": ["step"], "step": 1}, "expected a JSON object with a kind"),
     "no_epoch": ({"kind": "epoch", "step": 3}, "expected epoch, found none"),
     "epoch": ({**SCORED, "epoch": "1"}, "epoch: expected a whole number, got '1'"),
     "step": (step_line(2.5), "step: expected a whole number, got '2.5'"),

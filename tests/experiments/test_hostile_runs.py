@@ -127,11 +127,17 @@ def test_a_pipe_in_a_run_folder_is_not_waited_for(name, hostile):
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_no_file_of_a_checkpoint_is_another(make, hostile):
-    file = next(path for path in sorted((hostile / "checkpoints").rglob("*")) if path.is_file())
-    file.unlink()
-    make(file)
-    with pytest.raises(ValueError, match=f"{re.escape(str(file))}: expected a file or folder, got a "):
+    found = list((hostile / "checkpoints").iterdir())
+    for checkpoint in found:
+        file = next(path for path in sorted(checkpoint.rglob("*")) if path.is_file())
+        file.unlink()
+        make(file)
+    with (
+        pytest.warns(UserWarning, match="checksums.json: expected a file or folder, got a ") as warned,
+        pytest.raises(ValueError, match=r"expected a whole checkpoint, got \d+, all of them damaged"),
+    ):
         open_run(hostile)
+    assert len(warned) == len(found)
 
 
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe.csv"])

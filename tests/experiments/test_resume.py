@@ -10,12 +10,10 @@ import warnings
 import jax
 import numpy as np
 import pytest
-from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, complaint, end_of, files, lines, read, terminate
-from tiny_reviews import write_reviews
+from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, complaint, end_of, lines, new, read, terminate
 
 from experiments import next_word, sentiment
 from rnnjax.commands import run
-from rnnjax.training import RunFolder
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 
@@ -121,86 +119,6 @@ def test_a_damaged_checkpoint_is_one_line_of_warning(stopped, unbroken, capsys):
     assert f"damaged-{newest.name}" in checkpoints(stopped)
 
 
-# What is refused
-
-
-def other_source(path, tmp_path):
-    source = write_reviews(tmp_path / "other.csv", seed=7)
-    (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "source": str(source)}))
-
-
-def other_study(path, tmp_path):
-    (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "experiment": "sentiment-predict"}))
-
-
-def other_vocabulary(path, tmp_path):
-    vocabulary = read(path, "vocabulary.json")
-    words = vocabulary["model"]["vocab"]
-    two, three = (next(word for word, index in words.items() if index == i) for i in (2, 3))
-    words[two], words[three] = 3, 2
-    (path / "vocabulary.json").write_text(json.dumps(vocabulary))
-
-
-def earlier_version(path, tmp_path):
-    config = read(path, "config.json")
-    for name in ("patience", "skip", "fingerprint"):
-        del config[name]
-    (path / "config.json").write_text(json.dumps({**config, "devices": 2, "run_folder": None}))
-    (path / "checkpoints").rename(path / "checkpoint")
-
-
-def no_checkpoint(path, tmp_path):
-    shutil.rmtree(path / "checkpoints")
-    (path / "checkpoints").mkdir()
-
-
-REFUSED = {
-    "field": (None, ["--hidden", "9", "--seed", "5"], "hidden was 4 and is 9; seed was 0 and is 5"),
-    "run folder": (None, ["--run-folder", "other"], "run_folder: expected none with --resume"),
-    "source": (other_source, [], r"fingerprint was '\w+' and is '\w+'\n"),
-    "study": (other_study, [], "expected a run of experiments.sentiment, got one of 'sentiment-predict'"),
-    "vocabulary": (other_vocabulary, [], r"vocabulary\.json: expected the vocabulary of this data, got another one"),
-    "earlier version": (earlier_version, [], "expected checkpoints to go on from, found none"),
-    "no checkpoint": (no_checkpoint, [], "expected checkpoints to go on from, found none"),
-}
-
-
-@pytest.mark.parametrize(("change", "arguments", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_gone_on_with_is_refused(change, arguments, message, stopped, tmp_path, capsys):
-    if change is not None:
-        change(stopped, tmp_path)
-    before = files(stopped)
-    status, error = complaint(capsys, "--resume", stopped, *TWO, *arguments)
-    assert status == (2 if "--run-folder" in arguments else 1)
-    assert re.search(message, error), error
-    assert files(stopped) == before
-
-
-def test_another_preset_is_refused(stopped, reviews, capsys):
-    status, error = complaint(capsys, "lstm", *SMALL, *TWO, "--source", reviews, "--resume", stopped)
-    assert status == 1
-    assert "experiment was 'sentiment-smoke' and is 'sentiment-lstm'; vocabulary was 1000 and is 10000" in error
-
-
-def test_a_run_in_use_is_refused(stopped, capsys, monkeypatch):
-    monkeypatch.setattr("rnnjax.training.run_folder.LOCK_SECONDS", 0.05)
-    before = files(stopped)
-    with RunFolder(stopped).lock():
-        status, error = complaint(capsys, "--resume", stopped, *TWO)
-    assert status == 1
-    assert error == f"experiments.sentiment: {stopped}: expected a run that nobody else works on, got one in use\n"
-    assert files(stopped) == before
-
-
-def test_what_is_no_run_is_refused(tmp_path, capsys):
-    for path in (tmp_path, tmp_path / "nowhere"):
-        status, error = complaint(capsys, "--resume", path)
-        assert (status, error) == (
-            1,
-            f"experiments.sentiment: run folder: expected config.json in {path}, found none\n",
-        )
-
-
 # The next word
 
 
@@ -222,3 +140,61 @@ def test_a_text_study_goes_on_too(tmp_path, capsys):
     assert lines(broken) == lines(whole)
     last = [line for line in lines(broken) if line["kind"] == "epoch"][-1]
     np.testing.assert_allclose(last["perplexity"], np.exp(last["validation_loss"]))
+
+
+# What a resumed run finds
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins(stopped, unbroken, capsys):
+    shutil.rmtree(stopped / "checkpoints")
+    (stopped / "metrics.jsonl").unlink()
+    sentiment.main(["--resume", str(stopped), *TWO])
+    assert "step 0, 0 epochs and 0 batches: the run was stopped before its first step, and begins" in (
+        capsys.readouterr().out
+    )
+    assert lines(stopped) == lines(unbroken)
+
+
+def test_options_of_how_a_run_is_carried_out_are_kept(tmp_path, reviews, unbroken):
+    path = tmp_path / "run"
+    asked = ["--keep", "9", "--checkpoint-steps", "4", "--no-tensorboard"]
+    with pytest.MonkeyPatch.context() as patch:
+        act_after(patch, STOPPED_AT, terminate)
+        assert end_of(sentiment, *new(reviews, path, *asked)) == 143
+    assert read(path, "config.json")["execution"] == {
+        "checkpoint_minutes": 10.0,
+        "checkpoint_steps": 4,
+        "keep": 9,
+        "tensorboard": False,
+        "histograms": None,
+    }
+    shutil.copytree(path, tmp_path / "other")
+    sentiment.main(["--resume", str(path), *TWO])
+    steps = [int(name[-8:]) for name in checkpoints(path)]
+    assert steps[:3] == [0, 4, 6]
+    assert len(steps) >= 7  # and one more where it was not stopped at one that was due
+    assert not (path / "tensorboard").exists()
+    sentiment.main(["--resume", str(tmp_path / "other"), "--keep", "1", *TWO])
+    assert len(checkpoints(tmp_path / "other")) <= 2
+    assert lines(path) == lines(tmp_path / "other") == lines(unbroken)
+
+
+def no_metrics(path):
+    (path / "metrics.jsonl").unlink()
+
+
+def metrics_without_fields(path):
+    (path / "metrics.jsonl").write_text('{"kind": "step", "step": 1}\n{"kind": "epoch", "epoch": 1}\n{"kind": "ep')
+
+
+def no_environment(path):
+    (path / "environment.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [no_metrics, metrics_without_fields, no_environment])
+def test_a_run_goes_on_without_what_it_does_not_need(damage, stopped, unbroken):
+    damage(stopped)
+    sentiment.main(["--resume", str(stopped), *TWO])
+    assert read(stopped, "status.json")["status"] == "finished"
+    assert lines(stopped)[-5:] == lines(unbroken)[-5:]
+    assert len(read(stopped, "environment.json")["resumed"]) == 1

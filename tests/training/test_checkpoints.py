@@ -21,6 +21,7 @@ from rnnjax.training import (
     load_best,
     train_step,
 )
+from rnnjax.training import checkpoints as checkpoints_module
 from rnnjax.training.checkpoints import find_checkpoints, newest
 from rnnjax.training.position import Best, Position
 
@@ -205,7 +206,27 @@ def test_a_full_disk_is_named_and_leaves_what_was_whole(tmp_path, state):
                 checkpoints.wait()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert names(path) == ["epoch000-step00000000", "epoch001-step00000004"]  # no half-written one fills the disk
         assert checkpoints.restore(state)[1].step == 4
+
+
+def test_whoever_reads_a_live_run_looks_again(tmp_path, state, monkeypatch):
+    path = filled(tmp_path / "checkpoints", state, steps=(0, 4))
+    later = state._replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params))
+    plain, moved = checkpoints_module.check_seal, []
+
+    def while_it_is_read(folder):
+        if not moved:  # as the writer does: a newer one, and away with the oldest
+            moved.append(folder)
+            with Checkpoints(path, keep=1) as checkpoints:
+                checkpoints.save(later, POSITION._replace(best=None))
+                checkpoints.wait()
+        plain(folder)
+
+    monkeypatch.setattr(checkpoints_module, "check_seal", while_it_is_read)
+    with pytest.warns(UserWarning, match="checkpoint of the best epoch, found none; the newest is used"):
+        assert_same(load_best(path, state.params), later.params)
+    assert not moved[0].exists()
 
 
 def test_what_a_killed_writer_left_is_cleared(tmp_path, state):

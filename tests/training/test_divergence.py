@@ -38,7 +38,8 @@ def test_the_error_tells_step_history_learning_rate_and_what_to_try():
     assert REMEMBERED == 8
     assert str(error.value) == (
         "step 11: expected a finite loss and gradient, got loss inf and gradient norm nan, learning rate 0.5; the last "
-        "gradient norms were 4, 5, 6, 7, 8, 9, 10, nan; try clipping, a smaller learning rate or a longer warm-up; "
+        "gradient norms were 4, 5, 6, 7, 8, 9, 10, nan; try a smaller learning rate, tighter "
+        "clipping or a longer warm-up in a new run; "
         "debug_nans finds the first bad operation"
     )
     with pytest.raises(DivergedError, match=r"got loss 1 and gradient norm inf; .*; it was step 3$"):

@@ -1,6 +1,7 @@
 """Checkpoints and run folders: what is written is what is read, and nothing is overwritten."""
 
 import json
+import os
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,32 @@ def test_a_run_folder_keeps_config_and_environment(tmp_path):
     assert environment["versions"]["jax"] == jax.__version__
     assert len(environment["devices"]) == len(jax.devices())
     assert (folder.path / "metrics.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_a_run_folder_is_there_with_all_it_needs_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    rename = os.rename
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder.create(path, {"seed": 1}, {"vocabulary.json": "{}"})
+    assert not list(tmp_path.iterdir())
+
+    def beaten(*names):
+        path.mkdir()
+        (path / "theirs").touch()
+        rename(*names)
+
+    monkeypatch.setattr(os, "rename", beaten)
+    with pytest.raises(FileExistsError, match="expected a new path"):
+        RunFolder.create(path, {})
+    assert [file.name for file in tmp_path.rglob("*")] == ["run", "theirs"]
+    monkeypatch.setattr(os, "rename", rename)
+    RunFolder.create(tmp_path / "other", {"seed": 1}, {"vocabulary.json": "{}"})
+    assert (tmp_path / "other" / "vocabulary.json").read_text() == "{}"
 
 
 def test_an_existing_path_is_never_written_to(tmp_path):

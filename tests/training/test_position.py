@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rnnjax.training import RunFolder
+from experiments.run_folders.metrics import forget_after
+from rnnjax.training import RunFolder, processes
 from rnnjax.training.checksums import CHECKSUMS, check_seal, seal
 from rnnjax.training.position import Best, Position
-from rnnjax.training.processes import arrays_from_first, from_first, is_first
+from rnnjax.training.processes import arrays_from_first, first_alone, from_first, is_first
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 2**31 - 1)
@@ -173,16 +174,14 @@ def test_what_came_after_a_position_is_forgotten(tmp_path):
     file = tmp_path / "metrics.jsonl"
     text = "\n".join([*kept, *damaged, *later])
     file.write_bytes(text.encode() + b'\n\xff{"kind": "step"}\n{"kind": "step", "step": 1')
-    folder = RunFolder(tmp_path)
-    folder.forget_after(Position(epoch=1, batch=1, step=4))
+    forget_after(file, Position(epoch=1, batch=1, step=4))
     assert file.read_text() == "".join(f"{line}\n" for line in kept)
-    assert [values["step"] for values in folder.read_metrics("step")] == [1, 2, 3, 4]
-    folder.forget_after(Position())
+    forget_after(file, Position())
     assert file.read_text() == ""
 
 
 def test_a_run_without_metrics_has_nothing_to_forget(tmp_path):
-    RunFolder(tmp_path).forget_after(Position())
+    forget_after(tmp_path / "metrics.jsonl", Position())
     assert (tmp_path / "metrics.jsonl").read_text() == ""
 
 
@@ -200,3 +199,23 @@ def test_one_process_has_what_it_has():
     assert is_first()
     assert from_first(b"\x00bytes") == b"\x00bytes"
     assert arrays_from_first(tree, tree) is tree
+    assert first_alone(lambda: b"alone") == b"alone"
+    with pytest.raises(KeyError, match="alone"):
+        first_alone(lambda: {}["alone"])
+
+
+def test_what_process_0_is_refused_the_others_hear_of(monkeypatch):
+    sent = []
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr(processes, "from_first", lambda data: sent.append(data) or sent[0])
+
+    def refuse() -> bytes:
+        raise FileExistsError(17, "File exists", "run")
+
+    with pytest.raises(FileExistsError):
+        first_alone(refuse)
+    monkeypatch.setattr("jax.process_index", lambda: 1)
+    with pytest.raises(ValueError, match=r"^process 0 has ended the run: run: File exists$"):
+        first_alone(refuse)
+    sent[0] = b"+found"
+    assert first_alone(refuse) == b"found"
