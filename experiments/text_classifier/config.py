@@ -83,6 +83,8 @@ class TextClassification:
     """Batch widths; each is compiled once for training and once for evaluation."""
     seed: int = 0
     """Seeds the hold-out, the parameters, the order of batches and dropout."""
+    data_seed: int | None = None
+    """Seeds the hold-out, and which batch width comes when, in place of `seed`: for seeds that are to be compared."""
     execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
     """How the run is carried out."""
 
@@ -98,6 +100,13 @@ class TextClassification:
         )
         if not 0 < self.hold_out < 1:
             raise ValueError(f"hold_out: expected a share between 0 and 1, got {self.hold_out}")
+        if not 0 <= self.seed_of_data < 2**32:
+            raise ValueError(f"data_seed: expected 0 to {2**32 - 1}, got {self.data_seed}")
+
+    @property
+    def seed_of_data(self) -> int:
+        """Seeds the hold-out."""
+        return self.seed if self.data_seed is None else self.data_seed
 
 
 def build_model(config: TextClassification, vocabulary: int, classes: int) -> SequenceClassifier:

@@ -93,11 +93,11 @@ def split_source(config: TextClassification) -> Split:
     source = load_source(config.source, config.text_column, config.label_column)
     train = source.train
     if config.rows is not None and config.rows < len(train.texts):
-        chosen = np.random.default_rng(config.seed).permutation(len(train.texts))[: config.rows]
+        chosen = np.random.default_rng(config.seed_of_data).permutation(len(train.texts))[: config.rows]
         train = train.take(chosen)
     validation = source.validation
     if validation is None:
-        train, validation = hold_out(train, source.classes, config.hold_out, config.seed)
+        train, validation = hold_out(train, source.classes, config.hold_out, config.seed_of_data)
     kept = without(train, validation, source.test)
     if not kept.texts:
         raise ValueError(f"{config.source}: expected training texts that are not held out too, got none")
@@ -175,7 +175,14 @@ class Loader:
         check_capacity(
             f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self.config.embedding
         )
-        return plan_epoch(part.read.lengths, self.config.batch_size, (*self.widths[:-1], widest), seed, epoch)
+        return plan_epoch(
+            part.read.lengths,
+            self.config.batch_size,
+            (*self.widths[:-1], widest),
+            seed,
+            epoch,
+            width_seed=self.config.data_seed,
+        )
 
     def batch(self, part: Part, plan: Plan) -> Batch:
         """The batch of a plan, or this process's share of it."""

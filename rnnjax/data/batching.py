@@ -62,14 +62,21 @@ def bucket_widths(lengths: np.ndarray, buckets: int, multiple: int = 1) -> tuple
 
 
 def plan_epoch(
-    lengths: np.ndarray, batch_size: int, widths: Sequence[int], seed: int | None = None, epoch: int = 0
+    lengths: np.ndarray,
+    batch_size: int,
+    widths: Sequence[int],
+    seed: int | None = None,
+    epoch: int = 0,
+    *,
+    width_seed: int | None = None,
 ) -> list[Plan]:
     """The batches of one epoch: every row once, each batch no wider than its bucket.
 
     Rows are shuffled, dealt to the narrowest width that holds them and cut into batches; what a bucket has
     left over moves up to the next wider one, so only the widest has a batch that is not full. The order of
-    batches is shuffled too. With seed None rows stay in order, for evaluation. Raises ValueError for a batch
-    size below 1 or a sequence longer than the widest bucket.
+    batches is shuffled too. With seed None rows stay in order, for evaluation. With a `width_seed` it alone says
+    which width comes when: seeds that share it have batches of the same shapes. Raises ValueError for a batch size
+    below 1 or a sequence longer than the widest bucket.
     """
     if batch_size < 1:
         raise ValueError(f"batch size: expected at least 1, got {batch_size}")
@@ -88,7 +95,8 @@ def plan_epoch(
         plans += [Plan(rows[start : start + batch_size], width) for start in range(0, full, batch_size)]
         left = rows[full:]
     if random is not None:
-        plans = [plans[i] for i in random.permutation(len(plans))]
+        widths_random = random if width_seed is None else np.random.default_rng([width_seed, epoch])
+        plans = [plans[i] for i in widths_random.permutation(len(plans))]
     return plans
 
 

@@ -48,7 +48,7 @@ def run_epoch(
         resting = rest_after(sent)
         return sums
 
-    with contextlib.closing(_read(step, dispatch, batches, lambda: resting)) as steps:
+    with contextlib.closing(read_sums(step, dispatch, batches, lambda: resting)) as steps:
         for sums in steps:
             number = position.step + 1
             histograms = sums.pop("histograms", {})
@@ -72,7 +72,7 @@ def evaluate(
     """
     clock = _Clock(step)
     position = Position()
-    with contextlib.closing(_read(step, lambda batch: step(params, batch), batches)) as parts:
+    with contextlib.closing(read_sums(step, lambda batch: step(params, batch), batches)) as parts:
         for sums in parts:
             position = position.plus(sums)
             pause()
@@ -91,7 +91,7 @@ class _Clock:
         return self._before + time.perf_counter() - self._start - compiling
 
 
-def _read(
+def read_sums(
     step: CompiledStep,
     dispatch: Callable[[Batch], Sums],
     batches: Iterable[Batch],

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnnjax.data import Batch
-from rnnjax.training.devices import AXIS
+from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.state import TrainState
 
@@ -62,6 +62,10 @@ class CompiledStep:
             leaf = np.asarray(leaf)  # an array of this process's own devices cannot be sent to another's
         return jax.device_put(leaf, self._replicated)
 
+    def split(self, tree: Any) -> Any:
+        """A tree of arrays whose first axis the mesh's devices share."""
+        return jax.device_put(tree, self._split)
+
     def put(self, batch: Batch) -> Batch:
         """The batch split over the mesh's devices: itself where it is there already.
 
@@ -96,6 +100,7 @@ def train_step(
     clip: float | None = None,
     histograms: int | None = None,
     donate: bool = True,
+    seeds: bool = False,
 ) -> CompiledStep:
     """A step (state, batch) -> (state, sums), its state donated (by default), the batch's rows split over the mesh.
 
@@ -105,6 +110,8 @@ def train_step(
     with the global norm (Pascanu et al. 2013). The loss of a step is `sums["loss"] / sums["weight"]`. Each step's
     key is folded in from the state's key and step number, so a step depends on nothing but the state and its batch.
     After every `histograms` steps the sums hold one of each gradient before clipping (`gradient_histograms`).
+    With `seeds`, the state, the batch and the sums have a leading axis of seeds, which the mesh splits: each is
+    trained as if it were alone.
     Raises ValueError for a clip or number of steps that is not above 0.
     """
     if histograms is not None and histograms < 1:
@@ -113,23 +120,24 @@ def train_step(
         raise ValueError(f"clip: expected a number above 0, got {clip}")
     clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
 
-    def local(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
-        # Marked as varying, the parameters get local gradients, and one sum over devices follows for all.
-        params = jax.lax.pcast(params, AXIS, to="varying")
-
+    def summed(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
         def loss(params: Any) -> tuple[jax.Array, Sums]:
             sums = objective(params, batch, key)
             return sums["loss"], sums
 
-        gradient, sums = jax.grad(loss, has_aux=True)(params)
-        return jax.lax.psum((gradient, sums), AXIS)
+        return jax.grad(loss, has_aux=True)(params)
+
+    def local(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
+        # Marked as varying, the parameters get local gradients, and one sum over devices follows for all.
+        return jax.lax.psum(summed(jax.lax.pcast(params, AXIS, to="varying"), batch, key), AXIS)
 
     shard = PartitionSpec(AXIS)
     whole = PartitionSpec()
     split = jax.shard_map(local, mesh=mesh, in_specs=(whole, shard, whole), out_specs=whole)
+    gradients = summed if seeds else split
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        gradient, sums = split(state.params, batch, jax.random.fold_in(state.key, state.step))
+        gradient, sums = gradients(state.params, batch, jax.random.fold_in(state.key, state.step))
         gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
         sums["gradient_norm"] = optax.tree.norm(gradient)
         if histograms is not None:
@@ -142,7 +150,7 @@ def train_step(
         sums |= _told_by(optimizer_state)
         return TrainState(params, optimizer_state, state.step + 1, state.key), sums
 
-    return CompiledStep(step, mesh, donate)
+    return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate)
 
 
 def _told_by(optimizer_state: optax.OptState) -> Sums:
@@ -156,8 +164,12 @@ def _told_by(optimizer_state: optax.OptState) -> Sums:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def eval_step(objective: Objective, mesh: Mesh) -> CompiledStep:
-    """A step (params, batch) -> sums over the batch's rows."""
+def eval_step(objective: Objective, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
+    """A step (params, batch) -> sums over the batch's rows; `seeds` as for `train_step`."""
+    if seeds:
+        return CompiledStep(
+            side_by_side(lambda params, batch: objective(params, batch, None), mesh), mesh, donate=False
+        )
 
     def local(params: Any, batch: Batch) -> Sums:
         return jax.lax.psum(objective(params, batch, None), AXIS)

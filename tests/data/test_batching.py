@@ -197,3 +197,14 @@ def test_rows_outside_a_part_are_not_read():
     assert read == [1, 2]
     np.testing.assert_array_equal(batch.rows, [1, 2])
     np.testing.assert_array_equal(batch.tokens, [[5, 6, 7, 0], [0, 0, 0, 0]])
+
+
+def test_seeds_may_share_which_width_comes_when():
+    lengths = np.random.default_rng(0).integers(0, 40, 200)
+    first, second = (plan_epoch(lengths, 8, (10, 20, 40), seed, 3, width_seed=7) for seed in (1, 2))
+    assert [plan.width for plan in first] == [plan.width for plan in second]
+    assert [len(plan.rows) for plan in first] == [len(plan.rows) for plan in second]
+    assert any((one.rows != other.rows).any() for one, other in zip(first, second, strict=True))
+    assert sorted(np.concatenate([plan.rows for plan in first])) == list(range(200))
+    other = plan_epoch(lengths, 8, (10, 20, 40), 1, 3, width_seed=8)
+    assert [plan.width for plan in first] != [plan.width for plan in other]
