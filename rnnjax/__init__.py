@@ -2,14 +2,24 @@
 
 from rnnjax.cells import GRU as GRU
 from rnnjax.cells import LSTM as LSTM
+from rnnjax.cells import MGU as MGU
 from rnnjax.cells import Cell as Cell
 from rnnjax.cells import CellParams as CellParams
 from rnnjax.cells import Elman as Elman
 from rnnjax.cells import ElmanState as ElmanState
 from rnnjax.cells import GRUState as GRUState
+from rnnjax.cells import IndRNN as IndRNN
+from rnnjax.cells import IndRNNParams as IndRNNParams
+from rnnjax.cells import IndRNNState as IndRNNState
+from rnnjax.cells import LayerNormLSTM as LayerNormLSTM
+from rnnjax.cells import LayerNormLSTMParams as LayerNormLSTMParams
 from rnnjax.cells import LSTMState as LSTMState
+from rnnjax.cells import MGUState as MGUState
+from rnnjax.cells import PeepholeLSTM as PeepholeLSTM
+from rnnjax.cells import PeepholeLSTMParams as PeepholeLSTMParams
 from rnnjax.cells import PointwiseCell as PointwiseCell
 from rnnjax.cells import identity as identity
+from rnnjax.cells import uniform as uniform
 from rnnjax.layers import RNN as RNN
 from rnnjax.layers import Bidirectional as Bidirectional
 from rnnjax.layers import Dropout as Dropout

@@ -1,4 +1,4 @@
-"""NumPy float64 oracles: every cell's equations and their derivatives by hand, run one sequence at a time.
+"""NumPy float64 oracles run over time, one sequence at a time, and how close to them numbers must be.
 
 Nothing here is shared with the library. A sequence is a plain loop over its steps, and backpropagation
 through time is the same loop run the other way, so that the contract for lengths, resets and direction is an
@@ -6,19 +6,16 @@ through time is the same loop run the other way, so that the contract for length
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from oracles import Oracle, Params, State
 
 # Largest error measured on a CPU: values 4.8e-7, gradients 1.4e-6 (of 30 seeds; the median is 3e-7).
 FLOAT32_TOLERANCE = 2e-6
 # Largest error measured on a CPU: 1e-15.
 FLOAT64_TOLERANCE = 1e-12
-
-Params = dict[str, np.ndarray]
-State = tuple[np.ndarray, ...]
 
 measured_errors: dict[tuple[str, float], dict[str, float]] = defaultdict(lambda: defaultdict(float))
 
@@ -44,99 +41,6 @@ def assert_close(
     errors = measured_errors[kind, tolerance]
     errors[group] = max(errors[group], off)
     assert off <= tolerance, f"{group}: error {off:.2e} is above {tolerance:.0e}\ngot {got}\nwant {want}"
-
-
-def logistic(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-class Oracle(NamedTuple):
-    """One step of a cell for one sequence, and its derivative, both from the step's inputs and earlier state."""
-
-    # (params, x, state) -> state after; `hidden` is the first array of a state.
-    step: Callable[[Params, np.ndarray, State], State]
-    # (params, x, state, d_state after) -> (d_params, d_x, d_state)
-    back: Callable[[Params, np.ndarray, State, State], tuple[Params, np.ndarray, State]]
-
-
-def elman(activation: Callable, slope: Callable) -> Oracle:
-    """`slope` is the activation's derivative, of what goes into it."""
-
-    def z(p, x, h):
-        return x @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"]
-
-    def step(p, x, state):
-        return (activation(z(p, x, *state)),)
-
-    def back(p, x, state, d_state):
-        (h,), (d_h,) = state, d_state
-        d_z = d_h * slope(z(p, x, h))
-        d_params = {"kernel": np.outer(x, d_z), "recurrent_kernel": np.outer(h, d_z), "bias": d_z}
-        return d_params, p["kernel"] @ d_z, (p["recurrent_kernel"] @ d_z,)
-
-    return Oracle(step, back)
-
-
-def lstm() -> Oracle:
-    def gates(p, x, h):
-        i, f, g, o = np.split(x @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4)
-        return logistic(i), logistic(f), np.tanh(g), logistic(o)
-
-    def step(p, x, state):
-        h, c = state
-        i, f, g, o = gates(p, x, h)
-        c = f * c + i * g
-        return o * np.tanh(c), c
-
-    def back(p, x, state, d_state):
-        (h, c), (d_h, d_c) = state, d_state
-        i, f, g, o = gates(p, x, h)
-        tanh_c = np.tanh(f * c + i * g)
-        d_c = d_c + d_h * o * (1 - tanh_c**2)
-        d_i, d_f, d_g, d_o = d_c * g, d_c * c, d_c * i, d_h * tanh_c
-        d_z = np.concatenate([d_i * i * (1 - i), d_f * f * (1 - f), d_g * (1 - g**2), d_o * o * (1 - o)])
-        d_params = {"kernel": np.outer(x, d_z), "recurrent_kernel": np.outer(h, d_z), "bias": d_z}
-        return d_params, p["kernel"] @ d_z, (p["recurrent_kernel"] @ d_z, d_c * f)
-
-    return Oracle(step, back)
-
-
-def gru() -> Oracle:
-    def gates(p, x, h):
-        a_r, a_z, a_n = np.split(x @ p["kernel"] + p["bias"], 3)
-        r_r, r_z, r_n = np.split(h @ p["recurrent_kernel"] + p["recurrent_bias"], 3)
-        r, z = logistic(a_r + r_r), logistic(a_z + r_z)
-        return r, z, np.tanh(a_n + r * r_n), r_n
-
-    def step(p, x, state):
-        (h,) = state
-        _, z, n, _ = gates(p, x, h)
-        return ((1 - z) * n + z * h,)
-
-    def back(p, x, state, d_state):
-        (h,), (d_h,) = state, d_state
-        r, z, n, r_n = gates(p, x, h)
-        d_n = d_h * (1 - z) * (1 - n**2)
-        d_z = d_h * (h - n) * z * (1 - z)
-        d_r = d_n * r_n * r * (1 - r)
-        d_input, d_recurrent = np.concatenate([d_r, d_z, d_n]), np.concatenate([d_r, d_z, d_n * r])
-        d_params = {
-            "kernel": np.outer(x, d_input),
-            "recurrent_kernel": np.outer(h, d_recurrent),
-            "bias": d_input,
-            "recurrent_bias": d_recurrent,
-        }
-        return d_params, p["kernel"] @ d_input, (p["recurrent_kernel"] @ d_recurrent + d_h * z,)
-
-    return Oracle(step, back)
-
-
-ORACLES: dict[str, Oracle] = {
-    "elman": elman(np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-    "elman_relu": elman(lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
-    "lstm": lstm(),
-    "gru": gru(),
-}
 
 
 class Run(NamedTuple):

@@ -1,6 +1,6 @@
 """The tables that drive every shared test, and random problems to run them on.
 
-A new cell is one row of CELLS and one oracle of the same name in `reference.py`; a new recurrence is one row
+A new cell is one row of CELLS and one oracle of the same name in `oracles.py`; a new recurrence is one row
 of RECURRENCES.
 """
 
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import oracles
 import reference
 
-from rnnjax.cells import GRU, LSTM, Cell, Elman
+from rnnjax.cells import GRU, LSTM, MGU, Cell, Elman, IndRNN, LayerNormLSTM, PeepholeLSTM, identity
 from rnnjax.recurrences import Chunked, Recurrence, Scan, Unrolled
 
 # Small, since compiling is what a case costs. T is no multiple of 3, and leaves two chunks of 3 and two steps.
@@ -19,9 +20,28 @@ TIME, BATCH, INPUT, HIDDEN = 8, 5, 3, 4
 
 CELLS: dict[str, Cell] = {
     "elman": Elman(),
-    "elman_relu": Elman(activation="relu"),
+    "irnn": Elman(activation="relu", recurrent_init=identity()),
     "lstm": LSTM(),
     "gru": GRU(),
+    "peephole_lstm": PeepholeLSTM(),
+    "layer_norm_lstm": LayerNormLSTM(),
+    "mgu": MGU(),
+    "indrnn": IndRNN(),
+}
+
+# Compiling is most of what a case costs. These run under every recurrence in float32, with all optimisations; each
+# further cell in float64, compiled quickly: `test_cells_over_time.py`.
+CLASSICS = ("elman", "irnn", "lstm", "gru")
+
+# The variants of Greff et al. 2015, each with an oracle too: cells of one class, for tests of what tells them apart.
+LSTM_VARIANTS: dict[str, PeepholeLSTM] = {
+    "no_input_gate": PeepholeLSTM(input_gate=False),
+    "no_forget_gate": PeepholeLSTM(forget_gate=False),
+    "no_output_gate": PeepholeLSTM(output_gate=False),
+    "no_input_activation": PeepholeLSTM(input_activation=False),
+    "no_output_activation": PeepholeLSTM(output_activation=False),
+    "coupled": PeepholeLSTM(coupled=True),
+    "no_peepholes": PeepholeLSTM(peepholes=False),
 }
 
 RECURRENCES: dict[str, Recurrence] = {
@@ -100,7 +120,7 @@ def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[A
     fields = {field: leaf for field, leaf in problem.params._asdict().items() if leaf is not None}
     d_outputs, d_final = problem.cotangents
     got = reference.run(
-        reference.ORACLES[name],
+        oracles.ORACLES[name],
         fields,
         problem.inputs,
         tuple(problem.state),

@@ -12,7 +12,8 @@ from tables import CELLS, HIDDEN, INPUT, TIME
 from rnnjax import LSTM, RNN, FlaxCell, Scan
 
 
-@pytest.mark.parametrize("name", CELLS)
+# Of the cells whose parameters have the same fields one each; an LSTM is below.
+@pytest.mark.parametrize("name", ["elman", "gru", "peephole_lstm", "layer_norm_lstm", "indrnn"])
 def test_any_cell_runs_under_flax_rnn(name):
     cell = CELLS[name]
     problem = make_problem(cell)

@@ -254,8 +254,10 @@ def test_equal_modules_are_one_static_argument():
 
 def test_the_package_exports_its_layers_cells_and_recurrences():
     cells = {"Cell", "CellParams", "PointwiseCell", "Elman", "ElmanState", "LSTM", "LSTMState", "GRU", "GRUState"}
+    cells |= {"PeepholeLSTM", "PeepholeLSTMParams", "LayerNormLSTM", "LayerNormLSTMParams", "MGU", "MGUState"}
+    cells |= {"IndRNN", "IndRNNParams", "IndRNNState"}
     modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell", "SequenceClassifier", "LanguageModel"}
-    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "identity"}
+    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "identity", "uniform"}
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
     public = {name for name, value in vars(rnnjax).items() if not name.startswith("_") and callable(value)}
     assert public == names

@@ -17,7 +17,7 @@ assert outputs.shape == (8, 50, 128)
 assert not outputs[1, 3:].any()
 np.testing.assert_array_equal(outputs[0, -1, :64], forward.hidden[0])
 np.testing.assert_array_equal(outputs[0, 0, 64:], backward.hidden[0])
-cell = MinimalGatedUnit()
+cell = UpdateGateRNN()
 own = RNN(cell, 6, Chunked(20))
 variables = own.init(jax.random.key(0), inputs)
 gradients = [

@@ -2,9 +2,12 @@
 
 import jax
 import numpy as np
+import oracles
 import pytest
 import reference
-from tables import CELLS, make_problem, run_oracle
+from tables import CELLS, LSTM_VARIANTS, make_problem, run_oracle
+
+CELLS_WITH_VARIANTS = CELLS | LSTM_VARIANTS
 
 STEP = 1e-5
 # Central differences err by STEP^2 and by rounding over STEP; the largest error measured: 6e-10.
@@ -34,11 +37,18 @@ def differences(name, problem, reverse):
     return jax.tree.unflatten(tree, gradients)
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@pytest.mark.parametrize("mode", ["plain", "lengths_and_resets"])
-@pytest.mark.parametrize("name", CELLS)
+# A cell's equations know of neither mode nor direction, which are the loop's.
+@pytest.mark.parametrize(
+    ("name", "mode", "reverse"),
+    [
+        *((name, "lengths_and_resets", False) for name in CELLS_WITH_VARIANTS),
+        ("lstm", "plain", False),
+        ("lstm", "plain", True),
+        ("lstm", "lengths_and_resets", True),
+    ],
+)
 def test_gradients_are_those_of_central_differences(name, mode, reverse):
-    problem = make_problem(CELLS[name], mode, time=4, batch=4, dtype=np.float64)
+    problem = make_problem(CELLS_WITH_VARIANTS[name], mode, time=4, batch=4, dtype=np.float64)
     _, gradients = run_oracle(name, problem, reverse=reverse)
     reference.assert_close(
         gradients, differences(name, problem, reverse), "gradients", tolerance=DIFFERENCE_TOLERANCE, kind="oracle"
@@ -46,4 +56,4 @@ def test_gradients_are_those_of_central_differences(name, mode, reverse):
 
 
 def test_every_cell_has_an_oracle():
-    assert CELLS.keys() == reference.ORACLES.keys()
+    assert CELLS_WITH_VARIANTS.keys() == oracles.ORACLES.keys()

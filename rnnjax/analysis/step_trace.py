@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.cells import Cell, PointwiseCell
-from rnnjax.cells.cell import affine
+from rnnjax.cells.cell import pre_activations
 from rnnjax.layers import RNN, cell_params
 from rnnjax.recurrences.recurrence import advance, clear_padding, prepare
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeInputs
@@ -70,9 +70,7 @@ def _locals(cell: Cell, params: Params, inputs: jax.Array, state: State) -> dict
     """The arrays `(N, H)` that one call of the cell binds to local names."""
     if isinstance(cell, PointwiseCell):
         method = "update"
-        a = affine(inputs, params.kernel, params.bias)
-        r = affine(state.hidden, params.recurrent_kernel, params.recurrent_bias)
-        arguments = (params, a, r, state)
+        arguments = (params, *pre_activations(params, inputs, state.hidden), state)
     else:
         method, arguments = "step", (params, inputs, state)
     # A cell may call the one that it extends.

@@ -8,6 +8,16 @@ from rnnjax.cells.elman import Elman as Elman
 from rnnjax.cells.elman import ElmanState as ElmanState
 from rnnjax.cells.gru import GRU as GRU
 from rnnjax.cells.gru import GRUState as GRUState
+from rnnjax.cells.indrnn import IndRNN as IndRNN
+from rnnjax.cells.indrnn import IndRNNParams as IndRNNParams
+from rnnjax.cells.indrnn import IndRNNState as IndRNNState
 from rnnjax.cells.initializers import identity as identity
+from rnnjax.cells.initializers import uniform as uniform
+from rnnjax.cells.layer_norm_lstm import LayerNormLSTM as LayerNormLSTM
+from rnnjax.cells.layer_norm_lstm import LayerNormLSTMParams as LayerNormLSTMParams
 from rnnjax.cells.lstm import LSTM as LSTM
 from rnnjax.cells.lstm import LSTMState as LSTMState
+from rnnjax.cells.mgu import MGU as MGU
+from rnnjax.cells.mgu import MGUState as MGUState
+from rnnjax.cells.peephole_lstm import PeepholeLSTM as PeepholeLSTM
+from rnnjax.cells.peephole_lstm import PeepholeLSTMParams as PeepholeLSTMParams

@@ -32,6 +32,21 @@ def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.
     return product if bias is None else product + bias
 
 
+def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`a = x W + b` and `r = h R + c`, each `(..., G)`; r is zeros where there is no R."""
+    own = affine(inputs, params.kernel, params.bias)
+    if params.recurrent_kernel is None:
+        return own, jnp.zeros_like(own)
+    return own, affine(hidden, params.recurrent_kernel, params.recurrent_bias)
+
+
+def check_sizes(input_size: int, hidden_size: int) -> None:
+    """Raises ValueError for a size below 1."""
+    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if size < 1:
+            raise ValueError(f"{name}: expected at least 1, got {size}")
+
+
 class Cell(abc.ABC):
     """A cell is what happens at one step; a recurrence runs it over time.
 
@@ -55,17 +70,19 @@ class Cell(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class PointwiseCell(Cell):
-    """A cell whose step is two affine maps and one pointwise function.
+    """A cell whose step is two affine maps and one function without a matrix product.
 
         a_t = x_t W + b            input part: no recurrence in it
         r_t = h_{t-1} R + c        recurrent part; c only where `second_bias` says so
         s_t = update(a_t, r_t, s_{t-1})
 
-    `update` mixes neither rows nor features, and that is all a recurrence must know to run the
-    cell in every way, backward passes of its own included. A subclass gives `gates` (how many blocks of
-    H pre-activations), `init_state` and `update`. Parameters beyond the two maps (peepholes, gains) are
-    further fields of a params NamedTuple of the cell's own, beside the four of `CellParams`, and reach
-    `update` through its `params`; the four are None there when a recurrence has applied them already.
+    `update` mixes no rows, and that is all a recurrence must know to run the cell in every way, backward
+    passes of its own included. It is pointwise in most cells; it may mix the features of a row, as a layer
+    norm does. A subclass gives `gates` (how many blocks of H pre-activations; a property where its options
+    decide), `init_state` and `update`. Parameters beyond the two maps (peepholes, gains) are further fields
+    of a params NamedTuple of the cell's own, beside the four of `CellParams`, and reach `update` through its
+    `params`; the four are None there when a recurrence has applied them already. Of the four, all but W may
+    be None for good: without b nothing is added, and without R (and then c) `recurrent` is zeros.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
     gate block of the recurrent kernel (Saxe et al. 2014), zero bias. Where a cell reads only `a + r` the
@@ -84,9 +101,7 @@ class PointwiseCell(Cell):
 
         Raises ValueError for a size below 1.
         """
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-            if size < 1:
-                raise ValueError(f"{name}: expected at least 1, got {size}")
+        check_sizes(input_size, hidden_size)
         width = self.gates * hidden_size
         kernel_key, recurrent_key, bias_key, second_key = jax.random.split(key, 4)
         blocks = [
@@ -102,13 +117,8 @@ class PointwiseCell(Cell):
 
     @abc.abstractmethod
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: State) -> State:
-        """The equation of the paper: pointwise in both pre-activations, each `(B, G)`, and the state."""
+        """The equation of the paper, row by row: of both pre-activations, each `(B, G)`, and the state."""
 
     def step(self, params: Params, inputs: Step, state: State) -> State:
         """One step, `x_t (B, I)` and the state before it in, the state after it out."""
-        return self.update(
-            params,
-            affine(inputs, params.kernel, params.bias),
-            affine(state.hidden, params.recurrent_kernel, params.recurrent_bias),
-            state,
-        )
+        return self.update(params, *pre_activations(params, inputs, state.hidden), state)

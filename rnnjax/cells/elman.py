@@ -24,6 +24,9 @@ class Elman(PointwiseCell):
 
         h_t = activation(x_t W + h_{t-1} R + b)
 
+    The IRNN of Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear
+    Units", is `Elman(activation="relu", recurrent_init=identity())`.
+
     Source: Elman 1990, "Finding Structure in Time". Raises ValueError for another activation than
     "tanh", "relu" or "sigmoid".
     """

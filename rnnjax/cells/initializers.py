@@ -11,12 +11,25 @@ Initializer = Callable[..., Any]
 
 glorot_uniform: Initializer = jax.nn.initializers.glorot_uniform()
 zeros: Initializer = jax.nn.initializers.zeros
+small_normal: Initializer = jax.nn.initializers.normal(0.1)
 
 
 def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
     """JAX's orthogonal initialiser, drawn in float32 at least: its QR knows no narrower type."""
     wide = jnp.promote_types(dtype, jnp.float32)
     return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
+
+
+@functools.cache
+def uniform(low: float, high: float) -> Initializer:
+    """Uniform between `low` and `high`. Raises ValueError unless low is below high."""
+    if not low < high:
+        raise ValueError(f"uniform initialiser: expected low < high, got {low} and {high}")
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, low, high)
+
+    return init
 
 
 @functools.cache

@@ -92,14 +92,15 @@ def _chunk_size(params: Params, inputs: jax.Array) -> int:
     time, batch, features = inputs.shape
     # Half the root of the steps for little memory; and as many rows as the kernels have, or adding up the kernels'
     # gradients chunk by chunk moves more numbers than the chunks hold.
-    rows = features + params.recurrent_kernel.shape[0]
+    rows = features + (0 if params.recurrent_kernel is None else params.recurrent_kernel.shape[0])
     return SHORTEST * max(1, math.isqrt(time) // (2 * SHORTEST), round(rows / (max(batch, 1) * SHORTEST)))
 
 
 def _cheaper(cell: PointwiseCell, params: Params, state: State, time: int) -> Keep:
     """What to keep where the user does not say."""
     batch, hidden = state.hidden.shape
-    gates = params.recurrent_kernel.shape[1] * (1 if reads_sum(cell, params, state) else 2)
+    one = params.recurrent_kernel is None or reads_sum(cell, params, state)
+    gates = params.kernel.shape[1] * (1 if one else 2)
     kept = time * batch * (gates + len(state) * hidden) * state.hidden.dtype.itemsize
     return "gates" if hidden >= GATES_FROM_HIDDEN or kept <= GATES_TO_BYTES else "boundaries"
 
@@ -175,7 +176,8 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
         lambda like, leaf: jnp.zeros_like(like) if isinstance(leaf, SymbolicZero) else leaf, initial, d_final
     )
     extras, weights = without_maps(params), Weights.of(cell, params, initial)
-    kernel_t, recurrent_t = params.kernel.T, params.recurrent_kernel.T
+    kernel_t = params.kernel.T
+    recurrent_t = None if params.recurrent_kernel is None else params.recurrent_kernel.T
     steps = _steps(cell, weights, initial, walk.reverse)
 
     def step(carry: Any, xs: Any) -> tuple[Any, PreActivations]:
@@ -186,8 +188,9 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
             d_after = zero_where(~flags.valid, d_after)
         _, pullback = jax.vjp(functools.partial(update, cell), extras, gates, before)
         d_extra, d_gates, d_before = pullback(d_after)
-        d_recurrent = d_gates.inputs if d_gates.recurrent is None else d_gates.recurrent
-        d_before = d_before._replace(hidden=d_before.hidden + d_recurrent @ recurrent_t)
+        if recurrent_t is not None:
+            d_recurrent = d_gates.inputs if d_gates.recurrent is None else d_gates.recurrent
+            d_before = d_before._replace(hidden=d_before.hidden + d_recurrent @ recurrent_t)
         if flags.valid is not None:
             d_before = select(flags.valid, d_before, d_state)
         if flags.reset is not None:

@@ -5,12 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell, affine
+from rnnjax.cells.cell import PointwiseCell, affine, pre_activations
 from rnnjax.types import Params, State
 
 
 class PreActivations(NamedTuple):
-    """What `update` reads, `a` and `r`; where it reads their sum only, `inputs` is that and `recurrent` None."""
+    """What `update` reads, `a` and `r`.
+
+    `recurrent` is None where it reads their sum only, which is then `inputs`, and where the cell has no R.
+    """
 
     inputs: jax.Array
     recurrent: jax.Array | None
@@ -33,10 +36,8 @@ class Weights(NamedTuple):
         """Of one step, from inputs `(B, I)` and the hidden state before it `(B, H)`."""
         params = self.params
         if self.joint is None:
-            return PreActivations(
-                affine(inputs, params.kernel, params.bias),
-                affine(hidden, params.recurrent_kernel, params.recurrent_bias),
-            )
+            own, recurrent = pre_activations(params, inputs, hidden)
+            return PreActivations(own, None if params.recurrent_kernel is None else recurrent)
         total = affine(jnp.concatenate([inputs, hidden], axis=-1), self.joint, params.bias)
         if params.recurrent_bias is not None:
             total = total + params.recurrent_bias
@@ -47,20 +48,28 @@ class Weights(NamedTuple):
     ) -> Params:
         """`extras`, and for the maps `sums` with a chunk's gradients added: one matrix product a kernel."""
         width = inputs.shape[-1]
-        if gates.recurrent is None:
+        d_recurrent_kernel = d_second = None
+        if self.joint is not None:
             d_joint = outer((inputs, hidden, None), gates.inputs)
             d_kernel, d_recurrent_kernel, d_bias = d_joint[:width], d_joint[width:-1], d_joint[-1]
             d_second = d_bias
         else:
-            d_maps, d_recurrent_maps = outer((inputs, None), gates.inputs), outer((hidden, None), gates.recurrent)
+            d_maps = outer((inputs, None), gates.inputs)
             d_kernel, d_bias = d_maps[:-1], d_maps[-1]
-            d_recurrent_kernel, d_second = d_recurrent_maps[:-1], d_recurrent_maps[-1]
+            if gates.recurrent is not None:
+                d_maps = outer((hidden, None), gates.recurrent)
+                d_recurrent_kernel, d_second = d_maps[:-1], d_maps[-1]
         return extras._replace(
             kernel=sums.kernel + d_kernel,
-            recurrent_kernel=sums.recurrent_kernel + d_recurrent_kernel,
-            bias=sums.bias + d_bias,
-            recurrent_bias=None if sums.recurrent_bias is None else sums.recurrent_bias + d_second,
+            recurrent_kernel=_add_to(sums.recurrent_kernel, d_recurrent_kernel),
+            bias=_add_to(sums.bias, d_bias),
+            recurrent_bias=_add_to(sums.recurrent_bias, d_second),
         )
+
+
+def _add_to(total: jax.Array | None, part: jax.Array | None) -> jax.Array | None:
+    """The sum; None for a parameter that the cell does not have."""
+    return None if total is None or part is None else total + part
 
 
 def without_maps(params: Params) -> Params:
@@ -79,8 +88,9 @@ def reads_sum(cell: PointwiseCell, params: Params, state: State) -> bool:
 
     Read off its jaxpr, so that a cell need not say so. False is always safe.
     """
-    width = params.recurrent_kernel.shape[1]
-    gates = jax.ShapeDtypeStruct((*state.hidden.shape[:-1], width), state.hidden.dtype)
+    if params.recurrent_kernel is None:
+        return False
+    gates = jax.ShapeDtypeStruct((*state.hidden.shape[:-1], params.kernel.shape[1]), state.hidden.dtype)
     extras = without_maps(params)
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (extras, gates, gates, state))
     jaxpr = jax.make_jaxpr(cell.update)(*shapes).jaxpr

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import Cell
+from rnnjax.cells.cell import Cell, PointwiseCell
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
 
@@ -117,6 +117,11 @@ def prepare(
         raise ValueError(
             f"state.hidden: expected {recurrent_kernel.shape[0]} features (the recurrent kernel's first axis), "
             f"got {state.hidden.shape[-1]}"
+        )
+    if isinstance(cell, PointwiseCell) and params.kernel.shape[1] != cell.gates * state.hidden.shape[-1]:
+        raise ValueError(
+            f"state.hidden: expected {params.kernel.shape[1] // cell.gates} features (the kernel's second axis by "
+            f"{cell.gates} gates), got {state.hidden.shape[-1]}"
         )
     if lengths is not None:
         lengths = jnp.asarray(lengths)

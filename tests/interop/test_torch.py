@@ -19,7 +19,7 @@ from interop_cases import (
     random_inputs,
     random_params,
 )
-from reference import logistic
+from oracles import logistic
 
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, StackedRNN
 from rnnjax.interop import from_torch, to_torch

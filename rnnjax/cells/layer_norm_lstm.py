@@ -1,0 +1,77 @@
+"""The LSTM with layer normalisation."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rnnjax.cells.cell import sigmoid
+from rnnjax.cells.lstm import LSTM, LSTMState
+from rnnjax.types import Gates, Params
+
+# Added to a variance, which may be zero: that of R's product is, before the first step.
+EPSILON = 1e-5
+
+
+class LayerNormLSTMParams(NamedTuple):
+    """The two maps, both without bias, the gains of what is normalised, and what is added to it then."""
+
+    kernel: Float[Array, "input gates"] | None
+    recurrent_kernel: Float[Array, "hidden gates"] | None
+    input_gain: Float[Array, " gates"]
+    recurrent_gain: Float[Array, " gates"]
+    shift: Float[Array, " gates"]
+    cell_gain: Float[Array, " hidden"]
+    cell_shift: Float[Array, " hidden"]
+    bias: None = None
+    recurrent_bias: None = None
+
+
+def normalise(x: jax.Array) -> jax.Array:
+    """Mean 0 and variance 1 over the features of each row; the two are computed in float32 at least."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centred = wide - wide.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    return (centred * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerNormLSTM(LSTM):
+    """The LSTM cell, both products and the cell's way out normalised; its gate blocks are in the order i, f, g, o.
+
+        i, f, g, o = split(gain_x * LN(x_t W) + gain_h * LN(h_{t-1} R) + shift)
+        c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
+        h_t = sigmoid(o) * tanh(gain_c * LN(c_t) + shift_c)
+
+    LN takes the mean and variance over all features of a row: over the four blocks together, and over H for
+    the cell. The paper adds a shift to either normalised product and a bias to both; they could never be told apart
+    and are one here, which starts as an LSTM's bias does (`bias_init`, `forget_bias`). Gains start at 1. Source: Ba,
+    Kiros and Hinton 2016, "Layer Normalization", eq. 20 to 22. Raises ValueError for a second bias.
+    """
+
+    def __post_init__(self):
+        if self.second_bias:
+            raise ValueError("second_bias: expected False, since one shift is added to both products, got True")
+
+    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
+        """An LSTM's, with its bias as the shift, and the gains. Raises ValueError for a size below 1."""
+        lstm = super().init_params(key, input_size, hidden_size, dtype)
+        return LayerNormLSTMParams(
+            kernel=lstm.kernel,
+            recurrent_kernel=lstm.recurrent_kernel,
+            input_gain=jnp.ones_like(lstm.bias),
+            recurrent_gain=jnp.ones_like(lstm.bias),
+            shift=lstm.bias,
+            cell_gain=jnp.ones((hidden_size,), dtype),
+            cell_shift=jnp.zeros((hidden_size,), dtype),
+        )
+
+    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
+        """The equation above, from `a (B, 4H)` and `r (B, 4H)`."""
+        z = params.input_gain * normalise(inputs) + params.recurrent_gain * normalise(recurrent) + params.shift
+        i, f, g, o = jnp.split(z, 4, axis=-1)
+        input, forget, candidate, output = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
+        cell = forget * state.cell + input * candidate
+        return LSTMState(hidden=output * jnp.tanh(params.cell_gain * normalise(cell) + params.cell_shift), cell=cell)

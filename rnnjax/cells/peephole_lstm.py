@@ -1,0 +1,127 @@
+"""The LSTM whose gates see the cell, and what is left of it when a part is taken out."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rnnjax.cells.cell import PointwiseCell, sigmoid
+from rnnjax.cells.initializers import Initializer, small_normal
+from rnnjax.cells.lstm import LSTMState
+from rnnjax.types import Gates, Hidden, Params
+
+
+class PeepholeLSTMParams(NamedTuple):
+    """The two affine maps, and a peephole for every gate that there is."""
+
+    kernel: Float[Array, "input gates"] | None
+    recurrent_kernel: Float[Array, "hidden gates"] | None
+    bias: Float[Array, " gates"] | None
+    recurrent_bias: Float[Array, " gates"] | None = None
+    input_peephole: Float[Array, " hidden"] | None = None
+    forget_peephole: Float[Array, " hidden"] | None = None
+    output_peephole: Float[Array, " hidden"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PeepholeLSTM(PointwiseCell):
+    """The LSTM cell with peepholes; its gate blocks are in the order i, f, g, o.
+
+        i, f, g, o = split(x_t W + h_{t-1} R + b)
+        c_t = sigmoid(f + p_f * c_{t-1}) * c_{t-1} + sigmoid(i + p_i * c_{t-1}) * tanh(g)
+        h_t = sigmoid(o + p_o * c_t) * tanh(c_t)
+
+    Each option takes one part out, and with it its block of the maps and its peephole; they can be combined.
+    Greff et al. name the nets with one part less:
+
+        input_gate=False          sigmoid(i ..) is 1                          NIG
+        forget_gate=False         sigmoid(f ..) is 1: the LSTM of 1997        NFG
+        output_gate=False         sigmoid(o ..) is 1                          NOG
+        input_activation=False    g for tanh(g)                               NIAF
+        output_activation=False   c_t for tanh(c_t) in h_t                    NOAF
+        coupled=True              sigmoid(f ..) is 1 - sigmoid(i ..)          CIFG
+        peepholes=False           p is 0: the LSTM cell                       NP
+
+    Their eighth, full gate recurrence, is not here: its gates read those of the step before through nine more
+    matrices, and this form of a cell has one product a step, with h.
+
+    `forget_bias` is added to the forget block of the bias when it is initialised (coupled: taken from the input
+    block, so that as much is forgotten), `peephole_init` draws each p `(H,)`: normal with deviation 0.1, as Greff
+    et al. do. Sources: Gers and Schmidhuber 2000, "Recurrent Nets that Time and Count"; Gers, Schraudolph and
+    Schmidhuber 2002, "Learning Precise Timing with LSTM Recurrent Networks"; Greff, Srivastava, Koutník,
+    Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey". Raises ValueError for a coupling of gates of
+    which one is taken out.
+    """
+
+    forget_bias: float = 1.0
+    input_gate: bool = dataclasses.field(default=True, kw_only=True)
+    forget_gate: bool = dataclasses.field(default=True, kw_only=True)
+    output_gate: bool = dataclasses.field(default=True, kw_only=True)
+    input_activation: bool = dataclasses.field(default=True, kw_only=True)
+    output_activation: bool = dataclasses.field(default=True, kw_only=True)
+    coupled: bool = dataclasses.field(default=False, kw_only=True)
+    peepholes: bool = dataclasses.field(default=True, kw_only=True)
+    peephole_init: Initializer = dataclasses.field(default=small_normal, kw_only=True)
+
+    def __post_init__(self):
+        if self.coupled and not (self.input_gate and self.forget_gate):
+            raise ValueError(
+                f"coupled: expected both gates, got input_gate={self.input_gate} and forget_gate={self.forget_gate}"
+            )
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the gate blocks that there are, in their order."""
+        there = {
+            "input": self.input_gate,
+            "forget": self.forget_gate and not self.coupled,
+            "candidate": True,
+            "output": self.output_gate,
+        }
+        return tuple(name for name, is_there in there.items() if is_there)
+
+    @property
+    def gates(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How many blocks there are: here the options decide."""
+        return len(self.blocks)
+
+    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
+        """The two maps with the forget bias added, and the peepholes. Raises ValueError for a size below 1."""
+        maps = super().init_params(key, input_size, hidden_size, dtype)
+        bias = maps.bias.reshape(self.gates, hidden_size)
+        if self.coupled:
+            bias = bias.at[self.blocks.index("input")].add(-self.forget_bias)
+        elif self.forget_gate:
+            bias = bias.at[self.blocks.index("forget")].add(self.forget_bias)
+        # The maps have keys 0 to 3 of this one, and are an LSTM's where the blocks are.
+        keys = jax.random.split(jax.random.fold_in(key, 4), 3)
+        peepholes = {
+            f"{name}_peephole": self.peephole_init(peephole_key, (hidden_size,), dtype)
+            for name, peephole_key in zip(("input", "forget", "output"), keys, strict=True)
+            if self.peepholes and name in self.blocks
+        }
+        return PeepholeLSTMParams(*maps._replace(bias=bias.reshape(-1)), **peepholes)
+
+    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> LSTMState:
+        """Zeros for `hidden` and `cell`, each `(B, H)`."""
+        zeros = jnp.zeros((batch_size, hidden_size), dtype)
+        return LSTMState(hidden=zeros, cell=zeros)
+
+    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
+        """The equation above, from `a (B, G)` and `r (B, G)`."""
+        blocks = dict(zip(self.blocks, jnp.split(inputs + recurrent, self.gates, axis=-1), strict=True))
+
+        def gate(name: str, cell: Hidden) -> Hidden | float:
+            if name not in blocks:
+                return 1.0
+            peephole = getattr(params, f"{name}_peephole")
+            return sigmoid(blocks[name] if peephole is None else blocks[name] + peephole * cell)
+
+        input = gate("input", state.cell)
+        forget = 1 - input if self.coupled else gate("forget", state.cell)
+        candidate = jnp.tanh(blocks["candidate"]) if self.input_activation else blocks["candidate"]
+        cell = forget * state.cell + input * candidate
+        output = gate("output", cell)
+        return LSTMState(hidden=output * (jnp.tanh(cell) if self.output_activation else cell), cell=cell)
