@@ -89,7 +89,8 @@ def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str,
         if name not in fields:
             raise ValueError(f"zoneout: expected state fields of {fields}, got {name!r}")
         check_rate("zoneout", rate)
-    return {name: rate for name, rate in rates.items() if rate > 0}
+    # In the state's own order, so that equal mappings draw equal masks.
+    return {name: rates[name] for name in fields if rates.get(name)}
 
 
 def zoneout_masks(

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import flax.core
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -91,6 +92,8 @@ class RNN(nn.Module):
         for name in ("input_dropout", "output_dropout", "state_dropout", "weight_dropout"):
             check_rate(name, getattr(self, name))
         zoneout_rates(self.cell, self.zoneout)
+        if isinstance(self.zoneout, Mapping):
+            self.zoneout = flax.core.freeze(dict(self.zoneout))  # hashable, so that the module is
         super().__post_init__()
 
     @nn.compact
