@@ -20,9 +20,9 @@ from rnnjax.cells import PeepholeLSTMParams as PeepholeLSTMParams
 from rnnjax.cells import PointwiseCell as PointwiseCell
 from rnnjax.cells import identity as identity
 from rnnjax.cells import uniform as uniform
+from rnnjax.dropout import Dropout as Dropout
 from rnnjax.layers import RNN as RNN
 from rnnjax.layers import Bidirectional as Bidirectional
-from rnnjax.layers import Dropout as Dropout
 from rnnjax.layers import FlaxCell as FlaxCell
 from rnnjax.layers import StackedRNN as StackedRNN
 from rnnjax.models import LanguageModel as LanguageModel

@@ -1,15 +1,19 @@
 """Flax modules over cells and recurrences: they declare parameters and hold no maths."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import flax.core
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.recurrences import Chunked, Recurrence
+from rnnjax.dropout import Dropout, check_has_kernel, check_rate, drop_weights, state_mask, zoneout_masks, zoneout_rates
+from rnnjax.recurrences import Chunked, Noise, Recurrence
+from rnnjax.recurrences.noise import reader_of_hidden
 from rnnjax.types import BatchFlags, BatchInputs, Lengths, Params, State
 
 MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
@@ -52,6 +56,24 @@ class RNN(nn.Module):
 
     `dtype` is what is computed in (None: what inputs and parameters promote to), `param_dtype` what
     parameters are kept in. Forward-mode differentiation (`jax.jvp`) needs `Scan` or `Unrolled`.
+
+    Regularisation, in training only, every mask that of one row of the batch unless said otherwise:
+
+        input_dropout, output_dropout  features of the inputs and outputs, the same ones at every step
+        state_dropout                  units of the state where the recurrent kernel reads it, the same ones at
+                                       every step; outputs and the state carried on have them
+        weight_dropout                 weights of the recurrent kernel, the same ones for all rows
+        zoneout                        units keep their value of the step before, others at every step; one rate, or
+                                       one for a state field by name: {"hidden": 0.05, "cell": 0.5}
+
+    What is kept of the first four is scaled by `1 / (1 - rate)`; outside training `zoneout` gives the expectation,
+    `rate * before + (1 - rate) * after`. The final state has no output dropout. Sources: Gal and Ghahramani 2016,
+    "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", for the first three; Merity,
+    Keskar and Socher 2017, "Regularizing and Optimizing LSTM Language Models"; Krueger et al. 2017, "Zoneout:
+    Regularizing RNNs by Randomly Preserving Hidden Activations".
+
+    Raises ValueError for a rate outside [0, 1), a zoneout of a field that the state has not, or where there is no
+    recurrent kernel to drop from; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
     """
 
     cell: Cell
@@ -60,6 +82,19 @@ class RNN(nn.Module):
     reverse: bool = False
     dtype: Any = None
     param_dtype: Any = jnp.float32
+    input_dropout: float = 0.0
+    output_dropout: float = 0.0
+    state_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    zoneout: float | Mapping[str, float] = 0.0
+
+    def __post_init__(self):
+        for name in ("input_dropout", "output_dropout", "state_dropout", "weight_dropout"):
+            check_rate(name, getattr(self, name))
+        zoneout_rates(self.cell, self.zoneout)
+        if isinstance(self.zoneout, Mapping):
+            self.zoneout = flax.core.freeze(dict(self.zoneout))  # hashable, so that the module is
+        super().__post_init__()
 
     @nn.compact
     def __call__(
@@ -70,12 +105,16 @@ class RNN(nn.Module):
         resets: BatchFlags | None = None,
         *,
         reverse: bool | None = None,
+        deterministic: bool = True,
+        rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
         """Outputs `(B, T, H)` and the final state, from inputs `(B, T, I)`.
 
         `initial_state` is zeros where None. Sequences are padded on the right; past its `lengths[b]` a
         sequence's outputs are zero and its state is held. `resets[b, t]` puts the initial state back before
-        step t. `reverse` overrides the field. Raises ValueError where shapes do not fit.
+        step t. `reverse` overrides the field. Unless deterministic, masks are drawn from the rng "dropout";
+        `rows (B,)` numbers each row within the whole batch (see `Dropout`). Raises ValueError where shapes do not
+        fit.
         """
         if inputs.ndim != 3:
             raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
@@ -84,6 +123,8 @@ class RNN(nn.Module):
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
         if initial_state is None:
             initial_state = self.cell.init_state(inputs.shape[0], self.hidden_size, dtype)
+        inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        params, noise = self._regularise(params, inputs, rows, deterministic)
         hidden, final_state = self.recurrence(
             self.cell,
             params,
@@ -92,8 +133,33 @@ class RNN(nn.Module):
             lengths=lengths,
             resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
             reverse=self.reverse if reverse is None else reverse,
+            noise=noise,
         )
-        return jnp.swapaxes(hidden, 0, 1), final_state
+        outputs = Dropout(self.output_dropout, shared_axes=(1,))(
+            jnp.swapaxes(hidden, 0, 1), rows, deterministic=deterministic
+        )
+        return outputs, final_state
+
+    def _regularise(
+        self, params: Params, inputs: jax.Array, rows: jax.Array | None, deterministic: bool
+    ) -> tuple[Params, Noise]:
+        """The parameters with weights dropped, and what the recurrence does to the state."""
+        if self.weight_dropout:
+            check_has_kernel(self.cell, params)
+        if self.state_dropout:
+            reader_of_hidden(self.cell, params)
+        rates = zoneout_rates(self.cell, self.zoneout)
+        if deterministic:
+            return params, Noise(hold=rates)
+        batch, time, _ = inputs.shape
+        rows = jnp.arange(batch) if rows is None else rows
+        make_key = functools.partial(self.make_rng, "dropout")
+        if self.weight_dropout:
+            params = drop_weights(make_key(), params, self.weight_dropout)
+        mask = None
+        if self.state_dropout:
+            mask = state_mask(make_key(), self.state_dropout, rows, self.hidden_size)
+        return params, Noise(mask, zoneout_masks(make_key, rates, rows, time, self.hidden_size))
 
     def last(self, final_state: State) -> jax.Array:
         """The output at each sequence's last step, `(B, H)`, from the final state."""
@@ -126,18 +192,24 @@ class Bidirectional(nn.Module):
         initial_state: tuple[State, State] | None = None,
         lengths: Lengths | None = None,
         resets: BatchFlags | None = None,
+        *,
+        deterministic: bool = True,
+        rows: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[State, State]]:
         """Outputs `(B, T, 2H)` (`(B, T, H)` unless merge is "concat") and both final states.
 
         `resets[b, t]` says that a new sequence starts at step t: the backward layer then starts afresh at
-        step t-1, the last one of the sequence before.
+        step t-1, the last one of the sequence before. `deterministic` and `rows` are for both layers (see `RNN`).
         """
         check_resets(inputs, resets)
         forward_state, backward_state = initial_state or (None, None)
         # A reset before the backward layer's first step, which the roll may bring there, changes nothing.
         backward_resets = None if resets is None else jnp.roll(resets, -1, axis=1)
-        forward, forward_state = self.forward(inputs, forward_state, lengths, resets, reverse=False)
-        backward, backward_state = self.backward(inputs, backward_state, lengths, backward_resets, reverse=True)
+        options = {"deterministic": deterministic, "rows": rows}
+        forward, forward_state = self.forward(inputs, forward_state, lengths, resets, reverse=False, **options)
+        backward, backward_state = self.backward(
+            inputs, backward_state, lengths, backward_resets, reverse=True, **options
+        )
         return MERGES[self.merge](forward, backward), (forward_state, backward_state)
 
     def last(self, final_state: tuple[State, State]) -> jax.Array:
@@ -166,52 +238,26 @@ class StackedRNN(nn.Module):
         initial_state: Sequence[State] | None = None,
         lengths: Lengths | None = None,
         resets: BatchFlags | None = None,
+        *,
+        deterministic: bool = True,
+        rows: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[State, ...]]:
-        """The top layer's outputs, and every layer's final state. `initial_state` is one a layer."""
+        """The top layer's outputs, and every layer's final state. `initial_state` is one a layer.
+
+        `deterministic` and `rows` are for every layer (see `RNN`).
+        """
         if initial_state is not None and len(initial_state) != len(self.layers):
             raise ValueError(f"initial_state: expected {len(self.layers)}, one a layer, got {len(initial_state)}")
         states = initial_state or (None,) * len(self.layers)
         finals = []
         for layer, state in zip(self.layers, states, strict=True):
-            inputs, final = layer(inputs, state, lengths, resets)
+            inputs, final = layer(inputs, state, lengths, resets, deterministic=deterministic, rows=rows)
             finals.append(final)
         return inputs, tuple(finals)
 
     def last(self, final_state: Sequence[State]) -> jax.Array:
         """The top layer's output at each sequence's last step."""
         return self.layers[-1].last(final_state[-1])
-
-
-class Dropout(nn.Module):
-    """Dropout whose mask is drawn row by row, so that a batch split over devices drops the same units.
-
-    `shared_axes` share one mask: `(1,)` drops the same features at every step, as in Gal and Ghahramani 2016,
-    "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks". Kept units are scaled by
-    `1 / (1 - rate)`. Raises ValueError for a rate outside [0, 1).
-    """
-
-    rate: float
-    shared_axes: tuple[int, ...] = ()
-
-    def __post_init__(self):
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"dropout rate: expected 0 <= rate < 1, got {self.rate}")
-        super().__post_init__()
-
-    @nn.compact
-    def __call__(self, inputs: jax.Array, rows: jax.Array | None = None, *, deterministic: bool = True) -> jax.Array:
-        """The inputs `(B, ...)` with units dropped, unless deterministic.
-
-        `rows (B,)` numbers each row within the whole batch; None counts from 0. Draws from the rng "dropout".
-        """
-        if deterministic or self.rate == 0:
-            return inputs
-        rows = jnp.arange(inputs.shape[0]) if rows is None else rows
-        shared = {axis % inputs.ndim for axis in self.shared_axes}
-        shape = tuple(1 if axis in shared else size for axis, size in enumerate(inputs.shape))[1:]
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(self.make_rng("dropout"), rows)
-        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, shape))(keys)
-        return jnp.where(keep, inputs / (1 - self.rate), 0)
 
 
 class FlaxCell(nn.RNNCellBase):

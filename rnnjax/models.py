@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnnjax.layers import Dropout
+from rnnjax.dropout import Dropout
 from rnnjax.types import Lengths, State, Tokens
 
 POOLINGS = ("last", "mean", "max")
@@ -54,7 +54,7 @@ class LanguageModel(nn.Module):
             raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
         inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
         inputs = Dropout(self.dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
-        outputs, final_state = self.recurrent(inputs, initial_state, lengths)
+        outputs, final_state = self.recurrent(inputs, initial_state, lengths, deterministic=deterministic, rows=rows)
         outputs = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
         logits = nn.Dense(self.vocabulary_size, dtype=self.dtype, name="head")(outputs)
         return logits.astype(jnp.float32), final_state
@@ -113,7 +113,7 @@ class SequenceClassifier(nn.Module):
             raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
         inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
         inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
-        outputs, final_state = self.recurrent(inputs, lengths=lengths)
+        outputs, final_state = self.recurrent(inputs, lengths=lengths, deterministic=deterministic, rows=rows)
         pooled = self._pool(outputs, final_state, lengths)
         pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
         for i, size in enumerate(self.dense):

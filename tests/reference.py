@@ -64,11 +64,18 @@ def run(
     lengths: np.ndarray | None = None,
     resets: np.ndarray | None = None,
     reverse: bool = False,
+    mask: Any = None,
+    hold: Any = None,
 ) -> Run:
-    """Forward and back through `inputs (T, B, I)` from `initial`, each `(B, H)`, for the given cotangents."""
+    """Forward and back through `inputs (T, B, I)` from `initial`, each `(B, H)`, for the given cotangents.
+
+    `mask (B, H)` multiplies h where the recurrent kernel reads it, which is to multiply that kernel's rows; each array
+    of the state keeps a share `hold` of what it was, one number or `(T, B, H)`.
+    """
     time, batch, _ = inputs.shape
     lengths = np.full(batch, time) if lengths is None else lengths
     resets = np.zeros((time, batch), bool) if resets is None else resets
+    hold = tuple(np.broadcast_to(share, (time, *initial[0].shape)) for share in hold or (0.0,) * len(initial))
     outputs = np.zeros((time, batch, initial[0].shape[-1]))
     final = tuple(np.zeros_like(leaf) for leaf in initial)
     d_params = {name: np.zeros_like(leaf) for name, leaf in params.items()}
@@ -79,9 +86,12 @@ def run(
         steps = [t for t in (range(time - 1, -1, -1) if reverse else range(time)) if t < lengths[b]]
         start = tuple(leaf[b] for leaf in initial)
         state, before = start, {}
+        rows = None if mask is None else mask[b][:, None]
+        own = params if rows is None else {**params, "recurrent_kernel": rows * params["recurrent_kernel"]}
         for t in steps:
             before[t] = start if resets[t, b] else state
-            state = oracle.step(params, inputs[t, b], before[t])
+            new, held = oracle.step(own, inputs[t, b], before[t]), [share[t, b] for share in hold]
+            state = tuple(s * old + (1 - s) * leaf for s, old, leaf in zip(held, before[t], new, strict=True))
             outputs[t, b] = state[0]
         for leaf, value in zip(final, state, strict=True):
             leaf[b] = value
@@ -89,7 +99,12 @@ def run(
         d_state = tuple(leaf[b] for leaf in d_final)
         for t in reversed(steps):
             d_state = (d_state[0] + d_outputs[t, b], *d_state[1:])
-            d_step, d_inputs[t, b], d_state = oracle.back(params, inputs[t, b], before[t], d_state)
+            held = [share[t, b] for share in hold]
+            d_new = tuple((1 - s) * d for s, d in zip(held, d_state, strict=True))
+            d_step, d_inputs[t, b], d_before = oracle.back(own, inputs[t, b], before[t], d_new)
+            d_state = tuple(d + s * kept for d, s, kept in zip(d_before, held, d_state, strict=True))
+            if rows is not None:
+                d_step["recurrent_kernel"] = rows * d_step["recurrent_kernel"]
             for name, leaf in d_step.items():
                 d_params[name] += leaf
             if resets[t, b]:

@@ -13,7 +13,7 @@ import oracles
 import reference
 
 from rnnjax.cells import GRU, LSTM, MGU, Cell, Elman, IndRNN, LayerNormLSTM, PeepholeLSTM, identity
-from rnnjax.recurrences import Chunked, Recurrence, Scan, Unrolled
+from rnnjax.recurrences import Chunked, Noise, Recurrence, Scan, Unrolled
 
 # Small, since compiling is what a case costs. T is no multiple of 3, and leaves two chunks of 3 and two steps.
 TIME, BATCH, INPUT, HIDDEN = 8, 5, 3, 4
@@ -72,6 +72,7 @@ class Problem(NamedTuple):
     cotangents: Any
     lengths: Any = None
     resets: Any = None
+    noise: Any = None
 
 
 def make_problem(
@@ -106,7 +107,16 @@ def run(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool =
     """The library's (outputs, final state) and the gradients for (params, inputs, initial state)."""
 
     def values(params, inputs, state):
-        return recurrence(cell, params, inputs, state, lengths=problem.lengths, resets=problem.resets, reverse=reverse)
+        return recurrence(
+            cell,
+            params,
+            inputs,
+            state,
+            lengths=problem.lengths,
+            resets=problem.resets,
+            reverse=reverse,
+            noise=problem.noise,
+        )
 
     result, pullback = jax.vjp(values, problem.params, problem.inputs, problem.state)
     return result, pullback(problem.cotangents)
@@ -119,6 +129,7 @@ def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[A
     )
     fields = {field: leaf for field, leaf in problem.params._asdict().items() if leaf is not None}
     d_outputs, d_final = problem.cotangents
+    mask, hold = problem.noise or Noise()
     got = reference.run(
         oracles.ORACLES[name],
         fields,
@@ -129,6 +140,8 @@ def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[A
         lengths=problem.lengths,
         resets=problem.resets,
         reverse=reverse,
+        mask=mask,
+        hold=None if hold is None else tuple(hold.get(field, 0.0) for field in problem.state._fields),
     )
     state, params = type(problem.state), type(problem.params)
     return (got.outputs, state(*got.final)), (params(**got.d_params), got.d_inputs, state(*got.d_initial))

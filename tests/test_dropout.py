@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnjax.layers import Dropout
+from rnnjax.dropout import Dropout
 
 ONES = np.ones((64, 20, 30), np.float32)
 # Standard deviations of a mean of independent draws that are taken for chance.

@@ -59,6 +59,12 @@ class TextClassification:
     """Share of embedding features dropped, the same ones at every step of a text."""
     dropout: float = 0.0
     """Share of pooled features dropped."""
+    state_dropout: float = 0.0
+    """Share of hidden features dropped where a layer reads its own state, the same ones at every step of a text."""
+    weight_dropout: float = 0.0
+    """Share of recurrent weights dropped, the same ones for all texts of a batch."""
+    zoneout: float = 0.0
+    """Share of state units that keep their value from one step to the next."""
     recurrence: Literal["scan", "unrolled", "chunked"] = "chunked"
     """How steps are run over time."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -95,7 +101,7 @@ class TextClassification:
                 *("rows", "longest", "embedding", "hidden", "layers", "dense", "epochs", "batch_size", "buckets"),
                 "patience",
             ),
-            shares=("input_dropout", "dropout", "warmup"),
+            shares=("input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout", "warmup"),
             above_zero=("learning_rate", "clip"),
         )
         if not 0 < self.hold_out < 1:
@@ -114,7 +120,15 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
     dtype = jnp.dtype(config.dtype)
 
     def layer() -> RNN:
-        return RNN(CELLS[config.cell], config.hidden, RECURRENCES[config.recurrence], dtype=dtype)
+        return RNN(
+            CELLS[config.cell],
+            config.hidden,
+            RECURRENCES[config.recurrence],
+            dtype=dtype,
+            state_dropout=config.state_dropout,
+            weight_dropout=config.weight_dropout,
+            zoneout=config.zoneout,
+        )
 
     layers = [Bidirectional(layer(), layer()) if config.bidirectional else layer() for _ in range(config.layers)]
     return SequenceClassifier(

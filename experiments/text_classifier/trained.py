@@ -17,7 +17,16 @@ from rnnjax.training.run_folder import CONFIG, VOCABULARY
 # Beyond any study; they are printed and each has a score.
 MOST_CLASSES, LONGEST_NAME = 65_536, 1_000
 # Fields that runs of earlier versions have not, with what those versions did.
-ADDED_SINCE: dict[str, Any] = {"dense": (), "patience": None, "skip": 0, "fingerprint": None, "data_seed": None}
+ADDED_SINCE: dict[str, Any] = {
+    "dense": (),
+    "patience": None,
+    "skip": 0,
+    "fingerprint": None,
+    "data_seed": None,
+    "state_dropout": 0.0,
+    "weight_dropout": 0.0,
+    "zoneout": 0.0,
+}
 
 
 class Trained(NamedTuple):

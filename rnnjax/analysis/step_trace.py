@@ -12,7 +12,9 @@ import numpy as np
 
 from rnnjax.cells import Cell, PointwiseCell
 from rnnjax.cells.cell import pre_activations
-from rnnjax.layers import RNN, cell_params
+from rnnjax.layers import RNN
+from rnnjax.recurrences import Noise
+from rnnjax.recurrences.noise import masked, step_of
 from rnnjax.recurrences.recurrence import advance, clear_padding, prepare
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeInputs
 
@@ -26,6 +28,7 @@ def trace_cell(
     lengths: Lengths | None = None,
     resets: TimeFlags | None = None,
     reverse: bool = False,
+    noise: Noise | None = None,
 ) -> dict[str, np.ndarray]:
     """Every step's gates and states by name, each `(T, B, H)`: the arguments are a recurrence's.
 
@@ -36,8 +39,8 @@ def trace_cell(
     variables are read as it returns, so that what a `jax.jit` or another function inside it binds is not seen. Past
     a sequence's length all is NaN. Raises ValueError where shapes do not fit.
     """
-    problem = prepare(cell, params, inputs, state, lengths, resets)
-    params, inputs, initial, flags = problem
+    params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+    cell_step = step_of(cell, params, mask)
 
     def step(state: State, xs: Any) -> tuple[State, Any]:
         inputs, flags = xs
@@ -46,7 +49,7 @@ def trace_cell(
 
         def recorded(inputs: jax.Array, before: State) -> State:
             begun.append(before)
-            return cell.step(params, inputs, before)
+            return cell_step(inputs, before)
 
         state, _ = advance(recorded, initial, state, inputs, flags)
         return state, (inputs, begun[0], state)
@@ -55,7 +58,7 @@ def trace_cell(
     time, batch = inputs.shape[:2]
     # Steps are rows of one batch: a cell does not mix rows.
     rows = jax.tree.map(lambda leaf: leaf.reshape(time * batch, *leaf.shape[2:]), (inputs, before))
-    named = _locals(cell, params, *rows) | after._asdict()
+    named = _locals(cell, params, *rows, mask=None if mask is None else jnp.tile(mask, (time, 1))) | after._asdict()
     valid = np.ones((time, batch, 1), bool) if flags.valid is None else np.asarray(flags.valid)[..., None]
     return {
         # bfloat16, which NumPy and Matplotlib know little of, is widened.
@@ -66,11 +69,13 @@ def trace_cell(
     }
 
 
-def _locals(cell: Cell, params: Params, inputs: jax.Array, state: State) -> dict[str, jax.Array]:
+def _locals(
+    cell: Cell, params: Params, inputs: jax.Array, state: State, *, mask: jax.Array | None
+) -> dict[str, jax.Array]:
     """The arrays `(N, H)` that one call of the cell binds to local names."""
     if isinstance(cell, PointwiseCell):
         method = "update"
-        arguments = (params, *pre_activations(params, inputs, state.hidden), state)
+        arguments = (params, *pre_activations(params, inputs, masked(state.hidden, mask)), state)
     else:
         method, arguments = "step", (params, inputs, state)
     # A cell may call the one that it extends.
@@ -107,33 +112,25 @@ def trace_steps(module: nn.Module, variables: Mapping[str, Any], *args: Any, **o
     itself.
     """
     traces: dict[str, dict[str, np.ndarray]] = {}
-    signature = inspect.signature(RNN.__call__)
 
     def watch(method: Callable[..., Any], args: Any, options: Any, context: Any) -> Any:
         layer = context.module
-        if isinstance(layer, RNN) and context.method_name == "__call__":
-            call = signature.bind(layer, *args, **options)
-            call.apply_defaults()
-            traces["/".join(layer.path)] = _trace_layer(layer, **call.arguments)
-        return method(*args, **options)
+        if not isinstance(layer, RNN) or context.method_name != "__call__":
+            return method(*args, **options)
+        recurrence = layer.recurrence
+
+        def traced(*arguments: Any, **keywords: Any) -> Any:
+            trace = trace_cell(*arguments, **keywords)
+            traces["/".join(layer.path)] = {name: np.swapaxes(values, 0, 1) for name, values in trace.items()}
+            return recurrence(*arguments, **keywords)
+
+        # A module in use refuses new values of its fields; this one is the copy that `apply` made.
+        object.__setattr__(layer, "recurrence", traced)
+        try:
+            return method(*args, **options)
+        finally:
+            object.__setattr__(layer, "recurrence", recurrence)
 
     with nn.intercept_methods(watch):
         module.apply(variables, *args, **options)
     return traces
-
-
-def _trace_layer(
-    layer: RNN, self: RNN, inputs: Any, initial_state: Any, lengths: Any, resets: Any, reverse: bool | None
-) -> dict[str, np.ndarray]:
-    dtype = layer.dtype or jnp.result_type(inputs, layer.param_dtype)
-    state = layer.cell.init_state(len(inputs), layer.hidden_size, dtype) if initial_state is None else initial_state
-    trace = trace_cell(
-        layer.cell,
-        cell_params(layer.cell, layer.variables["params"]["cell"], dtype),
-        jnp.swapaxes(inputs, 0, 1).astype(dtype),
-        state,
-        lengths=lengths,
-        resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
-        reverse=layer.reverse if reverse is None else reverse,
-    )
-    return {name: np.swapaxes(values, 0, 1) for name, values in trace.items()}

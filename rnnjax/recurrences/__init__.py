@@ -1,6 +1,7 @@
 """Recurrences: how steps are run over time."""
 
 from rnnjax.recurrences.chunked import Chunked as Chunked
+from rnnjax.recurrences.noise import Noise as Noise
 from rnnjax.recurrences.recurrence import Recurrence as Recurrence
 from rnnjax.recurrences.scan import Scan as Scan
 from rnnjax.recurrences.unrolled import Unrolled as Unrolled

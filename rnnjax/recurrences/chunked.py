@@ -13,6 +13,7 @@ from jax.custom_derivatives import SymbolicZero
 from rnnjax.cells.cell import Cell, PointwiseCell
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import PreActivations, Weights, reads_sum, sum_dtype, update, without_maps
+from rnnjax.recurrences.noise import Noise, hold_back, masked
 from rnnjax.recurrences.recurrence import Flags, clear_padding, enter, leave, prepare, select, zero_where
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
@@ -72,19 +73,20 @@ class Chunked:
         lengths: Lengths | None = None,
         resets: TimeFlags | None = None,
         reverse: bool = False,
+        noise: Noise | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state. Raises ValueError where shapes do not fit."""
         if not isinstance(cell, PointwiseCell):
             raise TypeError(
                 f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"
             )
-        params, inputs, initial, flags = prepare(cell, params, inputs, state, lengths, resets)
+        params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
         time = inputs.shape[0]
         if time == 0:
             return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), initial
         size = self.size or _chunk_size(params, inputs)
         keep = self.keep or _cheaper(cell, params, initial, time)
-        return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, flags)
+        return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, flags, mask)
 
 
 def _chunk_size(params: Params, inputs: jax.Array) -> int:
@@ -123,14 +125,21 @@ class Wanted:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _run(
-    cell: PointwiseCell, keep: Keep, walk: Walk, params: Params, inputs: jax.Array, initial: State, flags: Flags
+    cell: PointwiseCell,
+    keep: Keep,
+    walk: Walk,
+    params: Params,
+    inputs: jax.Array,
+    initial: State,
+    flags: Flags,
+    mask: jax.Array | None,
 ) -> tuple[jax.Array, State]:
-    steps = _steps(cell, Weights.of(cell, params, initial), initial, walk.reverse)
+    steps = _steps(cell, Weights.of(cell, params, initial), initial, mask, walk.reverse)
     final, hidden = steps(initial, inputs, flags, lambda before, gates, after: after.hidden)
     return hidden, final
 
 
-def _steps(cell: PointwiseCell, weights: Weights, initial: State, reverse: bool) -> Callable:
+def _steps(cell: PointwiseCell, weights: Weights, initial: State, mask: jax.Array | None, reverse: bool) -> Callable:
     """A scan over steps, `(state, inputs, flags, take) -> (state, what take(before, gates, after) takes of each)`."""
     extras = without_maps(weights.params)
 
@@ -138,8 +147,8 @@ def _steps(cell: PointwiseCell, weights: Weights, initial: State, reverse: bool)
         def step(state: State, xs: tuple[jax.Array, Flags]) -> tuple[State, Any]:
             inputs, flags = xs
             before = enter(initial, state, flags)
-            gates = weights.pre_activations(clear_padding(inputs, flags), before.hidden)
-            state, after = leave(state, update(cell, extras, gates, before), flags)
+            gates = weights.pre_activations(clear_padding(inputs, flags), masked(before.hidden, mask))
+            state, after = leave(state, hold_back(before, update(cell, extras, gates, before), flags.hold), flags)
             return state, take(before, gates, after)
 
         return jax.lax.scan(step, state, (inputs, flags), reverse=reverse)
@@ -149,8 +158,8 @@ def _steps(cell: PointwiseCell, weights: Weights, initial: State, reverse: bool)
 
 def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tuple[Any, Any]:
     """The values, and what the backward pass needs."""
-    params, inputs, initial, flags = jax.tree.map(lambda primal: primal.value, primals)
-    steps = _steps(cell, Weights.of(cell, params, initial), initial, walk.reverse)
+    params, inputs, initial, flags, mask = jax.tree.map(lambda primal: primal.value, primals)
+    steps = _steps(cell, Weights.of(cell, params, initial), initial, mask, walk.reverse)
     if keep == "gates":
         final, (hidden, kept) = steps(
             initial, inputs, flags, lambda before, gates, after: (after.hidden, Kept(steps=(before, gates)))
@@ -164,11 +173,11 @@ def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tupl
         final, hidden, entering = walk.over(chunk, initial, (inputs, flags))
         kept = Kept(entering=entering)
     wanted = Wanted(inputs=primals[1].perturbed)
-    return (hidden, final), (params, inputs, initial, flags, kept, wanted)
+    return (hidden, final), (params, inputs, initial, flags, mask, kept, wanted)
 
 
 def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangents: Any) -> tuple[Any, ...]:
-    params, inputs, initial, flags, kept, wanted = saved
+    params, inputs, initial, flags, mask, kept, wanted = saved
     d_hidden, d_final = cotangents
     # Where only the last state is read, no array of zeros stands for the outputs' gradient.
     d_hidden = None if isinstance(d_hidden, SymbolicZero) else d_hidden
@@ -178,7 +187,10 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
     extras, weights = without_maps(params), Weights.of(cell, params, initial)
     kernel_t = params.kernel.T
     recurrent_t = None if params.recurrent_kernel is None else params.recurrent_kernel.T
-    steps = _steps(cell, weights, initial, walk.reverse)
+    steps = _steps(cell, weights, initial, mask, walk.reverse)
+
+    def after(extras: Params, gates: PreActivations, before: State, hold: Any) -> State:
+        return hold_back(before, update(cell, extras, gates, before), hold)
 
     def step(carry: Any, xs: Any) -> tuple[Any, PreActivations]:
         d_state, d_initial, d_extras = carry
@@ -186,11 +198,11 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
         d_after = d_state if d_hidden is None else d_state._replace(hidden=d_state.hidden + d_hidden)
         if flags.valid is not None:
             d_after = zero_where(~flags.valid, d_after)
-        _, pullback = jax.vjp(functools.partial(update, cell), extras, gates, before)
+        _, pullback = jax.vjp(functools.partial(after, hold=flags.hold), extras, gates, before)
         d_extra, d_gates, d_before = pullback(d_after)
         if recurrent_t is not None:
             d_recurrent = d_gates.inputs if d_gates.recurrent is None else d_gates.recurrent
-            d_before = d_before._replace(hidden=d_before.hidden + d_recurrent @ recurrent_t)
+            d_before = d_before._replace(hidden=d_before.hidden + masked(d_recurrent @ recurrent_t, mask))
         if flags.valid is not None:
             d_before = select(flags.valid, d_before, d_state)
         if flags.reset is not None:
@@ -207,7 +219,9 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
             step, (d_state, d_initial, without_maps(d_params)), (read, d_hidden, flags), reverse=not walk.reverse
         )
         before, _ = read
-        d_params = weights.pullback(clear_padding(inputs, flags), before.hidden, d_gates, d_params, d_extras)
+        d_params = weights.pullback(
+            clear_padding(inputs, flags), masked(before.hidden, mask), d_gates, d_params, d_extras
+        )
         d_inputs = None
         if wanted.inputs:
             d_inputs = clear_padding(d_gates.inputs @ kernel_t, flags).astype(inputs.dtype)
@@ -220,7 +234,7 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
         chunk, carry, (inputs, d_hidden, flags, kept.steps), kept.entering
     )
     d_params = jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), d_params, params)
-    return d_params, d_inputs, _sum(d_state, d_initial), None
+    return d_params, d_inputs, _sum(d_state, d_initial), None, None
 
 
 _run.defvjp(_forward, _backward, symbolic_zeros=True)

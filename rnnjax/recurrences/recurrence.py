@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.recurrences.noise import Noise, hold_back, prepare_noise
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
 
@@ -30,16 +31,21 @@ class Recurrence(Protocol):
         lengths: Lengths | None = None,
         resets: TimeFlags | None = None,
         reverse: bool = False,
+        noise: Noise | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state, from inputs `(T, B, I)` and the state before the first step."""
         ...
 
 
 class Flags(NamedTuple):
-    """Per step and sequence, `(T, B)` or for one step `(B,)`; None stands for "always" and "never"."""
+    """Per step and sequence, `(T, B)` or for one step `(B,)`; None stands for "always" and "never".
+
+    `hold` is that of `Noise`, by state field, each with the time axis or for one step without it.
+    """
 
     valid: jax.Array | None
     reset: jax.Array | None
+    hold: dict[str, jax.Array] | None = None
 
 
 class Problem(NamedTuple):
@@ -49,6 +55,7 @@ class Problem(NamedTuple):
     inputs: jax.Array
     state: State
     flags: Flags
+    hidden_mask: jax.Array | None = None
 
 
 def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:
@@ -87,7 +94,8 @@ def advance(
     step: Callable[[jax.Array, State], State], initial: State, state: State, inputs: jax.Array, flags: Flags
 ) -> tuple[State, State]:
     """One step under the contract: the state to carry on, and the same with zeros in `hidden` where padded."""
-    return leave(state, step(inputs, enter(initial, state, flags)), flags)
+    before = enter(initial, state, flags)
+    return leave(state, hold_back(before, step(inputs, before), flags.hold), flags)
 
 
 def prepare(
@@ -97,6 +105,7 @@ def prepare(
     state: State,
     lengths: Lengths | None,
     resets: TimeFlags | None,
+    noise: Noise | None = None,
 ) -> Problem:
     """Checked arguments with the flags of every step. Raises ValueError where shapes do not fit."""
     if inputs.ndim != 3:
@@ -134,7 +143,8 @@ def prepare(
     valid = None if lengths is None else jnp.arange(time)[:, None] < lengths
     if resets is not None:
         resets = resets.astype(bool) if valid is None else resets.astype(bool) & valid
-    return vary_alike(Problem(params, inputs, state, Flags(valid, resets)))
+    mask, hold = prepare_noise(noise or Noise(), cell, params, state, time)
+    return vary_alike(Problem(params, inputs, state, Flags(valid, resets, hold), mask))
 
 
 def vary_alike(problem: Problem) -> Problem:

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 
 from rnnjax.cells.cell import Cell
+from rnnjax.recurrences.noise import Noise, step_of
 from rnnjax.recurrences.recurrence import advance, clear_padding, prepare
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
@@ -37,15 +38,15 @@ class Scan:
         lengths: Lengths | None = None,
         resets: TimeFlags | None = None,
         reverse: bool = False,
+        noise: Noise | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state. Raises ValueError where shapes do not fit."""
-        params, inputs, initial, flags = prepare(cell, params, inputs, state, lengths, resets)
+        params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+        cell_step = step_of(cell, params, mask)
 
         def step(state, xs):
             inputs, flags = xs
-            state, output = advance(
-                lambda x, before: cell.step(params, x, before), initial, state, clear_padding(inputs, flags), flags
-            )
+            state, output = advance(cell_step, initial, state, clear_padding(inputs, flags), flags)
             return state, output.hidden
 
         state, hidden = jax.lax.scan(step, initial, (inputs, flags), reverse=reverse, unroll=self.unroll)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell
+from rnnjax.recurrences.noise import Noise, step_of
 from rnnjax.recurrences.recurrence import advance, clear_padding, prepare
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
 
@@ -29,16 +30,16 @@ class Unrolled:
         lengths: Lengths | None = None,
         resets: TimeFlags | None = None,
         reverse: bool = False,
+        noise: Noise | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state. Raises ValueError where shapes do not fit."""
-        params, inputs, initial, flags = prepare(cell, params, inputs, state, lengths, resets)
+        params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+        cell_step = step_of(cell, params, mask)
         times = range(inputs.shape[0])
         state, hidden = initial, {}
         for t in reversed(times) if reverse else times:
             now = jax.tree.map(lambda leaf, t=t: leaf[t], flags)
-            state, output = advance(
-                lambda x, before: cell.step(params, x, before), initial, state, clear_padding(inputs[t], now), now
-            )
+            state, output = advance(cell_step, initial, state, clear_padding(inputs[t], now), now)
             hidden[t] = output.hidden
         if not hidden:
             return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), state

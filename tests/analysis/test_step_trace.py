@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -157,6 +157,26 @@ def test_every_layer_of_a_model_is_traced_by_its_path():
     params = variables["params"]["recurrent"]["layers_1"]
     outputs, _ = RNN(Elman(), 2, Scan()).apply({"params": params}, outputs, lengths=lengths)
     assert_close(np.nan_to_num(traces["recurrent/layers_1"]["hidden"]), outputs, "values")
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_a_regularised_layer_is_traced_as_it_runs(training):
+    layer = RNN(LSTM(), 4, state_dropout=0.5, weight_dropout=0.5, zoneout={"cell": 0.3})
+    inputs = jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, 6, 3)), jnp.float32)
+    variables = random_variables(layer, inputs)
+    options: Any = {"deterministic": False, "rngs": {"dropout": jax.random.key(1)}} if training else {}
+    trace = trace_steps(layer, variables, inputs, **options)[""]
+    values: Any = layer.apply(variables, inputs, **options)
+    outputs, final = values
+    assert_close(trace["hidden"], outputs, "values")
+    assert_close(trace["cell"][:, -1], final.cell, "values")
+    # The gates are those that the new cell was made from, of which zoneout lets a part or none through.
+    before = np.pad(trace["cell"], ((0, 0), (1, 0), (0, 0)))[:, :-1]
+    new = trace["forget"] * before + trace["input"] * trace["candidate"]
+    kept = np.abs(trace["cell"] - before) < 1e-6
+    assert (kept.mean() > 0.1) == training
+    want = np.where(kept, before, new) if training else 0.3 * before + 0.7 * new
+    assert_close(trace["cell"], want, "values")
 
 
 def test_bfloat16_is_widened():

@@ -40,6 +40,7 @@ BAD_ARGUMENTS = {
     "seed": (["smoke", "--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
     "hold_out": (["smoke", "--hold-out", "1"], "hold_out: expected a share between 0 and 1, got 1.0"),
     "dropout": (["smoke", "--dropout", "1"], "dropout: expected 0 <= share < 1, got 1.0"),
+    "zoneout": (["smoke", "--zoneout", "-0.1"], "zoneout: expected 0 <= share < 1, got -0.1"),
     "learning_rate": (["smoke", "--learning-rate", "nan"], "learning_rate: expected a number above 0, got nan"),
     "clip": (["smoke", "--clip", "inf"], "clip: expected a number above 0, got inf"),
 }

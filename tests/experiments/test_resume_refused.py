@@ -32,7 +32,7 @@ def other_vocabulary(path, tmp_path):
 
 def earlier_version(path, tmp_path):
     config = read(path, "config.json")
-    for name in ("patience", "skip", "fingerprint"):
+    for name in ("patience", "skip", "fingerprint", "state_dropout", "weight_dropout", "zoneout", "data_seed"):
         del config[name]
     (path / "config.json").write_text(json.dumps({**config, "devices": 2, "run_folder": None}))
     (path / "checkpoints").rename(path / "checkpoint")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,6 +25,10 @@ from experiments.text_classifier.training import train
 def lines_of(run_folder, kind):
     lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == kind]
+
+
+# What a config says of the layers themselves.
+REGULARISED: dict[str, Any] = {"state_dropout": 0.2, "weight_dropout": 0.3, "zoneout": 0.1}
 
 
 def test_the_run_folder_is_whole(run_folder):
@@ -74,6 +79,7 @@ def test_a_run_of_an_earlier_version_is_read(run_folder, tmp_path, capsys):
     config = json.loads((run_folder / "config.json").read_text())
     assert config.pop("dense") == []
     assert (config.pop("patience"), config.pop("skip")) == (None, 0)
+    assert [config.pop(name) for name in REGULARISED] == [0, 0, 0]
     (older / "config.json").write_text(json.dumps({**config, "devices": 2, "run_folder": None}))
     (checkpoint,) = (older / "checkpoints").glob("epoch012-*")
     shutil.move(checkpoint / "params", older / "checkpoint")
@@ -154,12 +160,19 @@ def tiny(reviews, path, **changes):
 def test_the_same_seed_gives_the_same_curve_on_one_device_and_on_two(tmp_path, reviews):
     curves = []
     for devices in (1, 2):
-        path = train(tiny(reviews, tmp_path / str(devices), devices=devices, epochs=2), "test")
+        path = train(tiny(reviews, tmp_path / str(devices), devices=devices, epochs=2, **REGULARISED), "test")
         curves.append([line["loss"] for line in lines_of(path, "step")])
     assert len(curves[0]) == 14
     np.testing.assert_allclose(*curves, rtol=2e-5)
-    other = train(tiny(reviews, tmp_path / "other", devices=2, epochs=1, seed=1), "test")
+    other = train(tiny(reviews, tmp_path / "other", devices=2, epochs=1, seed=1, **REGULARISED), "test")
     assert abs(lines_of(other, "step")[0]["loss"] - curves[0][0]) > 1e-3
+
+
+def test_a_config_regularises_every_layer():
+    config = TextClassification(layers=2, **REGULARISED)
+    for both in build_model(config, 100, 2).recurrent.layers:
+        for layer in (both.forward, both.backward):
+            assert {name: getattr(layer, name) for name in REGULARISED} == REGULARISED
 
 
 def test_the_classic_presets_are_the_networks_of_their_names():
