@@ -15,7 +15,7 @@ BLOCK = (INPUT + HIDDEN + 1) * HIDDEN
 
 
 def size(cell):
-    return sum(leaf.size for leaf in jax.tree.leaves(cell.init_params(KEY, INPUT, HIDDEN)))
+    return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(lambda: cell.init_params(KEY, INPUT, HIDDEN))))
 
 
 SIZES = {
