@@ -181,6 +181,7 @@ def test_every_layer_draws_masks_of_its_own():
     variables = layer.init(jax.random.key(0), inputs)
     layer.apply(variables, inputs, **training())
     masks = [np.asarray(recorder.noise.hidden_mask) for recorder in recorders]
+    assert {mask.shape for mask in masks} == {(8, HIDDEN)}
     assert all((masks[i] != masks[j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
