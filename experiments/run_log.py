@@ -63,6 +63,7 @@ class Log:
         """A figure as a PNG file."""
         if self._folder is not None:
             with self._writing():
+                (self._folder.path / FIGURES).mkdir(exist_ok=True)  # an empty folder does not survive every copy
                 figure.savefig(self._folder.path / FIGURES / f"{name}.png", dpi=150)
                 if self._board is not None:
                     self._board.figure(step, name, figure)

@@ -16,7 +16,7 @@ from experiments.execution import EXECUTION, NEWEST, as_json, check_same, newest
 from experiments.report import Progress
 from experiments.run_files import new_path
 from experiments.run_folders.metrics import Metrics, forget_after, read_metrics
-from experiments.run_log import Log
+from experiments.run_log import TENSORBOARD, Log
 from rnnjax.data import load_vocabulary
 from rnnjax.errors import first_line
 from rnnjax.training import (
@@ -35,7 +35,7 @@ from rnnjax.training import (
 from rnnjax.training.checkpoints import find_best, find_checkpoints, read_position
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import first_alone, is_first, was_lost
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, STATUS, VOCABULARY, write_json
 from rnnjax.training.step import CompiledStep, Objective
 
 
@@ -69,7 +69,10 @@ class Session:
             stack.enter_context(self._stop)
             found = json.loads(first_alone(lambda: json.dumps(self._look(stack)).encode()))
             self.path, self._goes_on = Path(found["path"]), found["goes_on"]
-            self.execution = self.execution.filled(found[EXECUTION])
+            try:
+                self.execution = self.execution.filled(found[EXECUTION])
+            except ValueError as error:
+                raise ValueError(f"{self.path / CONFIG}: {error}") from error
             self._held = stack.pop_all()
         return self
 
@@ -95,6 +98,9 @@ class Session:
         asked = {"experiment": self.experiment, **settings(self.config)}
         check_same(path, {name: value for name, value in config.items() if name in asked}, asked)
         folder.read_environment()
+        for name, is_right in ((STATUS, Path.is_file), (METRICS, Path.is_file), (TENSORBOARD, Path.is_dir)):
+            if (path / name).exists() and not is_right(path / name):
+                raise ValueError(f"{path / name}: expected a {'file' if is_right is Path.is_file else 'folder'}")
         return {"path": str(path), "goes_on": goes_on, EXECUTION: config.get(EXECUTION, {})}
 
     def begin(self, facts: dict[str, Any], tokenizer: Tokenizer) -> None:
@@ -119,6 +125,7 @@ class Session:
                     raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
             return b""
 
+        self._stop.raise_noted()
         first_alone(begin)
         self._begun = not self.resuming
 
@@ -232,7 +239,8 @@ class Session:
             self.folder.write_status(status, self.step, message)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        with self._held:
+        # From here on the run has ended: a signal must not keep that from being written.
+        with self._held, self._stop.noted():
             try:
                 self._end(error)
             finally:

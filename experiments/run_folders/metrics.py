@@ -38,6 +38,8 @@ def read_metrics(file: Path, running: bool, problems: list[str]) -> Metrics:
     a run is running, its last line may be half-written.
     """
     metrics = Metrics([], [], {})
+    if not is_plain(file, problems):
+        return metrics
     damaged: list[str] = []
     for kind, line, part in _lines(file, running, damaged):
         if kind == "step":
@@ -63,8 +65,6 @@ def _go_back(lines: list[Line], name: str, number: float) -> None:
 
 def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str, Line, str]]:
     """Kind, numbers and part of every line of the kinds that are read; what is wrong goes to `damaged`."""
-    if not file.is_file():
-        return
     try:
         stream = file.open(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -85,6 +85,13 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
                 yield kind, line, str(entry.get("part", "?"))
             elif entry.get(needed) is None:
                 damaged.append(f"line {count}: expected {needed}, found none")
+
+
+def is_plain(file: Path, problems: list[str]) -> bool:
+    """Whether it is a file, and no link, which may lead anywhere: that is a problem."""
+    if file.is_symlink():
+        problems.append(f"{file.name}: expected a file, got a symbolic link")
+    return file.is_file() and not file.is_symlink()
 
 
 def _entry(text: str) -> dict[str, Any] | None:

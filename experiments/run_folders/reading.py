@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from experiments.run_folders.metrics import Metrics, is_whole, read_metrics
+from experiments.run_folders.metrics import Metrics, is_plain, is_whole, read_metrics
 from rnnjax.training.run_folder import CONFIG, ENVIRONMENT, METRICS
 
 STATUS, LOCK = "status.json", "lock"
@@ -123,7 +123,7 @@ def read_run(path: Path) -> Run:
 
 def _object(file: Path, problems: list[str]) -> dict[str, Any]:
     """A file's JSON object; an empty one where there is no file, or a problem."""
-    if not file.is_file():
+    if not is_plain(file, problems):
         return {}
     try:
         value = json.loads(file.read_text(encoding="utf-8"))

@@ -74,7 +74,7 @@ def predict(options: Predict) -> None:
             raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
     if options.figures is not None:
         RunFolder.check_new(options.figures, "figures")
-        options.figures.mkdir(parents=True)
+        options.figures.mkdir(parents=True, exist_ok=True)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
         # Classes that a stranger's run folder names, too, are kept to their columns.
         names = [printable(name) for name in trained.classes]

@@ -65,7 +65,10 @@ def read_told(path: Path) -> Told:
         )
     for name in ("experiment", "held_out"):
         check_type(name, values[name], str)
-    config = TextClassification(**{name: values[name] for name in fields})
+    try:
+        config = TextClassification(**{name: values[name] for name in fields})
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     config = dataclasses.replace(config, dense=tuple(config.dense))  # JSON knows lists only
     return Told(values["experiment"], config, tuple(classes), values["held_out"])
 

@@ -32,7 +32,7 @@ from rnnjax.training import (
     next_token,
 )
 from rnnjax.training.processes import is_first, say
-from rnnjax.training.run_folder import VOCABULARY
+from rnnjax.training.run_folder import CONFIG, VOCABULARY
 
 PROGRAM = "experiments.next_word text"
 # Fields that runs of earlier versions have not, with what those versions did.
@@ -279,7 +279,10 @@ def read_text_config(run: Path) -> Text:
     fields = {field.name for field in dataclasses.fields(Text)} - {"execution"}
     values = read_config(run, "next-word run", fields | {"experiment", "text"}, ADDED_SINCE)
     values["file"] = Path(str(values["file"]))
-    return Text(**{name: values[name] for name in fields})
+    try:
+        return Text(**{name: values[name] for name in fields})
+    except ValueError as error:
+        raise ValueError(f"{run / CONFIG}: {error}") from error
 
 
 def predict(options: Predict) -> None:

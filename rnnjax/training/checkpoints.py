@@ -206,7 +206,7 @@ def newest(path: Path, set_aside: bool = False) -> Path:
         except (ValueError, FileNotFoundError) as error:
             if not checkpoint.exists():  # a live run has written newer ones since
                 return newest(path, set_aside)
-            warnings.warn(f"damaged checkpoint, the one before it is used: {error}", stacklevel=2)
+            warnings.warn(f"damaged checkpoint, left out: {error}", stacklevel=2)
         else:
             # Only now: where all are damaged they keep their names, and whoever looks again is told so again.
             for damaged in found[found.index(checkpoint) + 1 :] if set_aside else ():

@@ -35,6 +35,8 @@ class Watchdog:
             return False
         rate = f", learning rate {float(sums['learning_rate']):g}" if "learning_rate" in sums else ""
         history = ", ".join(f"{norm:.3g}" for norm in self._norms)
+        if self._skip and math.isfinite(norm):
+            rate += "; skip leaves out gradients that are not finite"
         raise DivergedError(
             f"step {step}: expected a finite loss and gradient, got loss {loss:g} and gradient norm {norm:g}{rate}; "
             f"the last gradient norms were {history}; {ADVICE}; "

@@ -3,11 +3,14 @@
 import contextlib
 import os
 import signal
+import threading
 import types
 from collections.abc import Iterator
 
 import jax
 from jax.experimental import multihost_utils
+
+AGAIN_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
@@ -27,13 +30,14 @@ class StopSignals:
     under way. A second Ctrl-C ends the process at once.
 
     Where several processes train together, a signal to any of them stops all of them after the same step; SIGTERM
-    waits for the next train step there.
+    waits for the next train step there. As long as it stays entered, what was raised is raised again every second.
     """
 
     def __init__(self):
         self._received: int | None = None
         self._waiting = self._several = False
         self._before: dict[int, object] = {}
+        self._again = threading.Timer(0, self._ask_again)
 
     def __enter__(self) -> "StopSignals":
         self._several = jax.process_count() > 1
@@ -43,27 +47,50 @@ class StopSignals:
         return self
 
     def __exit__(self, *stopped: object) -> None:
+        self._waiting = True
+        self._again.cancel()
+        if self._again.is_alive():
+            self._again.join()  # what it sends must not come after the handlers have gone
         for number, handler in self._before.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
     def _note(self, number: int, frame: types.FrameType | None) -> None:
-        asked_before = self._received is not None
-        self._received = number
+        if self._received is None or number == signal.SIGINT:
+            self._received = number
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if self._waiting and self._several:
             os.kill(os.getpid(), signal.SIGTERM)
-        elif not self._waiting and not asked_before:
-            raise Interrupted(number)
+        elif not self._waiting:
+            self._again = threading.Timer(AGAIN_SECONDS, self._ask_again)
+            self._again.daemon = True
+            self._again.start()
+            raise Interrupted(self._received)
+
+    def _ask_again(self) -> None:
+        """Python drops what is raised in finalisers and the garbage collector's callbacks."""
+        if not (self._waiting or self._several):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     @contextlib.contextmanager
-    def between_steps(self) -> Iterator[None]:
-        """Within it a signal is only noted, for `check`; what was not asked for by its end is raised then."""
-        self._waiting = True
+    def noted(self) -> Iterator[None]:
+        """Within it a signal is only noted."""
+        before, self._waiting = self._waiting, True
         try:
             yield
         finally:
-            self._waiting = False
+            self._waiting = before
+
+    @contextlib.contextmanager
+    def between_steps(self) -> Iterator[None]:
+        """Within it a signal is only noted, for `check`; one that came before, or was not asked for, is raised."""
+        self.raise_noted()
+        with self.noted():
+            yield
+        self.raise_noted()
+
+    def raise_noted(self) -> None:
+        """Raises Interrupted where a signal has come."""
         if self._received is not None:
             raise Interrupted(self._received)
 

@@ -131,3 +131,12 @@ def test_names_that_would_break_a_table(tmp_path, capsys):
     assert {row["status"] for row in rows} == {"failed"}
     assert {row["run"] for row in rows} == {"short", f"{'a' * 16}...{'a' * 17}", "two?lines?and ?[31mred", "not-?-utf8"}
     assert max(map(len, out.splitlines())) < 240
+
+
+def test_a_link_in_a_run_folder_is_not_followed(tmp_path, capsys):
+    path = make_run(tmp_path / "one", lines=LINES)
+    (path / "metrics.jsonl").rename(tmp_path / "elsewhere")
+    (path / "metrics.jsonl").symlink_to(tmp_path / "elsewhere")
+    (row,) = listed(capsys, tmp_path)
+    assert row["note"] == "metrics.jsonl: expected a file, got a symbolic link"
+    assert "epoch" not in row

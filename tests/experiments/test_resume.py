@@ -10,9 +10,11 @@ import warnings
 import jax
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, complaint, end_of, lines, new, read, terminate
 
 from experiments import next_word, sentiment
+from experiments.text_classifier import training
 from rnnjax.commands import run
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -111,9 +113,7 @@ def test_a_damaged_checkpoint_is_one_line_of_warning(stopped, unbroken, capsys):
         warnings.simplefilter("always")
         run(sentiment.PROGRAM, functools.partial(sentiment.main, ["--resume", str(stopped), *TWO]))
     error = capsys.readouterr().err
-    assert error.startswith(
-        f"experiments.sentiment: warning: damaged checkpoint, the one before it is used: {newest}/position.json: "
-    )
+    assert error.startswith(f"experiments.sentiment: warning: damaged checkpoint, left out: {newest}/position.json: ")
     assert error.count("\n") == 1
     assert lines(stopped) == lines(unbroken)
     assert f"damaged-{newest.name}" in checkpoints(stopped)
@@ -191,10 +191,17 @@ def no_environment(path):
     (path / "environment.json").unlink()
 
 
-@pytest.mark.parametrize("damage", [no_metrics, metrics_without_fields, no_environment])
+def no_figures(path):
+    (path / "figures").rmdir()
+
+
+@pytest.mark.parametrize("damage", [no_metrics, metrics_without_fields, no_environment, no_figures])
 def test_a_run_goes_on_without_what_it_does_not_need(damage, stopped, unbroken):
     damage(stopped)
-    sentiment.main(["--resume", str(stopped), *TWO])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw", lambda session, *_: session.log.figure(18, "one", Figure()))
+        sentiment.main(["--resume", str(stopped), *TWO])
+    assert (stopped / "figures" / "one.png").exists()
     assert read(stopped, "status.json")["status"] == "finished"
     assert lines(stopped)[-5:] == lines(unbroken)[-5:]
     assert len(read(stopped, "environment.json")["resumed"]) == 1

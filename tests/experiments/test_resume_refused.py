@@ -95,14 +95,20 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
     [
         ("environment.json", '{"resumed": 3}', r"environment\.json: resumed: expected a list, got int"),
         ("environment.json", "[", r"environment\.json: expected JSON, got"),
-        ("config.json", {"execution": 3}, "execution: expected an object, got 3"),
-        ("config.json", {"execution": {"keep": "all"}}, "keep: expected int or nothing, got 'all'"),
-        ("config.json", {"execution": {"tensorboard": 3}}, "tensorboard: expected bool, got 3"),
+        ("config.json", {"execution": 3}, r"config\.json: execution: expected an object, got 3"),
+        ("config.json", {"execution": {"keep": "all"}}, r"config\.json: keep: expected int or nothing, got 'all'"),
+        ("config.json", {"execution": {"tensorboard": 3}}, r"config\.json: tensorboard: expected bool, got 3"),
+        ("config.json", {"epochs": "3"}, r"config\.json: epochs: expected int, got '3'"),
+        ("status.json", None, r"status\.json: expected a file"),
     ],
 )
 def test_what_is_damaged_is_refused_and_left_alone(file, text, message, unbroken, tmp_path, capsys):
     path = shutil.copytree(unbroken, tmp_path / "run")
-    (path / file).write_text(text if isinstance(text, str) else json.dumps({**read(path, file), **text}))
+    if text is None:
+        (path / file).unlink()
+        (path / file).mkdir()
+    else:
+        (path / file).write_text(text if isinstance(text, str) else json.dumps({**read(path, file), **text}))
     before = files(path)
     status, error = complaint(capsys, "--resume", path, *TWO)
     assert status == 1

@@ -1,15 +1,17 @@
 """SIGTERM and Ctrl-C wherever they come: before the run folder, in the final evaluation, twice."""
 
+import contextlib
 import os
 import re
 import signal
+import time
 
 import pytest
 from small_runs import TWO, act_after, complaint, end_of, lines, new, read, terminate
 
 from experiments import sentiment
 from experiments.text_classifier import training
-from rnnjax.training import Interrupted, StopSignals
+from rnnjax.training import Interrupted, RunFolder, StopSignals, interruption
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 
@@ -61,19 +63,47 @@ def test_a_signal_while_steps_are_done_waits_for_who_asks():
             with pytest.raises(Interrupted):
                 raise error
             stop._received = None
-        with stop.between_steps():
-            pass
         with pytest.raises(Interrupted, match=r"^stopped by SIGTERM$"), stop.between_steps():
             terminate()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_signal_elsewhere_is_raised_at_once_and_only_once():
+def test_a_signal_elsewhere_is_raised_at_once():
+    with StopSignals() as stop:
+        for _ in range(2):
+            with pytest.raises(Interrupted, match=r"^stopped by SIGTERM$"):
+                terminate()
+        with stop.noted():
+            terminate()  # whoever stops already is not disturbed
+        with pytest.raises(Interrupted, match=r"^stopped by SIGTERM$"), stop.between_steps():
+            raise AssertionError("it begins, though a signal came before")
+
+
+def test_a_signal_whose_exception_is_dropped_is_raised_again(monkeypatch):
+    monkeypatch.setattr(interruption, "AGAIN_SECONDS", 0.01)
     with StopSignals():
-        with pytest.raises(Interrupted, match=r"^stopped by SIGTERM$"):
+        with contextlib.suppress(Interrupted):  # as the garbage collector does
             terminate()
-        terminate()  # whoever stops already is not disturbed
+        with pytest.raises(Interrupted, match=r"^stopped by SIGTERM$"):
+            time.sleep(10)
+        with contextlib.suppress(Interrupted):
+            press_ctrl_c()
+        with pytest.raises(Interrupted, match=r"^stopped by SIGINT$"):
+            time.sleep(10)
+
+
+def test_a_signal_when_all_is_done_changes_nothing(tmp_path, reviews, monkeypatch):
+    plain = RunFolder.write_status
+
+    def interrupted(self, status, step, message=""):
+        if status == "finished":
+            terminate()
+        plain(self, status, step, message)
+
+    monkeypatch.setattr(RunFolder, "write_status", interrupted)
+    sentiment.main(new(reviews, tmp_path / "run", "--epochs", "1"))
+    assert read(tmp_path / "run", "status.json")["status"] == "finished"
 
 
 def test_an_error_of_the_program_says_how_to_go_on(tmp_path, reviews, capsys):

@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(damage, par
     harm, message = DAMAGE[damage]
     harm(files[-1])
     with Checkpoints(path) as checkpoints:
-        with pytest.warns(UserWarning, match=f"damaged checkpoint, the one before it is used: .*{message}"):
+        with pytest.warns(UserWarning, match=f"damaged checkpoint, left out: .*{message}"):
             back, position = checkpoints.restore(state)
         assert position.step == 4
         assert_same(back.params, jax.tree.map(lambda leaf: leaf + 4, state.params))

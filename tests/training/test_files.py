@@ -90,8 +90,12 @@ def test_a_run_folder_is_there_with_all_it_needs_or_not_at_all(tmp_path, monkeyp
 
 
 def test_an_existing_path_is_never_written_to(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").touch()
+    (tmp_path / "empty").mkdir()
+    RunFolder.create(tmp_path / "empty", {})
     with pytest.raises(FileExistsError, match=r"run folder: expected a new path, got .*, which exists"):
-        RunFolder.create(tmp_path, {})
+        RunFolder.create(tmp_path / "theirs", {})
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
