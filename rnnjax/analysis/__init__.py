@@ -14,6 +14,8 @@ from rnnjax.analysis.plots import learning_curves as learning_curves
 from rnnjax.analysis.plots import length_histogram as length_histogram
 from rnnjax.analysis.run_plots import RunCurves as RunCurves
 from rnnjax.analysis.run_plots import comparison_figure as comparison_figure
+from rnnjax.analysis.seed_plots import SeedCurve as SeedCurve
+from rnnjax.analysis.seed_plots import seed_curves as seed_curves
 from rnnjax.analysis.step_trace import trace_cell as trace_cell
 from rnnjax.analysis.step_trace import trace_steps as trace_steps
 from rnnjax.analysis.text_plots import step_figure as step_figure

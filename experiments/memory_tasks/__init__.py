@@ -1,0 +1,1 @@
+"""Recurrent nets on memory tasks, many seeds at once: what `experiments.memory` is made of."""

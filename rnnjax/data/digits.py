@@ -1,0 +1,76 @@
+"""Sequential digits: handwritten numerals, one pixel a step; the memory task whose data are real."""
+
+import dataclasses
+import functools
+import importlib.util
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.data.memory_tasks import Levels, MemoryTask, Sample
+
+TEST = 360
+DARKEST = 16  # pixels are whole numbers from 0 to this
+
+
+@functools.cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn's 1,797 images as sequences `(N, 64, 1)` from 0 to 1, row by row, and their digits `(N, 1)`."""
+    from sklearn.datasets import load_digits
+
+    loaded: Any = load_digits()
+    return (loaded.data[..., None] / DARKEST).astype(np.float32), loaded.target[:, None].astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Digits(MemoryTask):
+    """Which digit is it? An image of 8x8 pixels as 64 steps of one pixel, answered after the last.
+
+    The last 360 images, a fifth, in the order of the file, are the test part, always the same; batches are drawn from
+    the others with replacement. Whoever answers any of the ten digits has log 10. The known solution is the support
+    vector classifier of scikit-learn's own example, which sees all pixels at once and gets 345 of the 360. Raises
+    ValueError for another time than 64, ModuleNotFoundError without scikit-learn. Source: Le, Jaitly and Hinton 2015,
+    with 28x28 pixels; data: Alpaydin and Kaynak 1998.
+    """
+
+    features: ClassVar[int] = 1
+    outputs: ClassVar[int] = 10
+    least_time: ClassVar[int] = 64
+    score_name: ClassVar[str] = "test accuracy"
+    criterion: ClassVar[str] = "test accuracy above 0.9"
+
+    time: int = 64
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.time != self.least_time:
+            raise ValueError(f"time: expected {self.least_time}, the pixels of a digit, got {self.time}")
+        if importlib.util.find_spec("sklearn") is None:
+            raise ModuleNotFoundError("digits: expected scikit-learn, not installed: pip install 'rnnjax[digits]'")
+
+    @property
+    def chance(self) -> Levels:
+        """Of any of the ten."""
+        return Levels(math.log(self.outputs), 1 / self.outputs)
+
+    @property
+    def known_solution(self) -> Levels:
+        """Of the support vector classifier, which has no cross entropy."""
+        return Levels(math.nan, 345 / TEST)
+
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """Images of the training part and their digits `(B, 1)`."""
+        images, labels = (jnp.asarray(part[:-TEST]) for part in digits())
+        rows = jax.random.randint(key, (batch,), 0, len(labels))
+        return Sample(images[rows], labels[rows])
+
+    def held_out(self, key: jax.Array, batch: int) -> Sample:
+        """The whole test part, whatever the key and the batch."""
+        return Sample(*(jnp.asarray(part[-TEST:]) for part in digits()))
+
+    def is_solved(self, loss: float, score: float) -> bool:
+        """By accuracy: more than a logistic regression of all pixels, which has 0.900."""
+        return score > 0.9

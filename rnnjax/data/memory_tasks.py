@@ -1,0 +1,293 @@
+"""Memory tasks: sequences that a recurrent net must remember something of, drawn on the device from a key."""
+
+import abc
+import dataclasses
+import math
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+class Sample(NamedTuple):
+    """Inputs `(B, T, I)`, and what is to be answered at each of the last A steps: targets `(B, A)`."""
+
+    inputs: jax.Array
+    targets: jax.Array
+
+
+class Levels(NamedTuple):
+    """A loss (NaN where it is not known) and a score from 0 to 1: how one who does this or that would stand."""
+
+    loss: float
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryTask(abc.ABC):
+    """A task is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions.
+
+    `time` is its T, in the sense of its source. Raises ValueError for one below `least_time`, which is the least that
+    the task can be put in.
+    """
+
+    features: ClassVar[int]  # I, of a step's input
+    outputs: ClassVar[int]  # O, of an answer
+    least_time: ClassVar[int]
+    loss_name: ClassVar[str] = "cross entropy (nats)"
+    score_name: ClassVar[str] = "accuracy"
+    criterion: ClassVar[str] = "accuracy above 0.99"
+
+    time: int
+
+    def __post_init__(self):
+        if self.time < self.least_time:
+            name = type(self).__name__.lower()
+            raise ValueError(f"time: expected at least {self.least_time} for {name}, got {self.time}")
+
+    @property
+    def steps(self) -> int:
+        """Steps of a sequence."""
+        return self.time
+
+    @property
+    def answers(self) -> int:
+        """How many of the last steps are answered; the loss is the mean over them."""
+        return 1
+
+    @property
+    @abc.abstractmethod
+    def chance(self) -> Levels:
+        """Of the best answers that do not look at what is to be remembered."""
+
+    @property
+    def known_solution(self) -> Levels:
+        """Of a net that is known to exist."""
+        return Levels(0.0, 1.0)
+
+    @abc.abstractmethod
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """New sequences to train on."""
+
+    def held_out(self, key: jax.Array, batch: int) -> Sample:
+        """Sequences to evaluate on: new ones, where a task has no end of them."""
+        return self.sample(key, batch)
+
+    def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The mean loss, and the score, of outputs `(B, A, O)`: here of classes."""
+        loss = optax.softmax_cross_entropy_with_integer_labels(outputs, targets).mean()
+        return loss, jnp.mean(outputs.argmax(axis=-1) == targets)
+
+    def is_solved(self, loss: float, score: float) -> bool:
+        """Whether these fulfil the `criterion`."""
+        return score > 0.99
+
+
+@dataclasses.dataclass(frozen=True)
+class Adding(MemoryTask):
+    """The sum of the two marked numbers of a sequence, one marked in each half of it.
+
+    A step's input is a number, uniform in [0, 1), and a mark, 0 or 1. Whoever always answers 1 has the mean squared
+    error 2/12, the variance of the sum. Correct is an answer within 0.08 of the sum: within 0.04 of the half of it,
+    which is the target in the first source. Sources: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory",
+    experiment 4; in this form Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified
+    Linear Units".
+    """
+
+    features: ClassVar[int] = 2
+    outputs: ClassVar[int] = 1
+    least_time: ClassVar[int] = 2
+    loss_name: ClassVar[str] = "mean squared error"
+    score_name: ClassVar[str] = "share within 0.08"
+    criterion: ClassVar[str] = "mean squared error below 0.01"
+    near: ClassVar[float] = 0.08
+
+    time: int = 400
+
+    @property
+    def chance(self) -> Levels:
+        """Of always 1. The sum's density is triangular on [0, 2]: 2a - a^2 of it is within a of 1."""
+        return Levels(1 / 6, 2 * self.near - self.near**2)
+
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """Sums `(B, 1)`."""
+        number_key, first_key, second_key = jax.random.split(key, 3)
+        numbers = jax.random.uniform(number_key, (batch, self.time))
+        half = self.time // 2
+        first = jax.random.randint(first_key, (batch, 1), 0, half)
+        second = jax.random.randint(second_key, (batch, 1), half, self.time)
+        steps = jnp.arange(self.time)
+        marks = ((steps == first) | (steps == second)).astype(numbers.dtype)
+        return Sample(jnp.stack([numbers, marks], axis=-1), jnp.sum(numbers * marks, axis=1, keepdims=True))
+
+    def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The mean squared error, and the share of answers that are near."""
+        errors = outputs[..., 0] - targets
+        return jnp.mean(errors**2), jnp.mean(jnp.abs(errors) < self.near)
+
+    def is_solved(self, loss: float, score: float) -> bool:
+        """By the loss, 6% of that of chance."""
+        return loss < 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(MemoryTask):
+    """Ten symbols, T - 1 blanks, a delimiter, ten blanks; the answer is T + 10 blanks, and the ten symbols again.
+
+    Whoever knows when to answer, but not what, has a cross entropy of `10 log 8 / (T + 20)` a step. The score is the
+    share of the ten symbols recalled. Sources: Hochreiter and Schmidhuber 1997; in this form Arjovsky, Shah and
+    Bengio 2016, "Unitary Evolution Recurrent Neural Networks".
+    """
+
+    symbols: ClassVar[int] = 8
+    recalled: ClassVar[int] = 10
+    blank: ClassVar[int] = 8
+    delimiter: ClassVar[int] = 9
+    features: ClassVar[int] = 10
+    outputs: ClassVar[int] = 9
+    least_time: ClassVar[int] = 1
+    score_name: ClassVar[str] = "symbols recalled"
+    criterion: ClassVar[str] = "cross entropy below a tenth of chance, and above 0.99 of the symbols recalled"
+
+    time: int = 100
+
+    @property
+    def steps(self) -> int:
+        """T and both times ten."""
+        return self.time + 2 * self.recalled
+
+    @property
+    def answers(self) -> int:
+        """Every step."""
+        return self.steps
+
+    @property
+    def chance(self) -> Levels:
+        """Of blanks with certainty where they are due, and any of the eight symbols where one is."""
+        return Levels(self.recalled * math.log(self.symbols) / self.steps, 1 / self.symbols)
+
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """Symbols `(B, T + 20)`, the inputs one-hot."""
+        symbols = jax.random.randint(key, (batch, self.recalled), 0, self.symbols)
+
+        def blanks(count: int) -> jax.Array:
+            return jnp.full((batch, count), self.blank)
+
+        delimiter = jnp.full((batch, 1), self.delimiter)
+        inputs = jnp.concatenate([symbols, blanks(self.time - 1), delimiter, blanks(self.recalled)], axis=1)
+        targets = jnp.concatenate([blanks(self.time + self.recalled), symbols], axis=1)
+        return Sample(jax.nn.one_hot(inputs, self.features), targets)
+
+    def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The loss of all steps, the score of the last ten."""
+        loss, _ = super().measure(outputs, targets)
+        _, score = super().measure(outputs[:, -self.recalled :], targets[:, -self.recalled :])
+        return loss, score
+
+    def is_solved(self, loss: float, score: float) -> bool:
+        """By both."""
+        return loss < self.chance.loss / 10 and score > 0.99
+
+
+@dataclasses.dataclass(frozen=True)
+class Recall(MemoryTask):
+    """Which of eight symbols came first? The T - 1 after it are drawn from the same eight.
+
+    A ninth feature marks the first step. Source: the latching problem of Bengio, Simard and Frasconi 1994, "Learning
+    Long-Term Dependencies with Gradient Descent is Difficult", with symbols for numbers.
+    """
+
+    symbols: ClassVar[int] = 8
+    features: ClassVar[int] = 9
+    outputs: ClassVar[int] = 8
+    least_time: ClassVar[int] = 2
+
+    time: int = 200
+
+    @property
+    def chance(self) -> Levels:
+        """Of any of the eight."""
+        return Levels(math.log(self.symbols), 1 / self.symbols)
+
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """First symbols `(B, 1)`."""
+        symbols = jax.random.randint(key, (batch, self.time), 0, self.symbols)
+        return Sample(jax.nn.one_hot(symbols, self.features).at[:, 0, -1].set(1), symbols[:, :1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity(MemoryTask):
+    """Is the number of ones so far odd? Answered at every step; the score is that of the last one.
+
+    An input is -1 for 0 and 1 for 1. The sources answer at the last step only, where no bit alone says anything of
+    the answer, so that no gradient shows the way. Sources: Bengio, Simard and Frasconi 1994; Schmidhuber and
+    Hochreiter 1996, "Guessing can outperform many long time lag algorithms", who solve it by guessing weights.
+    """
+
+    features: ClassVar[int] = 1
+    outputs: ClassVar[int] = 2
+    least_time: ClassVar[int] = 2
+    score_name: ClassVar[str] = "accuracy at the last step"
+    criterion: ClassVar[str] = "accuracy at the last step above 0.99"
+
+    time: int = 100
+
+    @property
+    def answers(self) -> int:
+        """Every step."""
+        return self.time
+
+    @property
+    def chance(self) -> Levels:
+        """Of a coin."""
+        return Levels(math.log(2), 0.5)
+
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """Parities `(B, T)`."""
+        bits = jax.random.bernoulli(key, shape=(batch, self.time)).astype(jnp.int32)
+        return Sample(2.0 * bits[..., None] - 1, jnp.cumsum(bits, axis=1) % 2)
+
+    def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The loss of all steps, the score of the last one."""
+        loss, _ = super().measure(outputs, targets)
+        _, score = super().measure(outputs[:, -1:], targets[:, -1:])
+        return loss, score
+
+
+@dataclasses.dataclass(frozen=True)
+class Order(MemoryTask):
+    """In which order came two symbols, each an X or a Y? Four classes: XX, XY, YX, YY.
+
+    The first is at a random step from T/10 to 2T/10, the second from 5T/10 to 6T/10; a start and an end symbol stand
+    around, and four others, which mean nothing, everywhere else. Source: Hochreiter and Schmidhuber 1997, experiment
+    6a.
+    """
+
+    distractors: ClassVar[int] = 4
+    x: ClassVar[int] = 4  # and Y after it
+    start: ClassVar[int] = 6
+    end: ClassVar[int] = 7
+    features: ClassVar[int] = 8
+    outputs: ClassVar[int] = 4
+    least_time: ClassVar[int] = 10
+
+    time: int = 100
+
+    @property
+    def chance(self) -> Levels:
+        """Of any of the four."""
+        return Levels(math.log(self.outputs), 1 / self.outputs)
+
+    def sample(self, key: jax.Array, batch: int) -> Sample:
+        """Classes `(B, 1)`, the inputs one-hot."""
+        other_key, first_key, second_key, which_key = jax.random.split(key, 4)
+        tenths = [self.time * tenth // 10 for tenth in (1, 2, 5, 6)]
+        first = jax.random.randint(first_key, (batch,), tenths[0], tenths[1])
+        second = jax.random.randint(second_key, (batch,), tenths[2], tenths[3])
+        which = jax.random.randint(which_key, (batch, 2), 0, 2)
+        symbols = jax.random.randint(other_key, (batch, self.time), 0, self.distractors)
+        rows = jnp.arange(batch)
+        symbols = symbols.at[:, 0].set(self.start).at[:, -1].set(self.end)
+        symbols = symbols.at[rows, first].set(self.x + which[:, 0]).at[rows, second].set(self.x + which[:, 1])
+        return Sample(jax.nn.one_hot(symbols, self.features), 2 * which[:, :1] + which[:, 1:])
