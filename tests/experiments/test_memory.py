@@ -230,6 +230,7 @@ def test_bad_arguments_end_with_one_line(arguments, message, capsys):
 
 
 def test_what_stands_in_the_way_is_said_before_any_work(tmp_path, capsys):
+    (tmp_path / "theirs").touch()
     status, error = complaint(capsys, "smoke", "--run-folder", str(tmp_path))
     assert (status, "run folder: expected a new path, got" in error) == (1, True)
     folder = tmp_path / "new"
