@@ -31,11 +31,17 @@ EXPERIMENT = Experiment(
 REMEMBERING = Memory(cell="gru", chrono=True, hidden=64, batch=32, learning_rate=1e-2, schedule="linear")
 PRESETS: dict[str, tuple[str, Memory]] = {
     "adding": ("Two marked numbers of 400 are added.", replace(REMEMBERING, task="adding", hidden=48, updates=2000)),
-    "copy": ("Ten symbols are told again after 100 blanks.", replace(REMEMBERING, task="copy", hidden=96)),
+    "copy": (
+        "Ten symbols are told again after 100 blanks.",
+        replace(REMEMBERING, task="copy", hidden=128, batch=16, updates=15_000),
+    ),
     "recall": ("The first of 200 symbols is told.", replace(REMEMBERING, task="recall", updates=2000)),
     "parity": ("Ones of 100 bits are counted modulo 2.", replace(REMEMBERING, task="parity", updates=2000)),
     "order": ("The order of two symbols in 100 is told.", replace(REMEMBERING, task="order", updates=2000)),
-    "digits": ("Handwritten digits are told, one pixel a step.", replace(REMEMBERING, task="digits", updates=3000)),
+    "digits": (
+        "Handwritten digits are told, one pixel a step.",
+        replace(REMEMBERING, task="digits", updates=3000, stop=False),
+    ),
     "smoke": (
         "Seconds: shows that everything runs.",
         replace(REMEMBERING, task="recall", time=5, hidden=16, updates=500, learning_rate=0.03),

@@ -49,12 +49,13 @@ def test_each_seed_of_many_is_as_it_is_alone_and_all_are_compiled_once(alone):
     assert compiled._cache_size() == 1
 
 
-def test_vectorised_seeds_are_the_same_too(alone):
-    four, five = (training.initial_state(TINY, seed) for seed in (4, 5))
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), four, five)
+def test_vectorised_seeds_are_the_same_too_and_a_key_is_its_own_sequences(alone):
+    state = training.initial_state(TINY, 5)
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), state._replace(key=jax.random.key(4)), state)
     block = training.compiled_block(TINY, seed_mesh(2, devices=1), vectorised=True)
     _, (losses, _, _) = block(states)
     np.testing.assert_allclose(losses[1], alone[:10], rtol=TOLERANCE)
+    assert np.abs(losses[1] - losses[0]).min() > 1e-4
 
 
 def test_how_it_is_run_changes_no_update(alone):
@@ -86,7 +87,7 @@ def test_results_name_the_first_update_of_what_happened():
     blocks = [
         block(2, [[1, 1], [1, 1], [1, 1]], [1, 1, 1], [0.5, 1, 0.5]),
         block(4, [[1, 1], [1, np.inf], [1, 1]], [0.1, np.nan, np.nan], [1, 0, 1]),
-        block(6, [[1, 1], [np.nan, np.nan], [np.nan, np.nan]], [1, np.nan, np.nan], [0.9, 0, 1]),
+        block(6, [[1, 1], [np.nan, np.nan], [np.nan, np.nan]], [1, np.nan, np.nan], [1, 0, 1]),
     ]
     results = first_results([8, 9, 10])
     for one in blocks:
@@ -104,10 +105,10 @@ def test_results_name_the_first_update_of_what_happened():
     assert result_line(results[1])["loss"] is None
     rows = result_table(task, results).splitlines()[2:]
     assert rows[0].split() == ["chance", "2.079", "0.125"]
-    assert rows[1].split() == ["seed", "8", "1", "0.9", "6", *words[0].split()]
+    assert rows[1].split() == ["seed", "8", "1", "1", "6", *words[0].split()]
     assert rows[-1].split() == ["known", "solution", "0", "1"]
     left, right = draw(TINY, blocks, results).axes
-    np.testing.assert_allclose(np.asarray(right.lines[2].get_ydata()), [0.5, 1, 0.9])
+    np.testing.assert_allclose(np.asarray(right.lines[2].get_ydata()), [0.5, 1, 1])
     np.testing.assert_allclose(np.asarray(left.lines[0].get_ydata()), math.log(8))
 
 
@@ -132,6 +133,17 @@ def test_it_learns_stops_and_leaves_what_it_measured(tmp_path, capsys):
     parts = ["recall, T=3", "solved means: accuracy above 0.99", "known solution", f"solved after {last:,} updates"]
     for part in [*parts, str(path)]:
         assert part in out
+
+
+@pytest.mark.parametrize(("stop", "last"), [(True, 6), (False, 8)])
+def test_it_stops_once_every_seed_has_solved_the_task(stop, last, tmp_path, monkeypatch):
+    scores = [[0, 0], [1, 0], [0, 1], [0, 0]]
+    blocks = [block(2 * n, np.ones((2, 2)), [1, 1], pair) for n, pair in enumerate(scores, 1)]
+    monkeypatch.setattr(memory, "train", lambda *_: iter(blocks))
+    path = memory.study("smoke", dataclasses.replace(TINY, stop=stop, run_folder=tmp_path / "run"))
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["updates"] for line in lines if line["kind"] == "block"] == list(range(2, last + 1, 2))
+    assert [line["solved"] for line in lines if line["kind"] == "result"] == [4, 6]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -174,15 +186,29 @@ def test_chrono_spreads_the_lengths_of_memory():
         starting("lstm", longest=2)
 
 
-def test_a_linear_schedule_ends_at_zero():
-    config = dataclasses.replace(TINY, schedule="linear", clip=None, updates=2, block=1)
+def step_sizes(config, gradients):
     optimizer, params, sizes = config.optimizer(), jnp.ones(1), []
     state = optimizer.init(params)
-    for _ in range(3):
+    for gradient in gradients:
         change: Any
-        change, state = optimizer.update(jnp.ones(1), state, params)
+        change, state = optimizer.update(jnp.full(1, gradient), state, params)
         sizes.append(-change[0])
-    np.testing.assert_allclose(sizes, [0.02, 0.01, 0], atol=1e-6)
+    return sizes
+
+
+def test_a_linear_schedule_ends_at_zero_and_gradients_are_clipped():
+    falling = dataclasses.replace(TINY, schedule="linear", clip=None, updates=2, block=1)
+    np.testing.assert_allclose(step_sizes(falling, [1.0, 1.0, 1.0]), [0.02, 0.01, 0], atol=1e-6)
+    # To Adam, gradients of one size are steps of one size.
+    np.testing.assert_allclose(step_sizes(TINY, [10.0, 1.0]), [0.02, 0.02], rtol=1e-4)
+    assert step_sizes(dataclasses.replace(TINY, clip=None), [10.0, 1.0])[1] < 0.016
+
+
+def test_layers_stand_on_each_other():
+    params = jax.eval_shape(lambda: training.initial_state(dataclasses.replace(TINY, layers=2), 0)).params
+    kernels = [layer["cell"]["kernel"].shape for layer in params["recurrent"].values()]
+    assert kernels == [(9, 32), (8, 32)]
+    assert params["head"]["kernel"].shape == (8, 8)
 
 
 def test_devices_are_no_more_than_seeds():
