@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from rnnjax import GRU, LSTM, Elman, PointwiseCell, identity
+from rnnjax import GRU, LSTM, MGU, Elman, IndRNN, LayerNormLSTM, PeepholeLSTM, PointwiseCell, identity
 from rnnjax.cells.initializers import Initializer, orthogonal
 
 CELLS: Mapping[str, PointwiseCell] = {
@@ -17,6 +17,18 @@ CELLS: Mapping[str, PointwiseCell] = {
     "irnn": Elman(activation="relu", recurrent_init=identity()),
     "lstm": LSTM(),
     "gru": GRU(),
+    "mgu": MGU(),
+    "indrnn": IndRNN(),
+    "layer-norm-lstm": LayerNormLSTM(),
+    # Greff et al. 2015, "LSTM: A Search Space Odyssey", and what they call its variants: one part less.
+    "peephole-lstm": PeepholeLSTM(),
+    "nig": PeepholeLSTM(input_gate=False),
+    "nfg": PeepholeLSTM(forget_gate=False),
+    "nog": PeepholeLSTM(output_gate=False),
+    "niaf": PeepholeLSTM(input_activation=False),
+    "noaf": PeepholeLSTM(output_activation=False),
+    "cifg": PeepholeLSTM(coupled=True),
+    "np": PeepholeLSTM(peepholes=False),
 }
 RecurrentInit = Literal["own", "orthogonal", "identity"]
 RECURRENT_INITS: Mapping[str, Initializer] = {"orthogonal": orthogonal, "identity": identity()}

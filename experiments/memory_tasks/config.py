@@ -51,7 +51,8 @@ class Memory:
     time: int | None = None
     """T of the task; its usual one unless given."""
     cell: str = "lstm"
-    """elman, irnn (ReLU, identity start), lstm or gru."""
+    """elman, irnn (ReLU, identity start), lstm, gru, mgu, indrnn, layer-norm-lstm, peephole-lstm, or that with one
+    part less: nig, nfg, nog, niaf, noaf, cifg, np."""
     hidden: int = 64
     """Hidden features of each layer."""
     layers: int = 1

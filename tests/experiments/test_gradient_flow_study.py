@@ -147,5 +147,6 @@ def test_bad_arguments_end_with_one_line(arguments, message, capsys):
 
 
 def test_a_run_folder_that_exists_ends_with_one_line_before_any_work(tmp_path, capsys):
+    (tmp_path / "theirs").touch()
     status, error = complaint(capsys, "--run-folder", str(tmp_path))
     assert (status, "run folder: expected a new path, got" in error) == (1, True)

@@ -1,0 +1,133 @@
+"""Runs what of a study has not been run yet, variant by variant, and keeps every row as soon as it is known."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from experiments.ablations.rows import ROWS, Row, make_rows, read_rows, write_rows
+from experiments.ablations.statistics import summary
+from experiments.ablations.study import Variant
+from experiments.ablations.trials import estimate, trained
+from experiments.report import table
+from experiments.run_folders.listing import duration
+
+# Rows and figures of the largest study take less.
+SPARE = 64 * 2**20  # bytes
+
+
+class Task(NamedTuple):
+    """A variant, and those of its seeds that have no row yet."""
+
+    variant: Variant
+    seeds: tuple[int, ...]
+
+
+Done = tuple[Task, list[Row]]
+
+
+def open_tasks(variants: Sequence[Variant], seeds: int, folder: Path) -> list[Task]:
+    """What is left to run. Raises as `read_rows`."""
+    tasks = []
+    for variant in variants:
+        known = {row["seed"] for row in read_rows(folder, variant)}
+        missing = tuple(seed for seed in range(seeds) if seed not in known)
+        if missing:
+            tasks.append(Task(variant, missing))
+    return tasks
+
+
+def check_place(folder: Path) -> None:
+    """Raises OSError where rows could not be written."""
+    try:
+        (folder / ROWS).mkdir(parents=True, exist_ok=True)
+        probe = folder / ROWS / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(error.errno, f"folder: expected a place to write to, got {folder} ({error.strerror})") from error
+    if (free := shutil.disk_usage(folder).free) < SPARE:
+        raise OSError(f"folder: expected {SPARE:,} bytes of free disk for {folder}, got {free:,}")
+
+
+def plan(variants: Sequence[Variant], tasks: Sequence[Task]) -> list[float]:
+    """Prints what will be done, and gives the estimated seconds of every task, from steps that are measured here."""
+    left = {task.variant.name: task for task in tasks}
+    seconds = []
+    rows = []
+    for variant in tqdm(variants, desc="measuring a step of each", disable=None, leave=False):
+        task = left.get(variant.name)
+        if task is None:
+            rows.append((variant.name, variant.question, "done", ""))
+        else:
+            seconds.append(estimate(variant.config, task.seeds))
+            rows.append((variant.name, variant.question, ", ".join(map(str, task.seeds)), duration(seconds[-1])))
+    print(_plan_table(rows))
+    print(
+        f"{len(tasks)} of {len(variants)} variants to run, at most {duration(sum(seconds))} of steps, and compiling\n"
+    )
+    return seconds
+
+
+def _plan_table(rows: Sequence[Sequence[str]]) -> str:
+    width = max(len(row[1]) for row in rows)
+    return table(
+        ("variant", "question".ljust(width), "seeds", "at most"),
+        [(name, question.ljust(width), seeds, time) for name, question, seeds, time in rows],
+    )
+
+
+def train_task(task: Task, told: Callable[[float], None] = lambda share: None) -> list[Row]:
+    """The rows of a task."""
+    return make_rows(task.variant, trained(task.variant.config, task.seeds, told))
+
+
+def one_by_one(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done]:
+    """Every task with its rows, in this process; a bar shows the share of all, and the time left."""
+    total = sum(seconds) or 1.0
+    with tqdm(total=100, unit="%", disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
+        before = 0.0
+        for task, expected in zip(tasks, seconds, strict=True):
+            bar.set_description_str(task.variant.name)
+
+            def told(share: float, before: float = before, expected: float = expected) -> None:
+                bar.update(100 * (before + share * expected) / total - bar.n)
+
+            rows = train_task(task, told)
+            before += expected
+            told(0.0, before)
+            yield task, rows
+
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    seconds: Sequence[float],
+    folder: Path,
+    execute: Callable[[Sequence[Task], Sequence[float]], Iterator[Done]] = one_by_one,
+) -> None:
+    """Runs them, and writes each variant's rows as soon as they are known."""
+    start = time.perf_counter()
+    for number, (task, rows) in enumerate(execute(tasks, seconds), start=1):
+        write_rows(folder, task.variant, rows)
+        past = time.perf_counter() - start
+        tqdm.write(f"{number}/{len(tasks)} {task.variant.name}: {told_of(rows)}; {duration(past)} so far")
+
+
+def told_of(rows: Sequence[Row]) -> str:
+    """A variant's rows in a few words."""
+    found = summary([row["score"] for row in rows if row["score"] is not None])
+    diverged = sum(row["diverged"] is not None for row in rows)
+    words = (
+        []
+        if found is None
+        else [f"{found.mean:.4f}" + ("" if found.deviation is None else f" sd {found.deviation:.4f}")]
+    )
+    if diverged:
+        words.append(f"{diverged} of {len(rows)} diverged")
+    return ", ".join(words)

@@ -1,0 +1,136 @@
+"""How the seeds of one variant are trained, side by side, and what they came to."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+
+from experiments.ablations.study import Config
+from experiments.memory_tasks.config import Memory
+from experiments.memory_tasks.results import after, first_results
+from experiments.memory_tasks.training import initial_state, train
+from experiments.text_classifier.config import TextClassification
+from experiments.text_classifier.parts import prepare
+from experiments.text_classifier.seeds import SeedTraining
+
+Told = Callable[[float], None]  # the share of the training that is done
+
+
+class Outcome(NamedTuple):
+    """What a seed of a variant came to.
+
+    `score` and `loss` are of the best epoch of a text classifier, of the last evaluation of a memory task, and None
+    where the seed diverged: `diverged` is the step whose loss was not finite. `solved` is the step from which on a
+    memory task was solved. The curve is the score at each evaluation. `seconds` and `tokens_per_second` are of all
+    seeds that were trained together.
+    """
+
+    seed: int
+    score: float | None
+    loss: float | None
+    steps: int
+    solved: int | None
+    diverged: int | None
+    curve_steps: list[int]
+    curve_scores: list[float]
+    parameters: int
+    seconds: float
+    tokens_per_second: float | None
+
+
+def trained(config: Config, seeds: Sequence[int], told: Told) -> list[Outcome]:
+    """Every seed's outcome; `told` hears of progress. Each is as if it had been alone, to float tolerance."""
+    return _remembered(config, seeds, told) if isinstance(config, Memory) else _classified(config, seeds, told)
+
+
+def estimate(config: Config, seeds: Sequence[int]) -> float:
+    """Seconds that the training of these seeds takes at most, from measured steps; compiling is left out."""
+    if isinstance(config, Memory):
+        few = dataclasses.replace(config, block=2, updates=4, evaluation=config.batch)
+        blocks, start = train(few, seeds), 0.0
+        for _ in range(2):  # the first is compiled
+            start = time.perf_counter()
+            next(blocks)
+        return (time.perf_counter() - start) / few.block * config.updates
+    return SeedTraining(config, prepare(config), seeds).estimate()
+
+
+def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcome]:
+    """With `stop`, a seed's result is that of its first evaluation at which it has solved the task or diverged."""
+    task = config.problem()
+    shapes = jax.eval_shape(lambda: initial_state(config, 0)).params
+    results = settled = first_results(seeds)
+    curves: list[list[tuple[int, float]]] = [[] for _ in seeds]
+    start, compiled, blocks = time.perf_counter(), 0.0, 0
+    for block in train(config, seeds):
+        blocks += 1
+        compiled = compiled or time.perf_counter() - start  # and the first block
+        results = after(block, task, results)
+        for row, (last, new) in enumerate(zip(settled, results, strict=True)):
+            if not (config.stop and last.settled) and new.diverged is None:
+                curves[row].append((new.updates, new.score))
+        settled = [last if config.stop and last.settled else new for last, new in zip(settled, results, strict=True)]
+        told(block.updates / config.updates)
+        if config.stop and all(result.settled for result in settled):
+            break
+    seconds = time.perf_counter() - start
+    read = (blocks - 1) * config.block * config.batch * task.steps * len(seeds)
+    told(1.0)
+    return [
+        Outcome(
+            seed=result.seed,
+            score=None if result.diverged is not None else result.score,
+            loss=None if result.diverged is not None else result.loss,
+            steps=result.updates,
+            solved=result.solved,
+            diverged=result.diverged,
+            curve_steps=[step for step, _ in curve],
+            curve_scores=[score for _, score in curve],
+            parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
+            seconds=seconds,
+            tokens_per_second=read / (seconds - compiled) if read else None,
+        )
+        for result, curve in zip(settled, curves, strict=True)
+    ]
+
+
+def _classified(config: TextClassification, seeds: Sequence[int], told: Told) -> list[Outcome]:
+    start = time.perf_counter()
+    training = SeedTraining(config, prepare(config), seeds)
+    epochs = list(training.epochs(lambda step: told(step / training.steps)))
+    seconds, outcomes = time.perf_counter() - start, []
+    for row, seed in enumerate(seeds):
+        diverged = epochs[-1].diverged[row]
+        counted = [epoch for epoch in epochs if epoch.diverged[row] is None]
+        if config.patience is not None:
+            counted = _patient([epoch.accuracies[row] for epoch in counted], config.patience, counted)
+        best = max(counted, key=lambda epoch: epoch.accuracies[row], default=None)
+        outcomes.append(
+            Outcome(
+                seed=seed,
+                score=None if best is None or diverged else float(best.accuracies[row]),
+                loss=None if best is None or diverged else float(best.losses[row]),
+                steps=counted[-1].step if counted else 0,
+                solved=None,
+                diverged=diverged,
+                curve_steps=[epoch.step for epoch in counted],
+                curve_scores=[float(epoch.accuracies[row]) for epoch in counted],
+                parameters=training.parameters,
+                seconds=seconds,
+                tokens_per_second=sum(epoch.tokens for epoch in epochs) / sum(epoch.seconds for epoch in epochs),
+            )
+        )
+    return outcomes
+
+
+def _patient(scores: Sequence[float], patience: int, epochs: list) -> list:
+    """The epochs that a run alone would have had: up to `patience` after its best one."""
+    best, waited = -math.inf, 0
+    for count, score in enumerate(scores, start=1):
+        best, waited = (score, 0) if score > best else (best, waited + 1)
+        if waited == patience:
+            return epochs[:count]
+    return epochs
