@@ -84,6 +84,10 @@ def starting(
     if name not in CELLS:
         raise ValueError(f"cell: expected one of {sorted(CELLS)}, got {name!r}")
     cell = CELLS[name]
+    if recurrent_init != "own" and isinstance(cell, IndRNN):
+        raise ValueError(
+            f"recurrent_init: expected own for {name}, which has no recurrent kernel, got {recurrent_init}"
+        )
     init = RECURRENT_INITS.get(recurrent_init, cell.recurrent_init)
     options: dict[str, Any] = {"recurrent_init": scaled(init, recurrent_scale)}
     if forget_bias is not None:
