@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from experiments.memory_tasks.config import Memory
-from rnnjax.training import TrainState
+from rnnjax.training import TrainState, batch_mesh
+from rnnjax.training.devices import AXIS, side_by_side
 
-SEEDS = "seeds"
 # What a seed's keys are folded with: batches of training and evaluation must not be the same.
 INITIAL, TRAINING, EVALUATION = range(3)
 
@@ -33,14 +33,9 @@ def seed_mesh(seeds: int, devices: int | None = None) -> Mesh:
 
     Raises ValueError where there are fewer devices.
     """
-    own = jax.local_devices()
-    if devices is not None and not 1 <= devices <= len(own):
-        raise ValueError(f"devices: expected 1 to {len(own)}, which this machine has, got {devices}")
-    chosen = own[: min(seeds, devices or len(own))]
-    return jax.make_mesh((len(chosen),), (SEEDS,), axis_types=(AxisType.Auto,), devices=chosen)
+    return batch_mesh(min(seeds, batch_mesh(devices).size))
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
     """A seed's state before the first update."""
     key = jax.random.key(seed)
@@ -74,15 +69,9 @@ def train_block(config: Memory, state: TrainState) -> tuple[TrainState, tuple[ja
 
 
 @functools.lru_cache(maxsize=8)
-def compiled_block(config: Memory, mesh: Mesh, vectorised: bool) -> Callable[[TrainState], Any]:
-    """`train_block` for states with a leading seed axis, split over the mesh; they are donated.
-
-    The seeds of a device are vectorised, or run one after the other.
-    """
-    each = functools.partial(train_block, config)
-    seeds = jax.vmap(each) if vectorised else functools.partial(jax.lax.map, each)
-    split = PartitionSpec(SEEDS)
-    return jax.jit(jax.shard_map(seeds, mesh=mesh, in_specs=split, out_specs=split), donate_argnums=0)
+def compiled_block(config: Memory, mesh: Mesh, vectorised: bool | None = None) -> Callable[[TrainState], Any]:
+    """`train_block` for states with a leading seed axis, split over the mesh (see `side_by_side`)."""
+    return jax.jit(side_by_side(functools.partial(train_block, config), mesh, vectorised), donate_argnums=0)
 
 
 def train(config: Memory, seeds: Sequence[int], devices: int | None = None) -> Iterator[Block]:
@@ -97,10 +86,9 @@ def train(config: Memory, seeds: Sequence[int], devices: int | None = None) -> I
     padded = [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
     # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
     states = [initial_state(config, seed) for seed in padded]
-    sharding = NamedSharding(mesh, PartitionSpec(SEEDS))
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     state = jax.device_put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), sharding)
-    # One after the other is faster on a CPU, measured: its cores are busy with one seed's products.
-    block = compiled_block(config, mesh, vectorised=mesh.devices.flat[0].platform != "cpu")
+    block = compiled_block(config, mesh)
     for done in range(config.block, config.updates + 1, config.block):
         state, numbers = block(state)
         # Reading waits for the block: programs of several CPU devices must not queue up.

@@ -47,12 +47,15 @@ def batch_mesh(count: int | None = None) -> Mesh:
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
-def side_by_side(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | None = None) -> Callable[..., Any]:
     """The function for arguments with a leading axis more, which the mesh splits: each entry as if it were alone.
 
-    An accelerator's share of the entries is vectorised; a CPU device takes one after the other, which is faster there.
+    An accelerator's share of the entries is vectorised, unless told otherwise; a CPU device takes one after the other,
+    which is faster there: one entry's products keep its core busy.
     """
-    if mesh.devices.flat[0].platform == "cpu":
+    if vectorised is None:
+        vectorised = mesh.devices.flat[0].platform != "cpu"
+    if not vectorised:
 
         def local(*arguments: Any) -> Any:
             return jax.lax.map(lambda one: function(*one), arguments)

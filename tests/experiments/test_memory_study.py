@@ -45,7 +45,7 @@ def test_each_seed_of_many_is_as_it_is_alone_and_all_are_compiled_once(alone):
     assert [block.training_losses.shape for block in blocks] == [(3, 10)] * 2
     np.testing.assert_allclose(curve(blocks, 1), alone, rtol=TOLERANCE)
     assert np.abs(curve(blocks, 0) - alone).max() > 0.01
-    compiled: Any = training.compiled_block(TINY, seed_mesh(3), vectorised=False)
+    compiled: Any = training.compiled_block(TINY, seed_mesh(3))
     assert compiled._cache_size() == 1
 
 
