@@ -26,7 +26,7 @@ PROGRAM = "experiments.memory"
 EXPERIMENT = Experiment(
     question="Does a recurrent net remember: adding, copying, recall, parity, order, digits pixel by pixel?",
     command=f"python -m {PROGRAM} [adding | copy | recall | parity | order | digits | smoke]",
-    time="seconds (smoke) to 10 minutes on two cores",
+    time="10 seconds (smoke) to 5 minutes (copy) on two cores",
 )
 REMEMBERING = Memory(cell="gru", chrono=True, hidden=64, batch=32, learning_rate=1e-2, schedule="linear")
 PRESETS: dict[str, tuple[str, Memory]] = {

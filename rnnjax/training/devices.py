@@ -51,7 +51,8 @@ def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | No
     """The function for arguments with a leading axis more, which the mesh splits: each entry as if it were alone.
 
     An accelerator's share of the entries is vectorised, unless told otherwise; a CPU device takes one after the other,
-    which is faster there: one entry's products keep its core busy.
+    which is faster there: one entry's products keep its core busy (two memory tasks vectorised took 1.2 to 1.3 times as
+    long).
     """
     if vectorised is None:
         vectorised = mesh.devices.flat[0].platform != "cpu"
