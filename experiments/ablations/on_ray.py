@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from experiments.ablations.runner import Done, Task, train_task
 
 try:
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("executor: expected Ray for 'ray', found none: pip install 'rnnjax[ray]'") from error
 
