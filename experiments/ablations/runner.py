@@ -17,6 +17,7 @@ from experiments.run_folders.listing import duration
 
 # Rows and figures of the largest study take less.
 SPARE = 64 * 2**20  # bytes
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 
 
 class Task(NamedTuple):
@@ -100,9 +101,6 @@ def one_by_one(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done
             before += expected
             told(0.0, before)
             yield task, rows
-
-
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 
 
 def run_tasks(

@@ -15,6 +15,7 @@ from experiments.memory_tasks.training import initial_state, train
 from experiments.text_classifier.config import TextClassification
 from experiments.text_classifier.parts import prepare
 from experiments.text_classifier.seeds import SeedTraining
+from rnnjax.training import Position
 
 Told = Callable[[float], None]  # the share of the training that is done
 
@@ -105,8 +106,7 @@ def _classified(config: TextClassification, seeds: Sequence[int], told: Told) ->
     for row, seed in enumerate(seeds):
         diverged = epochs[-1].diverged[row]
         counted = [epoch for epoch in epochs if epoch.diverged[row] is None]
-        if config.patience is not None:
-            counted = _patient([epoch.accuracies[row] for epoch in counted], config.patience, counted)
+        counted = counted[: _epochs_alone([epoch.accuracies[row] for epoch in counted], config.patience)]
         best = max(counted, key=lambda epoch: epoch.accuracies[row], default=None)
         outcomes.append(
             Outcome(
@@ -126,11 +126,11 @@ def _classified(config: TextClassification, seeds: Sequence[int], told: Told) ->
     return outcomes
 
 
-def _patient(scores: Sequence[float], patience: int, epochs: list) -> list:
-    """The epochs that a run alone would have had: up to `patience` after its best one."""
-    best, waited = -math.inf, 0
-    for count, score in enumerate(scores, start=1):
-        best, waited = (score, 0) if score > best else (best, waited + 1)
-        if waited == patience:
-            return epochs[:count]
-    return epochs
+def _epochs_alone(scores: Sequence[float], patience: int | None) -> int:
+    """How many epochs a run alone would have had: up to `patience` after its best one."""
+    position = Position()
+    for score in scores:
+        position = position.after_epoch(float(score))
+        if position.waited == patience:
+            break
+    return position.epoch
