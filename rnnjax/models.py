@@ -63,20 +63,23 @@ class LanguageModel(nn.Module):
 class SequenceClassifier(nn.Module):
     """Embedding, recurrent stack, pooling over time, dense head.
 
-        embedding -> variational dropout -> recurrent -> pooling -> dropout -> dense layers, ReLU -> dense
+        embedding -> word and variational dropout -> recurrent -> pooling -> dropout -> dense layers, ReLU -> dense
 
-    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`; `pooling` reads its outputs over each sequence's
-    own steps ("last": at the last step; "mean", "max"). `dense` are the sizes of hidden dense layers. `logits`
-    is 1 for a binary question (a sigmoid is left to the loss), C for C classes. Tokens must be below
-    `vocabulary_size`. Raises ValueError for an unknown pooling, a size below 1 or a dropout outside [0, 1).
+    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None: then a text is the bag of its words. `pooling`
+    reads its outputs over each sequence's own steps ("last": at the last step; "mean", "max"). `word_dropout` drops
+    whole steps of the embedding, `input_dropout` features of it, the same ones at every step. `dense` are the sizes
+    of hidden dense layers. `logits` is 1 for a binary question (a sigmoid is left to the loss), C for C classes.
+    Tokens must be below `vocabulary_size`. Raises ValueError for an unknown pooling, the last step of a bag, a size
+    below 1 or a dropout outside [0, 1).
     """
 
     vocabulary_size: int
     embedding_size: int
-    recurrent: nn.Module
+    recurrent: nn.Module | None
     logits: int = 1
     pooling: Literal["last", "mean", "max"] = "last"
     dense: Sequence[int] = ()
+    word_dropout: float = 0.0
     input_dropout: float = 0.0
     dropout: float = 0.0
     dtype: Any = None
@@ -84,13 +87,15 @@ class SequenceClassifier(nn.Module):
     def __post_init__(self):
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling: expected one of {sorted(POOLINGS)}, got {self.pooling!r}")
+        if self.recurrent is None and self.pooling == "last":
+            raise ValueError("pooling: expected max or mean of a bag of words, which has no last step, got 'last'")
         for name in ("vocabulary_size", "embedding_size", "logits"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         self.dense = tuple(self.dense)  # hashable, so that the module is
         if any(size < 1 for size in self.dense):
             raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
-        for name in ("input_dropout", "dropout"):
+        for name in ("word_dropout", "input_dropout", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 0 <= rate < 1, got {getattr(self, name)}")
         super().__post_init__()
@@ -112,8 +117,14 @@ class SequenceClassifier(nn.Module):
         if tokens.ndim != 2:
             raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
         inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
+        inputs = Dropout(self.word_dropout, shared_axes=(2,), name="word_dropout")(
+            inputs, rows, deterministic=deterministic
+        )
         inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
-        outputs, final_state = self.recurrent(inputs, lengths=lengths, deterministic=deterministic, rows=rows)
+        if self.recurrent is None:
+            outputs, final_state = inputs, None
+        else:
+            outputs, final_state = self.recurrent(inputs, lengths=lengths, deterministic=deterministic, rows=rows)
         pooled = self._pool(outputs, final_state, lengths)
         pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
         for i, size in enumerate(self.dense):
@@ -122,14 +133,15 @@ class SequenceClassifier(nn.Module):
         return logits[:, 0] if self.logits == 1 else logits
 
     def _pool(self, outputs: jax.Array, final_state: Any, lengths: jax.Array | None) -> jax.Array:
-        if self.pooling == "last":
+        if self.recurrent is not None and self.pooling == "last":
             return self.recurrent.last(final_state)
         steps = outputs.shape[1]
         counts = jnp.full(outputs.shape[0], steps) if lengths is None else lengths
-        if self.pooling == "mean":
-            # Outputs past the length are zero, so the plain sum is the sum over valid steps.
-            return outputs.sum(axis=1) / jnp.maximum(counts, 1)[:, None].astype(outputs.dtype)
         valid = (jnp.arange(steps) < counts[:, None])[..., None]
+        if self.pooling == "mean":
+            # Outputs of recurrent layers are zero past the length, embeddings are not.
+            own = outputs if self.recurrent is not None else jnp.where(valid, outputs, 0)
+            return own.sum(axis=1) / jnp.maximum(counts, 1)[:, None].astype(outputs.dtype)
         # Not minus infinity: who looks for the first number that is not finite must not find it here.
         lowest = jnp.finfo(outputs.dtype).min
         highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)

@@ -223,3 +223,34 @@ def test_tokens_of_one_axis_and_dropout_out_of_range_are_errors():
         SequenceClassifier(5, 2, RNN(GRU(), 2)).init(jax.random.key(0), jnp.zeros(4, int))
     with pytest.raises(ValueError, match=r"input_dropout: expected 0 <= rate < 1, got 1\.5"):
         SequenceClassifier(5, 2, RNN(GRU(), 2), input_dropout=1.5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_without_recurrence_a_text_is_the_bag_of_its_words(pooling):
+    model = classifier(None, pooling=pooling, logits=3)
+    variables = randomised(model)
+    params = variables["params"]
+    embedded = params["embedding"]["embedding"][TOKENS]
+    for lengths in (LENGTHS, None):
+        steps = np.full(BATCH, TIME) if lengths is None else lengths
+        want = pooled_by_hand(pooling, embedded, steps, None) @ params["head"]["kernel"] + params["head"]["bias"]
+        assert_close(apply(model, variables, TOKENS, lengths), want, "values")
+    with pytest.raises(ValueError, match=r"pooling: expected max or mean of a bag of words, .*, got 'last'"):
+        classifier(None, pooling="last")
+
+
+def test_word_dropout_drops_whole_words():
+    model = SequenceClassifier(VOCABULARY, EMBEDDING, None, logits=EMBEDDING, pooling="mean", word_dropout=0.5)
+    variables = {
+        "params": {
+            "embedding": {"embedding": jnp.ones((VOCABULARY, EMBEDDING))},
+            "head": {"kernel": jnp.eye(EMBEDDING), "bias": jnp.zeros(EMBEDDING)},
+        }
+    }
+    kept: Any = model.apply(variables, TOKENS, deterministic=False, rngs={"dropout": jax.random.key(0)})
+    # Every feature of a word goes or stays, and what stays counts twice: the mean is 2 / T of the words that stay.
+    words = kept * TIME / 2
+    np.testing.assert_allclose(words, np.round(words), atol=1e-5)
+    np.testing.assert_array_equal(words, np.repeat(words[:, :1], EMBEDDING, axis=1))
+    assert len(np.unique(np.round(words))) > 1
+    np.testing.assert_allclose(apply(model, variables, TOKENS), np.ones((BATCH, EMBEDDING)), rtol=1e-6)

@@ -42,7 +42,7 @@ def rehearse(contestant: Contestant) -> Rehearsal:
 
 def reference_losses(problem: Problem, pipeline: Pipeline) -> np.ndarray:
     """The losses of `rehearse` by `Scan`, the recurrence without a backward pass of its own, on one device."""
-    recurrent = problem.model.recurrent.clone(recurrence=Scan())
+    recurrent = problem.layer.clone(recurrence=Scan())
     by_scan = problem._replace(model=problem.model.clone(recurrent=recurrent))
     return rehearse(RnnjaxEpochs(by_scan, pipeline, devices=1)).losses
 

@@ -1,10 +1,10 @@
 """What every contestant is given, and what it must be able to do."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from benchmarks.epochs.pipeline import Pipeline
-from rnnjax import SequenceClassifier
+from rnnjax import RNN, SequenceClassifier
 from rnnjax.data import Plan
 
 
@@ -16,6 +16,11 @@ class Problem(NamedTuple):
     learning_rate: float
     bucketed: Pipeline
     padded: Pipeline
+
+    @property
+    def layer(self) -> RNN:
+        """The network's one recurrent layer."""
+        return cast(RNN, self.model.recurrent)
 
 
 class Pass(NamedTuple):

@@ -43,8 +43,8 @@ class FlaxEpochs:
     def __init__(self, problem: Problem, pipeline: Pipeline):
         self.pipeline, self.devices, self.fill = pipeline, 1, pipeline.batch_size
         ours = problem.model
-        model = Classifier(ours.vocabulary_size, ours.embedding_size, ours.recurrent.hidden_size)
-        params = {**problem.params, "recurrent": to_flax(ours.recurrent, problem.params["recurrent"])}
+        model = Classifier(ours.vocabulary_size, ours.embedding_size, problem.layer.hidden_size)
+        params = {**problem.params, "recurrent": to_flax(problem.layer, problem.params["recurrent"])}
         optimizer = optax.adam(problem.learning_rate)
 
         def step(carried, batch: Batch):

@@ -46,7 +46,7 @@ class KerasEpochs:
             [
                 keras.Input((None,), dtype="int32"),
                 keras.layers.Embedding(ours.vocabulary_size, ours.embedding_size, mask_zero=pipeline.pad == "end"),
-                keras.layers.LSTM(ours.recurrent.hidden_size),
+                keras.layers.LSTM(problem.layer.hidden_size),
                 keras.layers.Dense(1, activation="sigmoid"),
             ]
         )

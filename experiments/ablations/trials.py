@@ -1,6 +1,7 @@
 """How the seeds of one variant are trained, side by side, and what they came to."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +14,16 @@ from experiments.memory_tasks.config import Memory
 from experiments.memory_tasks.results import after, first_results
 from experiments.memory_tasks.training import initial_state, train
 from experiments.text_classifier.config import TextClassification
-from experiments.text_classifier.parts import prepare
+from experiments.text_classifier.parts import Parts, prepare
 from experiments.text_classifier.seeds import SeedTraining
 from rnnjax.training import Position
 
 Told = Callable[[float], None]  # the share of the training that is done
+# What of a text classifier's config its data follow from.
+DATA = (
+    *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
+    *("seed", "data_seed"),
+)
 
 
 class Outcome(NamedTuple):
@@ -56,7 +62,15 @@ def estimate(config: Config, seeds: Sequence[int]) -> float:
             start = time.perf_counter()
             next(blocks)
         return (time.perf_counter() - start) / few.block * config.updates
-    return SeedTraining(config, prepare(config), seeds).estimate()
+    return SeedTraining(config, _data(config), seeds).estimate()
+
+
+def _data(config: TextClassification) -> Parts:
+    """The config's data, those of the config before where they are the same."""
+    return _prepared(TextClassification(**{name: getattr(config, name) for name in DATA}))
+
+
+_prepared = functools.lru_cache(maxsize=1)(prepare)
 
 
 def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcome]:
@@ -100,7 +114,7 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
 
 def _classified(config: TextClassification, seeds: Sequence[int], told: Told) -> list[Outcome]:
     start = time.perf_counter()
-    training = SeedTraining(config, prepare(config), seeds)
+    training = SeedTraining(config, _data(config), seeds)
     epochs = list(training.epochs(lambda step: told(step / training.steps)))
     seconds, outcomes = time.perf_counter() - start, []
     for row, seed in enumerate(seeds):

@@ -1,4 +1,4 @@
-"""The cells that a memory task may be given to, and how they start."""
+"""How the cells that a memory task is given to start."""
 
 import dataclasses
 import functools
@@ -8,28 +8,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from rnnjax import GRU, LSTM, MGU, Elman, IndRNN, LayerNormLSTM, PeepholeLSTM, PointwiseCell, identity
+from experiments.cells import CELLS, CellName
+from rnnjax import GRU, LSTM, IndRNN, PointwiseCell, identity
 from rnnjax.cells.initializers import Initializer, orthogonal
 
-CELLS: Mapping[str, PointwiseCell] = {
-    "elman": Elman(),
-    # Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units".
-    "irnn": Elman(activation="relu", recurrent_init=identity()),
-    "lstm": LSTM(),
-    "gru": GRU(),
-    "mgu": MGU(),
-    "indrnn": IndRNN(),
-    "layer-norm-lstm": LayerNormLSTM(),
-    # Greff et al. 2015, "LSTM: A Search Space Odyssey", and what they call its variants: one part less.
-    "peephole-lstm": PeepholeLSTM(),
-    "nig": PeepholeLSTM(input_gate=False),
-    "nfg": PeepholeLSTM(forget_gate=False),
-    "nog": PeepholeLSTM(output_gate=False),
-    "niaf": PeepholeLSTM(input_activation=False),
-    "noaf": PeepholeLSTM(output_activation=False),
-    "cifg": PeepholeLSTM(coupled=True),
-    "np": PeepholeLSTM(peepholes=False),
-}
 RecurrentInit = Literal["own", "orthogonal", "identity"]
 RECURRENT_INITS: Mapping[str, Initializer] = {"orthogonal": orthogonal, "identity": identity()}
 
@@ -70,7 +52,7 @@ def chrono(kind: type[PointwiseCell], longest: int) -> Initializer:
 
 
 def starting(
-    name: str,
+    name: CellName,
     *,
     recurrent_init: RecurrentInit = "own",
     recurrent_scale: float = 1.0,

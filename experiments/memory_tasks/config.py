@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import optax
 
+from experiments.cells import CellName
 from experiments.memory_tasks.cells import RecurrentInit, starting
 from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN
 from rnnjax.commands import check_fields
@@ -50,9 +51,9 @@ class Memory:
     """What is to be remembered."""
     time: int | None = None
     """T of the task; its usual one unless given."""
-    cell: str = "lstm"
-    """elman, irnn (ReLU, identity start), lstm, gru, mgu, indrnn, layer-norm-lstm, peephole-lstm, or that with one
-    part less: nig, nfg, nog, niaf, noaf, cifg, np."""
+    cell: CellName = "lstm"
+    """What happens at one step; irnn has ReLU and an identity start, those from nig on are a peephole-lstm with one
+    part less."""
     hidden: int = 64
     """Hidden features of each layer."""
     layers: int = 1

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import tyro
 
+from experiments.cells import CELLS, CellName
 from experiments.execution import Execution
-from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, Elman, Scan, SequenceClassifier, StackedRNN, Unrolled
+from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
+from rnnjax.data.sequences import Order
 from rnnjax.training.capacity import check_capacity, tree_bytes
 
-CELLS = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
 
 
@@ -41,20 +42,25 @@ class TextClassification:
     """Which end of a longer text is cut off."""
     pad: Literal["start", "end"] = "end"
     """Which end of a shorter text is padded; padding at the start is read like words."""
+    word_order: Order = "true"
+    """In which order the words that are read follow one another."""
     embedding: int = 64
     """Features of a word."""
-    cell: Literal["elman", "lstm", "gru"] = "lstm"
-    """What happens at one step."""
+    cell: CellName = "lstm"
+    """What happens at one step; irnn has ReLU and an identity start, those from nig on are a peephole-lstm with one
+    part less."""
     hidden: int = 64
     """Hidden features of each layer and direction."""
     layers: int = 1
-    """Recurrent layers, one on the other."""
+    """Recurrent layers, one on the other; with 0 of them a text is the bag of its words."""
     bidirectional: bool = True
     """Run each layer in both directions."""
     pooling: Literal["last", "mean", "max"] = "max"
     """How the steps' outputs become one vector."""
     dense: tuple[int, ...] = ()
     """Sizes of dense layers with ReLU between the pooling and the head."""
+    word_dropout: float = 0.0
+    """Share of words dropped."""
     input_dropout: float = 0.0
     """Share of embedding features dropped, the same ones at every step of a text."""
     dropout: float = 0.0
@@ -98,12 +104,16 @@ class TextClassification:
         check_fields(
             self,
             at_least_one=(
-                *("rows", "longest", "embedding", "hidden", "layers", "dense", "epochs", "batch_size", "buckets"),
+                *("rows", "longest", "embedding", "hidden", "dense", "epochs", "batch_size", "buckets"),
                 "patience",
             ),
-            shares=("input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout", "warmup"),
+            shares=("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout", "warmup"),
             above_zero=("learning_rate", "clip"),
         )
+        if self.layers < 0:
+            raise ValueError(f"layers: expected at least 0, got {self.layers}")
+        if not self.layers and self.pooling == "last":
+            raise ValueError("pooling: expected max or mean of a bag of words, which has no last step, got last")
         if not 0 < self.hold_out < 1:
             raise ValueError(f"hold_out: expected a share between 0 and 1, got {self.hold_out}")
         if not 0 <= self.seed_of_data < 2**32:
@@ -134,10 +144,11 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
     return SequenceClassifier(
         vocabulary_size=vocabulary,
         embedding_size=config.embedding,
-        recurrent=layers[0] if len(layers) == 1 else StackedRNN(layers),
+        recurrent=None if not layers else layers[0] if len(layers) == 1 else StackedRNN(layers),
         logits=1 if classes == 2 else classes,
         pooling=config.pooling,
         dense=config.dense,
+        word_dropout=config.word_dropout,
         input_dropout=config.input_dropout,
         dropout=config.dropout,
         dtype=dtype,

@@ -105,9 +105,10 @@ def split_source(config: TextClassification) -> Split:
 
 
 def read_part(tokenizer: Tokenizer, part: LabelledTexts, config: TextClassification) -> Part:
-    """A part's texts as integers, cut to the config's longest."""
+    """A part's texts as integers, cut to the config's longest and in its order."""
     whole = encode(tokenizer, part.texts)
-    return Part(whole, whole.truncated(config.longest, config.cut), np.asarray(part.labels, np.int32))
+    read = whole.truncated(config.longest, config.cut).ordered(config.word_order)
+    return Part(whole, read, np.asarray(part.labels, np.int32))
 
 
 def prepare(config: TextClassification) -> Parts:

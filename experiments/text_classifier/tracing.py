@@ -56,9 +56,11 @@ def compiled_logits(model: SequenceClassifier, params: Any, tokens: jax.Array, l
 
 def trace_verdicts(trained: Trained, text: str) -> Verdicts:
     """The verdict after each word, for the last of two classes, or the class that wins among more."""
+    config = trained.config
+    if config.word_order != "true":
+        raise ValueError(f"trace: expected a run that reads words in their true order, got {config.word_order}")
     encoding = trained.tokenizer.encode(text)
     tokens = np.asarray(encoding.ids, np.int32)
-    config = trained.config
     verdicts = verdict_trace(
         lambda tokens, lengths: compiled_logits(trained.model, trained.params, tokens, lengths),
         tokens,

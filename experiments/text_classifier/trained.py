@@ -26,6 +26,8 @@ ADDED_SINCE: dict[str, Any] = {
     "state_dropout": 0.0,
     "weight_dropout": 0.0,
     "zoneout": 0.0,
+    "word_dropout": 0.0,
+    "word_order": "true",
 }
 
 

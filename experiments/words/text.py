@@ -5,7 +5,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,11 +13,12 @@ import tyro
 from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
+from experiments.cells import CELLS, CellName
 from experiments.execution import Execution
 from experiments.report import model_table, table
 from experiments.run_files import best_params, read_config
 from experiments.session import Session
-from experiments.text_classifier.config import CELLS, init_params, logits_of, param_shapes
+from experiments.text_classifier.config import init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
@@ -56,7 +57,7 @@ class Text:
     """Words shown."""
     vocabulary: int = 10_000
     """Words known, padding and the unknown word included."""
-    cell: Literal["elman", "lstm", "gru"] = "gru"
+    cell: CellName = "gru"
     """What happens at one step."""
     embedding: int = 64
     """Features of a word."""

@@ -10,6 +10,7 @@ from experiments.ablations.statistics import paired_difference, summary
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.study import Study, Variant
 from experiments.memory_tasks.config import Memory
+from experiments.text_classifier.config import build_model, param_shapes
 from rnnjax.analysis.ablation_plots import band
 
 BASE = Memory("recall", time=5, hidden=4)
@@ -46,8 +47,11 @@ def test_chosen_variants_bring_their_bases():
 def test_shipped_studies_have_networks():
     for study in STUDIES.values():
         for variant in study.variants:
-            assert isinstance(variant.config, Memory)
-            variant.config.network()
+            if isinstance(variant.config, Memory):
+                variant.config.network()
+            else:
+                assert variant.config.data_seed == 0
+                param_shapes(build_model(variant.config, 100, 2))
 
 
 def test_a_summary_is_mean_deviation_and_interval():

@@ -1,5 +1,7 @@
 """Words to integers: what counts as a word, which index it gets, and sequences of any length."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -132,6 +134,18 @@ def test_truncated_cuts_the_start_or_the_end(longest):
     sequences = Sequences.of(LISTS)
     assert as_lists(sequences.truncated(longest, "end")) == [tokens[:longest] for tokens in LISTS]
     assert as_lists(sequences.truncated(longest, "start")) == [tokens[-longest:] for tokens in LISTS]
+
+
+def test_an_order_reads_the_same_steps_otherwise():
+    sequences = Sequences.of([[5, 6, 7, 8], [], [9], list(range(50)), list(range(50))])
+    assert as_lists(sequences.ordered("reversed")) == [tokens[::-1] for tokens in as_lists(sequences)]
+    shuffled = as_lists(sequences.ordered("shuffled"))
+    assert [sorted(tokens) for tokens in shuffled] == as_lists(sequences)
+    assert shuffled[3] != as_lists(sequences)[3]
+    assert shuffled[3] == shuffled[4]  # wherever it stands
+    assert as_lists(sequences.ordered("reversed").truncated(3, "start"))[0] == [8, 7, 6]
+    with pytest.raises(ValueError, match="order: expected one of true, reversed, shuffled, got 'sorted'"):
+        sequences.ordered(cast(Any, "sorted"))
 
 
 def test_truncated_copies_nothing_and_can_be_cut_again():

@@ -35,6 +35,9 @@ BAD_ARGUMENTS = {
     "batch_size": (["smoke", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "epochs": (["smoke", "--epochs", "-1"], "epochs: expected at least 1, got -1"),
     "devices": (["smoke", "--devices", "0"], "devices: expected at least 1, got 0"),
+    "layers": (["smoke", "--layers", "-1"], "layers: expected at least 0, got -1"),
+    "bag": (["smoke", "--layers", "0", "--pooling", "last"], "pooling: expected max or mean of a bag of words"),
+    "word_dropout": (["smoke", "--word-dropout", "1"], "word_dropout: expected"),
     "dense": (["smoke", "--dense", "4", "0"], "dense: expected at least 1, got 0"),
     "vocabulary": (["smoke", "--vocabulary", "2"], "vocabulary: expected at least 3"),
     "seed": (["smoke", "--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
@@ -154,7 +157,10 @@ BROKEN_RUNS = {
     "type": (lambda config: json.dumps({**config, "hidden": "8"}), "hidden: expected int, got '8'"),
     "list": (lambda config: json.dumps({**config, "dense": 8}), "dense: expected a list, got 8"),
     "item": (lambda config: json.dumps({**config, "dense": ["8"]}), "dense: expected int, got '8'"),
-    "choice": (lambda config: json.dumps({**config, "cell": "rnn"}), "cell: expected one of ['elman', 'lstm', 'gru']"),
+    "choice": (
+        lambda config: json.dumps({**config, "cell": "rnn"}),
+        "cell: expected one of ['elman', 'irnn', 'lstm', ",
+    ),
     "other_size": (lambda config: json.dumps({**config, "hidden": 9}), "expected parameters of this model"),
 }
 

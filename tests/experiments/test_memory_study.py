@@ -13,8 +13,9 @@ import pytest
 from matplotlib.image import imread
 
 from experiments import memory
+from experiments.cells import CELLS
 from experiments.memory_tasks import training
-from experiments.memory_tasks.cells import CELLS, starting
+from experiments.memory_tasks.cells import starting
 from experiments.memory_tasks.config import TASKS, Memory
 from experiments.memory_tasks.results import after, draw, first_results, result_line, result_table, verdict
 from experiments.memory_tasks.training import Block, seed_mesh, train
@@ -232,7 +233,7 @@ BAD_ARGUMENTS = {
     "order": (["order", "--time", "9"], "time: expected at least 10 for order, got 9"),
     "parity": (["parity", "--time", "0"], "time: expected at least 1, got 0"),
     "digits": (["digits", "--time", "28"], "time: expected at least 64 for digits, got 28"),
-    "cell": (["--cell", "lstn"], "cell: expected one of ['cifg', 'elman', 'gru', 'indrnn', 'irnn', "),
+    "cell": (["--cell", "lstn"], "invalid choice 'lstn' for argument '--cell'. Expected one of ('elman', 'irnn', "),
     "hidden": (["--hidden", "0"], "hidden: expected at least 1, got 0"),
     "layers": (["--layers", "0"], "layers: expected at least 1, got 0"),
     "seeds": (["--seeds", "0"], "seeds: expected at least 1, got 0"),

@@ -170,7 +170,8 @@ def test_the_same_seed_gives_the_same_curve_on_one_device_and_on_two(tmp_path, r
 
 def test_a_config_regularises_every_layer():
     config = TextClassification(layers=2, **REGULARISED)
-    for both in build_model(config, 100, 2).recurrent.layers:
+    stack: Any = build_model(config, 100, 2).recurrent
+    for both in stack.layers:
         for layer in (both.forward, both.backward):
             assert {name: getattr(layer, name) for name in REGULARISED} == REGULARISED
 
@@ -207,6 +208,9 @@ CHANGES = {
     "cut": {"longest": 5, "cut": "end"},
     "pad": {"pad": "start"},
     "dtype": {"dtype": "bfloat16"},
+    "bag of words": {"layers": 0},
+    "word order": {"word_order": "reversed"},
+    "word dropout": {"word_dropout": 0.5},
 }
 
 

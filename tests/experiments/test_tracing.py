@@ -1,5 +1,6 @@
 """`predict --trace`: the verdict after each word on the terminal, and figures of the network at work."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -76,3 +77,10 @@ def test_figures_of_the_verdict_and_of_every_layer(run_folder, tmp_path, capsys)
     with pytest.raises(SystemExit):
         run("sentiment", lambda: sentiment.main(["predict", str(run_folder), TEXT, "--figures", str(folder)]))
     assert f"figures: expected a new path, got {folder}, which exists" in capsys.readouterr().err
+
+
+def test_an_order_that_is_not_the_texts_own_cannot_be_traced(run_folder):
+    trained = open_run(run_folder)
+    other = trained._replace(config=dataclasses.replace(trained.config, word_order="reversed"))
+    with pytest.raises(ValueError, match="trace: expected a run that reads words in their true order, got reversed"):
+        trace_verdicts(other, TEXT)
