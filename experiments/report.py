@@ -1,7 +1,7 @@
 """What experiments print: aligned tables and a progress bar."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import flax.traverse_util
@@ -12,14 +12,14 @@ from rnnjax.commands import printable
 from rnnjax.training import StepReport
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows under headers, the first column to the left and the others to the right."""
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], words: Collection[str] = ()) -> str:
+    """Rows under headers: to the left the first column and those whose headers are `words`, to the right the others."""
     cells = [[printable(str(cell)) for cell in row] for row in (headers, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if i and header not in words else cell.ljust(width)
+            for i, (header, cell, width) in enumerate(zip(headers, row, widths, strict=True))
         )
         for row in cells
     ]

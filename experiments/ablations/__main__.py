@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> None:
     """Runs a study, or lists them."""
     options = parse(Ablations, PROGRAM, arguments)
     if options.study is None:
-        rows = [(name, f"{len(study.variants)} variants", study.question) for name, study in STUDIES.items()]
-        print(table(("study", "variants", "question"), rows))
+        rows = [(name, len(study.variants), study.question) for name, study in STUDIES.items()]
+        print(table(("study", "variants", "question"), rows, words=("question",)))
         return
     if options.study not in STUDIES:
         raise ValueError(f"study: expected one of {', '.join(STUDIES)}, got {options.study!r}")

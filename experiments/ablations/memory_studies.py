@@ -117,8 +117,14 @@ def recurrence() -> Study:
     variants = [
         Variant("scan", "The base: lax.scan and plain differentiation.", dataclasses.replace(base, recurrence="scan")),
         Variant(
+            "unrolled",
+            "The same curve, with one part of the graph a step?",
+            dataclasses.replace(base, recurrence="unrolled"),
+            "scan",
+        ),
+        Variant(
             "chunked",
-            "The same curve at another cost?",
+            "The same curve, with a backward pass of its own?",
             dataclasses.replace(base, recurrence="chunked"),
             "scan",
         ),

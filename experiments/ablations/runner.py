@@ -66,19 +66,11 @@ def plan(variants: Sequence[Variant], tasks: Sequence[Task]) -> list[float]:
         else:
             seconds.append(estimate(variant.config, task.seeds))
             rows.append((variant.name, variant.question, ", ".join(map(str, task.seeds)), duration(seconds[-1])))
-    print(_plan_table(rows))
+    print(table(("variant", "question", "seeds", "at most"), rows, words=("question",)))
     print(
         f"{len(tasks)} of {len(variants)} variants to run, at most {duration(sum(seconds))} of steps, and compiling\n"
     )
     return seconds
-
-
-def _plan_table(rows: Sequence[Sequence[str]]) -> str:
-    width = max(len(row[1]) for row in rows)
-    return table(
-        ("variant", "question".ljust(width), "seeds", "at most"),
-        [(name, question.ljust(width), seeds, time) for name, question, seeds, time in rows],
-    )
 
 
 def train_task(task: Task, told: Callable[[float], None] = lambda share: None) -> list[Row]:

@@ -11,7 +11,7 @@ import optax
 
 from experiments.cells import CellName
 from experiments.memory_tasks.cells import RecurrentInit, starting
-from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN
+from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
@@ -25,7 +25,7 @@ TASKS: Mapping[str, Callable[..., MemoryTask]] = {
     "order": Order,
     "digits": Digits,
 }
-RECURRENCES: Mapping[str, Recurrence] = {"chunked": Chunked(), "scan": Scan()}
+RECURRENCES: Mapping[str, Recurrence] = {"chunked": Chunked(), "scan": Scan(), "unrolled": Unrolled()}
 
 
 class AnsweringRNN(nn.Module):
@@ -58,7 +58,7 @@ class Memory:
     """Hidden features of each layer."""
     layers: int = 1
     """Recurrent layers."""
-    recurrence: Literal["chunked", "scan"] = "chunked"
+    recurrence: Literal["chunked", "scan", "unrolled"] = "chunked"
     """How the cell is run over time: the same curve at another cost."""
     recurrent_init: RecurrentInit = "own"
     """Start of the recurrent kernel, gate by gate; own is the cell's."""

@@ -85,14 +85,9 @@ def run_table(runs: Sequence[Run], names: dict[Path, str]) -> str:
                 shorten(note, NOTE),
             )
         )
-    # The table sets all columns but the first to the right: words are made as wide as their column here.
-    columns = []
-    for header, column in zip(HEADERS, zip(*rows, strict=True), strict=True):
-        words = [header, *column]
-        if header in ("config", "status", "note"):
-            width = max(map(len, words))
-            words = [word.ljust(width) for word in words]
-        if any(words[1:][row].strip() for row in range(len(rows))):
-            columns.append(words)
+    columns = [
+        (header, *column) for header, column in zip(HEADERS, zip(*rows, strict=True), strict=True) if any(column)
+    ]
     headers, *cells = zip(*columns, strict=True)
-    return "\n".join(line.rstrip() for line in table(headers, cells).splitlines())
+    lines = table(headers, cells, words=("config", "status", "note")).splitlines()
+    return "\n".join(line.rstrip() for line in lines)
