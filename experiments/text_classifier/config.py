@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 import tyro
 
 from experiments.cells import CELLS, CellName
@@ -14,6 +15,7 @@ from experiments.execution import Execution
 from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
 from rnnjax.data.sequences import Order
+from rnnjax.training import TrainState, adam
 from rnnjax.training.capacity import check_capacity, tree_bytes
 
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
@@ -153,6 +155,17 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
         dropout=config.dropout,
         dtype=dtype,
     )
+
+
+def build_optimizer(config: TextClassification, steps: int) -> optax.GradientTransformation:
+    """The optimizer of a config, its schedule for so many steps."""
+    return adam(config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip)
+
+
+def first_state(model: nn.Module, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
+    """The state before the first step. Raises as `init_params`."""
+    init_key, state_key = jax.random.split(jax.random.key(seed))
+    return TrainState.create(init_params(model, init_key), optimizer, state_key)
 
 
 def init_params(model: nn.Module, key: jax.Array) -> Any:

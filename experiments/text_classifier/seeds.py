@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.text_classifier.config import TextClassification, build_model, init_params, logits_of
+from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
 from experiments.text_classifier.parts import Loader, Parts
 from rnnjax.data import Batch
-from rnnjax.training import TrainState, adam, batch_mesh, classification, eval_step, train_step
+from rnnjax.training import batch_mesh, classification, eval_step, train_step
 from rnnjax.training.loop import read_sums
 from rnnjax.training.step import Sums
 
@@ -53,19 +53,12 @@ class SeedTraining:
         self._plans = self._loader.plans(parts.train, self._seeds[0])
         self.steps = len(self._plans) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
-        optimizer = adam(
-            config.learning_rate, steps=self.steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip
-        )
+        optimizer = build_optimizer(config, self.steps)
         objective = classification(logits_of(model), len(parts.classes))
         self._step = train_step(objective, optimizer, mesh, clip=config.clip, seeds=True)
         self._evaluation = eval_step(objective, mesh, seeds=True)
-
-        def start(seed: int) -> TrainState:
-            init_key, state_key = jax.random.split(jax.random.key(seed))
-            return TrainState.create(init_params(model, init_key), optimizer, state_key)
-
         # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
-        states = [start(seed) for seed in self._seeds]
+        states = [first_state(model, optimizer, seed) for seed in self._seeds]
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(states[0].params))
         self._state = self._step.split(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
 

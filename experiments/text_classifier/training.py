@@ -9,15 +9,13 @@ import jax
 
 from experiments.report import Progress, confusion_table, model_table, table
 from experiments.session import Session
-from experiments.text_classifier.config import TextClassification, build_model, init_params, logits_of
+from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
 from experiments.text_classifier.parts import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.training import (
     EpochReport,
     Scores,
-    TrainState,
-    adam,
     batch_mesh,
     classification,
     eval_step,
@@ -44,18 +42,15 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         loader = Loader(config, parts.train.read, mesh.size, (jax.process_index(), jax.process_count()))
         steps = len(loader.plans(parts.train)) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
-        init_key, state_key = jax.random.split(jax.random.key(config.seed))
-        params = init_params(model, init_key)
-        optimizer = adam(
-            config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip
-        )
+        optimizer = build_optimizer(config, steps)
+        first = first_state(model, optimizer, config.seed)
         objective = classification(logits_of(model), len(parts.classes))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
         session.begin(facts_of_data, parts.tokenizer)
         preparing = time.perf_counter() - start
-        say(f"\n{model_table(params)}\n")
+        say(f"\n{model_table(first.params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")
 
         told: list[EpochReport] = []
@@ -66,12 +61,12 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
             told.append(report)
 
         params = session.train(
-            TrainState.create(params, optimizer, state_key),
+            first,
             steps,
             tell,
             step=step,
             evaluation=evaluation,
-            train_batches=lambda epoch, first: loader.batches(parts.train, config.seed, epoch, first),
+            train_batches=lambda epoch, batch: loader.batches(parts.train, config.seed, epoch, batch),
             validation_batches=lambda: loader.batches(parts.validation),
         )
         scores = {
