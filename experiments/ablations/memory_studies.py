@@ -24,6 +24,8 @@ def cells_memory() -> Study:
         "irnn": ("No gates, but a start that remembers", {}),
         "mgu": ("One gate", {}),
         "indrnn": ("Each unit reads only itself", {}),
+        "irnn-slow": ("A tenth of the learning rate", {"cell": "irnn", "learning_rate": 1e-3}),
+        "indrnn-slow": ("A tenth of the learning rate", {"cell": "indrnn", "learning_rate": 1e-3}),
         "lstm-chrono": ("Gates that start for memories of 1 to T steps", {"cell": "lstm", "chrono": True}),
         "gru-chrono": ("The same start, no cell state", {"cell": "gru", "chrono": True}),
     }

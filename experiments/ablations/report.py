@@ -35,10 +35,14 @@ def write_report(
 
 
 def grouped(variants: Sequence[Variant]) -> list[tuple[str, list[Variant]]]:
-    """Every base with the variants that are compared with it."""
+    """Every variant that is compared with none, with those that are compared with it, or with one of those."""
+    known = {variant.name: variant for variant in variants}
     groups: dict[str, list[Variant]] = {}
     for variant in variants:
-        groups.setdefault(variant.base or variant.name, []).append(variant)
+        first = variant
+        while first.base is not None:
+            first = known[first.base]
+        groups.setdefault(first.name, []).append(variant)
     return list(groups.items())
 
 

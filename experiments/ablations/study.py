@@ -54,13 +54,12 @@ class Study:
             if not variant.question:
                 raise ValueError(f"{name}: expected the question that it answers, got none")
             config = computed(variant.config)
+            if variant.base is not None and variant.base not in configs:
+                raise ValueError(f"{name}: expected a base among the variants before it, got {variant.base!r}")
             same = next((other for other, known in configs.items() if known == config), None)
             if same is not None:
                 raise ValueError(f"{name}: expected a config of its own, got that of {same!r}: it changes nothing")
             configs[name] = config
-        for variant in self.variants:
-            if variant.base is not None and variant.base not in configs:
-                raise ValueError(f"{variant.name}: expected a base among the variants, got {variant.base!r}")
 
     def chosen(self, names: Sequence[str]) -> list[Variant]:
         """The variants of these names and their bases, in the study's order; all of them for no name.
@@ -71,7 +70,10 @@ class Study:
         for name in names:
             if name not in known:
                 raise ValueError(f"variants: expected some of {', '.join(known)}, got {name!r}")
-        wanted = set(names) | {base for name in names if (base := known[name].base)}
+        wanted, left = set[str](), list(names)
+        while left:
+            wanted.add(name := left.pop())
+            left += [base] if (base := known[name].base) else []
         return [variant for variant in self.variants if not names or variant.name in wanted]
 
 

@@ -10,7 +10,9 @@ from rnnjax.analysis.plots import BLACK
 from rnnjax.analysis.run_plots import COLOURS
 
 Member = TypeVar("Member")
-COLUMNS = 3
+COLUMNS = 2
+# Curves of a panel, its base not counted: with more they cannot be told from each other.
+MOST_CURVES = 5
 
 
 class MeanCurve(NamedTuple):
@@ -54,25 +56,43 @@ def band(
 
 
 def curve_figure(groups: Sequence[Group[MeanCurve]], score: str) -> Figure:
-    """A panel a group: each variant's mean over its seeds, in a band from the worst to the best of them."""
-    rows = -(-len(groups) // COLUMNS)
-    columns = min(COLUMNS, len(groups))
-    figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, group in zip(panels, groups, strict=False):
+    """Each variant's mean over its seeds, in a band from the worst to the best of them.
+
+    A group has a panel, or as many as its variants need; its first variant, in black, is in each of them.
+    """
+    panels = [part for group in groups for part in _panels(group)]
+    rows, columns = -(-len(panels) // COLUMNS), min(COLUMNS, len(panels))
+    figure = Figure(figsize=(6.4 * columns, 3.2 * rows), layout="constrained")
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for number, (axes, group) in enumerate(zip(places, panels, strict=False)):
+        if number and panels[number - 1].members[0] is group.members[0]:
+            axes.sharex(places[number - 1])
+            axes.sharey(places[number - 1])
         for index, curve in enumerate(group.members):
             steps, mean, low, high = band(curve.seeds)
-            style = ("-", "--", ":")[index // len(COLOURS) % 3]
-            colour = COLOURS[index % len(COLOURS)]
-            axes.plot(steps, mean, style, color=colour, linewidth=1.4, label=curve.name)
+            colour = COLOURS[index - 1] if index else BLACK
+            axes.plot(steps, mean, color=colour, linewidth=1.4, label=curve.name)
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="steps", ylabel=score)
         axes.set_title(group.title, fontsize=9)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=6.5)
-    for axes in panels[len(groups) :]:
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    for axes in places[len(panels) :]:
         axes.axis("off")
     return figure
+
+
+def _panels(group: Group[MeanCurve]) -> list[Group[MeanCurve]]:
+    first, *others = group.members
+    count = max(-(-len(others) // MOST_CURVES), 1)
+    size = -(-len(others) // count)  # as many in each as can be
+    return [
+        Group(
+            group.title if count == 1 else f"{group.title} ({number + 1} of {count})",
+            [first, *others[number * size : (number + 1) * size]],
+        )
+        for number in range(count)
+    ]
 
 
 def interval_figure(groups: Sequence[Group[Interval]], score: str) -> Figure:

@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from experiments.ablations.report import grouped
 from experiments.ablations.rows import as_json, read_rows, write_rows
 from experiments.ablations.statistics import paired_difference, summary
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.study import Study, Variant
 from experiments.memory_tasks.config import Memory
 from experiments.text_classifier.config import build_model, param_shapes
-from rnnjax.analysis.ablation_plots import band
+from rnnjax.analysis.ablation_plots import Group, MeanCurve, band, curve_figure
 
 BASE = Memory("recall", time=5, hidden=4)
 OTHER = dataclasses.replace(BASE, hidden=5)
@@ -25,7 +26,7 @@ BAD = {
         [Variant("a", "?", BASE), Variant("b", "?", dataclasses.replace(BASE, seed=3), "a")],
         "b: expected a config of its own, got that of 'a': it changes nothing",
     ),
-    "base": ([Variant("a", "?", BASE, "b")], "a: expected a base among the variants, got 'b'"),
+    "base": ([Variant("a", "?", BASE, "b")], "a: expected a base among the variants before it, got 'b'"),
 }
 
 
@@ -42,6 +43,26 @@ def test_chosen_variants_bring_their_bases():
     assert study.chosen([]) == list(study.variants)
     with pytest.raises(ValueError, match="variants: expected some of a, b, got 'c'"):
         study.chosen(["c"])
+
+
+def test_steps_that_stand_on_each_other_are_one_group():
+    steps = [
+        Variant("a", "?", BASE),
+        Variant("b", "?", OTHER, "a"),
+        Variant("other", "?", dataclasses.replace(BASE, hidden=6)),
+        Variant("c", "?", dataclasses.replace(BASE, hidden=7), "b"),
+    ]
+    assert [variant.name for variant in Study("?", "accuracy", steps).chosen(["c"])] == ["a", "b", "c"]
+    names = [(title, [variant.name for variant in members]) for title, members in grouped(steps)]
+    assert names == [("a", ["a", "b", "c"]), ("other", ["other"])]
+
+
+def test_many_curves_are_drawn_in_panels_that_each_have_the_base():
+    curves = [MeanCurve(str(number), [([1, 2], [0.1, 0.2 * number])]) for number in range(8)]
+    panels = [axes for axes in curve_figure([Group("all", curves)], "score").axes if axes.lines]
+    assert [[line.get_label() for line in axes.lines] for axes in panels] == [list("01234"), list("0567")]
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    assert panels[1].get_title() == "all (2 of 2)"
 
 
 def test_shipped_studies_have_networks():
