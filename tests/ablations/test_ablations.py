@@ -9,12 +9,12 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+from complaints import complaint_of
 
 from experiments.ablations import __main__ as ablations
 from experiments.ablations import runner
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.trials import trained
-from rnnjax.commands import run
 from rnnjax.training import RunFolder
 
 # Seeds side by side and alone are two programs; measured: 0.
@@ -33,12 +33,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def complaint(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        run(ablations.PROGRAM, functools.partial(ablations.main, list(map(str, arguments))))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, ablations)
 
 
 def test_a_study_leaves_a_row_a_run(folder):

@@ -6,8 +6,9 @@ import shutil
 
 import jax
 import pytest
+from complaints import end_of
 from jax.experimental.compilation_cache import compilation_cache
-from small_runs import STOPPED_AT, act_after, end_of, new, terminate
+from small_runs import STOPPED_AT, act_after, new, terminate
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment

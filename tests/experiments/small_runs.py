@@ -1,16 +1,10 @@
 """Runs of a second, stopped where a test wants, and what they leave."""
 
-import functools
 import json
 import os
 import signal
-import warnings
 
-import pytest
-
-from experiments import sentiment
 from experiments.run_log import Log
-from rnnjax.commands import run
 
 NETWORK = ["--cell", "elman", "--recurrence", "scan", "--no-bidirectional", "--pooling", "mean", "--embedding", "4"]
 # Three epochs of six steps.
@@ -35,22 +29,6 @@ def act_after(patch, step, act):
 
 def terminate():
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def end_of(program, *arguments):
-    """The status of a command that must fail."""
-    with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-        run(program.PROGRAM, functools.partial(program.main, list(map(str, arguments))))
-    return stop.value.code
-
-
-def complaint(capsys, *arguments, program=sentiment):
-    """(status, the one line) of a command that must fail."""
-    capsys.readouterr()
-    status = end_of(program, *arguments)
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return status, error
 
 
 def new(reviews, path, *more):

@@ -10,20 +10,14 @@ from typing import Any
 
 import datasets
 import pytest
+from complaints import complaint_of
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
 from experiments.text_classifier.config import TextClassification
 from rnnjax.commands import run
 
-
-def complaint(capsys, *arguments):
-    """(status, the one line) of a command that must fail."""
-    with pytest.raises(SystemExit) as stop:
-        run(sentiment.PROGRAM, functools.partial(sentiment.main, list(arguments)))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, sentiment)
 
 
 BAD_ARGUMENTS = {

@@ -6,7 +6,8 @@ import resource
 import time
 
 import pytest
-from small_runs import TWO, act_after, checkpoints, complaint, lines, new, read
+from complaints import complaint_of
+from small_runs import TWO, act_after, checkpoints, lines, new, read
 from tqdm import tqdm
 
 from experiments import sentiment
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick_runs")
 def test_a_diverged_run_keeps_its_last_good_checkpoint(debug, tmp_path, reviews, capsys):
     path = tmp_path / "run"
     more = ["--learning-rate", "1e38", "--checkpoint-steps", "1", *(["--debug-nans"] if debug else [])]
-    status, error = complaint(capsys, *new(reviews, path, *more))
+    status, error = complaint_of(sentiment, capsys, *new(reviews, path, *more))
     assert status == 1
     said = "the parameters .* were not finite before|encountered in" if debug else "debug_nans finds|finite parameters"
     assert re.search(said, error), error
@@ -46,7 +47,7 @@ def test_a_full_disk_is_named_with_what_is_safe(tmp_path, reviews, capsys):
     with pytest.MonkeyPatch.context() as patch:
         act_after(patch, 8, fill)
         try:
-            status, error = complaint(capsys, *new(reviews, path, "--no-tensorboard"))
+            status, error = complaint_of(sentiment, capsys, *new(reviews, path, "--no-tensorboard"))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert status == 1

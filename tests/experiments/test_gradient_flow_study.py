@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments import gradient_flow
@@ -13,7 +14,6 @@ from experiments.gradient_flow import NETS, GradientFlow, Row, draw, memory_tabl
 from experiments.recall import Training, sequences, train, training_table
 from rnnjax import Elman
 from rnnjax.analysis import gradient_memory
-from rnnjax.commands import run
 
 TINY = ["--time", "12", "--hidden", "4", "--batch", "3", "--updates", "5", "--train-time", "6"]
 
@@ -131,12 +131,7 @@ BAD_ARGUMENTS = {
 }
 
 
-def complaint(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        run(gradient_flow.PROGRAM, functools.partial(gradient_flow.main, list(arguments)))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, gradient_flow)
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys())

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments import memory
@@ -19,7 +20,6 @@ from experiments.memory_tasks.cells import starting
 from experiments.memory_tasks.config import TASKS, Memory
 from experiments.memory_tasks.results import after, draw, first_results, result_line, result_table, verdict
 from experiments.memory_tasks.training import Block, seed_mesh, train
-from rnnjax.commands import run
 
 # Compiled in half the time of "chunked".
 TINY = Memory(
@@ -250,12 +250,7 @@ BAD_ARGUMENTS = {
 }
 
 
-def complaint(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        run(memory.PROGRAM, functools.partial(memory.main, list(arguments)))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, memory)
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys())

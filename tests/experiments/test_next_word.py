@@ -1,16 +1,17 @@
 """The next word, by hand and of a text file."""
 
+import functools
 import json
 import re
 
 import numpy as np
 import pytest
+from complaints import complaint_of
 from reference import assert_close
 
 from experiments import next_word
 from experiments.words.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
 from experiments.words.text import unigram_perplexity, windows
-from rnnjax.commands import run
 
 TINY = ["--epochs", "3", "--hidden", "8", "--embedding", "8", "--steps", "5", "--batch-size", "8", "--dropout", "0"]
 TINY += ["--learning-rate", "0.05", "--devices", "2", "--vocabulary", "20"]
@@ -145,12 +146,7 @@ def test_a_perplexity_beyond_floats_is_told(text, tmp_path, capsys):
     assert next(line for line in lines if line["kind"] == "epoch")["validation_loss"] > 709
 
 
-def complaint(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        run(next_word.PROGRAM, lambda: next_word.main(list(arguments)))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, next_word)
 
 
 def test_a_prompt_of_unknown_words_only_is_an_error(text, text_run, tmp_path, capsys):

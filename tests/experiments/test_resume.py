@@ -10,8 +10,9 @@ import warnings
 import jax
 import numpy as np
 import pytest
+from complaints import complaint_of, end_of
 from matplotlib.figure import Figure
-from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, complaint, end_of, lines, new, read, terminate
+from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, lines, new, read, terminate
 
 from experiments import next_word, sentiment
 from experiments.text_classifier import training
@@ -89,7 +90,7 @@ def test_more_epochs_train_on(tmp_path, unbroken, capsys):
 def test_the_newest_run_of_a_config_is_found(tmp_path, stopped_run, reviews, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     again = ["smoke", *SMALL, *TWO, "--source", str(reviews), "--resume"]
-    status, error = complaint(capsys, *again)
+    status, error = complaint_of(sentiment, capsys, *again)
     assert (status, error) == (
         1,
         "experiments.sentiment: resume: expected a run of this config under runs, found none\n",
@@ -131,10 +132,10 @@ def test_a_text_study_goes_on_too(tmp_path, capsys):
     next_word.main([*map(str, begin), str(whole)])
     with pytest.MonkeyPatch.context() as patch:
         act_after(patch, 3, terminate)
-        status, error = complaint(capsys, *begin, broken, program=next_word)
+        status, error = complaint_of(next_word, capsys, *begin, broken)
     assert status == 143
     assert f"; go on with: python -m experiments.next_word text --resume {broken}" in error
-    error = complaint(capsys, "text", "--resume", broken, "--hidden", "5", program=next_word)[1]
+    error = complaint_of(next_word, capsys, "text", "--resume", broken, "--hidden", "5")[1]
     assert "hidden was 4 and is 5" in error
     next_word.main(["text", "--resume", str(broken), *TWO])
     assert lines(broken) == lines(whole)

@@ -5,9 +5,11 @@ import re
 import shutil
 
 import pytest
-from small_runs import SMALL, TWO, complaint, files, read
+from complaints import complaint_of
+from small_runs import SMALL, TWO, files, read
 from tiny_reviews import write_reviews
 
+from experiments import sentiment
 from rnnjax.training import RunFolder
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -59,14 +61,14 @@ def test_what_cannot_be_gone_on_with_is_refused(change, arguments, message, stop
     if change is not None:
         change(stopped, tmp_path)
     before = files(stopped)
-    status, error = complaint(capsys, "--resume", stopped, *TWO, *arguments)
+    status, error = complaint_of(sentiment, capsys, "--resume", stopped, *TWO, *arguments)
     assert status == (2 if "--run-folder" in arguments else 1)
     assert re.search(message, error), error
     assert files(stopped) == before
 
 
 def test_another_preset_is_refused(stopped, reviews, capsys):
-    status, error = complaint(capsys, "lstm", *SMALL, *TWO, "--source", reviews, "--resume", stopped)
+    status, error = complaint_of(sentiment, capsys, "lstm", *SMALL, *TWO, "--source", reviews, "--resume", stopped)
     assert status == 1
     assert "experiment was 'sentiment-smoke' and is 'sentiment-lstm'; vocabulary was 1000 and is 10000" in error
 
@@ -75,7 +77,7 @@ def test_a_run_in_use_is_refused(stopped, capsys, monkeypatch):
     monkeypatch.setattr("rnnjax.training.run_folder.LOCK_SECONDS", 0.05)
     before = files(stopped)
     with RunFolder(stopped).lock():
-        status, error = complaint(capsys, "--resume", stopped, *TWO)
+        status, error = complaint_of(sentiment, capsys, "--resume", stopped, *TWO)
     assert status == 1
     assert error == f"experiments.sentiment: {stopped}: expected a run that nobody else works on, got one in use\n"
     assert files(stopped) == before
@@ -83,7 +85,7 @@ def test_a_run_in_use_is_refused(stopped, capsys, monkeypatch):
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):
     for path in (tmp_path, tmp_path / "nowhere"):
-        status, error = complaint(capsys, "--resume", path)
+        status, error = complaint_of(sentiment, capsys, "--resume", path)
         assert (status, error) == (
             1,
             f"experiments.sentiment: run folder: expected config.json in {path}, found none\n",
@@ -110,7 +112,7 @@ def test_what_is_damaged_is_refused_and_left_alone(file, text, message, unbroken
     else:
         (path / file).write_text(text if isinstance(text, str) else json.dumps({**read(path, file), **text}))
     before = files(path)
-    status, error = complaint(capsys, "--resume", path, *TWO)
+    status, error = complaint_of(sentiment, capsys, "--resume", path, *TWO)
     assert status == 1
     assert re.search(message, error), error
     assert files(path) == before
@@ -119,7 +121,7 @@ def test_what_is_damaged_is_refused_and_left_alone(file, text, message, unbroken
 def test_fewer_epochs_than_are_done_are_refused(unbroken, tmp_path, capsys):
     path = shutil.copytree(unbroken, tmp_path / "run")
     before = files(path)
-    status, error = complaint(capsys, "--resume", path, "--epochs", "2", *TWO)
+    status, error = complaint_of(sentiment, capsys, "--resume", path, "--epochs", "2", *TWO)
     assert (status, error) == (
         1,
         "experiments.sentiment: epochs: expected at least 3, which are done, got 2\n",

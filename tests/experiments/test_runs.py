@@ -9,6 +9,7 @@ import sys
 import matplotlib.image
 import numpy as np
 import pytest
+from complaints import complaint_of
 from filelock import FileLock
 from made_runs import CONFIG, epoch_line, listed, make_run, read_table, step_line
 
@@ -16,16 +17,8 @@ from experiments import runs
 from experiments.run_folders.comparing import curves, differing_fields
 from experiments.run_folders.listing import duration, shorten
 from experiments.run_folders.reading import read_run
-from rnnjax.commands import run
 
-
-def complaint(capsys, *arguments):
-    """(status, the one line) of a command that must fail."""
-    with pytest.raises(SystemExit) as stop:
-        run(runs.PROGRAM, functools.partial(runs.main, [str(argument) for argument in arguments]))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, runs)
 
 
 def test_a_row_says_how_a_run_is_doing(tmp_path, capsys):

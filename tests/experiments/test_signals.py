@@ -7,7 +7,8 @@ import signal
 import time
 
 import pytest
-from small_runs import TWO, act_after, complaint, end_of, lines, new, read, terminate
+from complaints import complaint_of, end_of
+from small_runs import TWO, act_after, lines, new, read, terminate
 
 from experiments import sentiment
 from experiments.text_classifier import training
@@ -25,7 +26,7 @@ def test_a_signal_in_the_final_evaluation_stops_the_run(act, number, tmp_path, r
     path = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "evaluate", lambda *_: act())
-        status, error = complaint(capsys, *new(reviews, path, "--epochs", "1"))
+        status, error = complaint_of(sentiment, capsys, *new(reviews, path, "--epochs", "1"))
     assert status == 128 + number
     again = f"go on with: python -m experiments.sentiment --resume {path}"
     assert error == f"experiments.sentiment: stopped by {number.name} after step 6; {again}\n"
@@ -42,7 +43,7 @@ def test_a_signal_in_the_final_evaluation_stops_the_run(act, number, tmp_path, r
 
 def test_a_signal_before_there_is_a_run_leaves_none(tmp_path, reviews, capsys, monkeypatch):
     monkeypatch.setattr(training, "prepare", lambda config: terminate())
-    assert complaint(capsys, *new(reviews, tmp_path / "run")) == (
+    assert complaint_of(sentiment, capsys, *new(reviews, tmp_path / "run")) == (
         143,
         "experiments.sentiment: stopped by SIGTERM\n",
     )
@@ -113,7 +114,7 @@ def test_an_error_of_the_program_says_how_to_go_on(tmp_path, reviews, capsys):
     path = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         act_after(patch, 3, fail)
-        status, error = complaint(capsys, *new(reviews, path))
+        status, error = complaint_of(sentiment, capsys, *new(reviews, path))
     assert status == 1
     assert re.search(
         f"No space left on device.*; go on with: python -m experiments.sentiment --resume {path}\n$", error
