@@ -21,6 +21,7 @@ from rnnjax.cells import PointwiseCell as PointwiseCell
 from rnnjax.cells import identity as identity
 from rnnjax.cells import uniform as uniform
 from rnnjax.dropout import Dropout as Dropout
+from rnnjax.forecasting import Forecaster as Forecaster
 from rnnjax.layers import RNN as RNN
 from rnnjax.layers import Bidirectional as Bidirectional
 from rnnjax.layers import FlaxCell as FlaxCell

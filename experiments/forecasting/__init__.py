@@ -1,0 +1,1 @@
+"""Forecasts of series by recurrent nets, beside baselines: what `experiments.forecast` is made of."""

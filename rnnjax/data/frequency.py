@@ -1,0 +1,108 @@
+"""How far apart the dates of a series are, which dates follow, and what of the calendar they have."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+DAY = 86_400
+YEAR = 365.2425 * DAY
+# Monday to Friday, as `numpy.busday_count` counts.
+WEEKDAYS = "1111100"
+Cycle = Literal["day", "week", "year"]
+CYCLES: dict[str, float] = {"day": DAY, "week": 7 * DAY, "year": YEAR}
+NAMES = {1: "1 second", 60: "1 minute", 3600: "1 hour", DAY: "1 day", 7 * DAY: "1 week"}
+MONTH_NAMES = {1: "1 month", 3: "1 quarter", 12: "1 year"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Frequency:
+    """A step of so many months, working days or seconds; `month_end` where each date is the last day of its month."""
+
+    unit: Literal["month", "working day", "second"]
+    step: int
+    month_end: bool = False
+
+    def __str__(self) -> str:
+        if self.unit == "second":
+            return NAMES.get(self.step, f"{self.step / DAY:g} days" if self.step > DAY else f"{self.step:,} seconds")
+        if self.unit == "month":
+            return MONTH_NAMES.get(self.step, f"{self.step} months")
+        return f"{self.step} working day{'s'[: self.step > 1]}"
+
+    @property
+    def seconds(self) -> float:
+        """The mean length of a step."""
+        return self.step * {"month": YEAR / 12, "working day": 7 * DAY / 5, "second": 1}[self.unit]
+
+    @property
+    def season(self) -> int:
+        """Steps of the usual season: a day within days, a week of days, a year of weeks or months, else 1."""
+        if self.seconds < DAY:
+            length = DAY / self.seconds
+        else:
+            length = (7 * DAY if self.seconds < 2 * DAY else YEAR) / self.seconds
+        return max(1, round(length))
+
+    def after(self, date: np.datetime64, steps: np.ndarray) -> np.ndarray:
+        """The dates so many steps after a date."""
+        date = date.astype("datetime64[s]")
+        count = self.step * np.asarray(steps)
+        if self.unit == "second":
+            return date + count.astype("timedelta64[s]")
+        day = date.astype("datetime64[D]")
+        time = date - day
+        if self.unit == "working day":
+            return np.busday_offset(day, count, weekmask=WEEKDAYS).astype("datetime64[s]") + time
+        month = day.astype("datetime64[M]")
+        months = month + count.astype("timedelta64[M]")
+        if self.month_end:
+            days = (months + 1).astype("datetime64[D]") - 1
+        else:
+            days = months.astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
+        return days.astype("datetime64[s]") + time
+
+    def calendar(self, dates: np.ndarray, cycles: Sequence[Cycle]) -> np.ndarray:
+        """Sine and cosine of where in each cycle the dates are, `(T, 2C)`: of those longer than two steps."""
+        seconds = dates.astype("datetime64[s]")
+        starts = {
+            "day": seconds.astype("datetime64[D]"),
+            # 1970 began on a Thursday.
+            "week": (seconds.astype("datetime64[D]") + 3).astype("datetime64[W]").astype("datetime64[D]") - 3,
+            "year": seconds.astype("datetime64[Y]"),
+        }
+        columns = []
+        for cycle in cycles:
+            if CYCLES[cycle] > 2 * self.seconds:
+                into = (seconds - starts[cycle].astype("datetime64[s]")).astype(float)
+                angle = 2 * np.pi * into / CYCLES[cycle]
+                columns += [np.sin(angle), np.cos(angle)]
+        return np.stack(columns, axis=1) if columns else np.empty((len(dates), 0))
+
+
+def infer_frequency(dates: np.ndarray) -> Frequency:
+    """The frequency of rising dates, some of which may be missing. Raises ValueError for fewer than three."""
+    if len(dates) < 3:
+        raise ValueError(f"expected at least 3 dates, from which their frequency is known, got {len(dates)}")
+    seconds = dates.astype("datetime64[s]")
+    days = seconds.astype("datetime64[D]")
+    months = days.astype("datetime64[M]")
+    starts = months.astype("datetime64[D]")
+    one_time = len(np.unique(seconds - days)) == 1
+    ends = bool(np.all((days + 1).astype("datetime64[M]") > months))
+    if one_time and (ends or len(np.unique(days - starts)) == 1) and np.diff(months.astype(int)).min() >= 1:
+        return Frequency("month", _usual(np.diff(months.astype(int))), month_end=ends)
+    step = _usual(np.diff(seconds.astype(int)))
+    weekend = (days.astype(int) + 3) % 7 >= 5
+    # From a Friday to a Monday.
+    over_weekend = bool(np.any(np.diff(days) == np.timedelta64(3, "D")))
+    if one_time and step == DAY and over_weekend and not weekend.any():
+        return Frequency("working day", 1)
+    return Frequency("second", step)
+
+
+def _usual(steps: np.ndarray) -> int:
+    """The most frequent step, of several the smallest."""
+    values, counts = np.unique(steps, return_counts=True)
+    return int(values[np.argmax(counts)])

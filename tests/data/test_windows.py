@@ -1,0 +1,166 @@
+"""Windows hold what they say, scaled by the training part, and nothing of the future."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rnnjax.data.frequency import Frequency
+from rnnjax.data.series import Series, SeriesTable
+from rnnjax.data.windows import Cuts, Scaled, Windowing, cut_dates, joined, seasonal_naive, undone
+
+HOURS = Frequency("second", 3600)
+PLAIN = Windowing(context=4, horizon=3, season=5, cycles=("day", "week"))
+LENGTH, TRAIN, VALIDATION = 60, 36, 48
+
+
+def series_of(values, name="one", extra=None):
+    values = np.asarray(values, float)
+    dates = HOURS.after(np.datetime64("2001-01-01"), np.arange(len(values)))
+    return Series(name, dates, values, np.empty((len(values), 0)) if extra is None else extra)
+
+
+def random_series(seed=0):
+    rng = np.random.default_rng(seed)
+    return series_of(np.exp(rng.normal(3, 1, LENGTH)), extra=rng.normal(2, 3, (LENGTH, 2)))
+
+
+CUTS = Cuts(*series_of(np.zeros(LENGTH)).dates[[TRAIN, VALIDATION]])
+RELATIVES = ("none", "last", "season", "window")
+
+
+def scaled(series, **options):
+    return Scaled(series, dataclasses.replace(PLAIN, **options), CUTS, HOURS)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("relative", RELATIVES)
+def test_the_future_does_not_change_what_was_known(relative, log):
+    series = random_series()
+    one = scaled(series, relative=relative, log=log)
+    # From an origin of the test part on, all is another.
+    origin = VALIDATION + 4
+    changed = series._replace(values=series.values.copy(), extra=series.extra.copy())
+    changed.values[origin:] = 1e6
+    changed.extra[origin:] = -1e6
+    other = scaled(changed, relative=relative, log=log)
+    origins = np.arange(one.windowing.first, origin + 1)
+    before, after = one.windows(origins), other.windows(origins)
+    for name in ("past", "known", "extra", "base", "scale"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+    assert np.abs(before.targets - after.targets).max() > 5
+    beyond = np.array([origin + 1])
+    assert np.abs(one.windows(beyond).past - other.windows(beyond).past).max() > 0.1
+
+
+@pytest.mark.parametrize("relative", RELATIVES)
+def test_scaling_is_learnt_from_the_training_part_alone(relative):
+    series = random_series()
+    changed = series._replace(values=series.values.copy(), extra=series.extra.copy())
+    changed.values[TRAIN:] *= 50
+    changed.extra[TRAIN:] += 50
+    one, other = scaled(series, relative=relative), scaled(changed, relative=relative)
+    assert (one.mean, one.spread, one.scale) == (other.mean, other.spread, other.scale)
+    for before, after in zip(one.windows(one.origins(0)), other.windows(other.origins(0)), strict=True):
+        np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose([one.mean, one.spread], [series.values[:TRAIN].mean(), series.values[:TRAIN].std()])
+    np.testing.assert_allclose(one.extra[:TRAIN].mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(one.extra[:TRAIN].std(axis=0), 1)
+
+
+def test_parts_come_after_each_other():
+    one = scaled(random_series(), relative="season")
+    training, validation, test = (one.origins(part) for part in range(3))
+    np.testing.assert_array_equal(training, np.arange(9, TRAIN - 2))
+    np.testing.assert_array_equal(validation, np.arange(TRAIN, VALIDATION - 2))
+    np.testing.assert_array_equal(test, np.arange(VALIDATION, LENGTH - 2))
+
+
+def by_hand(values, origin, relative):
+    """Base of the past and of the future, and scale, of a window."""
+    past, train = values[origin - 4 : origin], values[:TRAIN]
+    if relative == "none":
+        return np.full(4, train.mean()), np.full(3, train.mean()), train.std()
+    if relative == "window":
+        return np.full(4, past.mean()), np.full(3, past.mean()), past.std()
+    first = 9 if relative == "season" else 4
+    lag = 5 if relative == "season" else None
+    errors = [
+        values[o + h] - (values[o + h - 5] if lag else values[o - 1]) for o in range(first, TRAIN - 2) for h in range(3)
+    ]
+    scale = np.sqrt(np.mean(np.square(errors)))
+    if lag:
+        return values[origin - 9 : origin - 5], values[origin - 5 : origin - 2], scale
+    return np.full(4, values[origin - 1]), np.full(3, values[origin - 1]), scale
+
+
+@pytest.mark.parametrize("relative", RELATIVES)
+def test_windows_by_hand(relative):
+    series, origin = random_series(), 20
+    one = scaled(series, relative=relative)
+    windows = one.windows(np.array([origin, origin + 1]), 7)
+    past_base, base, scale = by_hand(series.values, origin, relative)
+    np.testing.assert_allclose(windows.past[0], (series.values[16:20] - past_base) / scale, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(windows.targets[0], (series.values[20:23] - base) / scale, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(windows.extra[0], one.extra[16:20], rtol=1e-6)
+    np.testing.assert_allclose(windows.known[0, :, :4], HOURS.calendar(series.dates[17:23], ("day", "week")), atol=1e-6)
+    if relative == "season":
+        seasons = (series.values[12:18] - one.mean) / one.spread
+        np.testing.assert_allclose(windows.known[0, :, 4], seasons, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(undone(windows.targets, windows, False)[0], series.values[20:23], rtol=1e-5)
+    assert windows.series.tolist() == [7, 7]
+
+
+def test_logarithms_are_undone():
+    series = random_series()
+    one = scaled(series, relative="last", log=True)
+    windows = one.windows(np.array([20]))
+    np.testing.assert_allclose(windows.base[0], np.log(series.values[19]))
+    np.testing.assert_allclose(undone(windows.targets, windows, True)[0], series.values[20:23], rtol=1e-5)
+    three = np.repeat(windows.targets[..., None], 2, axis=-1)
+    np.testing.assert_allclose(undone(three, windows, True)[0, :, 1], series.values[20:23], rtol=1e-5)
+
+
+def test_beyond_the_last_date_the_calendar_is_known_and_nothing_else():
+    one = scaled(random_series(), relative="season")
+    windows = one.windows(np.array([LENGTH]))
+    assert np.isnan(windows.targets).all()
+    assert np.isfinite(windows.known).all()
+    np.testing.assert_array_equal(one.dates[LENGTH:], one.series.dates[-1] + np.arange(1, 4) * np.timedelta64(1, "h"))
+
+
+def test_the_season_is_told_again_where_the_horizon_is_longer():
+    values = np.arange(20.0)
+    np.testing.assert_array_equal(
+        seasonal_naive(values, np.array([10, 12]), 5, 3), [[7, 8, 9, 7, 8], [9, 10, 11, 9, 10]]
+    )
+
+
+def test_parts_are_cut_at_the_same_dates_for_every_series():
+    long, short = random_series(), random_series(1)
+    short = short._replace(name="short", dates=short.dates[20:], values=short.values[20:], extra=short.extra[20:])
+    cuts = cut_dates(SeriesTable((long, short), HOURS), 0.2, 0.2)
+    assert cuts == CUTS
+    assert cuts.places(short) == (16, 28, 40)
+    two = [Scaled(series, PLAIN, cuts, HOURS) for series in (long, short)]
+    windows = joined([one.windows(one.origins(0), number) for number, one in enumerate(two)])
+    assert len(windows.origins) == 30 + 10
+    assert windows.take(windows.series == 1).origins.tolist() == list(range(4, 14))
+
+
+def test_series_that_cannot_be_read():
+    series = random_series()
+    with pytest.raises(ValueError, match=r"a context of 4 and a horizon of 33 to fit .* got 36 dates of 'one' before"):
+        scaled(series, horizon=33)
+    with pytest.raises(ValueError, match=r"a context of 4, after a season of 40, and a horizon of 3 to fit"):
+        scaled(series, relative="season", season=40)
+    flat = series._replace(values=np.where(np.arange(LENGTH) < TRAIN, 3.0, series.values))
+    with pytest.raises(ValueError, match="expected the training part of 'one' to vary, got 3 throughout"):
+        scaled(flat)
+    with pytest.raises(ValueError, match="training part of extra column 1 of 'one' to vary"):
+        scaled(series._replace(extra=np.ones((LENGTH, 1))))
+    with pytest.raises(ValueError, match="got one that is the season number throughout"):
+        scaled(series_of(np.arange(LENGTH) % 5), relative="season")
+    negative = series._replace(values=np.where(np.arange(LENGTH) == 30, -1.0, series.values))
+    with pytest.raises(ValueError, match=r"log: expected numbers above 0 in 'one', got -1 at 2001-01-02T06:00:00"):
+        scaled(negative, log=True)
