@@ -27,11 +27,12 @@ from experiments.forecasting.results import (
     step_table,
     verdict,
 )
-from experiments.forecasting.training import Epoch, check_all_learnt, inputs_of, own_seeds, seed_mesh, train
+from experiments.forecasting.training import Epoch, check_all_learnt, inputs_of, own_seeds, train
 from experiments.run_files import new_path, record
 from rnnjax.commands import parse_presets, run
 from rnnjax.data.windows import Windows
 from rnnjax.training import RunFolder, save_arrays, use_cpu_cores
+from rnnjax.training.devices import seed_mesh
 from rnnjax.training.run_folder import FIGURES
 
 PROGRAM = "experiments.forecast"

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from experiments.catalogue import Experiment
 from experiments.memory_tasks.config import Memory
 from experiments.memory_tasks.results import after, block_line, draw, first_results, result_line, result_table
-from experiments.memory_tasks.training import Block, seed_mesh, train
+from experiments.memory_tasks.training import Block, train
 from experiments.run_files import new_path, record
 from rnnjax.commands import parse_presets, run
 from rnnjax.training import RunFolder, use_cpu_cores
+from rnnjax.training.devices import seed_mesh
 from rnnjax.training.run_folder import FIGURES
 
 PROGRAM = "experiments.memory"

@@ -7,13 +7,13 @@ from typing import Literal
 
 import optax
 
-from rnnjax import GRU, LSTM, RNN, Chunked, Elman, PointwiseCell, Scan, StackedRNN
+from experiments.cells import CELLS, CellName
+from rnnjax import RNN, Chunked, Scan, StackedRNN
 from rnnjax.commands import check_fields
 from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.forecasting import Forecaster, Gaussian, Head, Point, Quantile
 
-CELLS: Mapping[str, PointwiseCell] = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
 RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
 HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}
 
@@ -58,7 +58,7 @@ class Forecast:
     """What is said of each number: the median alone, a mean and a scale, or seven quantiles."""
     paths: int = 100
     """Paths that a recursive Gaussian forecast draws."""
-    cell: Literal["elman", "lstm", "gru"] = "gru"
+    cell: CellName = "gru"
     """What happens at one step."""
     hidden: int = 32
     """Hidden features of each layer."""

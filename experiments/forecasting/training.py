@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from experiments.forecasting.config import Forecast
 from rnnjax.data.windows import Windows
 from rnnjax.forecasting import direct, recursive
-from rnnjax.training import DivergedError, TrainState, batch_mesh
-from rnnjax.training.devices import AXIS, side_by_side
+from rnnjax.training import DivergedError, TrainState
+from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
 
 # What a seed's keys are folded with.
 INITIAL, ORDER, PATHS = range(3)
@@ -134,14 +134,6 @@ def mean_loss(config: Forecast, params: Any, inputs: Inputs) -> jax.Array:
     return jax.lax.map(of_batch, inputs, batch_size=FORECAST_BATCH).mean()
 
 
-def seed_mesh(seeds: int, devices: int | None = None) -> Mesh:
-    """A mesh of this process's devices (the first `devices` of them), no more than there are seeds.
-
-    Raises ValueError where there are fewer devices.
-    """
-    return batch_mesh(min(seeds, batch_mesh(devices).size))
-
-
 @functools.lru_cache(maxsize=8)
 def compiled_epoch(config: Forecast, mesh: Mesh) -> Callable[[Learner, Inputs, Inputs], Any]:
     """`train_epoch` of learners with a leading seed axis, split over the mesh (see `side_by_side`)."""
@@ -160,11 +152,9 @@ def train(config: Forecast, training: Inputs, validation: Inputs) -> Iterator[tu
     Where the seeds do not divide among the devices, the last one is trained more than once. Raises as `seed_mesh`.
     """
     mesh = seed_mesh(config.seeds, config.devices)
-    seeds = padded_seeds(config, mesh)
-    # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
-    learners = [first_learner(config, training.past.shape[-1], len(training.targets), seed) for seed in seeds]
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    learner = jax.device_put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *learners), sharding)
+    seeds = padded_seeds(range(config.seed, config.seed + config.seeds), mesh)
+    start = functools.partial(first_learner, config, training.past.shape[-1], len(training.targets))
+    learner = start_each(start, seeds, mesh)
     epoch = compiled_epoch(config, mesh)
     for number in range(1, config.epochs + 1):
         learner, numbers = epoch(learner, training, validation)
@@ -173,12 +163,6 @@ def train(config: Forecast, training: Inputs, validation: Inputs) -> Iterator[tu
         yield learner, done
         if done.ends(config.patience):
             return
-
-
-def padded_seeds(config: Forecast, mesh: Mesh) -> list[int]:
-    """The seeds, the last one more than once where they do not divide among the devices."""
-    seeds = [config.seed + i for i in range(config.seeds)]
-    return [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
 
 
 def own_seeds(config: Forecast, tree: Any) -> Any:

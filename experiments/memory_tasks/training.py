@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from experiments.memory_tasks.config import Memory
-from rnnjax.training import TrainState, batch_mesh
-from rnnjax.training.devices import AXIS, side_by_side
+from rnnjax.training import TrainState
+from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
 
 # What a seed's keys are folded with: batches of training and evaluation must not be the same.
 INITIAL, TRAINING, EVALUATION = range(3)
@@ -26,14 +26,6 @@ class Block(NamedTuple):
     training_losses: np.ndarray  # (S, U), each before its update
     losses: np.ndarray  # (S,), of the evaluation after the last
     scores: np.ndarray  # (S,)
-
-
-def seed_mesh(seeds: int, devices: int | None = None) -> Mesh:
-    """A mesh of this process's devices (the first `devices` of them), no more than there are seeds.
-
-    Raises ValueError where there are fewer devices.
-    """
-    return batch_mesh(min(seeds, batch_mesh(devices).size))
 
 
 def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
@@ -83,11 +75,7 @@ def train(config: Memory, seeds: Sequence[int], devices: int | None = None) -> I
     if not seeds:
         raise ValueError("seeds: expected at least one, got none")
     mesh = seed_mesh(len(seeds), devices)
-    padded = [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
-    # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
-    states = [initial_state(config, seed) for seed in padded]
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    state = jax.device_put(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), sharding)
+    state = start_each(functools.partial(initial_state, config), padded_seeds(seeds, mesh), mesh)
     block = compiled_block(config, mesh)
     for done in range(config.block, config.updates + 1, config.block):
         state, numbers = block(state)

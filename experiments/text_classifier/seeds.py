@@ -1,19 +1,20 @@
 """A text classifier trained with several seeds side by side: each as if it were alone."""
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
 from experiments.text_classifier.parts import Loader, Parts
 from rnnjax.data import Batch
-from rnnjax.training import batch_mesh, classification, eval_step, train_step
+from rnnjax.training import classification, eval_step, train_step
+from rnnjax.training.devices import padded_seeds, seed_mesh, start_each
 from rnnjax.training.loop import read_sums
 from rnnjax.training.step import Sums
 
@@ -47,8 +48,8 @@ class SeedTraining:
         if not seeds:
             raise ValueError("seeds: expected at least one, got none")
         self._config, self._parts, self._count = config, parts, len(seeds)
-        mesh = batch_mesh(min(len(seeds), len(jax.local_devices())))
-        self._seeds = [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
+        mesh = seed_mesh(len(seeds))
+        self._seeds = padded_seeds(seeds, mesh)
         self._loader = Loader(config, parts.train.read, devices=1)
         self._plans = self._loader.plans(parts.train, self._seeds[0])
         self.steps = len(self._plans) * config.epochs
@@ -57,10 +58,8 @@ class SeedTraining:
         objective = classification(logits_of(model), len(parts.classes))
         self._step = train_step(objective, optimizer, mesh, clip=config.clip, seeds=True)
         self._evaluation = eval_step(objective, mesh, seeds=True)
-        # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
-        states = [first_state(model, optimizer, seed) for seed in self._seeds]
-        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(states[0].params))
-        self._state = self._step.split(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states))
+        self._state = start_each(functools.partial(first_state, model, optimizer), self._seeds, mesh)
+        self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._state.params))
 
     def _train(self, batch: Batch) -> Sums:
         self._state, sums = self._step(self._state, batch)

@@ -1,11 +1,12 @@
 """The devices a run uses: CPU cores, GPUs or TPU chips, as one mesh over the batch."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh, PartitionSpec
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 AXIS = "batch"
 
@@ -45,6 +46,28 @@ def batch_mesh(count: int | None = None) -> Mesh:
         device for process in range(jax.process_count()) for device in jax.local_devices(process_index=process)[:count]
     ]
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def seed_mesh(seeds: int, devices: int | None = None) -> Mesh:
+    """A mesh of this process's devices (the first `devices` of them), no more than there are seeds.
+
+    Raises ValueError where there are fewer devices.
+    """
+    return batch_mesh(min(seeds, batch_mesh(devices).size))
+
+
+def padded_seeds(seeds: Sequence[int], mesh: Mesh) -> list[int]:
+    """The seeds, the last one more than once where they do not divide among the mesh's devices."""
+    return [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
+
+
+def start_each(start: Callable[[int], Any], seeds: Sequence[int], mesh: Mesh) -> Any:
+    """What every seed starts from, as one tree with a leading axis of seeds, which the mesh splits."""
+    # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
+    trees = [start(seed) for seed in seeds]
+    return jax.device_put(
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees), NamedSharding(mesh, PartitionSpec(AXIS))
+    )
 
 
 def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | None = None) -> Callable[..., Any]:

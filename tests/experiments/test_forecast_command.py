@@ -7,10 +7,10 @@ import json
 
 import numpy as np
 import pytest
+from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments import forecast
-from rnnjax.commands import run
 from rnnjax.forecasting import LEVELS
 
 
@@ -42,12 +42,7 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     assert all(float(row[str(low)]) < float(row[str(high)]) for row in rows for low, high in itertools.pairwise(LEVELS))
 
 
-def complaint(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        run(forecast.PROGRAM, functools.partial(forecast.main, list(arguments)))
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    return stop.value.code, error
+complaint = functools.partial(complaint_of, forecast)
 
 
 BAD_ARGUMENTS = {

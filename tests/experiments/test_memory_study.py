@@ -19,7 +19,8 @@ from experiments.memory_tasks import training
 from experiments.memory_tasks.cells import starting
 from experiments.memory_tasks.config import TASKS, Memory
 from experiments.memory_tasks.results import after, draw, first_results, result_line, result_table, verdict
-from experiments.memory_tasks.training import Block, seed_mesh, train
+from experiments.memory_tasks.training import Block, train
+from rnnjax.training.devices import seed_mesh
 
 # Compiled in half the time of "chunked".
 TINY = Memory(
