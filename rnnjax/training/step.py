@@ -86,7 +86,8 @@ class CompiledStep:
         """A tree of arrays whose first axis the mesh's devices share; every process must give the same one."""
         if jax.process_count() > 1:
             tree = jax.tree.map(np.asarray, tree)
-        return jax.device_put(tree, self._split)
+        # A copy: it may be donated, and the given one may have one array in several places (zeros, say).
+        return jax.device_put(tree, self._split, may_alias=False)
 
     def put(self, batch: Any) -> Any:
         """The batch split over the mesh's devices: itself where it is there already.

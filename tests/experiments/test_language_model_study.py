@@ -10,7 +10,7 @@ from small_runs import TWO, act_after, checkpoints, complaint, lines, read, term
 
 from experiments import language_model
 from experiments.language_models import training
-from experiments.language_models.config import Language
+from experiments.language_models.config import Documents, Language
 from experiments.language_models.corpus import Text, read_corpus, resets_of
 from experiments.language_models.generation import Generate, write_text
 from experiments.language_models.trained import open_run
@@ -89,7 +89,8 @@ def test_rows_of_texts_are_documents(tmp_path):
 def test_documents_begin_behind_the_line_end_that_is_read_before_them():
     text = Text(list("a\nb\n\nc\n"))
     assert resets_of(text, "none", "character") is None
-    for documents, ends in (("line", [1, 3, 4, 6]), ("blank-line", [4])):
+    expected: dict[Documents, list[int]] = {"line": [1, 3, 4, 6], "blank-line": [4]}
+    for documents, ends in expected.items():
         resets = resets_of(text, documents, "character")
         assert resets is not None
         np.testing.assert_array_equal(np.flatnonzero(resets), ends)

@@ -80,12 +80,13 @@ def test_a_row_that_begins_from_nothing_counts(params):
     assert abs(once - unbroken(params, None)) > 1e-3
 
 
-def trained(params, devices, rows=3, steps=5):
-    """The state after each of the windows of an epoch, plain gradient descent."""
-    stream, mesh = Stream(TOKENS, rows, steps, RESETS, multiple=devices), batch_mesh(devices)
+def trained(params, devices, donate=True):
+    """The state after each of the windows of an epoch, plain gradient descent; donated ones are gone."""
+    stream, mesh = Stream(TOKENS, 3, 5, RESETS, multiple=devices), batch_mesh(devices)
     optimizer = sgd(0.1, epoch_steps=len(stream))
-    step = train_step(next_in_stream(features), optimizer, mesh, donate=False)
-    state = TrainState.create(params, optimizer, jax.random.key(0), initial_carry(features, params, stream.filled))
+    step = train_step(next_in_stream(features), optimizer, mesh, donate=donate)
+    carry = initial_carry(features, params, stream.filled)
+    state = TrainState.create(jax.tree.map(jnp.copy, params), optimizer, jax.random.key(0), carry)
     state = step.replicate(state._replace(carry=()))._replace(carry=step.split(state.carry))
     states, losses = [state], []
     for window in stream:
@@ -93,11 +94,13 @@ def trained(params, devices, rows=3, steps=5):
         states.append(state)
         losses.append(np.float32(sums["loss"] / sums["weight"]))
     assert step.compilations == 1
+    # What was given is whole: an evaluation begins with it, too.
+    assert not np.asarray(carry.hidden).any()
     return states, np.array(losses)
 
 
 def test_training_carries_the_state_and_no_gradient(params):
-    states, losses = trained(params, 1)
+    states, losses = trained(params, 1, donate=False)
     windows = [jax.tree.map(jnp.asarray, window) for window in Stream(TOKENS, 3, 5, RESETS)]
 
     @functools.partial(jax.value_and_grad, has_aux=True)
