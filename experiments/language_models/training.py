@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.curves import curves_of
@@ -49,7 +50,7 @@ def train(config: Language, name: str) -> Path:
         epoch_steps = len(streams["train"])
         model = config.network(len(corpus.vocabulary))
         init_key, state_key = jax.random.split(jax.random.key(config.seed))
-        params = init_params(model, init_key)
+        params = begun_at_frequencies(init_params(model, init_key), corpus.parts["train"].tokens)
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
         optimizer, objective = config.updates(epoch_steps), next_in_stream(features)
@@ -76,6 +77,17 @@ def train(config: Language, name: str) -> Path:
             finish(session, corpus, scores)
             print(f"{time.perf_counter() - start:.1f} s; run folder {session.path}")
     return session.path
+
+
+def begun_at_frequencies(params: Any, train: np.ndarray) -> Any:
+    """The parameters with a head whose bias is the log of the training tokens' frequencies, each count one higher.
+
+    Else the first updates push all rare words away from what the head reads. Adam moves each of them as far as any
+    other, and where the head is the embedding, too, they all become one and the same large input.
+    """
+    counts = np.bincount(train, minlength=len(params["head"]["bias"])) + 1
+    frequencies = jnp.asarray(np.log(counts / counts.sum()), jnp.float32)
+    return {**params, "head": {**params["head"], "bias": frequencies}}
 
 
 def features_of(model: LanguageModel) -> Any:

@@ -105,6 +105,14 @@ def test_another_text_has_another_fingerprint(treebank):
 # A training
 
 
+def test_the_head_begins_at_the_frequencies_of_the_tokens():
+    params = {"head": {"kernel": np.ones((2, 3)), "bias": np.zeros(3)}, "other": np.ones(1)}
+    begun = training.begun_at_frequencies(params, np.array([2, 0, 2, 2]))
+    np.testing.assert_allclose(np.exp(begun["head"]["bias"]), [2 / 7, 1 / 7, 4 / 7], rtol=1e-6)
+    assert begun["head"]["kernel"] is params["head"]["kernel"]
+    assert begun["other"] is params["other"]
+
+
 def test_a_run_learns_and_tells_what_it_reached(small_run):
     epochs = [line for line in lines(small_run) if line["kind"] == "epoch"]
     (final,) = (line for line in lines(small_run) if line["kind"] == "final")
