@@ -275,15 +275,17 @@ def test_a_bad_text_is_one_line_and_leaves_no_run(files, message, tmp_path, caps
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_not_there_is_one_line(small_run, run_folder, tmp_path, capsys):
+def test_what_is_not_there_is_one_line(small_run, tmp_path, capsys):
     def said(*arguments):
         return complaint(capsys, *arguments, program=language_model)[1]
 
     assert "source: expected --source PATH, got none" in said("ptb-small", *TWO)
     assert "text: expected a file, got nowhere" in said("ptb-small", "--source", "nowhere", *TWO)
     assert "decay: expected at least 1, got 0.5" in said("ptb-small", "--decay", "0.5")
-    assert "expected the fields of a language model's run" in said("generate", run_folder)
     assert "run folder: expected config.json in" in said("generate", tmp_path)
+    for name, text in (("config.json", '{"experiment": "sentiment-lstm"}'), ("vocabulary.json", "{}")):
+        (tmp_path / name).write_text(text)
+    assert "expected the fields of a language model's run" in said("generate", tmp_path)
     vocabulary = small_run / "vocabulary.json"
     text = vocabulary.read_text()
     vocabulary.write_text(text.replace('"word"', '"character"'))
