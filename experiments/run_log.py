@@ -21,6 +21,7 @@ EPOCH_TAGS = {
     "validation_loss": "validation/loss",
     "validation_accuracy": "validation/accuracy",
     "perplexity": "validation/perplexity",
+    "bits_per_character": "validation/bits_per_character",
     "tokens_per_second": "speed/tokens_per_second",
     "clip_share": "train/clip_share",
     "skipped": "train/skipped",

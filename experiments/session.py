@@ -6,11 +6,10 @@ import shlex
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import optax
 from jax.sharding import Mesh
-from tokenizers import Tokenizer
 
 from experiments.execution import EXECUTION, NEWEST, as_json, check_same, newest_run, settings
 from experiments.report import Progress
@@ -36,7 +35,13 @@ from rnnjax.training.checkpoints import find_best, find_checkpoints, read_positi
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import first_alone, is_first, was_lost
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, STATUS, VOCABULARY, write_json
-from rnnjax.training.step import CompiledStep, Objective
+from rnnjax.training.step import Carrying, CompiledStep, Objective
+
+
+class Vocabulary(Protocol):
+    """What makes tokens of texts, and says itself as text."""
+
+    def to_str(self, pretty: bool = False) -> str: ...
 
 
 class Session:
@@ -103,10 +108,12 @@ class Session:
                 raise ValueError(f"{path / name}: expected a {'file' if is_right is Path.is_file else 'folder'}")
         return {"path": str(path), "goes_on": goes_on, EXECUTION: config.get(EXECUTION, {})}
 
-    def begin(self, facts: dict[str, Any], tokenizer: Tokenizer) -> None:
+    def begin(
+        self, facts: dict[str, Any], vocabulary: Vocabulary, load: Callable[[Path], Vocabulary] = load_vocabulary
+    ) -> None:
         """Makes the run folder; or checks that what is known of the data is what it was.
 
-        Raises ValueError that lists what has changed.
+        `load` reads the vocabulary back from its file. Raises ValueError that lists what has changed.
         """
         self._settings = {
             "experiment": self.experiment,
@@ -117,11 +124,11 @@ class Session:
 
         def begin() -> bytes:
             if not self.resuming:
-                RunFolder.create(self.path, self._settings, {VOCABULARY: tokenizer.to_str(pretty=True)})
+                RunFolder.create(self.path, self._settings, {VOCABULARY: vocabulary.to_str(pretty=True)})
                 self._held.enter_context(self.folder.lock())
             else:
                 check_same(self.path, self.folder.config(), self._settings)
-                if load_vocabulary(self.path / VOCABULARY).to_str() != tokenizer.to_str():
+                if load(self.path / VOCABULARY).to_str() != vocabulary.to_str():
                     raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
             return b""
 
@@ -130,7 +137,7 @@ class Session:
         self._begun = not self.resuming
 
     def train_step(
-        self, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
+        self, objective: Objective | Carrying, optimizer: optax.GradientTransformation, mesh: Mesh
     ) -> CompiledStep | TracedStep:
         """The run's train step, clipped by its config's `clip`."""
         debug = self.execution.debug_nans

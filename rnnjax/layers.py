@@ -107,12 +107,14 @@ class RNN(nn.Module):
         reverse: bool | None = None,
         deterministic: bool = True,
         rows: jax.Array | None = None,
+        carried: State | None = None,
     ) -> tuple[jax.Array, State]:
         """Outputs `(B, T, H)` and the final state, from inputs `(B, T, I)`.
 
         `initial_state` is zeros where None. Sequences are padded on the right; past its `lengths[b]` a
         sequence's outputs are zero and its state is held. `resets[b, t]` puts the initial state back before
-        step t. `reverse` overrides the field. Unless deterministic, masks are drawn from the rng "dropout";
+        step t; `carried`, an earlier call's final state, is what the first step begins from in place of it.
+        `reverse` overrides the field. Unless deterministic, masks are drawn from the rng "dropout";
         `rows (B,)` numbers each row within the whole batch (see `Dropout`). Raises ValueError where shapes do not
         fit.
         """
@@ -123,6 +125,7 @@ class RNN(nn.Module):
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
         if initial_state is None:
             initial_state = self.cell.init_state(inputs.shape[0], self.hidden_size, dtype)
+        going_on = {} if carried is None else {"carried": carried}
         inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
         params, noise = self._regularise(params, inputs, rows, deterministic)
         hidden, final_state = self.recurrence(
@@ -134,6 +137,7 @@ class RNN(nn.Module):
             resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
             reverse=self.reverse if reverse is None else reverse,
             noise=noise,
+            **going_on,
         )
         outputs = Dropout(self.output_dropout, shared_axes=(1,))(
             jnp.swapaxes(hidden, 0, 1), rows, deterministic=deterministic
@@ -241,17 +245,21 @@ class StackedRNN(nn.Module):
         *,
         deterministic: bool = True,
         rows: jax.Array | None = None,
+        carried: Sequence[State] | None = None,
     ) -> tuple[jax.Array, tuple[State, ...]]:
-        """The top layer's outputs, and every layer's final state. `initial_state` is one a layer.
+        """The top layer's outputs, and every layer's final state. `initial_state` and `carried` are one a layer.
 
         `deterministic` and `rows` are for every layer (see `RNN`).
         """
-        if initial_state is not None and len(initial_state) != len(self.layers):
-            raise ValueError(f"initial_state: expected {len(self.layers)}, one a layer, got {len(initial_state)}")
-        states = initial_state or (None,) * len(self.layers)
+        options: list[dict[str, Any]] = [{"deterministic": deterministic, "rows": rows} for _ in self.layers]
+        for name, states in (("initial_state", initial_state), ("carried", carried)):
+            if states is not None and len(states) != len(self.layers):
+                raise ValueError(f"{name}: expected {len(self.layers)}, one a layer, got {len(states)}")
+            for option, state in zip(options, states or (), strict=False):
+                option[name] = state
         finals = []
-        for layer, state in zip(self.layers, states, strict=True):
-            inputs, final = layer(inputs, state, lengths, resets, deterministic=deterministic, rows=rows)
+        for layer, option in zip(self.layers, options, strict=True):
+            inputs, final = layer(inputs, lengths=lengths, resets=resets, **option)
             finals.append(final)
         return inputs, tuple(finals)
 

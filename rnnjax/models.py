@@ -1,16 +1,35 @@
 """Whole networks: tokens in, logits out."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from rnnjax.dropout import Dropout
-from rnnjax.types import Lengths, State, Tokens
+from rnnjax.types import BatchFlags, Lengths, State, Tokens
 
 POOLINGS = ("last", "mean", "max")
+
+
+class Head(NamedTuple):
+    """What makes logits of features: `features @ kernel + bias`."""
+
+    kernel: jax.Array  # (F, V)
+    bias: jax.Array  # (V,)
+
+
+class _DenseHead(nn.Module):
+    """Declares a head's parameters: those of `nn.Dense`, but for the kernel where there is one already."""
+
+    vocabulary_size: int
+
+    @nn.compact
+    def __call__(self, features: int, kernel: jax.Array | None = None) -> Head:
+        if kernel is None:
+            kernel = self.param("kernel", nn.initializers.lecun_normal(), (features, self.vocabulary_size))
+        return Head(kernel, self.param("bias", nn.initializers.zeros, (self.vocabulary_size,)))
 
 
 class LanguageModel(nn.Module):
@@ -18,9 +37,11 @@ class LanguageModel(nn.Module):
 
         embedding -> variational dropout -> recurrent -> variational dropout -> dense
 
-    `recurrent` is an `RNN` or a `StackedRNN` that looks only back. Tokens must be below `vocabulary_size`.
-    Raises ValueError for a size below 1 or a dropout outside [0, 1). Source: Mikolov et al. 2010, "Recurrent
-    neural network based language model".
+    `recurrent` is an `RNN` or a `StackedRNN` that looks only back. With `tied` the head's kernel is the embedding,
+    transposed; outputs of another size than the embedding's pass a linear projection first. Tokens must be below
+    `vocabulary_size`. Raises ValueError for a size below 1 or a dropout outside [0, 1). Sources: Mikolov et al. 2010,
+    "Recurrent neural network based language model"; Press and Wolf 2017, "Using the Output Embedding to Improve
+    Language Models".
     """
 
     vocabulary_size: int
@@ -28,6 +49,7 @@ class LanguageModel(nn.Module):
     recurrent: nn.Module
     dropout: float = 0.0
     dtype: Any = None
+    tied: bool = False
 
     def __post_init__(self):
         for name in ("vocabulary_size", "embedding_size"):
@@ -35,29 +57,53 @@ class LanguageModel(nn.Module):
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         super().__post_init__()
 
-    @nn.compact
     def __call__(
         self,
         tokens: Tokens,
         lengths: Lengths | None = None,
         initial_state: State | None = None,
+        resets: BatchFlags | None = None,
         *,
         deterministic: bool = True,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """Float32 logits `(B, T, V)` of the word after each step, and the final state, from tokens `(B, T)`.
+        """Float32 logits `(B, T, V)` of the word after each step, and the final state; the arguments of `features`."""
+        features, head, final_state = self.features(
+            tokens, lengths, initial_state, resets, deterministic=deterministic, rows=rows
+        )
+        return (features @ head.kernel + head.bias).astype(jnp.float32), final_state
 
-        `initial_state` carries on from an earlier call's final state. Unless deterministic, dropout draws from
-        the rng "dropout"; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
+    @nn.compact
+    def features(
+        self,
+        tokens: Tokens,
+        lengths: Lengths | None = None,
+        initial_state: State | None = None,
+        resets: BatchFlags | None = None,
+        *,
+        deterministic: bool = True,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, Head, State]:
+        """What the head reads, `(B, T, F)`, the head and the final state, from tokens `(B, T)`.
+
+        `initial_state` carries on from an earlier call's final state; `resets[b, t]` puts the recurrent stack's own
+        initial state back before step t. Unless deterministic, dropout draws from the rng "dropout"; `rows (B,)`
+        numbers each row within the whole batch (see `Dropout`).
         """
         if tokens.ndim != 2:
             raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
-        inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
-        inputs = Dropout(self.dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
-        outputs, final_state = self.recurrent(inputs, initial_state, lengths, deterministic=deterministic, rows=rows)
-        outputs = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
-        logits = nn.Dense(self.vocabulary_size, dtype=self.dtype, name="head")(outputs)
-        return logits.astype(jnp.float32), final_state
+        embedding = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")
+        inputs = Dropout(self.dropout, shared_axes=(1,))(embedding(tokens), rows, deterministic=deterministic)
+        outputs, final_state = self.recurrent(
+            inputs, lengths=lengths, resets=resets, carried=initial_state, deterministic=deterministic, rows=rows
+        )
+        if self.tied and outputs.shape[-1] != self.embedding_size:
+            outputs = nn.Dense(self.embedding_size, use_bias=False, dtype=self.dtype, name="projection")(outputs)
+        features = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
+        kernel = embedding.embedding.T if self.tied else None
+        head = _DenseHead(self.vocabulary_size, name="head")(features.shape[-1], kernel)
+        dtype = self.dtype or jnp.result_type(features, *head)
+        return features.astype(dtype), jax.tree.map(lambda leaf: leaf.astype(dtype), head), final_state
 
 
 class SequenceClassifier(nn.Module):

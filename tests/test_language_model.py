@@ -49,3 +49,41 @@ def test_bad_sizes_and_shapes_are_errors():
         LanguageModel(0, 5, RNN(GRU(), 4))
     with pytest.raises(ValueError, match=r"tokens: expected shape \(B, T\), got \(4,\)"):
         MODEL.init(jax.random.key(0), jnp.zeros(4, int))
+
+
+def test_resets_put_the_initial_state_back_and_not_the_carried_one():
+    variables = random_variables(MODEL, TOKENS)
+    _, carried = apply(MODEL, variables, TOKENS)
+    resets = np.zeros(TOKENS.shape, bool)
+    resets[:, 5] = True
+    logits, final = apply(MODEL, variables, TOKENS, None, carried, jnp.asarray(resets))
+    before, _ = apply(MODEL, variables, TOKENS[:, :5], None, carried)
+    after, end = apply(MODEL, variables, TOKENS[:, 5:])
+    assert_close(logits, jnp.concatenate([before, after], axis=1), "values")
+    assert_close(final, end, "values")
+
+
+@pytest.mark.parametrize("hidden", [5, 3])
+def test_a_tied_head_is_the_embedding_behind_a_projection_where_sizes_differ(hidden):
+    model = LanguageModel(9, 5, RNN(GRU(), hidden, Scan()), tied=True)
+    variables = random_variables(model, TOKENS)
+    params = variables["params"]
+    assert set(params) == {"embedding", "recurrent", "head"} | ({"projection"} if hidden == 3 else set())
+    table = np.asarray(params["embedding"]["embedding"], np.float64)
+    outputs, _ = apply(model.recurrent, {"params": params["recurrent"]}, params["embedding"]["embedding"][TOKENS])
+    features = np.asarray(outputs, np.float64)
+    if hidden == 3:
+        features = features @ params["projection"]["kernel"]
+    assert_close(apply(model, variables, TOKENS)[0], features @ table.T + params["head"]["bias"], "values")
+
+
+def test_a_tied_embedding_gets_the_gradients_of_both_its_uses():
+    tied, plain = (LanguageModel(9, 5, RNN(GRU(), 5, Scan()), tied=tied) for tied in (True, False))
+    params = random_variables(tied, TOKENS)["params"]
+    untied = {**params, "head": {**params["head"], "kernel": params["embedding"]["embedding"].T}}
+    gradient, parts = (
+        jax.grad(lambda params, model=model: (model.apply({"params": params}, TOKENS)[0] ** 2).sum() / 100)(values)
+        for model, values in ((tied, params), (plain, untied))
+    )
+    both = parts["embedding"]["embedding"] + parts["head"]["kernel"].T
+    assert_close(gradient["embedding"]["embedding"], both, "gradients")

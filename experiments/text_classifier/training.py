@@ -7,11 +7,12 @@ from pathlib import Path
 
 import jax
 
+from experiments.curves import curves_of
 from experiments.report import Progress, confusion_table, model_table, table
 from experiments.session import Session
 from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
 from experiments.text_classifier.parts import Loader, Parts, facts, prepare
-from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
+from rnnjax.analysis import confusion_matrix, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.training import (
     EpochReport,
@@ -141,19 +142,9 @@ def wall_times(
 
 def draw(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
     """The run's figures, as PNG files: all of its steps and epochs, those before a resumption included."""
-    metrics = session.metrics()
-    steps = [line for line in metrics.steps if {"loss", "accuracy"} <= line.keys() and not line.get("skipped")]
-    scored = {"step", "validation_loss", "validation_accuracy"}
-    epochs = [line for line in metrics.epochs if scored <= line.keys()]
     figures = {"lengths": length_histogram(parts.train.whole.lengths, session.config.longest, loader.widths)}
-    if steps and epochs:  # else they were taken away before the run went on
-        figures["learning_curves"] = learning_curves(
-            [line["loss"] for line in steps],
-            [line["accuracy"] for line in steps],
-            [sum(step["step"] <= line["step"] for step in steps) for line in epochs],
-            [line["validation_loss"] for line in epochs],
-            [line["validation_accuracy"] for line in epochs],
-        )
+    if (curves := curves_of(session.metrics())) is not None:
+        figures["learning_curves"] = curves
     for part, score in scores.items():
         figures[f"confusion_{part}"] = confusion_matrix(score.confusion, parts.classes)
     for name, figure in figures.items():

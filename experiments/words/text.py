@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -15,6 +14,8 @@ from tokenizers import Tokenizer
 
 from experiments.cells import CELLS, CellName
 from experiments.execution import Execution
+from experiments.language_models.corpus import read_text
+from experiments.language_models.scores import epoch_line, perplexity, shown, unigram_loss
 from experiments.report import model_table, table
 from experiments.run_files import best_params, read_config
 from experiments.session import Session
@@ -24,7 +25,6 @@ from rnnjax.commands import check_fields
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
 from rnnjax.data.text import OOV, PAD
 from rnnjax.training import (
-    EpochReport,
     TrainState,
     adam,
     batch_mesh,
@@ -41,8 +41,6 @@ ADDED_SINCE: dict[str, Any] = {"patience": None, "skip": 0, "text": None}
 HELD_OUT = 0.1
 # The tenth that is held out must have a word and one after it.
 FEWEST_WORDS = 20
-# Its exponential is the last one that a float holds: a run that goes astray is told of all the same.
-LARGEST_LOSS = 709.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,16 +132,6 @@ def build(config: Text, vocabulary: int) -> LanguageModel:
     return LanguageModel(vocabulary, config.embedding, StackedRNN(layers), dropout=config.dropout)
 
 
-def words_of(file: Path) -> str:
-    """The file's text. Raises FileNotFoundError where there is none, ValueError where it is not UTF-8."""
-    if not file.is_file():
-        raise FileNotFoundError(f"text: expected a file, got {file}")
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected UTF-8, got an invalid byte at offset {error.start}") from error
-
-
 def windows(tokens: np.ndarray, steps: int) -> Sequences:
     """Windows of `steps` words and the one after them; each begins with the word that ended the one before."""
     return Sequences.of(tokens[start : start + steps + 1] for start in range(0, len(tokens) - 1, steps))
@@ -158,12 +146,6 @@ def batches(
     part = share_of(filled, jax.process_index(), jax.process_count())
     plans = plan_epoch(data.lengths, config.batch_size, [int(data.lengths.max())], seed, epoch)
     return (collate(data, labels, plan, filled, part=part) for plan in plans[first:])
-
-
-def unigram_perplexity(train: np.ndarray, validation: np.ndarray, vocabulary: int) -> float:
-    """The perplexity of word frequencies alone, each count one higher: what a network without memory has to beat."""
-    counts = np.bincount(train, minlength=vocabulary) + 1
-    return float(np.exp(-np.log(counts / counts.sum())[validation].mean()))
 
 
 def train_text(config: Text) -> Path:
@@ -194,7 +176,7 @@ def train_text(config: Text) -> Path:
         params = session.train(
             TrainState.create(params, optimizer, state_key),
             updates,
-            lambda report, progress: progress.say(epoch_line(report)),
+            lambda report, progress: progress.say(epoch_line(report, "word")),
             lambda report: {**report.record(), "perplexity": perplexity(report.validation.loss)},
             step=step,
             evaluation=evaluation,
@@ -204,7 +186,7 @@ def train_text(config: Text) -> Path:
         )
         scores = evaluate(evaluation.replicate(params), evaluation, batches(parts[1], config, mesh))
         if is_first():
-            alone = unigram_perplexity(corpus.train, corpus.validation, size)
+            alone = perplexity(unigram_loss(corpus.train, corpus.validation, size))
             best = perplexity(scores.loss)
             print(f"held-out perplexity {shown(best)}; of word frequencies alone {alone:.1f}\n")
             reached = {"loss": scores.loss, "accuracy": scores.accuracy, "perplexity": best}
@@ -216,7 +198,7 @@ def train_text(config: Text) -> Path:
 
 def read_corpus(config: Text) -> Corpus:
     """The file's words, its vocabulary learnt from the training part alone. Raises ValueError for too few words."""
-    text = words_of(config.file)
+    text = read_text(config.file)
     try:
         everything, _ = learn_vocabulary([text])
     except ValueError as error:
@@ -229,26 +211,6 @@ def read_corpus(config: Text) -> Corpus:
     tokenizer, unique = learn_vocabulary([text[:cut]], config.vocabulary)
     train, validation = encode(tokenizer, [text[:cut], text[cut:]])
     return Corpus(tokenizer, train, validation, unique, " ".join(text[:cut].split()[-8:]))
-
-
-def perplexity(loss: float) -> float:
-    """The perplexity of a mean loss in nats, and where no float is as large, nearly the largest one."""
-    return math.exp(min(loss, LARGEST_LOSS))
-
-
-def shown(perplexity: float) -> str:
-    """A perplexity, to be read."""
-    return f"{perplexity:.1f}" if perplexity < 1e9 else f"{perplexity:.1e}"
-
-
-def epoch_line(report: EpochReport) -> str:
-    """What is said of an epoch."""
-    return (
-        f"epoch {report.epoch}: perplexity {shown(perplexity(report.train.loss))} in training, "
-        f"{shown(perplexity(report.validation.loss))} held out; "
-        f"{report.validation.accuracy:.1%} of held-out words first; "
-        f"{report.train.seconds:.1f} s"
-    )
 
 
 def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Figures of a training run. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,20 +14,27 @@ def learning_curves(
     epoch_steps: Sequence[int],
     validation_losses: Sequence[float],
     validation_accuracies: Sequence[float],
+    loss_name: str = "loss (nats)",
+    of_loss: Callable[[np.ndarray], np.ndarray] = lambda losses: losses,
 ) -> Figure:
-    """Loss and accuracy against steps: the running mean of the training batches, and each epoch's validation."""
+    """Loss and accuracy against steps: the running mean of the training batches, and each epoch's validation.
+
+    `of_loss` makes of losses, and of means of them, what is shown under `loss_name`.
+    """
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     panels = (
-        ("loss (nats)", step_losses, validation_losses),
-        ("accuracy", step_accuracies, validation_accuracies),
+        (loss_name, of_loss, step_losses, validation_losses),
+        ("accuracy", lambda shares: shares, step_accuracies, validation_accuracies),
     )
-    for axes, (name, steps, validation) in zip(figure.subplots(1, 2), panels, strict=True):
+    for axes, (name, shown, steps, validation) in zip(figure.subplots(1, 2), panels, strict=True):
         window = max(1, len(steps) // 50)
         mean = np.convolve(steps, np.ones(window) / window, mode="valid")
         label = f"training, mean of {window} steps" if window > 1 else "training"
-        axes.plot(np.arange(1, len(steps) + 1), steps, color=BLUE, alpha=0.15, linewidth=0.8)
-        axes.plot(np.arange(window, len(steps) + 1), mean, color=BLUE, label=label)
-        axes.plot(epoch_steps, validation, color=ORANGE, marker="o", linestyle="--", label="validation")
+        axes.plot(np.arange(1, len(steps) + 1), shown(np.asarray(steps)), color=BLUE, alpha=0.15, linewidth=0.8)
+        axes.plot(np.arange(window, len(steps) + 1), shown(mean), color=BLUE, label=label)
+        axes.plot(
+            epoch_steps, shown(np.asarray(validation)), color=ORANGE, marker="o", linestyle="--", label="validation"
+        )
         axes.set(xlabel="step", ylabel=name)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)

@@ -29,6 +29,7 @@ def trace_cell(
     resets: TimeFlags | None = None,
     reverse: bool = False,
     noise: Noise | None = None,
+    carried: State | None = None,
 ) -> dict[str, np.ndarray]:
     """Every step's gates and states by name, each `(T, B, H)`: the arguments are a recurrence's.
 
@@ -39,7 +40,8 @@ def trace_cell(
     variables are read as it returns, so that what a `jax.jit` or another function inside it binds is not seen. Past
     a sequence's length all is NaN. Raises ValueError where shapes do not fit.
     """
-    params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+    problem = prepare(cell, params, inputs, state, lengths, resets, noise, carried)
+    params, inputs, initial, flags, mask, entering = problem
     cell_step = step_of(cell, params, mask)
 
     def step(state: State, xs: Any) -> tuple[State, Any]:
@@ -54,7 +56,7 @@ def trace_cell(
         state, _ = advance(recorded, initial, state, inputs, flags)
         return state, (inputs, begun[0], state)
 
-    _, (inputs, before, after) = jax.lax.scan(step, initial, (inputs, flags), reverse=reverse)
+    _, (inputs, before, after) = jax.lax.scan(step, entering, (inputs, flags), reverse=reverse)
     time, batch = inputs.shape[:2]
     # Steps are rows of one batch: a cell does not mix rows.
     rows = jax.tree.map(lambda leaf: leaf.reshape(time * batch, *leaf.shape[2:]), (inputs, before))

@@ -62,11 +62,9 @@ def load_source(
     that is not there; ModuleNotFoundError without the package; ConnectionError without the hub.
     """
     if source in SOURCES:
-        parts = {"train": _installed_reviews()} if source == "reviews" else _hub_imdb()
         text_column, label_column = "text", "label"
         classes = classes or ("negative", "positive")
-    else:
-        parts = {part: _read(path, text_column, label_column) for part, path in _files(source).items()}
+    parts = _parts(source, text_column, label_column)
     if classes is None:
         classes = _classes(parts["train"], label_column, source)
     checked = {
@@ -74,6 +72,25 @@ def load_source(
         for part, rows in parts.items()
     }
     return Source(checked["train"], checked.get("validation"), checked.get("test"), tuple(classes))
+
+
+def load_texts(source: str, text_column: str = "text") -> dict[str, StoredTexts]:
+    """The texts alone of a source of `load_source`, by part, in the order that they lie in; files need no labels.
+
+    Raises as `load_source` does.
+    """
+    text_column = "text" if source in SOURCES else text_column
+    parts = _parts(source, text_column, None)
+    for part, rows in parts.items():
+        for row, (text,) in enumerate(_values(rows, text_column), start=1):
+            _check_text(text, text_column, f"{source} ({part}), row {row}")
+    return {part: StoredTexts(rows, text_column) for part, rows in parts.items()}
+
+
+def _parts(source: str, text_column: str, label_column: str | None) -> dict[str, datasets.Dataset]:
+    if source in SOURCES:
+        return {"train": _installed_reviews()} if source == "reviews" else _hub_imdb()
+    return {part: _read(path, text_column, label_column) for part, path in _files(source).items()}
 
 
 def _installed_reviews() -> datasets.Dataset:
@@ -123,7 +140,8 @@ def _files(source: str) -> dict[str, Path]:
     return found
 
 
-def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
+def _read(path: Path, text_column: str, label_column: str | None) -> datasets.Dataset:
+    columns = [column for column in (text_column, label_column) if column is not None]
     suffix = path.suffix.lower()
     if suffix not in LOADERS:
         raise ValueError(f"{path}: expected a file of type {', '.join(LOADERS)}, got {suffix or 'no suffix'!r}")
@@ -135,7 +153,7 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
         check_depth(path)
     if kind == "csv":
         # Words such as "NA" and numbers are text here, neither missing values nor integers.
-        options = {"keep_default_na": False, "converters": {text_column: str, label_column: str}}
+        options = {"keep_default_na": False, "converters": dict.fromkeys(columns, str)}
         options["sep"] = "\t" if suffix == ".tsv" else ","
         # Rows of one field more than the header are ragged, not rows with an index in front.
         options["index_col"] = False
@@ -145,12 +163,12 @@ def _read(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected at least one row, got an empty file")
     if kind == "tab_lines":
-        rows = read_tab_lines(path, text_column, label_column)
+        rows = read_tab_lines(path, text_column, label_column or "label")
     else:
         rows = _read_by_datasets(path, kind, options)
     if len(rows) == 0:
         raise ValueError(f"{path}: expected at least one row, got none")
-    for column in (text_column, label_column):
+    for column in columns:
         if column not in rows.column_names:
             raise ValueError(f"{path}: expected a column {column!r}, got {rows.column_names}")
         check_column(rows, column, path)
@@ -239,6 +257,11 @@ def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]
     return tuple(sorted(labels))
 
 
+def _check_text(text: Any, column: str, where: str) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"{where}: expected a text in column {column!r}, got {reprlib.repr(text)}")
+
+
 def _name(label: Any) -> str:
     """A label as a class name: an integer's digits, a string itself, and nothing for what can be no label."""
     if isinstance(label, bool | int):
@@ -253,8 +276,7 @@ def _labelled(
     index = {str(number): number for number in range(len(classes))} | {name: i for i, name in enumerate(classes)}
     numbers = []
     for row, (text, label) in enumerate(_values(rows, text_column, label_column), start=1):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"{where}, row {row}: expected a text in column {text_column!r}, got {reprlib.repr(text)}")
+        _check_text(text, text_column, f"{where}, row {row}")
         number = index.get(_name(label))
         if number is None:
             raise ValueError(

@@ -74,19 +74,21 @@ class Chunked:
         resets: TimeFlags | None = None,
         reverse: bool = False,
         noise: Noise | None = None,
+        carried: State | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state. Raises ValueError where shapes do not fit."""
         if not isinstance(cell, PointwiseCell):
             raise TypeError(
                 f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"
             )
-        params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+        problem = prepare(cell, params, inputs, state, lengths, resets, noise, carried)
+        params, inputs, initial, flags, mask, entering = problem
         time = inputs.shape[0]
         if time == 0:
-            return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), initial
+            return jnp.zeros((0, *initial.hidden.shape), initial.hidden.dtype), entering
         size = self.size or _chunk_size(params, inputs)
         keep = self.keep or _cheaper(cell, params, initial, time)
-        return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, flags, mask)
+        return _run(cell, keep, Walk(size=size, reverse=reverse), params, inputs, initial, entering, flags, mask)
 
 
 def _chunk_size(params: Params, inputs: jax.Array) -> int:
@@ -112,7 +114,7 @@ class Kept(NamedTuple):
     the state before it."""
 
     steps: tuple[State, PreActivations] | None = None
-    entering: State | None = None
+    chunks: State | None = None
 
 
 @jax.tree_util.register_static
@@ -131,11 +133,12 @@ def _run(
     params: Params,
     inputs: jax.Array,
     initial: State,
+    entering: State,
     flags: Flags,
     mask: jax.Array | None,
 ) -> tuple[jax.Array, State]:
     steps = _steps(cell, Weights.of(cell, params, initial), initial, mask, walk.reverse)
-    final, hidden = steps(initial, inputs, flags, lambda before, gates, after: after.hidden)
+    final, hidden = steps(entering, inputs, flags, lambda before, gates, after: after.hidden)
     return hidden, final
 
 
@@ -158,11 +161,11 @@ def _steps(cell: PointwiseCell, weights: Weights, initial: State, mask: jax.Arra
 
 def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tuple[Any, Any]:
     """The values, and what the backward pass needs."""
-    params, inputs, initial, flags, mask = jax.tree.map(lambda primal: primal.value, primals)
+    params, inputs, initial, entering, flags, mask = jax.tree.map(lambda primal: primal.value, primals)
     steps = _steps(cell, Weights.of(cell, params, initial), initial, mask, walk.reverse)
     if keep == "gates":
         final, (hidden, kept) = steps(
-            initial, inputs, flags, lambda before, gates, after: (after.hidden, Kept(steps=(before, gates)))
+            entering, inputs, flags, lambda before, gates, after: (after.hidden, Kept(steps=(before, gates)))
         )
     else:
 
@@ -170,8 +173,8 @@ def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tupl
             final, hidden = steps(state, *xs, lambda before, gates, after: after.hidden)
             return final, hidden, state
 
-        final, hidden, entering = walk.over(chunk, initial, (inputs, flags))
-        kept = Kept(entering=entering)
+        final, hidden, before_chunks = walk.over(chunk, entering, (inputs, flags))
+        kept = Kept(chunks=before_chunks)
     wanted = Wanted(inputs=primals[1].perturbed)
     return (hidden, final), (params, inputs, initial, flags, mask, kept, wanted)
 
@@ -231,10 +234,10 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
     carry = (d_final, jax.tree.map(jnp.zeros_like, d_final), sums)
     back = Walk(size=walk.size, reverse=not walk.reverse)
     (d_state, d_initial, d_params), d_inputs, _ = back.over(
-        chunk, carry, (inputs, d_hidden, flags, kept.steps), kept.entering
+        chunk, carry, (inputs, d_hidden, flags, kept.steps), kept.chunks
     )
     d_params = jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), d_params, params)
-    return d_params, d_inputs, _sum(d_state, d_initial), None, None
+    return d_params, d_inputs, d_initial, d_state, None, None
 
 
 _run.defvjp(_forward, _backward, symbolic_zeros=True)

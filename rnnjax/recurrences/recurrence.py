@@ -3,7 +3,8 @@
 Past its length a sequence's outputs are zero, no gradient flows there, and its state stays as it was: the
 final state is the state at the last valid step, and a sequence of length 0 keeps its initial state. With
 right padding, running from T-1 down therefore starts each sequence at its own last step. `resets[t, b]`
-puts the initial state back before step t; a reset on a padded step does nothing.
+puts the initial state back before step t; a reset on a padded step does nothing. `carried` is a state to enter with
+in place of the initial one, which resets put back all the same: that of a text read so far, say.
 """
 
 from collections.abc import Callable
@@ -32,8 +33,9 @@ class Recurrence(Protocol):
         resets: TimeFlags | None = None,
         reverse: bool = False,
         noise: Noise | None = None,
+        carried: State | None = None,
     ) -> tuple[TimeHidden, State]:
-        """Outputs `(T, B, H)` and the final state, from inputs `(T, B, I)` and the state before the first step."""
+        """Outputs `(T, B, H)` and the final state, from inputs `(T, B, I)` and the initial state."""
         ...
 
 
@@ -49,13 +51,14 @@ class Flags(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Checked arguments, ready to be looped over."""
+    """Checked arguments, ready to be looped over: resets put `state` back, the first step begins from `entering`."""
 
     params: Params
     inputs: jax.Array
     state: State
     flags: Flags
-    hidden_mask: jax.Array | None = None
+    hidden_mask: jax.Array | None
+    entering: State
 
 
 def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:
@@ -106,6 +109,7 @@ def prepare(
     lengths: Lengths | None,
     resets: TimeFlags | None,
     noise: Noise | None = None,
+    carried: State | None = None,
 ) -> Problem:
     """Checked arguments with the flags of every step. Raises ValueError where shapes do not fit."""
     if inputs.ndim != 3:
@@ -114,13 +118,9 @@ def prepare(
     kernel = getattr(params, "kernel", None)
     if kernel is not None and kernel.shape[0] != width:
         raise ValueError(f"inputs: expected {kernel.shape[0]} features (the kernel's first axis), got {width}")
-    fields = jax.eval_shape(lambda: cell.init_state(1, 1))._fields
-    if getattr(state, "_fields", None) != fields:
-        raise ValueError(f"state: expected fields {fields}, got {getattr(state, '_fields', type(state).__name__)}")
-    expected = jax.eval_shape(lambda: cell.init_state(batch, state.hidden.shape[-1]))
-    for name, want, got in zip(fields, expected, state, strict=True):
-        if want.shape != got.shape:
-            raise ValueError(f"state.{name}: expected shape {want.shape}, got {got.shape}")
+    _check_state("state", cell, state, batch)
+    carried = state if carried is None else carried
+    _check_state("carried", cell, carried, batch, state.hidden.shape[-1])
     recurrent_kernel = getattr(params, "recurrent_kernel", None)
     if recurrent_kernel is not None and recurrent_kernel.shape[0] != state.hidden.shape[-1]:
         raise ValueError(
@@ -139,12 +139,23 @@ def prepare(
     if resets is not None and resets.shape != (time, batch):
         raise ValueError(f"resets: expected shape {(time, batch)}, got {resets.shape}")
     dtype = jnp.result_type(inputs, *jax.tree.leaves(params))
-    state = jax.tree.map(lambda leaf: leaf.astype(dtype), state)
+    state, carried = jax.tree.map(lambda leaf: leaf.astype(dtype), (state, carried))
     valid = None if lengths is None else jnp.arange(time)[:, None] < lengths
     if resets is not None:
         resets = resets.astype(bool) if valid is None else resets.astype(bool) & valid
     mask, hold = prepare_noise(noise or Noise(), cell, params, state, time)
-    return vary_alike(Problem(params, inputs, state, Flags(valid, resets, hold), mask))
+    return vary_alike(Problem(params, inputs, state, Flags(valid, resets, hold), mask, carried))
+
+
+def _check_state(what: str, cell: Cell, state: State, batch: int, hidden_size: int | None = None) -> None:
+    """Raises ValueError for a state of another cell or of other sizes."""
+    fields = jax.eval_shape(lambda: cell.init_state(1, 1))._fields
+    if getattr(state, "_fields", None) != fields:
+        raise ValueError(f"{what}: expected fields {fields}, got {getattr(state, '_fields', type(state).__name__)}")
+    expected = jax.eval_shape(lambda: cell.init_state(batch, hidden_size or state.hidden.shape[-1]))
+    for name, want, got in zip(fields, expected, state, strict=True):
+        if want.shape != got.shape:
+            raise ValueError(f"{what}.{name}: expected shape {want.shape}, got {got.shape}")
 
 
 def vary_alike(problem: Problem) -> Problem:

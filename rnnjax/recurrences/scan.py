@@ -39,9 +39,11 @@ class Scan:
         resets: TimeFlags | None = None,
         reverse: bool = False,
         noise: Noise | None = None,
+        carried: State | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state. Raises ValueError where shapes do not fit."""
-        params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+        problem = prepare(cell, params, inputs, state, lengths, resets, noise, carried)
+        params, inputs, initial, flags, mask, entering = problem
         cell_step = step_of(cell, params, mask)
 
         def step(state, xs):
@@ -49,5 +51,5 @@ class Scan:
             state, output = advance(cell_step, initial, state, clear_padding(inputs, flags), flags)
             return state, output.hidden
 
-        state, hidden = jax.lax.scan(step, initial, (inputs, flags), reverse=reverse, unroll=self.unroll)
+        state, hidden = jax.lax.scan(step, entering, (inputs, flags), reverse=reverse, unroll=self.unroll)
         return hidden, state

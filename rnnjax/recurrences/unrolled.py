@@ -31,12 +31,14 @@ class Unrolled:
         resets: TimeFlags | None = None,
         reverse: bool = False,
         noise: Noise | None = None,
+        carried: State | None = None,
     ) -> tuple[TimeHidden, State]:
         """Outputs `(T, B, H)` and the final state. Raises ValueError where shapes do not fit."""
-        params, inputs, initial, flags, mask = prepare(cell, params, inputs, state, lengths, resets, noise)
+        problem = prepare(cell, params, inputs, state, lengths, resets, noise, carried)
+        params, inputs, initial, flags, mask, entering = problem
         cell_step = step_of(cell, params, mask)
         times = range(inputs.shape[0])
-        state, hidden = initial, {}
+        state, hidden = entering, {}
         for t in reversed(times) if reverse else times:
             now = jax.tree.map(lambda leaf, t=t: leaf[t], flags)
             state, output = advance(cell_step, initial, state, clear_padding(inputs[t], now), now)

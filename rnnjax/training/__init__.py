@@ -19,7 +19,13 @@ from rnnjax.training.reports import EpochReport as EpochReport
 from rnnjax.training.reports import Scores as Scores
 from rnnjax.training.reports import StepReport as StepReport
 from rnnjax.training.run_folder import RunFolder as RunFolder
+from rnnjax.training.softmax import softmax_loss as softmax_loss
 from rnnjax.training.state import TrainState as TrainState
 from rnnjax.training.state import adam as adam
+from rnnjax.training.state import sgd as sgd
+from rnnjax.training.step import Carrying as Carrying
 from rnnjax.training.step import eval_step as eval_step
 from rnnjax.training.step import train_step as train_step
+from rnnjax.training.streams import evaluate_stream as evaluate_stream
+from rnnjax.training.streams import initial_carry as initial_carry
+from rnnjax.training.streams import next_in_stream as next_in_stream

@@ -20,7 +20,7 @@ from rnnjax.training.arrays import load_arrays, save_arrays
 from rnnjax.training.checksums import check_seal, seal, sync_directory
 from rnnjax.training.divergence import ADVICE, DivergedError
 from rnnjax.training.position import Position
-from rnnjax.training.processes import arrays_from_first, first_alone, is_first
+from rnnjax.training.processes import arrays_from_first, first_alone, gathered, is_first
 from rnnjax.training.state import TrainState
 from rnnjax.untrusted import read_json
 
@@ -34,11 +34,11 @@ WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 class Checkpoints:
     """A folder of checkpoints `epoch<E>-step<S>` that one process writes, in a thread of its own.
 
-    Each holds the Orbax folders `params` and `training` (optimizer, step, key), `position.json` and the checksums of
-    them all, and gets its name only once the disk has all of it. The newest `keep` and that of the best epoch stay.
-    One is due `steps` steps or `minutes` minutes after the last one. With several processes only the first reads and
-    writes, and the others get from it what they need. `before` is called before each one is written: for a log that
-    must not end earlier.
+    Each holds the Orbax folders `params` and `training` (optimizer, step, key, carry), `position.json` and the
+    checksums of them all, and gets its name only once the disk has all of it. The newest `keep` and that of the
+    best epoch stay. One is due `steps` steps or `minutes` minutes after the last one. With several processes only
+    the first reads and writes, and the others get from it what they need. `before` is called before each one is
+    written: for a log that must not end earlier.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Checkpoints:
         """
         self.wait()
         self._since, self._last = 0, time.monotonic()
-        host = jax.device_get(state._replace(key=jax.random.key_data(state.key)))
+        host = jax.device_get(state._replace(key=jax.random.key_data(state.key), carry=gathered(state.carry)))
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise DivergedError(f"after step {position.step}: expected finite parameters, got others; {ADVICE}")
         if is_first():
@@ -159,7 +159,8 @@ class Checkpoints:
                 position = position._replace(best=None, waited=0)
         params = load_arrays(path / PARAMS, host.params)
         training = load_arrays(path / TRAINING, _training(host))
-        return position, TrainState(params, training["optimizer"], training["step"], training["key"])
+        carry = training.get("carry", ())
+        return position, TrainState(params, training["optimizer"], training["step"], training["key"], carry)
 
     def best_params(self, template: Any) -> Any:
         """The parameters of the best epoch, in every process. Raises as `load_best`."""
@@ -168,7 +169,8 @@ class Checkpoints:
 
 
 def _training(state: TrainState) -> dict[str, Any]:
-    return {"optimizer": state.optimizer_state, "step": state.step, "key": state.key}
+    training = {"optimizer": state.optimizer_state, "step": state.step, "key": state.key}
+    return {**training, "carry": state.carry} if jax.tree.leaves(state.carry) else training
 
 
 def find_checkpoints(path: Path) -> list[Path]:

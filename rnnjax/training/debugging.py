@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 import rnnjax
-from rnnjax.data import Batch
+from rnnjax.data import Batch, Window
 from rnnjax.errors import first_line
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import CompiledStep, Objective, Sums
+from rnnjax.training.step import Carrying, CompiledStep, Objective, Sums, with_carry
 
 # Whose lines are the user's: not those of the libraries that carry an operation out.
 LIBRARIES = ("site-packages", "dist-packages")
@@ -24,15 +24,15 @@ class TracedStep:
     The step must not donate its state (`train_step(..., donate=False)`), of which a few are kept at once.
     """
 
-    def __init__(self, step: CompiledStep, objective: Objective):
+    def __init__(self, step: CompiledStep, objective: Objective | Carrying):
         self._step, self._objective = step, objective
         # One more than may be under way: the oldest of them is the one whose numbers are read.
-        self._given: deque[tuple[TrainState, Batch]] = deque(maxlen=step.in_flight + 1)
+        self._given: deque[tuple[TrainState, Batch | Window]] = deque(maxlen=step.in_flight + 1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._step, name)
 
-    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+    def __call__(self, state: TrainState, batch: Batch | Window) -> tuple[TrainState, Sums]:
         self._given.append((state, batch))
         return self._step(state, batch)
 
@@ -41,12 +41,14 @@ class TracedStep:
         for state, batch in self._given:
             if int(state.step) == step - 1:
                 key = jax.random.fold_in(state.key, state.step)
-                params, batch = _on_one_device((state.params, batch))
-                return first_bad_operation(self._objective, params, batch, key)
+                params, batch, carry = _on_one_device((state.params, batch, state.carry))
+                return first_bad_operation(self._objective, params, batch, key, carry)
         raise ValueError(f"step: expected one of the last {len(self._given)}, got {step}")
 
 
-def first_bad_operation(objective: Objective, params: Any, batch: Batch, key: jax.Array) -> str:
+def first_bad_operation(
+    objective: Objective | Carrying, params: Any, batch: Batch | Window, key: jax.Array, carry: Any = ()
+) -> str:
     """The first operation, forwards and then backwards, whose result is not a number, or, without one, not finite.
 
     Everything is computed once more, operation by operation and without compiling, on one device.
@@ -57,7 +59,8 @@ def first_bad_operation(objective: Objective, params: Any, batch: Batch, key: ja
             return f"the parameters {name} were not finite before the step: an update was too large"
 
     def loss(params: Any) -> jax.Array:
-        return objective(params, batch, key)["loss"]
+        sums, _ = with_carry(objective)(params, batch, key, carry)
+        return sums["loss"]
 
     for bad in (jax.debug_nans, jax.debug_infs):
         try:

@@ -5,11 +5,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
-from rnnjax.data import Batch
+from rnnjax.data import Batch, Window
 from rnnjax.training.checkpoints import Checkpoints
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
@@ -18,11 +18,13 @@ from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import CompiledStep, Sums
 
+AnyBatch = TypeVar("AnyBatch", bound=Batch | Window)
+
 
 def run_epoch(
     state: TrainState,
     step: CompiledStep,
-    batches: Iterable[Batch],
+    batches: Iterable[Batch | Window],
     watch: Callable[[StepReport], None],
     position: Position | None = None,
     *,
@@ -38,10 +40,10 @@ def run_epoch(
     """
     position = position or Position(step=int(state.step))
     watchdog = watchdog or Watchdog()
-    clock = _Clock(step, position.seconds)
+    clock = Clock(step, position.seconds)
     sent, resting = position.step, False
 
-    def dispatch(batch: Batch) -> Sums:
+    def dispatch(batch: Batch | Window) -> Sums:
         nonlocal state, sent, resting
         state, sums = step(state, batch)
         sent += 1
@@ -64,13 +66,13 @@ def run_epoch(
 
 
 def evaluate(
-    params: Any, step: CompiledStep, batches: Iterable[Batch], pause: Callable[[], None] = lambda: None
+    params: Any, step: CompiledStep, batches: Iterable[Batch | Window], pause: Callable[[], None] = lambda: None
 ) -> Scores:
     """Scores of the parameters over all batches; `pause` is called between them, and may raise.
 
     Raises ValueError where there are none.
     """
-    clock = _Clock(step)
+    clock = Clock(step)
     position = Position()
     with contextlib.closing(read_sums(step, lambda batch: step(params, batch), batches)) as parts:
         for sums in parts:
@@ -79,7 +81,7 @@ def evaluate(
     return Scores.of(position.sums, clock.seconds())
 
 
-class _Clock:
+class Clock:
     """Seconds since it was made, compiling left out, on top of those before."""
 
     def __init__(self, step: CompiledStep, before: float = 0.0):
@@ -93,8 +95,8 @@ class _Clock:
 
 def read_sums(
     step: CompiledStep,
-    dispatch: Callable[[Batch], Sums],
-    batches: Iterable[Batch],
+    dispatch: Callable[[AnyBatch], Sums],
+    batches: Iterable[AnyBatch],
     resting: Callable[[], bool] = lambda: False,
 ) -> Generator[Sums, None, None]:
     """Each batch's sums on the host.
@@ -123,11 +125,12 @@ def fit(
     state: TrainState,
     step: CompiledStep,
     evaluation: CompiledStep,
-    train_batches: Callable[[int, int], Iterable[Batch]],
-    validation_batches: Callable[[], Iterable[Batch]],
+    train_batches: Callable[[int, int], Iterable[Batch | Window]],
+    validation_batches: Callable[[], Iterable[Batch | Window]],
     epochs: int,
     watch: Callable[[StepReport], None] = lambda report: None,
     *,
+    evaluate: Callable[..., Scores] = evaluate,
     score: Callable[[Scores], float] = lambda scores: scores.accuracy,
     patience: int | None = None,
     skip: int = 0,
@@ -138,7 +141,8 @@ def fit(
 ) -> Iterator[tuple[TrainState, EpochReport]]:
     """Trains epoch by epoch, from the state given; yields after each one.
 
-    `train_batches(epoch, first)` are the batches of an epoch from the first one on. `best` says that no epoch before
+    `train_batches(epoch, first)` are the batches of an epoch from the first one on. `evaluate` makes scores of the
+    validation batches (see the function of that name, or `evaluate_stream`). `best` says that no epoch before
     had as high a validation score; after `patience` epochs without a best one the training ends. The state that is
     yielded is donated to the next epoch: copy what must outlive it.
 
@@ -154,7 +158,7 @@ def fit(
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
     watchdog = Watchdog(skip, explain)
-    state = step.replicate(state)
+    state = step.replicate(state._replace(carry=()))._replace(carry=step.split(state.carry))
     stopping = False
 
     def rest_after(number: int) -> bool:

@@ -108,6 +108,13 @@ def first_alone(action: Callable[[], bytes]) -> bytes:
     return outcome[1:]
 
 
+def gathered(tree: Any) -> Any:
+    """Arrays that several processes have parts of, as a whole in every process; all must call it."""
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), tree)
+
+
 def arrays_from_first(tree: Any, template: Any) -> Any:
     """Process 0's tree of arrays, bit for bit, in every process; the template has its structure, shapes and dtypes."""
     if jax.process_count() == 1:

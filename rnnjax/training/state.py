@@ -9,17 +9,21 @@ import optax
 
 
 class TrainState(NamedTuple):
-    """Arrays only: parameters, optimizer state, steps done (int32), and the key that step keys derive from."""
+    """Arrays only: parameters, optimizer state, steps done (int32), the key that step keys derive from, and what the
+    objective carries from batch to batch, nothing as a rule."""
 
     params: Any
     optimizer_state: optax.OptState
     step: jax.Array
     key: jax.Array
+    carry: Any = ()
 
     @classmethod
-    def create(cls, params: Any, optimizer: optax.GradientTransformation, key: jax.Array) -> "TrainState":
+    def create(
+        cls, params: Any, optimizer: optax.GradientTransformation, key: jax.Array, carry: Any = ()
+    ) -> "TrainState":
         """The state before the first step."""
-        return cls(params, optimizer.init(params), jnp.zeros((), jnp.int32), key)
+        return cls(params, optimizer.init(params), jnp.zeros((), jnp.int32), key, carry)
 
 
 def adam(
@@ -36,12 +40,9 @@ def adam(
     the share `warmup` of the steps. Up to `skip` updates in a row whose gradient is not finite are left out. Raises
     ValueError for another schedule or values out of range.
     """
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning rate: expected a number above 0, got {learning_rate}")
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: expected 0 <= share < 1, got {warmup}")
-    if skip < 0:
-        raise ValueError(f"skip: expected at least 0, got {skip}")
+    _check_rate(learning_rate)
     rising = round(warmup * steps)
     falling = max(steps - rising, 1)
     shapes = {
@@ -54,5 +55,38 @@ def adam(
     rate = shapes[schedule]
     if rising:
         rate = optax.join_schedules([optax.linear_schedule(0.0, learning_rate, rising), rate], [rising])
-    optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=rate)
+    return _skipping(optax.inject_hyperparams(optax.adam)(learning_rate=rate), skip)
+
+
+def sgd(
+    learning_rate: float, *, epoch_steps: int, constant_epochs: int = 1, decay: float = 1.0, skip: int = 0
+) -> optax.GradientTransformation:
+    """Stochastic gradient descent whose learning rate falls from epoch to epoch, and whose state tells it.
+
+        rate(epoch) = learning_rate / decay ** max(0, epoch - constant_epochs),  epochs from 1
+
+    `skip` is that of `adam`. Source: Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization".
+    Raises ValueError for values out of range.
+    """
+    _check_rate(learning_rate)
+    if not 1 <= decay < math.inf:
+        raise ValueError(f"decay: expected a number of at least 1, got {decay}")
+    for name, value in (("epoch steps", epoch_steps), ("constant epochs", constant_epochs)):
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+
+    def rate(step: jax.Array) -> jax.Array:
+        return learning_rate / decay ** jnp.maximum(step // epoch_steps + 1.0 - constant_epochs, 0.0)
+
+    return _skipping(optax.inject_hyperparams(optax.sgd)(learning_rate=rate), skip)
+
+
+def _check_rate(learning_rate: float) -> None:
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning rate: expected a number above 0, got {learning_rate}")
+
+
+def _skipping(optimizer: optax.GradientTransformation, skip: int) -> optax.GradientTransformation:
+    if skip < 0:
+        raise ValueError(f"skip: expected at least 0, got {skip}")
     return optax.apply_if_finite(optimizer, skip) if skip else optimizer

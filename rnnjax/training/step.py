@@ -1,5 +1,6 @@
 """The compiled train and eval steps: one code path from one device to many."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from rnnjax.data import Batch
+from rnnjax.data import Batch, Window
 from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.state import TrainState
@@ -20,6 +21,25 @@ Sums = dict[str, Any]
 # objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
 # watched. The key is None in evaluation.
 Objective = Callable[[Any, Batch, jax.Array | None], Sums]
+CarriedSums = Callable[[Any, Any, jax.Array | None, Any], tuple[Sums, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Carrying:
+    """An objective that hands something on from batch to batch: (params, batch, key, carry) -> (sums, carry).
+
+    The carry is a tree of arrays with a batch's rows first, the state of a recurrent net, say; no gradient flows from
+    one batch to another.
+    """
+
+    sums: CarriedSums
+
+
+def with_carry(objective: Objective | Carrying) -> CarriedSums:
+    """Any objective as one that carries; what carries nothing hands on what it is given."""
+    if isinstance(objective, Carrying):
+        return objective.sums
+    return lambda params, batch, key, carry: (objective(params, batch, key), carry)
 
 
 class CompiledStep:
@@ -31,7 +51,7 @@ class CompiledStep:
     def __init__(self, function: Callable, mesh: Mesh, donate: bool):
         self._jitted = jax.jit(function, donate_argnums=(0,) if donate else ())
         self._mesh = mesh
-        self._executables: dict[tuple[int, ...], Callable] = {}
+        self._executables: dict[tuple[Any, tuple[int, ...]], Callable] = {}
         self._replicated = NamedSharding(mesh, PartitionSpec())
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
         self.compile_seconds = 0.0
@@ -63,37 +83,41 @@ class CompiledStep:
         return jax.device_put(leaf, self._replicated)
 
     def split(self, tree: Any) -> Any:
-        """A tree of arrays whose first axis the mesh's devices share."""
-        return jax.device_put(tree, self._split)
+        """A tree of arrays whose first axis the mesh's devices share; every process must give the same one."""
+        if jax.process_count() > 1:
+            tree = jax.tree.map(np.asarray, tree)
+        # A copy: it may be donated, and the given one may have one array in several places (zeros, say).
+        return jax.device_put(tree, self._split, may_alias=False)
 
-    def put(self, batch: Batch) -> Batch:
+    def put(self, batch: Any) -> Any:
         """The batch split over the mesh's devices: itself where it is there already.
 
         Where several processes train together, each gives its own share of the rows. Raises ValueError where
         they do not divide among the devices.
         """
-        if all(isinstance(leaf, jax.Array) and leaf.sharding == self._split for leaf in batch):
+        if all(isinstance(leaf, jax.Array) and leaf.sharding == self._split for leaf in jax.tree.leaves(batch)):
             return batch
         devices = self._mesh.local_mesh.size
-        if len(batch.labels) % devices:
-            raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.labels)}")
+        if len(batch.tokens) % devices:
+            raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.tokens)}")
         if jax.process_count() == 1:
             return jax.device_put(batch, self._split)
         return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(self._split, rows), batch)
 
-    def __call__(self, carried: Any, batch: Batch) -> Any:
+    def __call__(self, carried: Any, batch: Batch | Window) -> Any:
         batch = self.put(batch)
-        executable = self._executables.get(batch.tokens.shape)
+        shape = jax.tree.structure(batch), batch.tokens.shape
+        executable = self._executables.get(shape)
         if executable is None:
             start = time.perf_counter()
             executable = self._jitted.lower(carried, batch).compile()
-            self._executables[batch.tokens.shape] = executable
+            self._executables[shape] = executable
             self.compile_seconds += time.perf_counter() - start
         return executable(carried, batch)
 
 
 def train_step(
-    objective: Objective,
+    objective: Objective | Carrying,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
@@ -109,6 +133,7 @@ def train_step(
 
     with the global norm (Pascanu et al. 2013). The loss of a step is `sums["loss"] / sums["weight"]`. Each step's
     key is folded in from the state's key and step number, so a step depends on nothing but the state and its batch.
+    What an objective carries is in the state, its rows split as the batch's are.
     After every `histograms` steps the sums hold one of each gradient before clipping (`gradient_histograms`).
     With `seeds`, the state, the batch and the sums have a leading axis of seeds, which the mesh splits: each is
     trained as if it were alone.
@@ -120,24 +145,29 @@ def train_step(
         raise ValueError(f"clip: expected a number above 0, got {clip}")
     clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
 
-    def summed(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
-        def loss(params: Any) -> tuple[jax.Array, Sums]:
-            sums = objective(params, batch, key)
-            return sums["loss"], sums
+    carrying = with_carry(objective)
 
-        return jax.grad(loss, has_aux=True)(params)
+    def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
+        def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
+            sums, after = carrying(params, batch, key, carry)
+            return sums["loss"], (sums, after)
 
-    def local(params: Any, batch: Batch, key: jax.Array) -> tuple[Any, Sums]:
+        gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
+        return gradient, sums, after
+
+    def local(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
         # Marked as varying, the parameters get local gradients, and one sum over devices follows for all.
-        return jax.lax.psum(summed(jax.lax.pcast(params, AXIS, to="varying"), batch, key), AXIS)
+        gradient, sums, after = summed(jax.lax.pcast(params, AXIS, to="varying"), batch, key, carry)
+        return *jax.lax.psum((gradient, sums), AXIS), after
 
     shard = PartitionSpec(AXIS)
     whole = PartitionSpec()
-    split = jax.shard_map(local, mesh=mesh, in_specs=(whole, shard, whole), out_specs=whole)
+    split = jax.shard_map(local, mesh=mesh, in_specs=(whole, shard, whole, shard), out_specs=(whole, whole, shard))
     gradients = summed if seeds else split
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        gradient, sums = gradients(state.params, batch, jax.random.fold_in(state.key, state.step))
+    def step(state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
+        key = jax.random.fold_in(state.key, state.step)
+        gradient, sums, carry = gradients(state.params, batch, key, state.carry)
         gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
         sums["gradient_norm"] = optax.tree.norm(gradient)
         if histograms is not None:
@@ -148,7 +178,7 @@ def train_step(
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
         sums |= _told_by(optimizer_state)
-        return TrainState(params, optimizer_state, state.step + 1, state.key), sums
+        return TrainState(params, optimizer_state, state.step + 1, state.key, carry), sums
 
     return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate)
 
@@ -164,8 +194,13 @@ def _told_by(optimizer_state: optax.OptState) -> Sums:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def eval_step(objective: Objective, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
-    """A step (params, batch) -> sums over the batch's rows; `seeds` as for `train_step`."""
+def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
+    """A step (params, batch) -> sums over the batch's rows; `seeds` as for `train_step`.
+
+    Of an objective that carries it is ((params, carry), batch) -> (carry, sums).
+    """
+    if isinstance(objective, Carrying):
+        return _carrying_eval_step(objective, mesh)
     if seeds:
         return CompiledStep(
             side_by_side(lambda params, batch: objective(params, batch, None), mesh), mesh, donate=False
@@ -176,6 +211,21 @@ def eval_step(objective: Objective, mesh: Mesh, *, seeds: bool = False) -> Compi
 
     return CompiledStep(
         jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec()),
+        mesh,
+        donate=False,
+    )
+
+
+def _carrying_eval_step(objective: Carrying, mesh: Mesh) -> CompiledStep:
+    shard, whole = PartitionSpec(AXIS), PartitionSpec()
+
+    def local(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
+        params, carry = carried
+        sums, after = objective.sums(params, batch, None, carry)
+        return after, jax.lax.psum(sums, AXIS)
+
+    return CompiledStep(
+        jax.shard_map(local, mesh=mesh, in_specs=((whole, shard), shard), out_specs=(shard, whole)),
         mesh,
         donate=False,
     )

@@ -10,8 +10,9 @@ from complaints import complaint_of
 from reference import assert_close
 
 from experiments import next_word
+from experiments.language_models.scores import perplexity, unigram_loss
 from experiments.words.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
-from experiments.words.text import unigram_perplexity, windows
+from experiments.words.text import windows
 
 TINY = ["--epochs", "3", "--hidden", "8", "--embedding", "8", "--steps", "5", "--batch-size", "8", "--dropout", "0"]
 TINY += ["--learning-rate", "0.05", "--devices", "2", "--vocabulary", "20"]
@@ -79,7 +80,7 @@ def test_windows_share_the_word_between_them():
 
 def test_the_perplexity_of_word_frequencies():
     # Counts 2, 3 and 1, each one higher: shares 3/9, 4/9 and 2/9.
-    got = unigram_perplexity(np.array([0, 0, 1, 1, 1, 2]), np.array([1, 2]), 3)
+    got = perplexity(unigram_loss(np.array([0, 0, 1, 1, 1, 2]), np.array([1, 2]), 3))
     assert_close(np.array(got), np.array((9 / 4 * 9 / 2) ** 0.5), "values")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from rnnjax.training import TrainState, adam
+from rnnjax.training import TrainState, adam, sgd
 
 
 def rates(**options):
@@ -66,3 +66,31 @@ def test_a_new_state_has_done_no_step():
     state = TrainState.create({"w": jnp.ones(2)}, adam(0.1, steps=1), jax.random.key(0))
     assert state.step == 0
     assert state.step.dtype == jnp.int32
+
+
+def test_gradient_descent_is_constant_first_and_then_divided_epoch_by_epoch():
+    optimizer = sgd(0.8, epoch_steps=3, constant_epochs=2, decay=2.0)
+    params = {"w": jnp.zeros(())}
+    state, sizes = optimizer.init(params), []
+    for _ in range(12):
+        update, state = optimizer.update({"w": jnp.ones(())}, state, params)
+        sizes.append(-float(jax.tree.leaves(update)[0]))
+    np.testing.assert_allclose(sizes, [0.8] * 6 + [0.4] * 3 + [0.2] * 3, rtol=1e-6)
+    assert float(optax.tree.get(state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array))) == (
+        pytest.approx(0.2)
+    )
+
+
+WRONG_DESCENT = {
+    "rate": ({"learning_rate": 0.0}, "learning rate: expected a number above 0, got 0.0"),
+    "decay": ({"decay": 0.5}, "decay: expected a number of at least 1, got 0.5"),
+    "epoch": ({"epoch_steps": 0}, "epoch steps: expected at least 1, got 0"),
+    "constant": ({"constant_epochs": 0}, "constant epochs: expected at least 1, got 0"),
+    "skip": ({"skip": -1}, "skip: expected at least 0, got -1"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG_DESCENT.values(), ids=WRONG_DESCENT.keys())
+def test_values_of_gradient_descent_out_of_range_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        sgd(**{"learning_rate": 0.1, "epoch_steps": 10, **wrong})

@@ -1,0 +1,296 @@
+"""The language model study: what is read, a tiny training, going on with it, scores and text of its run."""
+
+import functools
+import json
+import re
+
+import numpy as np
+import pytest
+from complaints import complaint_of
+from matplotlib.image import imread
+from small_runs import TWO, act_after, checkpoints, lines, read, terminate
+
+from experiments import language_model
+from experiments.language_models import training
+from experiments.language_models.config import Documents, Language
+from experiments.language_models.corpus import Text, read_corpus, resets_of
+from experiments.language_models.generation import Generate, write_text
+from experiments.language_models.trained import open_run
+from experiments.run_folders.reading import read_run
+
+complaint = functools.partial(complaint_of, language_model)
+LINES = ["the cat sat on the mat", "a dog ran to the cat", "the dog sat", "<unk> ran to a mat N times"]
+TINY = ["--hidden", "6", "--embedding", "5", "--steps", "7", "--batch-size", "3", "--epochs", "2", "--cell", "gru"]
+TINY += ["--layers", "1", "--learning-rate", "0.05", "--dropout", "0.2"]
+
+
+def text_of(count, seed=0):
+    return "".join(f" {LINES[line]} \n" for line in np.random.default_rng(seed).integers(0, 4, count))
+
+
+@pytest.fixture(scope="module")
+def treebank(tmp_path_factory):
+    """A folder as the Penn Treebank's: without a test part."""
+    folder = tmp_path_factory.mktemp("treebank")
+    (folder / "ptb.train.txt").write_text(text_of(60))
+    (folder / "ptb.valid.txt").write_text(text_of(12, seed=1))
+    return folder
+
+
+def begin(treebank, path, *more):
+    return ["ptb-small", "--source", str(treebank), *TINY, *TWO, "--run-folder", str(path), *more]
+
+
+@pytest.fixture(scope="module")
+def small_run(treebank, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "words"
+    language_model.main(begin(treebank, path))
+    return path
+
+
+# What is read
+
+
+def corpus(source, **options):
+    return read_corpus(Language(source=str(source), **options))
+
+
+def test_the_treebanks_words_are_known_as_they_stand(treebank):
+    found = corpus(treebank)
+    assert list(found.parts) == ["train", "validation"]
+    assert set(found.vocabulary.tokens) == {*" ".join(LINES).split(), "<eos>"}
+    words = [found.vocabulary.tokens[token] for token in found.parts["validation"].tokens]
+    assert " ".join(words).replace("<eos>", "\n").split() == text_of(12, seed=1).split()
+    assert words.count("<eos>") == 12
+    assert found.parts["train"].resets is None
+
+
+def test_the_last_tenths_of_a_text_are_held_out(tmp_path):
+    text = "".join(chr(97 + n % 26) for n in range(200))
+    (tmp_path / "text.txt").write_text(text)
+    found = corpus(tmp_path / "text.txt", level="character")
+    got = {name: "".join(found.vocabulary.tokens[token] for token in part.tokens) for name, part in found.parts.items()}
+    assert got == {"train": text[:160], "validation": text[160:180], "test": text[180:]}
+    few = corpus(tmp_path / "text.txt", level="character", limit=100)
+    assert [len(part.tokens) for part in few.parts.values()] == [80, 10, 10]
+
+
+def test_rows_of_texts_are_documents(tmp_path):
+    rows = [{"text": text} for text in ("a b", "c a\nb", "b") * 10]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    vocabulary, parts, _ = corpus(tmp_path / "rows.jsonl")
+    train = parts["train"]
+    assert train.resets is not None
+    ends = [vocabulary.tokens[token] for token in train.tokens[train.resets]]
+    assert set(ends) == {"<eos>"}
+    # 100 words and line ends in all, 80 to train on; the line end within a row begins nothing.
+    assert len(train.tokens) == 80
+    assert train.resets.sum() == 24
+    assert sum(train.tokens == vocabulary.line_end) == 32
+
+
+def test_documents_begin_behind_the_line_end_that_is_read_before_them():
+    text = Text(list("a\nb\n\nc\n"))
+    assert resets_of(text, "none", "character") is None
+    expected: dict[Documents, list[int]] = {"line": [1, 3, 4, 6], "blank-line": [4]}
+    for documents, ends in expected.items():
+        resets = resets_of(text, documents, "character")
+        assert resets is not None
+        np.testing.assert_array_equal(np.flatnonzero(resets), ends)
+
+
+def test_another_text_has_another_fingerprint(treebank):
+    prints = [corpus(treebank, **options).fingerprint for options in ({}, {"documents": "line"}, {"limit": 50})]
+    assert len(set(prints)) == 3
+    assert corpus(treebank).fingerprint == prints[0]
+
+
+# A training
+
+
+def test_the_head_begins_at_the_frequencies_of_the_tokens():
+    params = {"head": {"kernel": np.ones((2, 3)), "bias": np.zeros(3)}, "other": np.ones(1)}
+    begun = training.begun_at_frequencies(params, np.array([2, 0, 2, 2]))
+    np.testing.assert_allclose(np.exp(begun["head"]["bias"]), [2 / 7, 1 / 7, 4 / 7], rtol=1e-6)
+    assert begun["head"]["kernel"] is params["head"]["kernel"]
+    assert begun["other"] is params["other"]
+
+
+def test_a_run_learns_and_tells_what_it_reached(small_run):
+    epochs = [line for line in lines(small_run) if line["kind"] == "epoch"]
+    (final,) = (line for line in lines(small_run) if line["kind"] == "final")
+    assert final["part"] == "validation"
+    np.testing.assert_allclose(final["perplexity"], np.exp(final["loss"]))
+    assert final["loss"] == min(line["validation_loss"] for line in epochs)
+    assert final["loss"] < 0.8 * final["unigram_loss"]
+    assert imread(small_run / "figures" / "learning_curves.png").std() > 0.02
+    score = read_run(small_run).score
+    assert score is not None
+    assert (score.name, score.value) == ("perplexity", final["perplexity"])
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(treebank, small_run, tmp_path, capsys):
+    path = tmp_path / "run"
+    steps = len([line for line in lines(small_run) if line["kind"] == "step"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw", lambda session: None)
+        # In the middle of the second epoch, where the state has been carried a while.
+        act_after(patch, steps * 3 // 4, terminate)
+        status, error = complaint(capsys, *begin(treebank, path))
+        assert status == 143
+        assert f"; go on with: python -m experiments.language_model --resume {path}" in error
+        assert "hidden was 6 and is 7" in (complaint(capsys, "--resume", path, "--hidden", "7")[1])
+        language_model.main(["--resume", str(path), *TWO])
+    assert lines(path) == lines(small_run)
+    last = checkpoints(small_run)[-1]
+    assert checkpoints(path)[-1] == last
+    position = "checkpoints", last, "position.json"
+    assert read(path.joinpath(*position[:2]), position[2]) == read(small_run.joinpath(*position[:2]), position[2])
+
+
+# Scores
+
+
+def scores(capsys, *arguments):
+    capsys.readouterr()
+    language_model.main(["evaluate", *map(str, arguments)])
+    table = capsys.readouterr().out.splitlines()[3:]
+    return {line.split()[0]: line.split()[1:] for line in table}
+
+
+def test_scores_do_not_depend_on_batch_size_or_truncation(small_run, treebank, capsys):
+    final = lines(small_run)[-1]
+    for options in ([], ["--batch-size", "1", "--steps", "50"], ["--batch-size", "8", "--steps", "3"]):
+        (found,) = scores(capsys, small_run, *TWO, *options).values()
+        assert found[1:] == [
+            "perplexity",
+            f"{final['perplexity']:.1f}",
+            f"{final['loss']:.4f}",
+            f"{final['accuracy']:.4f}",
+        ]
+    whole = scores(capsys, small_run, *TWO, "--source", treebank / "ptb.valid.txt")
+    assert whole == {"train": found}
+    assert set(scores(capsys, small_run, *TWO, "--source", treebank)) == {"train", "validation"}
+
+
+def test_a_source_that_has_changed_is_an_error(small_run, treebank, tmp_path, capsys, monkeypatch):
+    (treebank / "ptb.test.txt").write_text("the cat\n" * 9)
+    try:
+        error = complaint(capsys, "evaluate", small_run, *TWO)[1]
+    finally:
+        (treebank / "ptb.test.txt").unlink()
+    assert "expected the text of the run, got another: it has changed" in error
+
+
+# Text
+
+
+def written(run, **options):
+    pieces = []
+    write_text(open_run(run), Generate(run, **options), pieces.append)
+    return pieces
+
+
+def test_text_comes_piece_by_piece_and_hangs_on_the_seed(small_run):
+    pieces = written(small_run, prompt="the cat", length=12, seed=1)
+    assert pieces[:2] == ["the", " cat"]
+    assert len(pieces) == 2 + 12 + 1
+    assert pieces == written(small_run, prompt="the cat", length=12, seed=1)
+    assert pieces != written(small_run, prompt="the cat", length=12, seed=2)
+    known = set(open_run(small_run).vocabulary.tokens)
+    assert all(piece.strip() in known for piece in pieces if piece.strip())
+    # A word that is not known is read as <unk>; without a prompt a line begins.
+    assert written(small_run, prompt="zebra", length=1)[0] == "<unk>"
+    assert not written(small_run, length=1)[0].startswith(" ")
+    sharp = [written(small_run, length=9, seed=seed, temperature=0.0) for seed in (1, 2)]
+    assert sharp[0] == sharp[1]
+    assert sharp[0] == written(small_run, length=9, seed=3, top_k=1)
+
+
+def test_the_command_writes_what_was_drawn(small_run, capsys):
+    language_model.main(["generate", str(small_run), "--prompt", "the dog", "--length", "8", "--top-p", "0.9"])
+    assert capsys.readouterr().out == "".join(written(small_run, prompt="the dog", length=8, top_p=0.9))
+
+
+def test_characters_are_written_as_they_are(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("abc\x1b abd\n" * 40)
+    options = [*TINY, *TWO, "--epochs", "1", "--source", str(tmp_path / "text.txt"), "--run-folder"]
+    language_model.main(["shakespeare", *options, str(tmp_path / "run")])
+    out = capsys.readouterr().out
+    assert re.search(r"^test: \d\.\d{3} bits per character; of character frequencies alone", out, re.MULTILINE)
+    epoch = next(line for line in lines(tmp_path / "run") if line["kind"] == "epoch")
+    np.testing.assert_allclose(epoch["bits_per_character"], epoch["validation_loss"] / np.log(2))
+    assert "\x1b" not in "".join(written(tmp_path / "run", prompt="ab", length=60))
+    error = complaint(capsys, "generate", tmp_path / "run", "--prompt", "xyz")[1]
+    assert "prompt: expected characters of the training part, which has no <unk>, got 'x' and 2 others" in error
+
+
+# Bad input
+
+BAD_OPTIONS = {
+    "temperature": (["--temperature", "-1"], "temperature: expected a number of at least 0, got -1.0"),
+    "top_k": (["--top-k", "0"], "top_k: expected at least 1, got 0"),
+    "top_p": (["--top-p", "1.1"], "top_p: expected 0 < share <= 1, got 1.1"),
+    "length": (["--length", "0"], "length: expected at least 1, got 0"),
+    "longest": (["--length", "99999999"], "length: expected at most 10,000,000, got 99999999"),
+    "seed": (["--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_bad_options_of_generate_are_one_line(options, message, small_run, capsys):
+    assert message in complaint(capsys, "generate", small_run, *options)[1]
+
+
+BAD_TEXTS = {
+    "one_line": ({"text.txt": "only one line of words\n"}, "expected at least 20 words, got 6"),
+    "empty": ({"text.txt": ""}, "expected at least 20 words, got 0"),
+    "unknown": (
+        {"text.txt": "a b c d\n" * 40 + "x y z\n" * 10},
+        "text.txt (validation): expected words of the training part, which has no <unk>, got 'x' and 2 others; "
+        "a vocabulary of fewer than 5 makes rare ones <unk>",
+    ),
+    "not_utf8": ({"text.txt": b"caf\xe9 " * 30}, "expected UTF-8, got an invalid byte at offset 3"),
+    "one_line_held_out": (
+        {"train.txt": "a b\n" * 20, "valid.txt": "\n"},
+        "(validation): expected at least 2 words, got 1",
+    ),
+    "two_parts": (
+        {"train.txt": "a\n", "ptb.train.txt": "a\n"},
+        "expected one file of the train part, got ptb.train.txt",
+    ),
+    "no_training_part": ({"valid.txt": "a\n"}, "expected a file train.txt, got ['valid.txt']"),
+    "no_column": ({"rows.jsonl": '{"words": "a"}\n'}, "expected a column 'text', got ['words']"),
+    "empty_row": ({"rows.jsonl": '{"text": " "}\n'}, "row 1: expected a text in column 'text', got ' '"),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_a_bad_text_is_one_line_and_leaves_no_run(files, message, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, content in files.items():
+        (data / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    source = data if len(files) > 1 or "valid.txt" in files else data / next(iter(files))
+    assert message in complaint(capsys, *begin(source, tmp_path / "run"))[1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_not_there_is_one_line(small_run, tmp_path, capsys):
+    def said(*arguments):
+        return complaint(capsys, *arguments)[1]
+
+    assert "source: expected --source PATH, got none" in said("ptb-small", *TWO)
+    assert "text: expected a file, got nowhere" in said("ptb-small", "--source", "nowhere", *TWO)
+    assert "decay: expected at least 1, got 0.5" in said("ptb-small", "--decay", "0.5")
+    assert "run folder: expected config.json in" in said("generate", tmp_path)
+    for name, text in (("config.json", '{"experiment": "sentiment-lstm"}'), ("vocabulary.json", "{}")):
+        (tmp_path / name).write_text(text)
+    assert "expected the fields of a language model's run" in said("generate", tmp_path)
+    vocabulary = small_run / "vocabulary.json"
+    text = vocabulary.read_text()
+    vocabulary.write_text(text.replace('"word"', '"character"'))
+    try:
+        assert "vocabulary.json: tokens: expected characters, got" in said("generate", small_run)
+    finally:
+        vocabulary.write_text(text)
