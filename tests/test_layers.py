@@ -256,7 +256,8 @@ def test_the_package_exports_its_layers_cells_and_recurrences():
     cells = {"Cell", "CellParams", "PointwiseCell", "Elman", "ElmanState", "LSTM", "LSTMState", "GRU", "GRUState"}
     cells |= {"PeepholeLSTM", "PeepholeLSTMParams", "LayerNormLSTM", "LayerNormLSTMParams", "MGU", "MGUState"}
     cells |= {"IndRNN", "IndRNNParams", "IndRNNState"}
-    modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell", "SequenceClassifier", "LanguageModel"}
+    modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell"}
+    modules |= {"SequenceClassifier", "LanguageModel", "Forecaster"}
     names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "identity", "uniform"}
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
     public = {name for name, value in vars(rnnjax).items() if not name.startswith("_") and callable(value)}
