@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -56,12 +57,11 @@ def trained(config: Config, seeds: Sequence[int], told: Told) -> list[Outcome]:
 def estimate(config: Config, seeds: Sequence[int]) -> float:
     """Seconds that the training of these seeds takes at most, from measured steps; compiling is left out."""
     if isinstance(config, Memory):
-        few = dataclasses.replace(config, block=2, updates=4, evaluation=config.batch)
-        blocks, start = train(few, seeds), 0.0
-        for _ in range(2):  # the first is compiled
-            start = time.perf_counter()
-            next(blocks)
-        return (time.perf_counter() - start) / few.block * config.updates
+        # The first block is compiled, as the program that will train: it need not be compiled again.
+        start, taken = time.perf_counter(), 0.0
+        for _ in itertools.islice(train(config, seeds), 2):
+            taken, start = time.perf_counter() - start, time.perf_counter()
+        return taken / config.block * config.updates
     return SeedTraining(config, _data(config), seeds).estimate()
 
 

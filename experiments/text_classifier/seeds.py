@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ from experiments.text_classifier.config import TextClassification, build_model, 
 from experiments.text_classifier.parts import Loader, Parts
 from rnnjax.data import Batch
 from rnnjax.training import classification, eval_step, train_step
-from rnnjax.training.devices import padded_seeds, seed_mesh, start_each
+from rnnjax.training.devices import seed_groups, seed_mesh, start_each
 from rnnjax.training.loop import read_sums
 from rnnjax.training.step import Sums
 
@@ -38,8 +40,9 @@ class SeedEpoch(NamedTuple):
 class SeedTraining:
     """The seeds are spread over the devices, and compiled once.
 
-    Where they do not divide among the devices, the last one is trained more than once. Raises ValueError for no seed,
-    and for a config without `data_seed`: its seeds would not share their data.
+    They take turns where there are more of them than CPU devices (`seed_groups`). Where they do not divide among the
+    devices, the last one is trained more than once. Raises ValueError for no seed, and for a config without
+    `data_seed`: its seeds would not share their data.
     """
 
     def __init__(self, config: TextClassification, parts: Parts, seeds: Sequence[int]):
@@ -49,20 +52,23 @@ class SeedTraining:
             raise ValueError("seeds: expected at least one, got none")
         self._config, self._parts, self._count = config, parts, len(seeds)
         mesh = seed_mesh(len(seeds))
-        self._seeds = padded_seeds(seeds, mesh)
+        self._groups = seed_groups(seeds, mesh)
         self._loader = Loader(config, parts.train.read, devices=1)
-        self._plans = self._loader.plans(parts.train, self._seeds[0])
+        self._plans = self._loader.plans(parts.train, seeds[0])
         self.steps = len(self._plans) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
         optimizer = build_optimizer(config, self.steps)
         objective = classification(logits_of(model), len(parts.classes))
         self._step = train_step(objective, optimizer, mesh, clip=config.clip, seeds=True)
         self._evaluation = eval_step(objective, mesh, seeds=True)
-        self._state = start_each(functools.partial(first_state, model, optimizer), self._seeds, mesh)
-        self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._state.params))
+        start = functools.partial(first_state, model, optimizer)
+        self._states = deque(start_each(start, group, mesh) for group in self._groups)
+        self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._states[0].params))
 
     def _train(self, batch: Batch) -> Sums:
-        self._state, sums = self._step(self._state, batch)
+        """A step of the group whose turn it is."""
+        state, sums = self._step(self._states.popleft(), batch)
+        self._states.append(state)
         return sums
 
     def estimate(self) -> float:
@@ -73,24 +79,23 @@ class SeedTraining:
         widths = [plan.width for plan in self._plans]
         usual = max(set(widths), key=widths.count)
         plan = next(plan for plan in self._plans if plan.width == usual)
-        batch = self._step.put(stacked([self._loader.batch(self._parts.train, plan)] * len(self._seeds)))
+        batch = self._step.put(stacked([self._loader.batch(self._parts.train, plan)] * len(self._groups[0])))
         times = []
         for _ in range(3):  # the first is compiled, the second may be slower than those that follow
             start = time.perf_counter()
             jax.block_until_ready(self._train(batch))
             times.append(time.perf_counter() - start)
-        return times[-1] * self._config.epochs * sum(widths) / usual
+        return times[-1] * len(self._groups) * self._config.epochs * sum(widths) / usual
 
     def epochs(self, watch: Callable[[int], None] = lambda step: None) -> Iterator[SeedEpoch]:
         """Every epoch, as it is done; `watch` hears of every step."""
-        loader, parts, count = self._loader, self._parts, self._count
+        count = self._count
         diverged: list[int | None] = [None] * count
         done = 0
         for epoch in range(self._config.epochs):
             tokens, start, compiled = 0, time.perf_counter(), self._step.compile_seconds
-            own = (loader.batches(parts.train, seed, epoch) for seed in self._seeds)
-            with contextlib.closing(read_sums(self._step, self._train, map(stacked, zip(*own, strict=True)))) as steps:
-                for sums in steps:
+            with contextlib.closing(read_sums(self._step, self._train, self._batches(epoch))) as steps:
+                for sums in self._of_all(steps):
                     done += 1
                     tokens += int(sums["tokens"][:count].sum())
                     for row, pair in enumerate(zip(sums["loss"][:count], sums["gradient_norm"][:count], strict=True)):
@@ -101,15 +106,30 @@ class SeedTraining:
             losses, accuracies = self._validate()[:, :count]
             yield SeedEpoch(epoch + 1, done, losses, accuracies, list(diverged), tokens, seconds)
 
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        """Every step's batches, one for each group."""
+        own = [[self._loader.batches(self._parts.train, seed, epoch) for seed in group] for group in self._groups]
+        for _ in self._plans:
+            for group in own:
+                yield stacked([next(batches) for batches in group])
+
+    def _of_all(self, parts: Iterator[Sums]) -> Iterator[Sums]:
+        """Sums of every group, one after the other, as those of all seeds."""
+        while turn := list(itertools.islice(parts, len(self._groups))):
+            yield jax.tree.map(lambda *leaves: np.concatenate(leaves), *turn)
+
     def _validate(self) -> np.ndarray:
         """Mean loss and accuracy of every seed, `(2, S)`."""
-        evaluation, params = self._evaluation, self._state.params
-        shared = (stacked([batch] * len(self._seeds)) for batch in self._loader.batches(self._parts.validation))
-        total = np.zeros((3, len(self._seeds)))
-        with contextlib.closing(read_sums(evaluation, lambda batch: evaluation(params, batch), shared)) as measured:
-            for sums in measured:
-                total += np.stack([sums["loss"], sums["correct"], sums["weight"]])
-        return total[:2] / total[2]
+        evaluation, found = self._evaluation, []
+        for group, state in zip(self._groups, self._states, strict=True):
+            total = np.zeros((3, len(group)))
+            shared = (stacked([batch] * len(group)) for batch in self._loader.batches(self._parts.validation))
+            measure = functools.partial(evaluation, state.params)
+            with contextlib.closing(read_sums(evaluation, measure, shared)) as measured:
+                for sums in measured:
+                    total += np.stack([sums["loss"], sums["correct"], sums["weight"]])
+            found.append(total[:2] / total[2])
+        return np.concatenate(found, axis=1)
 
 
 def stacked(batches: Sequence[Batch]) -> Batch:

@@ -61,6 +61,17 @@ def padded_seeds(seeds: Sequence[int], mesh: Mesh) -> list[int]:
     return [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
 
 
+def seed_groups(seeds: Sequence[int], mesh: Mesh) -> list[list[int]]:
+    """The padded seeds as those that one program takes at a time: all of them on accelerators, one for each CPU device.
+
+    A CPU gains nothing from more of them in a program, and what a loop over large states copies cost as much as the
+    training itself (text classifiers with 1.3 million parameters).
+    """
+    padded = padded_seeds(seeds, mesh)
+    size = mesh.size if mesh.devices.flat[0].platform == "cpu" else len(padded)
+    return [padded[first : first + size] for first in range(0, len(padded), size)]
+
+
 def start_each(start: Callable[[int], Any], seeds: Sequence[int], mesh: Mesh) -> Any:
     """What every seed starts from, as one tree with a leading axis of seeds, which the mesh splits."""
     # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.

@@ -54,10 +54,10 @@ def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeyp
 
     def poisoned(batch):
         steps.append(1)
-        if len(steps) == 4:
-            params = training._state.params
-            head = {**params["head"], "bias": params["head"]["bias"].at[1].set(np.nan)}
-            training._state = training._state._replace(params={**params, "head": head})
+        if len(steps) == 7:  # the fourth step of the first two seeds, who take turns with the third
+            state = training._states[0]
+            head = {**state.params["head"], "bias": state.params["head"]["bias"].at[1].set(np.nan)}
+            training._states[0] = state._replace(params={**state.params, "head": head})
         return plain(batch)
 
     monkeypatch.setattr(training, "_train", poisoned)
