@@ -1,6 +1,5 @@
 """How the seeds of one variant are trained, side by side, and what they came to."""
 
-import dataclasses
 import functools
 import itertools
 import math
