@@ -102,11 +102,13 @@ def run_tasks(
     execute: Callable[[Sequence[Task], Sequence[float]], Iterator[Done]] = one_by_one,
 ) -> None:
     """Runs them, and writes each variant's rows as soon as they are known."""
-    start = time.perf_counter()
+    start, left = time.perf_counter(), dict(zip((task.variant.name for task in tasks), seconds, strict=True))
     for number, (task, rows) in enumerate(execute(tasks, seconds), start=1):
         write_rows(folder, task.variant, rows)
-        past = time.perf_counter() - start
-        tqdm.write(f"{number}/{len(tasks)} {task.variant.name}: {told_of(rows)}; {duration(past)} so far")
+        del left[task.variant.name]
+        past, share = time.perf_counter() - start, 1 - sum(left.values()) / sum(seconds)
+        words = f"; {duration(past)} so far" + (f", about {duration(past / share - past)} left" if left else "")
+        tqdm.write(f"{number}/{len(tasks)} {task.variant.name}: {told_of(rows)}{words}")
 
 
 def told_of(rows: Sequence[Row]) -> str:

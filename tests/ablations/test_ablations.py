@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import subprocess
 import sys
 
@@ -79,6 +80,9 @@ def test_what_has_been_run_is_not_run_again(folder, monkeypatch, capsys):
     (folder / "rows" / "lower.parquet").unlink()
     ablations.main(["smoke", "--folder", str(folder), "--seeds", "3", "--variants", "lower"])
     assert asked == [(1e-2, (2,)), (1e-4, (0, 1, 2))]
+    first, second = [line for line in capsys.readouterr().out.splitlines() if re.match("[12]/2 ", line)]
+    assert re.search(r"^1/2 base: .* s so far, about \d+ s left$", first)
+    assert second.endswith("s so far")
     assert pd.read_parquet(folder / "rows" / "base.parquet").seed.tolist() == [0, 1, 2]
 
 

@@ -1,6 +1,7 @@
 """Seeds of a text classifier side by side: each as if it were alone."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -8,9 +9,12 @@ import pytest
 
 from experiments import sentiment
 from experiments.execution import Execution
+from experiments.text_classifier import seeds
 from experiments.text_classifier.parts import prepare
 from experiments.text_classifier.seeds import SeedTraining
 from experiments.text_classifier.training import train
+from rnnjax.training import step
+from rnnjax.training.devices import padded_seeds, side_by_side
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 # Two programs of other shapes add up in another order; measured: 1.4e-7.
@@ -37,6 +41,14 @@ def test_each_of_several_seeds_is_as_if_alone(config, together):
         assert one.accuracies[0] == all_of_them.accuracies[1]
         assert 3 * one.tokens == all_of_them.tokens
     assert len({float(loss) for loss in together[-1].losses}) == 3
+
+
+def test_seeds_in_one_vectorised_program_are_the_same(config, together, monkeypatch):
+    # As on accelerators: all seeds at once.
+    monkeypatch.setattr(step, "side_by_side", functools.partial(side_by_side, vectorised=True))
+    monkeypatch.setattr(seeds, "seed_groups", lambda chosen, mesh: [padded_seeds(chosen, mesh)])
+    for one, other in zip(SeedTraining(config, prepare(config), [3, 1, 2]).epochs(), together, strict=True):
+        np.testing.assert_allclose(one.losses, other.losses, rtol=SEEDS_TOLERANCE)
 
 
 def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
