@@ -1,12 +1,15 @@
 """A study's report: one table, two figures, and what made them."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.ablations.rows import Row
 from experiments.ablations.statistics import Summary, paired_difference, summary
 from experiments.ablations.study import Study, Variant
+from experiments.memory_tasks.config import Memory
 from rnnjax.analysis.ablation_plots import Group, Interval, MeanCurve, curve_figure, interval_figure
 from rnnjax.training.run_folder import write_text
 
@@ -18,9 +21,9 @@ def write_report(
 ) -> str:
     """Writes report.md and its figures to the folder, and returns the table."""
     lines = markdown_table(study, variants, rows)
-    text = [f"# {name}", "", study.question, "", *lines, "", *notes(study, rows), "", f"![curves]({CURVES})", ""]
+    text = [f"# {name}", "", study.question, "", *lines, "", *notes(variants, rows), "", f"![curves]({CURVES})", ""]
     text += [f"![scores]({SCORES})", "", "| variant | question |", "|---|---|"]
-    text += [f"| {variant.name} | {variant.question} |" for variant in variants]
+    text += [f"| {variant.name} | {_cell(variant.question)} |" for variant in variants]
     groups = grouped(variants)
     curve_figure(
         [Group(title, [_curve(member, rows[member.name]) for member in members]) for title, members in groups],
@@ -53,27 +56,40 @@ def scores(rows: Sequence[Row]) -> dict[int, float]:
 
 def markdown_table(study: Study, variants: Sequence[Variant], rows: Mapping[str, list[Row]]) -> list[str]:
     """A row a variant."""
-    memory = any(row["solved"] is not None for found in rows.values() for row in found)
-    headers = ["variant", "seeds", study.score, "sd", "95% interval", "minus base", "95% interval"]
-    headers += [*(["solved", "updates to solve"] if memory else []), "diverged", "parameters", "s a seed", "tokens/s"]
-    lines = ["| " + " | ".join(headers) + " |", "|---" + "|---:" * (len(headers) - 1) + "|"]
+    memory = any(isinstance(variant.config, Memory) for variant in variants)
+    bases = [variant.base for variant in variants]
+    several = bases.count(None) > 1 or len(set(bases)) > 2
+    headers = ["variant", *(["base"] if several else []), "seeds", _cell(study.score), "sd", "95% interval"]
+    headers += ["minus base", "95% interval", *(["solved", "updates to solve"] if memory else []), "diverged"]
+    headers += ["parameters", "s a seed", "tokens/s"]
+    lines = ["| " + " | ".join(headers) + " |", "|---" * (1 + several) + "|---:" * (len(headers) - 1 - several) + "|"]
     for variant in variants:
         found = rows[variant.name]
         own = summary(list(scores(found).values()))
-        against = None if variant.base is None else paired_difference(scores(found), scores(rows[variant.base]))
-        cells = [variant.name, str(len(found)), *_mean(own, ""), *_mean(against, "+")[::2]]
+        base = scores(rows[variant.base]) if variant.base is not None else {}
+        mean, _, interval = _mean(paired_difference(scores(found), base), "+")
+        pairs = len(scores(found).keys() & base.keys())
+        if 0 < pairs < max(len(base), len(scores(found))):
+            mean += f" ({pairs} {'pair' if pairs == 1 else 'pairs'})"
+        cells = [variant.name, *([variant.base or ""] if several else []), str(len(found)), *_mean(own, "")]
+        cells += [mean, interval]
         if memory:
-            solved = sorted(row["solved"] for row in found if row["solved"] is not None)
-            cells += [f"{len(solved)}/{len(found)}", f"{solved[len(solved) // 2]:,}" if solved else ""]
+            solved = [row["solved"] for row in found if row["solved"] is not None]
+            cells += [f"{len(solved)}/{len(found)}", f"{statistics.median(solved):,.0f}" if solved else ""]
         steps = sorted(row["diverged"] for row in found if row["diverged"] is not None)
         cells.append(f"{len(steps)} (from step {steps[0]:,})" if steps else "0")
-        cells.append(f"{found[0]['parameters']:,}")
-        # Seeds trained together share their wall time.
-        cells.append(f"{sum(row['seconds'] / row['together'] for row in found) / len(found):.1f}")
+        cells.append(f"{found[0]['parameters']:,}" if found else "")
+        # Seeds trained together share their time.
+        cells.append(f"{statistics.mean(row['seconds'] / row['together'] for row in found):.1f}" if found else "")
         rates = [row["tokens_per_second"] for row in found if row["tokens_per_second"] is not None]
-        cells.append(f"{sum(rates) / len(rates):,.0f}" if rates else "")
+        cells.append(f"{statistics.mean(rates):,.0f}" if rates else "")
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _cell(text: str) -> str:
+    """Text within a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _mean(found: Summary | None, sign: str) -> tuple[str, str, str]:
@@ -85,35 +101,50 @@ def _mean(found: Summary | None, sign: str) -> tuple[str, str, str]:
     return f"{found.mean:{sign}.4f}", deviation, interval
 
 
-def notes(study: Study, rows: Mapping[str, list[Row]]) -> list[str]:
+def notes(variants: Sequence[Variant], rows: Mapping[str, list[Row]]) -> list[str]:
     """What made the rows, and how they are to be read."""
-    made = {row["environment"] for found in rows.values() for row in found}
-    environments = [json.loads(text) for text in made]
+    environments = [json.loads(row["environment"]) for variant in variants for row in rows[variant.name]]
 
-    def each(values: Sequence[str]) -> str:
+    def each(values: Iterable[str]) -> str:
         return ", ".join(dict.fromkeys(values))
 
-    versions = each([f"{name} {value}" for found in environments for name, value in found["versions"].items() if value])
+    versions = each(f"{name} {value}" for found in environments for name, value in found["versions"].items() if value)
+    scored = {
+        "of memory tasks, scores are those of the last evaluation, or of the first one at which the task was solved, "
+        "where training stops; updates to solve are the median of the seeds that did"
+        if isinstance(variant.config, Memory)
+        else "of text classifiers, scores are those of the epoch that was best on the hold-out, and flatter a little"
+        for variant in variants
+    }
     return [
-        f"Commands: {each(['`' + _command(found['command']) + '`' for found in environments])}. "
-        f"Commit {each([str(found['commit']) for found in environments])}; {versions}; Python "
-        f"{each([found['python'] for found in environments])}; {each([found['system'] for found in environments])}, "
-        f"{each([str(found['cores']) for found in environments])} cores, "
-        f"{each([str(len(found['devices'])) + ' x ' + found['devices'][0] for found in environments])}.",
+        f"Commands: {each('`' + _command(found['command']) + '`' for found in environments)}. "
+        f"Commit {each(str(found['commit']) for found in environments)}; {versions}; Python "
+        f"{each(found['python'] for found in environments)}; {each(found['system'] for found in environments)}, "
+        f"{each(str(found['cores']) for found in environments)} cores, "
+        f"{each(str(len(found['devices'])) + ' x ' + str(found['devices'][0]) for found in environments)}.",
         "",
-        "Mean and sample standard deviation over seeds that did not diverge; percentile bootstrap intervals of the "
-        "mean, which for 3 to 5 seeds are narrower than 95%; differences are paired by seed. Seconds are wall time "
-        "with compiling, of all seeds trained together divided by their number; tokens/s are of all of them together.",
+        f"How to read it: {'; '.join(sorted(scored))}. Mean, sample standard deviation and curves are of the seeds "
+        "that did not diverge. Intervals are percentile bootstrap intervals of the mean over seeds: of 2 or 3 seeds "
+        "they are the least and the greatest score, which hold the true mean in about 50% and 75% of all cases, and of "
+        "4 or 5 still in fewer than 88% and 94%; they say nothing of the data that were held out. Differences are "
+        "paired by seed. Seconds are of training and its evaluations, compiling left out, of all seeds trained "
+        "together divided by their number, and fewer where seeds stopped early; tokens/s are of all of them together.",
     ]
 
 
 def _command(words: Sequence[str]) -> str:
-    """As it was typed: the program's file is of this machine."""
-    return " ".join(["python -m experiments.ablations", *words[1:]])
+    """As it was typed, but for the program's folder, which is of this machine."""
+    program, *arguments = map(str, words)
+    module = Path(program).parts[-3:] == ("experiments", "ablations", "__main__.py")
+    return shlex.join(
+        [*(["python", "-m", "experiments.ablations"] if module else ["python", Path(program).name]), *arguments]
+    )
 
 
 def _curve(variant: Variant, rows: Sequence[Row]) -> MeanCurve:
-    return MeanCurve(variant.name, [(row["curve_steps"], row["curve_scores"]) for row in rows])
+    kept = [row for row in rows if row["score"] is not None]
+    name = variant.name if kept else f"{variant.name} (diverged)"
+    return MeanCurve(name, [(row["curve_steps"], row["curve_scores"]) for row in kept])
 
 
 def _interval(variant: Variant, rows: Sequence[Row]) -> Interval:

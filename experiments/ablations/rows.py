@@ -1,6 +1,8 @@
 """The rows of a study: one a run (a seed of a variant), a Parquet file a variant, written whole or not at all."""
 
+import functools
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,16 +37,24 @@ SCHEMA = pa.schema(
         ("environment", pa.string()),
     ]
 )
+MAY_BE_NONE = ("score", "loss", "solved", "diverged", "tokens_per_second")
+TOLD = {"command": list, "versions": dict, "python": str, "system": str, "cores": int, "devices": list}
 Row = dict[str, Any]
 
 
-def make_rows(variant: Variant, outcomes: Sequence[Outcome]) -> list[Row]:
-    """The rows of seeds that were trained together, with what made them."""
+@functools.cache
+def environment_at_start() -> dict[str, Any]:
+    """This process's environment when first asked for: the code that runs does not change with the checkout."""
+    return environment()
+
+
+def make_rows(variant: Variant, outcomes: Sequence[Outcome], command: Sequence[str]) -> list[Row]:
+    """The rows of seeds that were trained together, with what made them; the command is the study's."""
     shared = {
         "variant": variant.name,
         "together": len(outcomes),
         "config": as_json(variant),
-        "environment": json.dumps(environment()),
+        "environment": json.dumps({**environment_at_start(), "command": list(command)}),
     }
     return [{**outcome._asdict(), **shared} for outcome in outcomes]
 
@@ -74,17 +84,51 @@ def read_rows(folder: Path, variant: Variant) -> list[Row]:
     if not os.path.lexists(file):
         return []
     check_plain(file)
+    if not file.is_file():
+        raise ValueError(f"{file}: expected the rows of a variant, got a folder")
     try:
-        table = pyarrow.parquet.read_table(file, schema=SCHEMA)
+        rows = pyarrow.parquet.read_table(file, schema=SCHEMA).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: expected the rows of a variant, got: {first_line(error)}") from error
-    rows = table.to_pylist()
     if any(row["config"] != as_json(variant) for row in rows):
         raise ValueError(
             f"{file}: expected rows of {variant.name!r} as the study has it now, got rows of another config; choose "
             "another folder"
         )
+    seeds = [row["seed"] for row in rows]
+    if wrong := next(filter(None, (_wrong(row, variant, seeds) for row in rows)), None):
+        raise ValueError(f"{file}: expected the rows of a variant, got one {wrong}")
     return rows
+
+
+def others(folder: Path, variants: Sequence[Variant]) -> list[str]:
+    """The files of rows there that are of none of the variants."""
+    known = {_file(folder, variant).name for variant in variants}
+    return sorted(file.name for file in (folder / ROWS).glob("*.parquet") if file.name not in known)
+
+
+def _wrong(row: Row, variant: Variant, seeds: Sequence[int]) -> str | None:
+    """What is wrong with a row, in words; None where it is as this module writes it."""
+    if missing := [name for name, value in row.items() if value is None and name not in MAY_BE_NONE]:
+        return f"without {missing[0]}"
+    if row["variant"] != variant.name:
+        return f"of {row['variant']!r}"
+    if seeds.count(row["seed"]) > 1:
+        return f"of seed {row['seed']} beside another"
+    if len(row["curve_steps"]) != len(row["curve_scores"]) or None in [*row["curve_steps"], *row["curve_scores"]]:
+        return "whose curve has not a score a step"
+    numbers = ("score", "loss", "seconds", "tokens_per_second")
+    if not all(math.isfinite(row[name]) for name in numbers if row[name] is not None) or row["together"] < 1:
+        return "whose numbers are none"
+    if row["score"] is None and row["diverged"] is None:
+        return "without a score that did not diverge"
+    try:
+        told = json.loads(row["environment"])
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or not all(isinstance(told.get(name), kind) for name, kind in TOLD.items()):
+        return "without the environment that made it"
+    return None
 
 
 def _file(folder: Path, variant: Variant) -> Path:

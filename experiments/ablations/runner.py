@@ -1,6 +1,7 @@
 """Runs what of a study has not been run yet, variant by variant, and keeps every row as soon as it is known."""
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from experiments.ablations.rows import ROWS, Row, make_rows, read_rows, write_rows
+from experiments.ablations.report import CURVES, REPORT, SCORES
+from experiments.ablations.rows import ROWS, Row, environment_at_start, make_rows, read_rows, write_rows
 from experiments.ablations.statistics import summary
 from experiments.ablations.study import Variant
 from experiments.ablations.trials import estimate, trained
@@ -21,10 +23,11 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 
 
 class Task(NamedTuple):
-    """A variant, and those of its seeds that have no row yet."""
+    """A variant, those of its seeds that have no row yet, and the command that asked for them."""
 
     variant: Variant
     seeds: tuple[int, ...]
+    command: tuple[str, ...]
 
 
 Done = tuple[Task, list[Row]]
@@ -37,12 +40,12 @@ def open_tasks(variants: Sequence[Variant], seeds: int, folder: Path) -> list[Ta
         known = {row["seed"] for row in read_rows(folder, variant)}
         missing = tuple(seed for seed in range(seeds) if seed not in known)
         if missing:
-            tasks.append(Task(variant, missing))
+            tasks.append(Task(variant, missing, tuple(sys.argv)))
     return tasks
 
 
 def check_place(folder: Path) -> None:
-    """Raises OSError where rows could not be written."""
+    """Raises OSError where rows or the report could not be written."""
     try:
         (folder / ROWS).mkdir(parents=True, exist_ok=True)
         probe = folder / ROWS / ".probe"
@@ -50,32 +53,46 @@ def check_place(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OSError(error.errno, f"folder: expected a place to write to, got {folder} ({error.strerror})") from error
+    for name in (REPORT, CURVES, SCORES):
+        if (folder / name).is_dir():
+            raise IsADirectoryError(f"folder: expected to write a file {name}, got a folder of that name: {folder}")
     if (free := shutil.disk_usage(folder).free) < SPARE:
         raise OSError(f"folder: expected {SPARE:,} bytes of free disk for {folder}, got {free:,}")
 
 
 def plan(variants: Sequence[Variant], tasks: Sequence[Task]) -> list[float]:
-    """Prints what will be done, and gives the estimated seconds of every task, from steps that are measured here."""
+    """Prints what will be done, and gives the estimated seconds of every task, from steps that are measured here.
+
+    To be measured they must be compiled; the programs are those that will train.
+    """
     left = {task.variant.name: task for task in tasks}
     seconds = []
     rows = []
-    for variant in tqdm(variants, desc="measuring a step of each", disable=None, leave=False):
+    if tasks and not sys.stderr.isatty():  # else a bar shows it
+        print(f"measuring the steps of {len(tasks)} variants, each of which is compiled for that", flush=True)
+    for variant in tqdm(variants, desc="measuring steps", disable=None, leave=False):
         task = left.get(variant.name)
         if task is None:
             rows.append((variant.name, variant.question, "done", ""))
         else:
-            seconds.append(estimate(variant.config, task.seeds))
+            try:
+                seconds.append(estimate(variant.config, task.seeds))
+            except ValueError as error:
+                raise ValueError(f"{variant.name}: {error}") from error
             rows.append((variant.name, variant.question, ", ".join(map(str, task.seeds)), duration(seconds[-1])))
-    print(table(("variant", "question", "seeds", "at most"), rows, words=("question",)))
+    print(table(("variant", "question", "seeds", "about"), rows, words=("question",)))
     print(
-        f"{len(tasks)} of {len(variants)} variants to run, at most {duration(sum(seconds))} of steps, and compiling\n"
+        f"{len(tasks)} of {len(variants)} variants to run, about {duration(sum(seconds))} of steps; "
+        "less where seeds stop early\n",
+        flush=True,
     )
     return seconds
 
 
 def train_task(task: Task, told: Callable[[float], None] = lambda share: None) -> list[Row]:
     """The rows of a task."""
-    return make_rows(task.variant, trained(task.variant.config, task.seeds, told))
+    environment_at_start()
+    return make_rows(task.variant, trained(task.variant.config, task.seeds, told), task.command)
 
 
 def one_by_one(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done]:
@@ -104,7 +121,12 @@ def run_tasks(
     """Runs them, and writes each variant's rows as soon as they are known."""
     start, left = time.perf_counter(), dict(zip((task.variant.name for task in tasks), seconds, strict=True))
     for number, (task, rows) in enumerate(execute(tasks, seconds), start=1):
-        write_rows(folder, task.variant, rows)
+        try:
+            write_rows(folder, task.variant, rows)
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{folder / ROWS}: {error.strerror or error}; rows of before are kept"
+            ) from error
         del left[task.variant.name]
         past, share = time.perf_counter() - start, 1 - sum(left.values()) / sum(seconds)
         words = f"; {duration(past)} so far" + (f", about {duration(past / share - past)} left" if left else "")

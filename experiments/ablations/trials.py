@@ -31,8 +31,8 @@ class Outcome(NamedTuple):
 
     `score` and `loss` are of the best epoch of a text classifier, of the last evaluation of a memory task, and None
     where the seed diverged: `diverged` is the step whose loss was not finite. `solved` is the step from which on a
-    memory task was solved. The curve is the score at each evaluation. `seconds` and `tokens_per_second` are of all
-    seeds that were trained together.
+    memory task was solved. The curve is the score at each evaluation. `seconds` (compiling left out) and
+    `tokens_per_second` are of all seeds that were trained together.
     """
 
     seed: int
@@ -90,8 +90,7 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
         told(block.updates / config.updates)
         if config.stop and all(result.settled for result in settled):
             break
-    seconds = time.perf_counter() - start
-    read = (blocks - 1) * config.block * config.batch * task.steps * len(seeds)
+    later, read = time.perf_counter() - start - compiled, (blocks - 1) * config.block * config.batch * task.steps
     told(1.0)
     return [
         Outcome(
@@ -104,22 +103,24 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
             curve_steps=[step for step, _ in curve],
             curve_scores=[score for _, score in curve],
             parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
-            seconds=seconds,
-            tokens_per_second=read / (seconds - compiled) if read else None,
+            # The first block took as long as the others, but for its compiling.
+            seconds=later * blocks / (blocks - 1) if read else compiled,
+            tokens_per_second=read * len(seeds) / later if read else None,
         )
         for result, curve in zip(settled, curves, strict=True)
     ]
 
 
 def _classified(config: TextClassification, seeds: Sequence[int], told: Told) -> list[Outcome]:
+    """With `patience`, a seed's result is that of the epochs that it would have had alone."""
     start = time.perf_counter()
     training = SeedTraining(config, _data(config), seeds)
     epochs = list(training.epochs(lambda step: told(step / training.steps)))
-    seconds, outcomes = time.perf_counter() - start, []
+    seconds, outcomes = time.perf_counter() - start - training.compile_seconds, []
     for row, seed in enumerate(seeds):
-        diverged = epochs[-1].diverged[row]
         counted = [epoch for epoch in epochs if epoch.diverged[row] is None]
-        counted = counted[: _epochs_alone([epoch.accuracies[row] for epoch in counted], config.patience)]
+        alone, stopped = _epochs_alone([epoch.accuracies[row] for epoch in counted], config.patience)
+        counted, diverged = counted[:alone], None if stopped else epochs[-1].diverged[row]
         best = max(counted, key=lambda epoch: epoch.accuracies[row], default=None)
         outcomes.append(
             Outcome(
@@ -139,11 +140,11 @@ def _classified(config: TextClassification, seeds: Sequence[int], told: Told) ->
     return outcomes
 
 
-def _epochs_alone(scores: Sequence[float], patience: int | None) -> int:
-    """How many epochs a run alone would have had: up to `patience` after its best one."""
+def _epochs_alone(scores: Sequence[float], patience: int | None) -> tuple[int, bool]:
+    """How many epochs a run alone would have had, up to `patience` after its best one, and whether that ended it."""
     position = Position()
     for score in scores:
         position = position.after_epoch(float(score))
         if position.waited == patience:
-            break
-    return position.epoch
+            return position.epoch, True
+    return position.epoch, False

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import itertools
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +14,9 @@ import numpy as np
 from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
 from experiments.text_classifier.parts import Loader, Parts
 from rnnjax.data import Batch
-from rnnjax.training import classification, eval_step, train_step
+from rnnjax.training import DivergedError, classification, eval_step, train_step
 from rnnjax.training.devices import seed_groups, seed_mesh, start_each
+from rnnjax.training.divergence import Watchdog
 from rnnjax.training.loop import read_sums
 from rnnjax.training.step import Sums
 
@@ -24,8 +24,8 @@ from rnnjax.training.step import Sums
 class SeedEpoch(NamedTuple):
     """An epoch of S seeds: validation loss and accuracy after it, each `(S,)`.
 
-    `diverged` is the first step of the run whose loss or gradient was not finite, or None, of each seed; `tokens` are
-    those that all seeds read in the epoch, `seconds` what its training took, compiling left out.
+    `diverged` is the step of the run at which a run alone would have ended as diverged, or None, of each seed;
+    `tokens` are those that all seeds read in the epoch, `seconds` what its training took, compiling left out.
     """
 
     epoch: int
@@ -65,6 +65,11 @@ class SeedTraining:
         self._states = deque(start_each(start, group, mesh) for group in self._groups)
         self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._states[0].params))
 
+    @property
+    def compile_seconds(self) -> float:
+        """What compiling has taken so far."""
+        return self._step.compile_seconds + self._evaluation.compile_seconds
+
     def _train(self, batch: Batch) -> Sums:
         """A step of the group whose turn it is."""
         state, sums = self._step(self._states.popleft(), batch)
@@ -91,6 +96,7 @@ class SeedTraining:
         """Every epoch, as it is done; `watch` hears of every step."""
         count = self._count
         diverged: list[int | None] = [None] * count
+        watchdogs = [Watchdog(self._config.skip) for _ in range(count)]
         done = 0
         for epoch in range(self._config.epochs):
             tokens, start, compiled = 0, time.perf_counter(), self._step.compile_seconds
@@ -98,12 +104,17 @@ class SeedTraining:
                 for sums in self._of_all(steps):
                     done += 1
                     tokens += int(sums["tokens"][:count].sum())
-                    for row, pair in enumerate(zip(sums["loss"][:count], sums["gradient_norm"][:count], strict=True)):
-                        if diverged[row] is None and not all(map(math.isfinite, pair)):
-                            diverged[row] = done
+                    for row in range(count):
+                        if diverged[row] is None:
+                            try:
+                                watchdogs[row].passes(done, {name: value[row] for name, value in sums.items()})
+                            except DivergedError:
+                                diverged[row] = done
                     watch(done)
             seconds = time.perf_counter() - start - (self._step.compile_seconds - compiled)
             losses, accuracies = self._validate()[:, :count]
+            for row in np.flatnonzero(~np.isfinite(losses)):
+                diverged[row] = diverged[row] or done
             yield SeedEpoch(epoch + 1, done, losses, accuracies, list(diverged), tokens, seconds)
 
     def _batches(self, epoch: int) -> Iterator[Batch]:

@@ -1,10 +1,15 @@
 """The command that runs a study: plan, rows, resumption, report, and what it refuses."""
 
+import dataclasses
 import functools
 import json
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -13,9 +18,13 @@ import pytest
 from complaints import complaint_of
 
 from experiments.ablations import __main__ as ablations
-from experiments.ablations import runner
+from experiments.ablations import runner, trials
+from experiments.ablations.command import run_studies
 from experiments.ablations.studies import STUDIES
+from experiments.ablations.study import Study, Variant
+from experiments.ablations.text_studies import SMALL
 from experiments.ablations.trials import trained
+from experiments.text_classifier.seeds import SeedEpoch
 from rnnjax.training import RunFolder
 
 # Seeds side by side and alone are two programs; measured: 0.
@@ -55,10 +64,9 @@ def test_a_study_leaves_a_row_a_run(folder):
 
 def test_the_report_has_a_line_a_variant(folder):
     text = (folder / "report.md").read_text()
-    for line in ("| base | 2 | 0.", "| lower | 2 | 0.", "| diverged | 2 |  |  |  |  |  | "):
+    for line in ("| base | 2 | 0.", "| lower | 2 | 0.", "| diverged | 2 |  |  |  |  |  | 0/2 |  | 2 (from step "):
         assert line in text
-    assert "2 (from step " in text
-    assert "python -m experiments.ablations" in text
+    assert f"Commands: `python {Path(sys.argv[0]).name} " in text
     base, lower = (np.mean(pd.read_parquet(folder / "rows" / f"{name}.parquet").score) for name in ("base", "lower"))
     assert f"| {lower - base:+.4f} |" in text
     for name in ("curves.png", "scores.png"):
@@ -90,8 +98,79 @@ def test_a_dry_run_trains_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner, "trained", None)
     ablations.main(["smoke", "--dry-run", "--variants", "base", "--folder", str(tmp_path / "new")])
     out = capsys.readouterr().out
-    assert "1 of 1 variants to run, at most" in out
-    assert not list((tmp_path / "new" / "rows").iterdir())
+    assert "1 of 1 variants to run, about" in out
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_report_is_of_all_that_has_been_run(folder, tmp_path, capsys):
+    place = tmp_path / "copy"
+    shutil.copytree(folder, place)
+    shutil.copy(place / "rows" / "lower.parquet", place / "rows" / "other.parquet")
+    (place / "report.md").unlink()
+    ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
+    text = (place / "report.md").read_text()
+    assert all(f"| {name} | " in text for name in ("base", "lower", "diverged"))
+    assert "left out, of no variant of smoke: other.parquet" in capsys.readouterr().out
+    (place / "rows" / "diverged.parquet").unlink()
+    ablations.main(["smoke", "--folder", str(place), "--report"])
+    assert "| diverged | 2 " not in (place / "report.md").read_text()
+    assert "measuring" not in capsys.readouterr().out
+
+
+def test_a_study_of_ones_own_runs_by_the_same_command(tmp_path, capsys):
+    base = dataclasses.replace(STUDIES["smoke"].variants[0].config, updates=20)
+    own = Study("Does mine run?", "accuracy", [Variant("mine", "The base.", base)], seeds=1)
+    run_studies({"own": own}, ["own", "--folder", str(tmp_path)])
+    assert pd.read_parquet(tmp_path / "rows" / "mine.parquet").seed.tolist() == [0]
+    assert "| mine | 1 | " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_what_was_finished_before_a_kill_is_not_run_again(number, status, tmp_path, monkeypatch):
+    command = [sys.executable, "-m", "experiments.ablations", "smoke", "--folder", tmp_path]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        while not (tmp_path / "rows" / "base.parquet").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, error = process.communicate()
+    assert process.returncode == status
+    if number == signal.SIGTERM:
+        line = "stopped by SIGTERM; what is finished is kept: the same command goes on"
+        assert error == f"experiments.ablations: {line}\n"
+    asked = []
+    plain = runner.trained
+    monkeypatch.setattr(
+        runner, "trained", lambda config, *rest: asked.append(config.learning_rate) or plain(config, *rest)
+    )
+    ablations.main(["smoke", "--folder", str(tmp_path)])
+    assert 1e-2 not in asked
+    assert len(list((tmp_path / "rows").glob("*.parquet"))) == 3
+
+
+def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch):
+    epochs = [
+        SeedEpoch(number + 1, 10 * (number + 1), np.ones(2), np.array([score, score]), [None, diverged], 5, 1.0)
+        for number, (score, diverged) in enumerate([(0.9, None), (0.8, None), (0.5, None), (0.1, 35)])
+    ]
+
+    class Stub:
+        steps, parameters, compile_seconds = 40, 7, 0.0
+
+        def __init__(self, *_):
+            pass
+
+        def epochs(self, watch):
+            return epochs
+
+    monkeypatch.setattr(trials, "SeedTraining", Stub)
+    monkeypatch.setattr(trials, "_data", lambda config: None)
+    for patience, scores, steps in ((1, [0.9, 0.9], [20, 20]), (None, [0.9, None], [40, 30])):
+        config = dataclasses.replace(SMALL, patience=patience)
+        found = trained(config, [0, 1], lambda share: None)
+        assert [outcome.score for outcome in found] == scores
+        assert [outcome.steps for outcome in found] == steps
+        assert [outcome.diverged for outcome in found] == [None, None if patience else 35]
 
 
 def test_each_of_several_seeds_is_as_if_alone():
@@ -110,14 +189,17 @@ BAD = {
     "study": (["smok"], 1, "study: expected one of cells-memory, "),
     "variant": (["smoke", "--variants", "bas"], 1, "variants: expected some of base, lower, diverged, got 'bas'"),
     "seeds": (["smoke", "--seeds", "0"], 2, "seeds: expected at least 1, got 0"),
+    "no study": (["--variants", "base"], 2, "study: expected the name of one with other options, got none"),
+    "both": (["smoke", "--report", "--dry-run"], 2, "report: expected one of report and dry_run, got both"),
+    "no rows": (["smoke", "--report", "--folder", "{folder}"], 1, "report: expected rows in "),
     "place": (["smoke", "--folder", "/proc/nowhere"], 1, "folder: expected a place to write to, got /proc/nowhere"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "status", "message"), BAD.values(), ids=BAD.keys())
-def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monkeypatch):
+def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "estimate", None)
-    found, error = complaint(capsys, *arguments)
+    found, error = complaint(capsys, *(argument.format(folder=tmp_path) for argument in arguments))
     assert (found, message in error) == (status, True), error
 
 
@@ -137,5 +219,6 @@ def test_ray_runs_a_task_a_variant(folder, tmp_path):
     for name in ("base", "lower"):
         rows, local = (pd.read_parquet(place / "rows" / f"{name}.parquet") for place in (tmp_path, folder))
         assert rows.seed.tolist() == [0, 1]
+        assert json.loads(rows.environment[0])["command"][1:] == [*map(str, command[3:]), "--variants", "lower"]
         # A worker has one core, and so another program than two devices have.
         np.testing.assert_allclose(rows.score, local.score[:2], rtol=SEEDS_TOLERANCE)

@@ -1,21 +1,26 @@
 """What a study is, and what its rows say."""
 
 import dataclasses
+import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
-from experiments.ablations.report import grouped
-from experiments.ablations.rows import as_json, read_rows, write_rows
+from experiments.ablations.report import grouped, markdown_table, write_report
+from experiments.ablations.rows import SCHEMA, as_json, read_rows, write_rows
 from experiments.ablations.statistics import paired_difference, summary
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.study import Study, Variant
+from experiments.ablations.text_studies import SMALL
 from experiments.memory_tasks.config import Memory
 from experiments.text_classifier.config import build_model, param_shapes
 from rnnjax.analysis.ablation_plots import Group, MeanCurve, band, curve_figure
 
 BASE = Memory("recall", time=5, hidden=4)
 OTHER = dataclasses.replace(BASE, hidden=5)
+BAG = dataclasses.replace(SMALL, layers=0)
 
 BAD = {
     "none": ([], "study: expected at least one variant, got none"),
@@ -24,7 +29,19 @@ BAD = {
     "question": ([Variant("a", "", BASE)], "a: expected the question that it answers, got none"),
     "nothing": (
         [Variant("a", "?", BASE), Variant("b", "?", dataclasses.replace(BASE, seed=3), "a")],
-        "b: expected a config of its own, got that of 'a': it changes nothing",
+        "b: expected a computation of its own, got that of 'a': it changes nothing",
+    ),
+    "in other words": (
+        [Variant("a", "?", BASE), Variant("b", "?", dataclasses.replace(BASE, forget_bias=1.0), "a")],
+        "b: expected a computation of its own, got that of 'a': it changes nothing",
+    ),
+    "no patience": (
+        [Variant("a", "?", SMALL), Variant("b", "?", dataclasses.replace(SMALL, patience=SMALL.epochs), "a")],
+        "b: expected a computation of its own, got that of 'a': it changes nothing",
+    ),
+    "no layers": (
+        [Variant("a", "?", BAG), Variant("b", "?", dataclasses.replace(BAG, cell="gru", zoneout=0.1), "a")],
+        "b: expected a computation of its own, got that of 'a': it changes nothing",
     ),
     "base": ([Variant("a", "?", BASE, "b")], "a: expected a base among the variants before it, got 'b'"),
 }
@@ -34,6 +51,11 @@ BAD = {
 def test_a_study_that_makes_no_sense_is_refused(variants, message):
     with pytest.raises(ValueError, match=message):
         Study("?", "accuracy", variants)
+
+
+def test_a_study_has_seeds():
+    with pytest.raises(ValueError, match="seeds: expected at least 1, got 0"):
+        Study("?", "accuracy", [Variant("a", "?", BASE)], seeds=0)
 
 
 def test_chosen_variants_bring_their_bases():
@@ -96,9 +118,76 @@ def test_differences_are_paired_by_seed():
     assert paired_difference({0: 0.5}, {1: 0.5}) is None
 
 
+TOLD = {"command": ["x"], "versions": {}, "python": "3", "system": "s", "cores": 2, "devices": ["cpu"], "commit": None}
+
+
 def row(variant, seed, **values):
-    known = {"variant": variant.name, "seed": seed, "score": 0.5, "curve_steps": [1], "curve_scores": [0.5]}
-    return {**known, "config": as_json(variant), **values}
+    known = {"variant": variant.name, "seed": seed, "score": 0.5, "steps": 1, "curve_steps": [1], "curve_scores": [0.5]}
+    made = {"config": as_json(variant), "environment": json.dumps(TOLD)}
+    none = {"loss": None, "solved": None, "diverged": None, "tokens_per_second": None}
+    return {**known, **none, "parameters": 3, "seconds": 1.0, "together": 1, **made, **values}
+
+
+WRONG = {
+    "no seed": ({"seed": None}, "without seed"),
+    "no curve": ({"curve_steps": None}, "without curve_steps"),
+    "another": ({"variant": "b"}, "of 'b'"),
+    "twice": ({"seed": 1}, "of seed 1 beside another"),
+    "curve": ({"curve_steps": [1, 2]}, "whose curve has not a score a step"),
+    "nan": ({"score": float("nan")}, "whose numbers are none"),
+    "none together": ({"together": 0}, "whose numbers are none"),
+    "no score": ({"score": None}, "without a score that did not diverge"),
+    "no JSON": ({"environment": "{"}, "without the environment that made it"),
+    "other JSON": ({"environment": "[]"}, "without the environment that made it"),
+    "no devices": ({"environment": json.dumps({**TOLD, "devices": None})}, "without the environment that made it"),
+}
+
+
+@pytest.mark.parametrize(("values", "message"), WRONG.values(), ids=WRONG.keys())
+def test_rows_that_were_tampered_with_are_refused(tmp_path, values, message):
+    (tmp_path / "rows").mkdir()
+    variant = Variant("a", "?", BASE)
+    write_rows(tmp_path, variant, [row(variant, 0), row(variant, 1)])
+    assert len(read_rows(tmp_path, variant)) == 2
+    table = pa.Table.from_pylist([row(variant, 0) | values, row(variant, 1)], schema=SCHEMA)
+    parquet.write_table(table, tmp_path / "rows" / "a.parquet")
+    with pytest.raises(ValueError, match=rf"a\.parquet: expected the rows of a variant, got one {message}"):
+        read_rows(tmp_path, variant)
+
+
+def test_a_table_says_what_is_compared_with_what():
+    bases = [Variant("a", "one | two?", BASE), Variant("b", "?", OTHER)]
+    third = Variant("c", "?", dataclasses.replace(BASE, hidden=6), "b")
+    study = Study("?", "x|y", [*bases, third])
+    rows = {
+        "a": [row(bases[0], 0)],
+        "b": [row(bases[1], seed, score=score) for seed, score in enumerate((0.1, 0.2, 0.6))],
+        "c": [row(third, seed, score=score, solved=at) for seed, score, at in ((0, 0.3, 10), (1, 0.5, 40))],
+    }
+    lines = markdown_table(study, study.variants, rows)
+    assert lines[0].startswith("| variant | base | seeds | x\\|y | sd | 95% interval | minus base | ")
+    assert "| b |  | 3 | 0.3000 |" in lines[3]
+    # Two seeds have a pair: 0.2 and 0.3.
+    assert "| c | b | 2 | 0.4000 | 0.1414 | 0.3000 to 0.5000 | +0.2500 (2 pairs) | +0.2000 to +0.3000 |" in lines[4]
+    assert "| 2/2 | 25 |" in lines[4]
+    assert "| 0/1 |  |" in lines[2]
+    unrun = markdown_table(study, study.variants, {**rows, "a": []})
+    assert unrun[2].startswith("| a |  | 0 |  |")
+
+
+def test_a_command_is_told_as_it_was_typed(tmp_path):
+    variant, study = Variant("a", "?", BASE), Study("?", "accuracy", [Variant("a", "?", BASE)])
+    commands = (
+        ["/home/x/experiments/ablations/__main__.py", "smoke", "--folder", "a b"],
+        ["/tmp/own.py", "--seeds", "2"],
+    )
+    rows = [
+        row(variant, seed, environment=json.dumps({**TOLD, "command": command}))
+        for seed, command in enumerate(commands)
+    ]
+    write_report("own", study, [variant], {"a": rows}, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "`python -m experiments.ablations smoke --folder 'a b'`, `python own.py --seeds 2`" in text
 
 
 def test_rows_are_added_and_checked(tmp_path):

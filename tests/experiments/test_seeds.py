@@ -59,14 +59,15 @@ def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
     np.testing.assert_allclose(losses, [epoch.losses[2] for epoch in together], rtol=SEEDS_TOLERANCE)
 
 
-def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeypatch):
-    training = SeedTraining(config, prepare(config), [3, 1, 2])
+@pytest.mark.parametrize(("skip", "ends"), [(0, 1), (2, 3)])
+def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeypatch, skip, ends):
+    training = SeedTraining(dataclasses.replace(config, skip=skip), prepare(config), [3, 1, 2])
     plain = training._train
     steps = []
 
     def poisoned(batch):
         steps.append(1)
-        if len(steps) == 7:  # the fourth step of the first two seeds, who take turns with the third
+        if len(steps) == 1:  # of the first two seeds, who take turns with the third
             state = training._states[0]
             head = {**state.params["head"], "bias": state.params["head"]["bias"].at[1].set(np.nan)}
             training._states[0] = state._replace(params={**state.params, "head": head})
@@ -74,7 +75,7 @@ def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeyp
 
     monkeypatch.setattr(training, "_train", poisoned)
     epochs = list(training.epochs())
-    assert epochs[-1].diverged == [None, 4, None]
+    assert epochs[-1].diverged == [None, ends, None]
     for one, other in zip(epochs, together, strict=True):
         assert one.losses[[0, 2]].tolist() == other.losses[[0, 2]].tolist()
     assert np.isnan(epochs[-1].losses[1])
