@@ -5,5 +5,5 @@ from experiments.catalogue import Experiment
 EXPERIMENT = Experiment(
     question="What does each choice change: cells, gates, starts, recurrences?",
     command="python -m experiments.ablations [STUDY] [--seeds N] [--dry-run]",
-    time="seconds (smoke) to an hour a study; --dry-run says how long",
+    time="a minute (smoke) to hours (cells-memory); --dry-run says how long",
 )

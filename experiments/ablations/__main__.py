@@ -4,13 +4,11 @@ Commands: `python -m experiments.ablations` lists the studies, `python -m experi
 """
 
 import functools
-import sys
 
-from experiments.ablations.command import PROGRAM, run_studies
+from experiments.ablations.command import command, run_studies
 from experiments.ablations.studies import STUDIES
-from rnnjax.commands import run
 
 main = functools.partial(run_studies, STUDIES)
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    command(STUDIES)

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +20,7 @@ from experiments.ablations.rows import environment_at_start, others, read_rows
 from experiments.ablations.runner import check_place, one_by_one, open_tasks, plan, run_tasks
 from experiments.ablations.study import Study
 from experiments.report import table
-from rnnjax.commands import check_fields, parse
+from rnnjax.commands import check_fields, parse, run
 from rnnjax.training import Interrupted, RunFolder, StopSignals, use_cpu_cores
 
 PROGRAM = "experiments.ablations"
@@ -50,6 +52,11 @@ class Ablations:
             raise ValueError("report: expected one of report and dry_run, got both")
         if self.study is None and any((self.variants, self.seeds, self.dry_run, self.report, self.folder)):
             raise ValueError("study: expected the name of one with other options, got none")
+
+
+def command(studies: Mapping[str, Study]) -> None:
+    """The whole command for one's own studies, by name: options from the command line, errors in one line."""
+    run(PROGRAM, functools.partial(run_studies, studies, sys.argv[1:]))
 
 
 def run_studies(studies: Mapping[str, Study], arguments: list[str]) -> None:

@@ -24,7 +24,7 @@ CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "l
 MOST_CONFIG = 2**20  # bytes
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
-PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "datasets", "tokenizers", "orbax-checkpoint")
+PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datasets", "tokenizers", "orbax-checkpoint")
 
 
 class RunFolder:

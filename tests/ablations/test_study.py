@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from damage import damage, edits
+from hypothesis import given, settings
 
 from experiments.ablations.report import grouped, markdown_table, write_report
 from experiments.ablations.rows import SCHEMA, as_json, read_rows, write_rows
@@ -153,6 +155,26 @@ def test_rows_that_were_tampered_with_are_refused(tmp_path, values, message):
     parquet.write_table(table, tmp_path / "rows" / "a.parquet")
     with pytest.raises(ValueError, match=rf"a\.parquet: expected the rows of a variant, got one {message}"):
         read_rows(tmp_path, variant)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(spots=edits(b"variant", b"curve_scores", b"PAR1", b"config"))
+def test_damaged_rows_are_refused_or_rows(spots, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "rows").mkdir()
+    variant = Variant("a", "?", BASE)
+    write_rows(folder, variant, [row(variant, 0), row(variant, 1)])
+    file = folder / "rows" / "a.parquet"
+    file.write_bytes(damage(file.read_bytes(), spots))
+    rows = message = None
+    try:
+        rows = read_rows(folder, variant)
+    except ValueError as error:
+        message = str(error)
+    if rows is None:
+        assert str(file) in str(message)
+    else:
+        assert len(markdown_table(Study("?", "accuracy", [variant]), [variant], {"a": rows})) == 3
 
 
 def test_a_table_says_what_is_compared_with_what():
