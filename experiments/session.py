@@ -137,15 +137,20 @@ class Session:
         self._begun = not self.resuming
 
     def train_step(
-        self, objective: Objective | Carrying, optimizer: optax.GradientTransformation, mesh: Mesh
+        self,
+        objective: Objective | Carrying,
+        optimizer: optax.GradientTransformation,
+        mesh: Mesh,
+        averaging: float = 0.0,
     ) -> CompiledStep | TracedStep:
-        """The run's train step, clipped by its config's `clip`."""
+        """The run's train step, clipped by its config's `clip`; an averaging of 0 is none."""
         debug = self.execution.debug_nans
         step = train_step(
             objective,
             optimizer,
             mesh,
             clip=self.config.clip,
+            averaging=averaging or None,
             histograms=self.execution.histograms if self.execution.tensorboard else None,
             donate=not debug,
         )

@@ -76,6 +76,8 @@ class Language:
     """The learning rate of sgd is divided by this in every epoch after those."""
     clip: float | None = 1.0
     """Largest global norm of the gradient."""
+    averaging: float = 0.0
+    """Decay of a moving average of the parameters, which is evaluated and kept in their place; 0: none."""
     skip: int = 0
     """Updates in a row that are left out where the gradient is not finite, before the run stops."""
     seed: int = 0
@@ -90,7 +92,7 @@ class Language:
                 *("limit", "embedding", "hidden", "layers", "steps", "batch_size", "epochs", "patience"),
                 *("constant_epochs", "decay"),
             ),
-            shares=("dropout", "state_dropout", "weight_dropout", "zoneout", "warmup"),
+            shares=("dropout", "state_dropout", "weight_dropout", "zoneout", "warmup", "averaging"),
             above_zero=("learning_rate", "clip"),
         )
 

@@ -54,13 +54,13 @@ def train(config: Language, name: str) -> Path:
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
         optimizer, objective = config.updates(epoch_steps), next_in_stream(features)
-        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
+        step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
         session.begin({"fingerprint": corpus.fingerprint}, corpus.vocabulary, TokenVocabulary.load)
         say(f"\n{model_table(params)}\n")
         say(f"{mesh.size} devices, {epoch_steps:,} steps an epoch; run folder {session.path}\n")
         params = session.train(
-            TrainState.create(params, optimizer, state_key, carry),
+            TrainState.create(params, optimizer, state_key, carry, averaged=config.averaging > 0),
             epoch_steps * config.epochs,
             lambda report, progress: progress.say(epoch_line(report, config.level)),
             lambda report: {**report.record(), **measures(report.validation.loss, config.level)},

@@ -91,6 +91,8 @@ class TextClassification:
     """Share of the steps over which the learning rate rises first."""
     clip: float | None = None
     """Largest global norm of the gradient."""
+    averaging: float = 0.0
+    """Decay of a moving average of the parameters, which is evaluated and kept in their place; 0: none."""
     skip: int = 0
     """Updates in a row that are left out where the gradient is not finite, before the run stops."""
     buckets: int = 5
@@ -109,7 +111,16 @@ class TextClassification:
                 *("rows", "longest", "embedding", "hidden", "dense", "epochs", "batch_size", "buckets"),
                 "patience",
             ),
-            shares=("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout", "warmup"),
+            shares=(
+                "word_dropout",
+                "input_dropout",
+                "dropout",
+                "state_dropout",
+                "weight_dropout",
+                "zoneout",
+                "warmup",
+                "averaging",
+            ),
             above_zero=("learning_rate", "clip"),
         )
         if self.layers < 0:
@@ -162,10 +173,12 @@ def build_optimizer(config: TextClassification, steps: int) -> optax.GradientTra
     return adam(config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip)
 
 
-def first_state(model: nn.Module, optimizer: optax.GradientTransformation, seed: int) -> TrainState:
+def first_state(
+    model: nn.Module, optimizer: optax.GradientTransformation, seed: int, averaged: bool = False
+) -> TrainState:
     """The state before the first step. Raises as `init_params`."""
     init_key, state_key = jax.random.split(jax.random.key(seed))
-    return TrainState.create(init_params(model, init_key), optimizer, state_key)
+    return TrainState.create(init_params(model, init_key), optimizer, state_key, averaged=averaged)
 
 
 def init_params(model: nn.Module, key: jax.Array) -> Any:

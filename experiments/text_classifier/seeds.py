@@ -59,9 +59,11 @@ class SeedTraining:
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
         optimizer = build_optimizer(config, self.steps)
         objective = classification(logits_of(model), len(parts.classes))
-        self._step = train_step(objective, optimizer, mesh, clip=config.clip, seeds=True)
+        self._step = train_step(
+            objective, optimizer, mesh, clip=config.clip, averaging=config.averaging or None, seeds=True
+        )
         self._evaluation = eval_step(objective, mesh, seeds=True)
-        start = functools.partial(first_state, model, optimizer)
+        start = functools.partial(first_state, model, optimizer, averaged=config.averaging > 0)
         self._states = deque(start_each(start, group, mesh) for group in self._groups)
         self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._states[0].params))
 
@@ -135,7 +137,7 @@ class SeedTraining:
         for group, state in zip(self._groups, self._states, strict=True):
             total = np.zeros((3, len(group)))
             shared = (stacked([batch] * len(group)) for batch in self._loader.batches(self._parts.validation))
-            measure = functools.partial(evaluation, state.params)
+            measure = functools.partial(evaluation, state.evaluated)
             with contextlib.closing(read_sums(evaluation, measure, shared)) as measured:
                 for sums in measured:
                     total += np.stack([sums["loss"], sums["correct"], sums["weight"]])

@@ -28,6 +28,7 @@ ADDED_SINCE: dict[str, Any] = {
     "zoneout": 0.0,
     "word_dropout": 0.0,
     "word_order": "true",
+    "averaging": 0.0,
 }
 
 

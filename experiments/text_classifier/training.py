@@ -44,9 +44,9 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         steps = len(loader.plans(parts.train)) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
         optimizer = build_optimizer(config, steps)
-        first = first_state(model, optimizer, config.seed)
+        first = first_state(model, optimizer, config.seed, averaged=config.averaging > 0)
         objective = classification(logits_of(model), len(parts.classes))
-        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
+        step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
         session.begin(facts_of_data, parts.tokenizer)

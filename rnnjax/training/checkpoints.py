@@ -34,7 +34,8 @@ WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 class Checkpoints:
     """A folder of checkpoints `epoch<E>-step<S>` that one process writes, in a thread of its own.
 
-    Each holds the Orbax folders `params` and `training` (optimizer, step, key, carry), `position.json` and the
+    Each holds the Orbax folders `params` (those that are evaluated: the average where the state has one) and
+    `training` (optimizer, step, key, carry, and what is averaged), `position.json` and the
     checksums of them all, and gets its name only once the disk has all of it. The newest `keep` and that of the
     best epoch stay. One is due `steps` steps or `minutes` minutes after the last one. With several processes only
     the first reads and writes, and the others get from it what they need. `before` is called before each one is
@@ -116,7 +117,7 @@ class Checkpoints:
             shutil.rmtree(writing)
         try:
             writing.mkdir()
-            save_arrays(writing / PARAMS, host.params)
+            save_arrays(writing / PARAMS, host.evaluated)
             save_arrays(writing / TRAINING, _training(host))
             (writing / POSITION).write_text(json.dumps(position.to_json(), allow_nan=False), encoding="utf-8")
             seal(writing)
@@ -157,10 +158,12 @@ class Checkpoints:
             except (ValueError, FileNotFoundError) as error:
                 warnings.warn(f"{error}; the best epoch is chosen anew from here on", stacklevel=2)
                 position = position._replace(best=None, waited=0)
-        params = load_arrays(path / PARAMS, host.params)
+        evaluated = load_arrays(path / PARAMS, host.evaluated)
         training = load_arrays(path / TRAINING, _training(host))
-        carry = training.get("carry", ())
-        return position, TrainState(params, training["optimizer"], training["step"], training["key"], carry)
+        state = TrainState(evaluated, training["optimizer"], training["step"], training["key"])
+        if host.averaged:
+            state = state._replace(params=training["params"], average=evaluated)
+        return position, state._replace(carry=training.get("carry", ()))
 
     def best_params(self, template: Any) -> Any:
         """The parameters of the best epoch, in every process. Raises as `load_best`."""
@@ -170,6 +173,7 @@ class Checkpoints:
 
 def _training(state: TrainState) -> dict[str, Any]:
     training = {"optimizer": state.optimizer_state, "step": state.step, "key": state.key}
+    training |= {"params": state.params} if state.averaged else {}
     return {**training, "carry": state.carry} if jax.tree.leaves(state.carry) else training
 
 

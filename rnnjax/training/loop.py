@@ -142,7 +142,8 @@ def fit(
     """Trains epoch by epoch, from the state given; yields after each one.
 
     `train_batches(epoch, first)` are the batches of an epoch from the first one on. `evaluate` makes scores of the
-    validation batches (see the function of that name, or `evaluate_stream`). `best` says that no epoch before
+    validation batches (see the function of that name, or `evaluate_stream`), of the parameters' average where the state
+    has one. `best` says that no epoch before
     had as high a validation score; after `patience` epochs without a best one the training ends. The state that is
     yielded is donated to the next epoch: copy what must outlive it.
 
@@ -198,7 +199,7 @@ def fit(
                 if stopping:
                     rest(state, position)
 
-            validation = evaluate(state.params, evaluation, validation_batches(), pause)
+            validation = evaluate(state.evaluated, evaluation, validation_batches(), pause)
             if not math.isfinite(validation.loss):
                 raise DivergedError(
                     f"after step {position.step}: expected a finite validation loss, got {validation.loss:g}; " + ADVICE

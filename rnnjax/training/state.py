@@ -10,20 +10,37 @@ import optax
 
 class TrainState(NamedTuple):
     """Arrays only: parameters, optimizer state, steps done (int32), the key that step keys derive from, and what the
-    objective carries from batch to batch, nothing as a rule."""
+    objective carries from batch to batch, and the parameters' moving average, both nothing as a rule."""
 
     params: Any
     optimizer_state: optax.OptState
     step: jax.Array
     key: jax.Array
     carry: Any = ()
+    average: Any = ()
 
     @classmethod
     def create(
-        cls, params: Any, optimizer: optax.GradientTransformation, key: jax.Array, carry: Any = ()
+        cls,
+        params: Any,
+        optimizer: optax.GradientTransformation,
+        key: jax.Array,
+        carry: Any = (),
+        averaged: bool = False,
     ) -> "TrainState":
-        """The state before the first step."""
-        return cls(params, optimizer.init(params), jnp.zeros((), jnp.int32), key, carry)
+        """The state before the first step, for a step with `averaging` where it is to be averaged."""
+        average = jax.tree.map(jnp.copy, params) if averaged else ()
+        return cls(params, optimizer.init(params), jnp.zeros((), jnp.int32), key, carry, average)
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the parameters are averaged along the way."""
+        return bool(jax.tree.leaves(self.average))
+
+    @property
+    def evaluated(self) -> Any:
+        """The parameters that the training is for: their average where there is one."""
+        return self.average if self.averaged else self.params
 
 
 def adam(

@@ -25,7 +25,14 @@ SEEDS_TOLERANCE = 2e-6
 def config(reviews):
     _, smoke = sentiment.PRESETS["smoke"]
     sizes = {"hidden": 4, "embedding": 4, "batch_size": 8, "buckets": 2, "longest": 40, "epochs": 2}
-    options = {"dropout": 0.3, "input_dropout": 0.2, "learning_rate": 0.02, "clip": 0.1, "schedule": "linear"}
+    options = {
+        "dropout": 0.3,
+        "input_dropout": 0.2,
+        "learning_rate": 0.02,
+        "clip": 0.1,
+        "schedule": "linear",
+        "averaging": 0.9,
+    }
     return dataclasses.replace(smoke, source=str(reviews), rows=40, data_seed=5, **sizes, **options)
 
 
@@ -79,6 +86,11 @@ def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeyp
     for one, other in zip(epochs, together, strict=True):
         assert one.losses[[0, 2]].tolist() == other.losses[[0, 2]].tolist()
     assert np.isnan(epochs[-1].losses[1])
+
+
+def test_what_is_scored_are_averaged_parameters(config, together):
+    plain = list(SeedTraining(dataclasses.replace(config, averaging=0.0), prepare(config), [3, 1]).epochs())
+    assert np.abs(plain[-1].losses - together[-1].losses[:2]).min() > 100 * SEEDS_TOLERANCE
 
 
 def test_seeds_that_do_not_share_their_data_are_refused(config):

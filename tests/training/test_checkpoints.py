@@ -79,6 +79,19 @@ def test_the_whole_state_comes_back_bit_for_bit(tmp_path, state):
         np.testing.assert_array_equal(position.sums[name], value)
 
 
+def test_of_an_averaged_state_both_come_back_and_the_average_is_what_is_used(tmp_path, state):
+    averaged = state._replace(average=jax.tree.map(lambda leaf: leaf + 1, state.params))
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        checkpoints.save(averaged, Position(3, step=14, best=Best(3, 14, 0.75)))
+        checkpoints.wait()
+        zeros = jax.tree.map(jnp.zeros_like, state.params)
+        back, _ = checkpoints.restore(TrainState.create(zeros, OPTIMIZER, jax.random.key(9), averaged=True))
+        assert_same(back, averaged)
+        assert_same(checkpoints.best_params(zeros), averaged.average)
+        with pytest.raises(ValueError, match="expected"):
+            checkpoints.restore(TrainState.create(zeros, OPTIMIZER, jax.random.key(9)))
+
+
 def test_the_newest_and_the_best_are_kept(tmp_path, state):
     with Checkpoints(tmp_path / "checkpoints", keep=2) as checkpoints:
         for epoch in range(6):

@@ -10,7 +10,7 @@ import pytest
 from reference import assert_close
 from toy import apply, make_batch, make_model, make_objective, make_params, make_state
 
-from rnnjax.training import adam, batch_mesh, classification, eval_step, train_step
+from rnnjax.training import TrainState, adam, batch_mesh, classification, eval_step, train_step
 
 MODEL = make_model()
 OPTIMIZER = adam(1e-2, steps=10, schedule="cosine")
@@ -109,6 +109,27 @@ def test_one_compilation_for_each_batch_shape():
     assert step.compilations == 2
     assert len(traces) == 2
     assert step.compile_seconds > 0
+
+
+def test_the_average_is_that_of_a_plain_loop():
+    step = train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(2), averaging=0.2)
+    state = step.replicate(TrainState.create(make_params(MODEL), OPTIMIZER, jax.random.key(1), averaged=True))
+    average = make_params(MODEL)
+    for number, kept in enumerate((1 / 10, 2 / 11, 0.2, 0.2)):
+        state, _ = step(state, make_batch(number))
+        params = jax.device_get(state.params)
+        average = jax.tree.map(lambda old, new, kept=kept: kept * old + (1 - kept) * new, average, params)
+        assert_close(state.average, average, "training")
+    assert state.evaluated is state.average
+    assert np.abs(state.average["head"]["kernel"] - state.params["head"]["kernel"]).max() > 1e-4
+    plain = new_state(step)
+    assert plain.evaluated is plain.params
+
+
+@pytest.mark.parametrize("averaging", [0.0, 1.0, float("nan")])
+def test_an_averaging_out_of_range_is_named(averaging):
+    with pytest.raises(ValueError, match=f"averaging: expected a number between 0 and 1, got {averaging}"):
+        train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(1), averaging=averaging)
 
 
 @pytest.mark.parametrize("clip", [0.0, float("nan"), float("inf")])
