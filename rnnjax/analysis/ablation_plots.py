@@ -120,7 +120,7 @@ def interval_figure(groups: Sequence[Group[Interval]], score: str) -> Figure:
         if len(base) and len(group.members) > 1:
             axes.plot([np.mean(base)] * 2, [top - 0.4, place - 0.6], color=BLACK, linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(every)), [member.name for member in every], fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(place - 0.4, -0.6)
     axes.set_xlabel(f"{score}: seeds, their mean, and its 95% interval")
     axes.grid(axis="x", alpha=0.3)
     return figure
