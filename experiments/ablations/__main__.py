@@ -5,8 +5,10 @@ Commands: `python -m experiments.ablations` lists the studies, `python -m experi
 
 import functools
 
-from experiments.ablations.command import command, run_studies
+from experiments.ablations.command import PROGRAM, command, run_studies
 from experiments.ablations.studies import STUDIES
+
+__all__ = ["PROGRAM", "main"]
 
 main = functools.partial(run_studies, STUDIES)
 

@@ -91,6 +91,8 @@ def _run(name: str, study: Study, options: Ablations, stop: StopSignals) -> None
     check_place(folder)
     with RunFolder(folder).lock(), compiled_once():
         environment_at_start()
+        for variant in study.variants:  # the report will be of all: damaged rows are refused now, not at the end
+            read_rows(folder, variant)
         if not options.report:
             tasks = open_tasks(variants, options.seeds or study.seeds, folder)
             run_tasks(tasks, plan(variants, tasks), folder, execute)

@@ -117,6 +117,27 @@ def test_the_report_is_of_all_that_has_been_run(folder, tmp_path, capsys):
     assert "measuring" not in capsys.readouterr().out
 
 
+def test_damaged_rows_of_any_variant_are_refused_before_anything_is_run(folder, tmp_path, monkeypatch):
+    place = tmp_path / "copy"
+    shutil.copytree(folder, place)
+    (place / "rows" / "base.parquet").unlink()
+    (place / "rows" / "lower.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(runner, "trained", None)
+    with pytest.raises(ValueError, match=r"lower\.parquet: expected the rows of a variant, got: "):
+        ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
+    (place / "rows" / "lower.parquet").unlink()
+    (place / "rows" / "lower.parquet").mkdir()
+    with pytest.raises(ValueError, match=r"lower\.parquet: expected the rows of a variant, got a folder"):
+        ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_anything_is_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "estimate", None)
+    (tmp_path / "curves.png").mkdir()
+    message = "folder: expected to write a file curves.png, got a folder of that name: "
+    assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]
+
+
 def test_a_study_of_ones_own_runs_by_the_same_command(tmp_path, capsys):
     base = dataclasses.replace(STUDIES["smoke"].variants[0].config, updates=20)
     own = Study("Does mine run?", "accuracy", [Variant("mine", "The base.", base)], seeds=1)
