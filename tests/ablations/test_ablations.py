@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -66,7 +65,7 @@ def test_the_report_has_a_line_a_variant(folder):
     text = (folder / "report.md").read_text()
     for line in ("| base | 2 | 0.", "| lower | 2 | 0.", "| diverged | 2 |  |  |  |  |  | 0/2 |  | 2 (from step "):
         assert line in text
-    assert f"Commands: `python {Path(sys.argv[0]).name} " in text
+    assert "Commands: `python " in text
     base, lower = (np.mean(pd.read_parquet(folder / "rows" / f"{name}.parquet").score) for name in ("base", "lower"))
     assert f"| {lower - base:+.4f} |" in text
     for name in ("curves.png", "scores.png"):
