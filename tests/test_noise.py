@@ -133,5 +133,5 @@ def test_noise_that_does_not_fit_is_named(noise, message):
 
 def test_a_mask_wants_a_recurrent_kernel():
     problem = jax.tree.map(jnp.asarray, make_problem(NoKernel()))
-    with pytest.raises(ValueError, match="dropout of the state: expected a cell with a recurrent kernel, got NoKernel"):
+    with pytest.raises(ValueError, match="hidden_mask: expected a cell with a recurrent kernel, got NoKernel"):
         Scan()(NoKernel(), problem.params, problem.inputs, problem.state, noise=Noise(jnp.ones((BATCH, HIDDEN))))

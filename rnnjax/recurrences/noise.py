@@ -65,7 +65,7 @@ def reader_of_hidden(cell: Cell, params: Params) -> PointwiseCell:
     if not isinstance(cell, PointwiseCell):
         raise TypeError(f"hidden_mask: expected a PointwiseCell, got {type(cell).__name__}")
     if getattr(params, "recurrent_kernel", None) is None:
-        raise ValueError(f"dropout of the state: expected a cell with a recurrent kernel, got {type(cell).__name__}")
+        raise ValueError(f"hidden_mask: expected a cell with a recurrent kernel, got {type(cell).__name__}")
     return cell
 
 

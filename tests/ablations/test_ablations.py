@@ -236,6 +236,7 @@ def test_ray_runs_a_task_a_variant(folder, tmp_path):
     command = [sys.executable, "-m", "experiments.ablations", "smoke", "--executor", "ray", "--folder", tmp_path]
     done = subprocess.run([*command, "--variants", "lower"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "Commands: `python -m experiments.ablations smoke --executor ray " in (tmp_path / "report.md").read_text()
     for name in ("base", "lower"):
         rows, local = (pd.read_parquet(place / "rows" / f"{name}.parquet") for place in (tmp_path, folder))
         assert rows.seed.tolist() == [0, 1]

@@ -200,8 +200,8 @@ def test_a_table_says_what_is_compared_with_what():
 def test_a_command_is_told_as_it_was_typed(tmp_path):
     variant, study = Variant("a", "?", BASE), Study("?", "accuracy", [Variant("a", "?", BASE)])
     commands = (
-        ["/home/x/experiments/ablations/__main__.py", "smoke", "--folder", "a b"],
-        ["/tmp/own.py", "--seeds", "2"],
+        [str(tmp_path / "experiments" / "ablations" / "__main__.py"), "smoke", "--folder", "a b"],
+        [str(tmp_path / "own.py"), "--seeds", "2"],
     )
     rows = [
         row(variant, seed, environment=json.dumps({**TOLD, "command": command}))
@@ -210,6 +210,7 @@ def test_a_command_is_told_as_it_was_typed(tmp_path):
     write_report("own", study, [variant], {"a": rows}, tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert "`python -m experiments.ablations smoke --folder 'a b'`, `python own.py --seeds 2`" in text
+    assert str(tmp_path) not in text
 
 
 def test_rows_are_added_and_checked(tmp_path):
