@@ -2,25 +2,17 @@
 
 import dataclasses
 import reprlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rnnjax.commands import check_fields
 from rnnjax.training import use_cpu_cores
 from rnnjax.training.processes import join
-from rnnjax.training.run_folder import CONFIG, METRICS, STATUS, read_object
 
-NEWEST = "newest"
 EXECUTION = "execution"
 # What a resumed run keeps of these options, and what it is unless anybody says so.
 KEPT = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms")
 DEFAULTS = {"checkpoint_minutes": 10.0, "keep": 2, "tensorboard": True}
-# What of a config may be another one when a run is resumed; all of Execution may.
-MAY_CHANGE = ("epochs", "patience")
-# Where the data lies may change too: whether it is the same data is told by a fingerprint of its content.
-PLACES = ("source", "file")
-FINGERPRINTS = {"fingerprint": "data", "held_out": "held-out part", "text": "text"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,46 +88,6 @@ def settings(config: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(config).items() if name != EXECUTION}
 
 
-def with_newest(arguments: Sequence[str]) -> list[str]:
-    """The arguments, `--resume` without a path made to name the newest run."""
-    filled = list(arguments)
-    for i, argument in enumerate(arguments):
-        if argument == "--resume" and (i + 1 == len(arguments) or arguments[i + 1].startswith("-")):
-            filled[i] = f"--resume={NEWEST}"
-    return filled
-
-
-def resumed_run(arguments: Sequence[str]) -> Path | None:
-    """The run folder that the arguments name for resuming."""
-    for i, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--resume":
-            value = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
-            return None if value == NEWEST else Path(value)
-    return None
-
-
-def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Path:
-    """The run of this config that was written to last. Raises FileNotFoundError where there is none."""
-    wanted = as_json({"experiment": experiment, **settings(config)})
-    found = []
-    for file in folder.glob(f"[!.]*/{CONFIG}"):
-        try:
-            values, written = read_object(file), _written(file.parent)
-        except (ValueError, OSError):
-            continue  # somebody else's folder
-        if all(values.get(name) == value for name, value in wanted.items() if name not in MAY_CHANGE):
-            found.append((written, file.parent))
-    if not found:
-        raise FileNotFoundError(f"resume: expected a run of this config under {folder}, found none")
-    return max(found)[1]
-
-
-def _written(run: Path) -> float:
-    """When a run was last written to. Whoever lists runs touches their locks: those do not count."""
-    return max(path.stat().st_mtime for name in (CONFIG, STATUS, METRICS) if (path := run / name).is_file())
-
-
 def as_json(values: Any) -> Any:
     """Values as they come back from JSON."""
     if isinstance(values, dict):
@@ -143,17 +95,3 @@ def as_json(values: Any) -> Any:
     if isinstance(values, tuple | list):
         return [as_json(value) for value in values]
     return str(values) if isinstance(values, Path) else values
-
-
-def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raises ValueError that lists what differs between a run's config and the one that is to go on with it."""
-    now = as_json(now)
-    differing = [
-        f"the {FINGERPRINTS[name]} has changed"
-        if name in FINGERPRINTS
-        else f"{name} was {then.get(name, 'not there')!r} and is {now.get(name, 'not there')!r}"
-        for name in dict.fromkeys([*now, *then])
-        if name not in (*MAY_CHANGE, *PLACES, EXECUTION) and then.get(name) != now.get(name)
-    ]
-    if differing:
-        raise ValueError(f"{path}: expected the run's own config to resume it, got another: {'; '.join(differing)}")

@@ -14,11 +14,11 @@ import sys
 import datasets
 
 from experiments.catalogue import Experiment
-from experiments.execution import resumed_run, with_newest
 from experiments.language_models.config import PYTHON, Language
 from experiments.language_models.generation import Generate, generate
 from experiments.language_models.trained import Evaluate, evaluate, read_told
 from experiments.language_models.training import PROGRAM, train
+from experiments.resumption import resumed_run, with_newest
 from rnnjax.commands import parse_presets, run
 from rnnjax.training import use_cpu_cores
 

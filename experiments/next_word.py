@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from experiments.catalogue import Experiment
-from experiments.execution import resumed_run, with_newest
+from experiments.resumption import resumed_run, with_newest
 from experiments.words.by_hand import show
 from experiments.words.text import Predict, Text, predict, read_text_config, train_text
 from rnnjax.commands import check_fields, parse, run

@@ -12,7 +12,7 @@ import sys
 import datasets
 
 from experiments.catalogue import Experiment
-from experiments.execution import resumed_run, with_newest
+from experiments.resumption import resumed_run, with_newest
 from experiments.text_classifier.config import TextClassification
 from experiments.text_classifier.scoring import Evaluate, Predict, evaluate, predict
 from experiments.text_classifier.trained import read_told

@@ -11,11 +11,12 @@ from typing import Any, Protocol, cast
 import optax
 from jax.sharding import Mesh
 
-from experiments.execution import EXECUTION, NEWEST, as_json, check_same, newest_run, settings
+from experiments.execution import EXECUTION, as_json, settings
 from experiments.report import Progress
+from experiments.resumption import NEWEST, check_resumable, check_same, newest_run
 from experiments.run_files import new_path
 from experiments.run_folders.metrics import Metrics, forget_after, read_metrics
-from experiments.run_log import TENSORBOARD, Log
+from experiments.run_log import Log
 from rnnjax.data import load_vocabulary
 from rnnjax.errors import first_line
 from rnnjax.training import (
@@ -34,7 +35,7 @@ from rnnjax.training import (
 from rnnjax.training.checkpoints import find_best, find_checkpoints, read_position
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import first_alone, is_first, was_lost
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, STATUS, VOCABULARY, write_json
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
 from rnnjax.training.step import Carrying, CompiledStep, Objective
 
 
@@ -91,22 +92,8 @@ class Session:
             path = newest_run(self.experiment, self.config)
         folder = RunFolder.open(path)
         stack.enter_context(folder.lock())
-        # The first checkpoint is there before the first line: a run without either was stopped before its first step.
-        goes_on = bool(find_checkpoints(path / CHECKPOINTS))
-        metrics = path / METRICS
-        if not goes_on and metrics.exists() and metrics.stat().st_size:
-            raise FileNotFoundError(
-                f"{path}: expected checkpoints to go on from, found none: they were taken away, or the run is of an "
-                "earlier version; begin a new run"
-            )
-        config = folder.config()
-        asked = {"experiment": self.experiment, **settings(self.config)}
-        check_same(path, {name: value for name, value in config.items() if name in asked}, asked)
-        folder.read_environment()
-        for name, is_right in ((STATUS, Path.is_file), (METRICS, Path.is_file), (TENSORBOARD, Path.is_dir)):
-            if (path / name).exists() and not is_right(path / name):
-                raise ValueError(f"{path / name}: expected a {'file' if is_right is Path.is_file else 'folder'}")
-        return {"path": str(path), "goes_on": goes_on, EXECUTION: config.get(EXECUTION, {})}
+        goes_on = check_resumable(folder, self.experiment, self.config)
+        return {"path": str(path), "goes_on": goes_on, EXECUTION: folder.config().get(EXECUTION, {})}
 
     def begin(
         self, facts: dict[str, Any], vocabulary: Vocabulary, load: Callable[[Path], Vocabulary] = load_vocabulary
@@ -143,14 +130,14 @@ class Session:
         mesh: Mesh,
         averaging: float = 0.0,
     ) -> CompiledStep | TracedStep:
-        """The run's train step, clipped by its config's `clip`; an averaging of 0 is none."""
+        """The run's train step, clipped by its config's `clip`."""
         debug = self.execution.debug_nans
         step = train_step(
             objective,
             optimizer,
             mesh,
             clip=self.config.clip,
-            averaging=averaging or None,
+            averaging=averaging,
             histograms=self.execution.histograms if self.execution.tensorboard else None,
             donate=not debug,
         )

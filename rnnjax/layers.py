@@ -151,7 +151,7 @@ class RNN(nn.Module):
         if self.weight_dropout:
             check_has_kernel(self.cell, params)
         if self.state_dropout:
-            reader_of_hidden(self.cell, params)
+            reader_of_hidden(self.cell, params, "state_dropout")
         rates = zoneout_rates(self.cell, self.zoneout)
         if deterministic:
             return params, Noise(hold=rates)

@@ -285,7 +285,7 @@ REFUSED = {
         "expected a cell with a recurrent kernel matrix, got NoK",
     ),
     "state": (NoKernel(), "state_dropout", ValueError, "expected a cell with a recurrent kernel, got NoKernel"),
-    "general": (Mixing(), "state_dropout", TypeError, "hidden_mask: expected a PointwiseCell, got Mixing"),
+    "general": (Mixing(), "state_dropout", TypeError, "state_dropout: expected a PointwiseCell, got Mixing"),
 }
 
 

@@ -59,9 +59,7 @@ class SeedTraining:
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
         optimizer = build_optimizer(config, self.steps)
         objective = classification(logits_of(model), len(parts.classes))
-        self._step = train_step(
-            objective, optimizer, mesh, clip=config.clip, averaging=config.averaging or None, seeds=True
-        )
+        self._step = train_step(objective, optimizer, mesh, clip=config.clip, averaging=config.averaging, seeds=True)
         self._evaluation = eval_step(objective, mesh, seeds=True)
         start = functools.partial(first_state, model, optimizer, averaged=config.averaging > 0)
         self._states = deque(start_each(start, group, mesh) for group in self._groups)

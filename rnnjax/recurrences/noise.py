@@ -57,15 +57,15 @@ def _shares(name: str, share: Any, leaf: jax.Array, time: int) -> jax.Array:
     return jax.lax.stop_gradient(share if share.dtype == bool else share.astype(leaf.dtype))
 
 
-def reader_of_hidden(cell: Cell, params: Params) -> PointwiseCell:
-    """The cell, if its hidden state can be masked where a recurrent kernel reads it.
+def reader_of_hidden(cell: Cell, params: Params, name: str = "hidden_mask") -> PointwiseCell:
+    """The cell, if its hidden state can be masked, as `name` asks for, where a recurrent kernel reads it.
 
     Raises TypeError for a cell that is not pointwise, ValueError for one without a recurrent kernel.
     """
     if not isinstance(cell, PointwiseCell):
-        raise TypeError(f"hidden_mask: expected a PointwiseCell, got {type(cell).__name__}")
+        raise TypeError(f"{name}: expected a PointwiseCell, got {type(cell).__name__}")
     if getattr(params, "recurrent_kernel", None) is None:
-        raise ValueError(f"hidden_mask: expected a cell with a recurrent kernel, got {type(cell).__name__}")
+        raise ValueError(f"{name}: expected a cell with a recurrent kernel, got {type(cell).__name__}")
     return cell
 
 

@@ -122,7 +122,7 @@ def train_step(
     mesh: Mesh,
     *,
     clip: float | None = None,
-    averaging: float | None = None,
+    averaging: float = 0.0,
     histograms: int | None = None,
     donate: bool = True,
     seeds: bool = False,
@@ -135,7 +135,7 @@ def train_step(
     with the global norm (Pascanu et al. 2013). The loss of a step is `sums["loss"] / sums["weight"]`. Each step's
     key is folded in from the state's key and step number, so a step depends on nothing but the state and its batch.
     What an objective carries is in the state, its rows split as the batch's are.
-    With `averaging`, 0 < averaging < 1, the state has a moving average of the parameters after each step t from 0 on
+    With an `averaging` above 0, the state has a moving average of the parameters after each step t from 0 on
     (Polyak and Juditsky 1992; over all steps at first), which is what is evaluated and kept:
 
         average = d * average + (1 - d) * params,  d = min(averaging, (1 + t) / (10 + t))
@@ -143,14 +143,15 @@ def train_step(
     After every `histograms` steps the sums hold one of each gradient before clipping (`gradient_histograms`).
     With `seeds`, the state, the batch and the sums have a leading axis of seeds, which the mesh splits: each is
     trained as if it were alone.
-    Raises ValueError for a clip or number of steps that is not above 0, or another averaging.
+    Raises ValueError for a clip or number of steps that is not above 0, an averaging not in [0, 1), and, when called,
+    for a state that has an average where none is kept, or has none where it is.
     """
     if histograms is not None and histograms < 1:
         raise ValueError(f"histograms: expected at least 1, got {histograms}")
     if clip is not None and not 0 < clip < math.inf:
         raise ValueError(f"clip: expected a number above 0, got {clip}")
-    if averaging is not None and not 0 < averaging < 1:
-        raise ValueError(f"averaging: expected a number between 0 and 1, got {averaging}")
+    if not 0 <= averaging < 1:
+        raise ValueError(f"averaging: expected 0 <= decay < 1, got {averaging}")
     clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
 
     carrying = with_carry(objective)
@@ -174,6 +175,9 @@ def train_step(
     gradients = summed if seeds else split
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
+        if state.averaged != (averaging > 0):
+            given = "with an average" if state.averaged else "without an average (`averaged=True` makes one)"
+            raise ValueError(f"averaging: a step with decay {averaging} was given a state {given}")
         key = jax.random.fold_in(state.key, state.step)
         gradient, sums, carry = gradients(state.params, batch, key, state.carry)
         gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
@@ -187,7 +191,7 @@ def train_step(
         params = optax.apply_updates(state.params, updates)
         sums |= _told_by(optimizer_state)
         average = ()
-        if averaging is not None:
+        if averaging:
             kept = jnp.minimum(averaging, (1 + state.step) / (10 + state.step))
             average = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, state.average, params)
         return TrainState(params, optimizer_state, state.step + 1, state.key, carry, average), sums

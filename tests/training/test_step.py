@@ -126,10 +126,18 @@ def test_the_average_is_that_of_a_plain_loop():
     assert plain.evaluated is plain.params
 
 
-@pytest.mark.parametrize("averaging", [0.0, 1.0, float("nan")])
+@pytest.mark.parametrize("averaging", [-0.1, 1.0, float("nan")])
 def test_an_averaging_out_of_range_is_named(averaging):
-    with pytest.raises(ValueError, match=f"averaging: expected a number between 0 and 1, got {averaging}"):
+    with pytest.raises(ValueError, match=f"averaging: expected 0 <= decay < 1, got {averaging}"):
         train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(1), averaging=averaging)
+
+
+@pytest.mark.parametrize(("averaging", "given"), [(0.0, "with an average"), (0.2, "without an average")])
+def test_no_average_is_lost_or_missed(averaging, given):
+    step = train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(1), averaging=averaging)
+    state = TrainState.create(make_params(MODEL), OPTIMIZER, jax.random.key(1), averaged=averaging == 0)
+    with pytest.raises(ValueError, match=f"averaging: a step with decay {averaging} was given a state {given}"):
+        step(step.replicate(state), make_batch())
 
 
 @pytest.mark.parametrize("clip", [0.0, float("nan"), float("inf")])
