@@ -60,7 +60,7 @@ def lstm_gates() -> Study:
         Variant("peephole-lstm", "The base: the vanilla LSTM of Greff et al.", base),
         *(Variant(cell, words[cell], dataclasses.replace(base, cell=cell), "peephole-lstm") for cell in words),
     ]
-    return Study("Which parts of an LSTM does it need?", "share within 0.08", variants)
+    return Study("Which parts of an LSTM does it need?", "share within 0.08", variants, seeds=6)
 
 
 def init_and_clip() -> Study:
@@ -89,7 +89,7 @@ def init_and_clip() -> Study:
             for name, (base, question, change) in changes.items()
         ),
     ]
-    return Study("What do the start and clipping change?", "share within 0.08", variants)
+    return Study("What do the start and clipping change?", "share within 0.08", variants, seeds=6)
 
 
 def smoke() -> Study:
@@ -131,4 +131,5 @@ def recurrence() -> Study:
             "scan",
         ),
     ]
-    return Study("Is it the same training under every recurrence, and at what cost?", "share within 0.08", variants)
+    question = "Is it the same training under every recurrence, and at what cost?"
+    return Study(question, "share within 0.08", variants, seeds=6)

@@ -43,6 +43,7 @@ def sentiment() -> Study:
         "state-dropout": ("Or units of the state?", {"state_dropout": 0.2}),
         "weight-dropout": ("Or recurrent weights?", {"weight_dropout": 0.3}),
         "zoneout": ("Or to keep units as they were?", {"zoneout": 0.1}),
+        "averaging": ("Or an average of the parameters along the way?", {"averaging": 0.998}),
         "gru": ("Does it need a cell state?", {"cell": "gru"}),
         "layers-2": ("Does a second layer help?", {"layers": 2}),
         "hidden-64": ("Do more features?", {"hidden": 64}),
