@@ -23,10 +23,10 @@ from rnnjax.training import use_cpu_cores
 PROGRAM = "experiments.sentiment"
 EXPERIMENT = Experiment(
     question="Is a movie review positive or negative?",
-    command=f"python -m {PROGRAM} [bilstm-max | bigru-max | lstm | gru3 | bilstm2 | smoke | predict | evaluate]",
-    time="bilstm-max 2 minutes, bigru-max 3 to 4, gru3 4, bilstm2 5, lstm 5 to 6, smoke 10 seconds on two cores",
+    command=f"python -m {PROGRAM} [bigru-max | bilstm-max | lstm | gru3 | bilstm2 | smoke | predict | evaluate]",
+    time="bigru-max 4 to 6 minutes, bilstm-max 2, gru3 4, bilstm2 5, lstm 5 to 6, smoke 10 seconds on two cores",
 )
-DEFAULT = "bilstm-max"
+DEFAULT = "bigru-max"
 PREFIX = "sentiment-"
 BILSTM_MAX = TextClassification(
     epochs=3,
@@ -41,11 +41,14 @@ BILSTM_MAX = TextClassification(
 )
 PRESETS = {
     "bigru-max": (
-        "Train a bidirectional GRU on 800 words, its outputs pooled by their maximum.",
-        dataclasses.replace(BILSTM_MAX, cell="gru", longest=800),
+        "Train the default, the best: a bidirectional GRU on 800 words, its outputs pooled by their maximum.",
+        # What the study `sentiment` found to help; with more dropout the parameters' average gains from a fourth epoch.
+        dataclasses.replace(
+            BILSTM_MAX, cell="gru", longest=800, epochs=4, input_dropout=0.4, dropout=0.5, averaging=0.998
+        ),
     ),
     "bilstm-max": (
-        "Train the default, the quickest: a bidirectional LSTM, its outputs pooled by their maximum.",
+        "Train the quickest: a bidirectional LSTM on 400 words, its outputs pooled by their maximum.",
         BILSTM_MAX,
     ),
     "lstm": (
