@@ -16,7 +16,7 @@ import tyro
 from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.ablations.report import write_report
-from experiments.ablations.rows import environment_at_start, others, read_rows
+from experiments.ablations.rows import ROWS, environment_at_start, others, read_rows
 from experiments.ablations.runner import check_place, one_by_one, open_tasks, plan, run_tasks
 from experiments.ablations.study import Study
 from experiments.report import table
@@ -48,9 +48,10 @@ class Ablations:
 
     def __post_init__(self):
         check_fields(self, at_least_one=("seeds",))
-        if self.dry_run and self.report:
-            raise ValueError("report: expected one of report and dry_run, got both")
-        if self.study is None and any((self.variants, self.seeds, self.dry_run, self.report, self.folder)):
+        of_what_is_run = self.variants or self.seeds or self.dry_run or self.executor != "local"
+        if self.report and of_what_is_run:
+            raise ValueError("report: expected none of variants, seeds, dry_run and executor, which are of what is run")
+        if self.study is None and (of_what_is_run or self.report or self.folder):
             raise ValueError("study: expected the name of one with other options, got none")
 
 
@@ -84,11 +85,15 @@ def _run(name: str, study: Study, options: Ablations, stop: StopSignals) -> None
     if options.executor == "ray":
         from experiments.ablations.on_ray import on_ray as execute
     datasets.disable_progress_bars()
+    check_place(folder)
     if options.dry_run:
         with compiled_once():
             plan(variants, open_tasks(variants, options.seeds or study.seeds, folder))
         return
-    check_place(folder)
+    if not options.report:
+        (folder / ROWS).mkdir(parents=True, exist_ok=True)
+    elif not folder.is_dir():
+        raise ValueError(f"report: expected rows in {folder}, got none")
     with RunFolder(folder).lock(), compiled_once():
         environment_at_start()
         for variant in study.variants:  # the report will be of all: damaged rows are refused now, not at the end

@@ -80,7 +80,8 @@ def markdown_table(study: Study, variants: Sequence[Variant], rows: Mapping[str,
         cells.append(f"{len(steps)} (from step {steps[0]:,})" if steps else "0")
         cells.append(f"{found[0]['parameters']:,}" if found else "")
         # Seeds trained together share their time.
-        cells.append(f"{statistics.mean(row['seconds'] / row['together'] for row in found):.1f}" if found else "")
+        shares = [row["seconds"] / row["together"] for row in found if row["seconds"] is not None]
+        cells.append(f"{statistics.mean(shares):.1f}" if shares else "")
         rates = [row["tokens_per_second"] for row in found if row["tokens_per_second"] is not None]
         cells.append(f"{statistics.mean(rates):,.0f}" if rates else "")
         lines.append("| " + " | ".join(cells) + " |")
@@ -128,7 +129,8 @@ def notes(variants: Sequence[Variant], rows: Mapping[str, list[Row]]) -> list[st
         "they are the least and the greatest score, which hold the true mean in about 50% and 75% of all cases, and of "
         "4 or 5 still in fewer than 88% and 94%; they say nothing of the data that were held out. Differences are "
         "paired by seed. Seconds are of training and its evaluations, compiling left out, of all seeds trained "
-        "together divided by their number, and fewer where seeds stopped early; tokens/s are of all of them together.",
+        "together divided by their number, and fewer where seeds stopped early (none where all did in the first block "
+        "of updates); tokens/s are of all of them together.",
     ]
 
 

@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         ("environment", pa.string()),
     ]
 )
-MAY_BE_NONE = ("score", "loss", "solved", "diverged", "tokens_per_second")
+MAY_BE_NONE = ("score", "loss", "solved", "diverged", "seconds", "tokens_per_second")
 TOLD = {"command": list, "versions": dict, "python": str, "system": str, "cores": int, "devices": list}
 Row = dict[str, Any]
 

@@ -1,7 +1,9 @@
 """Runs what of a study has not been run yet, variant by variant, and keeps every row as soon as it is known."""
 
+import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -45,18 +47,16 @@ def open_tasks(variants: Sequence[Variant], seeds: int, folder: Path) -> list[Ta
 
 
 def check_place(folder: Path) -> None:
-    """Raises OSError where rows or the report could not be written."""
+    """Raises OSError where rows or the report could not be written. Nothing is left behind."""
+    there = next(place for place in (folder / ROWS, folder, *folder.absolute().parents) if os.path.lexists(place))
     try:
-        (folder / ROWS).mkdir(parents=True, exist_ok=True)
-        probe = folder / ROWS / ".probe"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryDirectory(dir=there).cleanup()
     except OSError as error:
         raise OSError(error.errno, f"folder: expected a place to write to, got {folder} ({error.strerror})") from error
     for name in (REPORT, CURVES, SCORES):
         if (folder / name).is_dir():
             raise IsADirectoryError(f"folder: expected to write a file {name}, got a folder of that name: {folder}")
-    if (free := shutil.disk_usage(folder).free) < SPARE:
+    if (free := shutil.disk_usage(there).free) < SPARE:
         raise OSError(f"folder: expected {SPARE:,} bytes of free disk for {folder}, got {free:,}")
 
 

@@ -43,7 +43,7 @@ class Study:
 
     Raises ValueError for a name that is there twice or is no file's, a base that is not there, a network that cannot
     be, fewer than one seed, and a variant that changes nothing: neither its base nor what another variant changes
-    already.
+    already. Raises TypeError for another kind of config.
     """
 
     question: str
@@ -68,6 +68,9 @@ class Study:
                 raise ValueError(f"{name}: expected the question that it answers, got none")
             if variant.base is not None and variant.base not in made:
                 raise ValueError(f"{name}: expected a base among the variants before it, got {variant.base!r}")
+            if not isinstance(variant.config, Config):
+                kind = type(variant.config).__name__
+                raise TypeError(f"{name}: expected a Memory or TextClassification config, got one of {kind}")
             try:
                 own = _made_of(variant.config)
             except ValueError as error:
@@ -111,6 +114,8 @@ def _made_of(config: Config) -> tuple[dict[str, Any], Any]:
         # For any number of words and classes: the data say how many.
         built, fields = build_model(config, config.vocabulary, 2), TEXT_FIELDS
     left = {name: value for name, value in computed(config).items() if name not in fields}
+    if isinstance(config, TextClassification) and config.layers == 0:
+        left["word_order"] = "true"  # a bag has none
     if left.get("patience") is not None and left["patience"] >= left["epochs"]:
         left["patience"] = None
     return left, built

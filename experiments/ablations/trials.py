@@ -32,7 +32,8 @@ class Outcome(NamedTuple):
     `score` and `loss` are of the best epoch of a text classifier, of the last evaluation of a memory task, and None
     where the seed diverged: `diverged` is the step whose loss was not finite. `solved` is the step from which on a
     memory task was solved. The curve is the score at each evaluation. `seconds` (compiling left out) and
-    `tokens_per_second` are of all seeds that were trained together.
+    `tokens_per_second` are of all seeds that were trained together, and None where they ended in the first block of
+    updates, which is compiled.
     """
 
     seed: int
@@ -44,7 +45,7 @@ class Outcome(NamedTuple):
     curve_steps: list[int]
     curve_scores: list[float]
     parameters: int
-    seconds: float
+    seconds: float | None
     tokens_per_second: float | None
 
 
@@ -78,10 +79,10 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
     shapes = jax.eval_shape(lambda: initial_state(config, 0)).params
     results = settled = first_results(seeds)
     curves: list[list[tuple[int, float]]] = [[] for _ in seeds]
-    start, compiled, blocks = time.perf_counter(), 0.0, 0
+    start, first, blocks = time.perf_counter(), 0.0, 0
     for block in train(config, seeds):
         blocks += 1
-        compiled = compiled or time.perf_counter() - start  # and the first block
+        first = first or time.perf_counter() - start  # and what its compiling took
         results = after(block, task, results)
         for row, (last, new) in enumerate(zip(settled, results, strict=True)):
             if not (config.stop and last.settled) and new.diverged is None:
@@ -90,7 +91,7 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
         told(block.updates / config.updates)
         if config.stop and all(result.settled for result in settled):
             break
-    later, read = time.perf_counter() - start - compiled, (blocks - 1) * config.block * config.batch * task.steps
+    later, read = time.perf_counter() - start - first, (blocks - 1) * config.block * config.batch * task.steps
     told(1.0)
     return [
         Outcome(
@@ -104,7 +105,7 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
             curve_scores=[score for _, score in curve],
             parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
             # The first block took as long as the others, but for its compiling.
-            seconds=later * blocks / (blocks - 1) if read else compiled,
+            seconds=later * blocks / (blocks - 1) if read else None,
             tokens_per_second=read * len(seeds) / later if read else None,
         )
         for result, curve in zip(settled, curves, strict=True)

@@ -53,6 +53,8 @@ def test_a_study_leaves_a_row_a_run(folder):
     diverged = frame[frame.variant == "diverged"]
     assert diverged.score.isna().all()
     assert (diverged.diverged >= 1).all()
+    assert diverged.seconds.isna().all()  # of one block, of which compiling is a part
+    assert (frame[frame.variant != "diverged"].seconds > 0).all()
     assert frame[frame.variant != "diverged"].score.between(0, 1).all()
     again = datasets.load_dataset("parquet", data_files=str(folder / "rows" / "*.parquet"), split="train")
     assert sorted(again["variant"]) == sorted(frame.variant)
@@ -210,9 +212,18 @@ BAD = {
     "variant": (["smoke", "--variants", "bas"], 1, "variants: expected some of base, lower, diverged, got 'bas'"),
     "seeds": (["smoke", "--seeds", "0"], 2, "seeds: expected at least 1, got 0"),
     "no study": (["--variants", "base"], 2, "study: expected the name of one with other options, got none"),
-    "both": (["smoke", "--report", "--dry-run"], 2, "report: expected one of report and dry_run, got both"),
+    "no study, ray": (["--executor", "ray"], 2, "study: expected the name of one with other options, got none"),
+    "both": (["smoke", "--report", "--dry-run"], 2, "report: expected none of variants, seeds, dry_run and executor"),
+    "report of some": (["smoke", "--report", "--seeds", "1"], 2, "report: expected none of variants, seeds, dry_run"),
     "no rows": (["smoke", "--report", "--folder", "{folder}"], 1, "report: expected rows in "),
+    "no folder": (["smoke", "--report", "--folder", "{folder}/new"], 1, "/new, got none"),
     "place": (["smoke", "--folder", "/proc/nowhere"], 1, "folder: expected a place to write to, got /proc/nowhere"),
+    "dry place": (
+        ["smoke", "--dry-run", "--folder", "/proc/nowhere"],
+        1,
+        "folder: expected a place to write to, got /p",
+    ),
+    "file": (["smoke", "--dry-run", "--folder", "/dev/null"], 1, "folder: expected a place to write to, got /dev/null"),
 }
 
 
@@ -221,6 +232,7 @@ def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monk
     monkeypatch.setattr(runner, "estimate", None)
     found, error = complaint(capsys, *(argument.format(folder=tmp_path) for argument in arguments))
     assert (found, message in error) == (status, True), error
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_full_disk_and_a_study_in_use_are_refused(tmp_path, capsys, monkeypatch):

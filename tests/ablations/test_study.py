@@ -45,6 +45,10 @@ BAD = {
         [Variant("a", "?", BAG), Variant("b", "?", dataclasses.replace(BAG, cell="gru", zoneout=0.1), "a")],
         "b: expected a computation of its own, got that of 'a': it changes nothing",
     ),
+    "no order": (
+        [Variant("a", "?", BAG), Variant("b", "?", dataclasses.replace(BAG, word_order="shuffled"), "a")],
+        "b: expected a computation of its own, got that of 'a': it changes nothing",
+    ),
     "base": ([Variant("a", "?", BASE, "b")], "a: expected a base among the variants before it, got 'b'"),
 }
 
@@ -53,6 +57,11 @@ BAD = {
 def test_a_study_that_makes_no_sense_is_refused(variants, message):
     with pytest.raises(ValueError, match=message):
         Study("?", "accuracy", variants)
+
+
+def test_a_config_is_of_what_can_be_studied():
+    with pytest.raises(TypeError, match="a: expected a Memory or TextClassification config, got one of dict"):
+        Study("?", "accuracy", [Variant("a", "?", {})])  # pyright: ignore[reportArgumentType]
 
 
 def test_a_study_has_seeds():
