@@ -32,7 +32,7 @@ PREFIX = "language-model-"
 PRESETS = {
     "ptb-small": (
         "Train two LSTM layers of 200 units on words, 20 steps at a time: the small model of Zaremba et al. 2014.",
-        Language(dropout=0.2),
+        Language(dropout=0.2, epochs=6),
     ),
     "shakespeare": (
         "Train on characters.",

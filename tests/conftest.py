@@ -30,6 +30,24 @@ def quick_compile():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def compiled_once(request, tmp_path_factory):
+    """What one test has compiled no other one compiles again, in whichever process."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # that of all processes of this session
+    settings = {
+        "jax_compilation_cache_dir": str(folder / "compiled"),
+        # Below that, reading it back takes as long.
+        "jax_persistent_cache_min_compile_time_secs": 0.05,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            patch.setenv(name.upper(), str(value))  # for the programs that tests start
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def datasets_cache(tmp_path_factory):
     """What `datasets` prepares stays out of the user's home."""
     with pytest.MonkeyPatch.context() as patch:

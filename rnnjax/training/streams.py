@@ -16,8 +16,9 @@ from rnnjax.training.reports import Scores
 from rnnjax.training.softmax import softmax_loss
 from rnnjax.training.step import Carrying, CompiledStep, Sums
 
-# Two states that differ by less are one: what float32 rounds in one step.
-SAME_STATE = 1e-6
+# Two states that differ by less, in units of 1 and their own size, are one. Rounding alone keeps cells of a trained
+# LSTM 2e-5 apart from reading to reading, where their size is 31; a loss differs by less than 1e-7 then.
+SAME_STATE = 1e-4
 
 
 def initial_carry(features: Callable[..., Any], params: Any, rows: int) -> Any:
@@ -97,12 +98,12 @@ def _read(
 
 
 def _hand_on(stream: Stream, begun: Any) -> Callable[[Any, Any], tuple[Any, jax.Array]]:
-    """From the states that rows ended with, those to begin with, and by how much they differ from those begun with."""
+    """From the states that rows ended with, those to begin with, and how far (`SAME_STATE`) from those begun with."""
     # The first row begins with the initial state, and what an empty one begins with changes nothing.
     follows = (np.arange(stream.filled) > 0) & (np.arange(stream.filled) * stream.length < len(stream.tokens) - 1)
 
     def difference(new: jax.Array, old: jax.Array) -> jax.Array:
-        return jnp.where(follows[:, None], jnp.abs(new - old), 0).max()
+        return jnp.where(follows[:, None], jnp.abs(new - old) / (1 + jnp.abs(old)), 0).max()
 
     def hand_on(ended: Any, begun: Any) -> tuple[Any, jax.Array]:
         following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), ended)

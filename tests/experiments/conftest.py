@@ -4,10 +4,8 @@ import contextlib
 import io
 import shutil
 
-import jax
 import pytest
 from complaints import end_of
-from jax.experimental.compilation_cache import compilation_cache
 from small_runs import STOPPED_AT, act_after, new, terminate
 from tiny_reviews import TINY, write_reviews
 
@@ -34,19 +32,11 @@ def run_folder(tmp_path_factory, reviews):
 
 
 @pytest.fixture(scope="module")
-def quick_runs(tmp_path_factory):
-    """No figures, which take a second each; what was compiled once for these runs is not compiled again."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
+def quick_runs():
+    """No figures, which take a second each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "draw", lambda *_: None)
-        for name, value in zip(names, (str(tmp_path_factory.mktemp("compiled")), 0.0), strict=True):
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
         yield
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")

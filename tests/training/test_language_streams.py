@@ -13,6 +13,7 @@ from reference import assert_close
 from rnnjax import LSTM, RNN, LanguageModel, Scan
 from rnnjax.data import Stream
 from rnnjax.training import (
+    Carrying,
     TrainState,
     batch_mesh,
     eval_step,
@@ -20,6 +21,7 @@ from rnnjax.training import (
     initial_carry,
     next_in_stream,
     sgd,
+    streams,
     train_step,
 )
 
@@ -78,6 +80,25 @@ def test_a_row_that_begins_from_nothing_counts(params):
     logits, _ = MODEL.apply({"params": params}, rows)
     once = optax.softmax_cross_entropy_with_integer_labels(logits, TOKENS[1:].reshape(2, 41)).mean()
     assert abs(once - unbroken(params, None)) > 1e-3
+
+
+@pytest.mark.parametrize(("moves", "readings"), [(2e-5, 2), (1e-2, 5)], ids=["rounding", "another_state"])
+def test_rounding_of_a_large_state_is_no_reason_to_read_again(moves, readings, monkeypatch):
+    read, seen = streams._read, []
+
+    def noted(*arguments):
+        seen.append(arguments)
+        return read(*arguments)
+
+    def sums(params, window, key, carry):
+        # A row never ends twice in the same state.
+        count = jnp.float32(window.lengths.sum())
+        return dict.fromkeys(("loss", "weight", "correct", "tokens"), count), jnp.where(carry > 30, 30, 30 + moves)
+
+    monkeypatch.setattr(streams, "_read", noted)
+    step, stream = eval_step(Carrying(sums), batch_mesh(1)), Stream(TOKENS, 5, 20)
+    assert evaluate_stream({}, step, stream, carry=jnp.zeros((5, 1))).tokens == 82
+    assert len(seen) == readings
 
 
 def trained(params, devices, donate=True):
