@@ -24,7 +24,7 @@ from rnnjax.training import use_cpu_cores
 
 EXPERIMENT = Experiment(
     question="Which word, or which character, comes next in a text, and what does a net write by itself?",
-    command=f"python -m {PROGRAM} [ptb-small | shakespeare | smoke] --source PATH | generate RUN | evaluate RUN",
+    command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | evaluate RUN",
     time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 30 minutes on two cores",
 )
 DEFAULT = "smoke"
@@ -33,6 +33,10 @@ PRESETS = {
     "ptb-small": (
         "Train two LSTM layers of 200 units on words, 20 steps at a time: the small model of Zaremba et al. 2014.",
         Language(dropout=0.2, epochs=6),
+    ),
+    "ptb-400": (
+        "As ptb-small, but with layers of 400 units, more dropout, and for more epochs.",
+        Language(hidden=400, dropout=0.35, epochs=10),
     ),
     "shakespeare": (
         "Train on characters.",
