@@ -24,7 +24,8 @@ from rnnjax.training import use_cpu_cores
 
 EXPERIMENT = Experiment(
     question="Which word, or which character, comes next in a text, and what does a net write by itself?",
-    command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | evaluate RUN",
+    command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
+    "evaluate RUN",
     time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 30 minutes on two cores",
 )
 DEFAULT = "smoke"
@@ -40,7 +41,16 @@ PRESETS = {
     ),
     "shakespeare": (
         "Train on characters.",
-        Language(level="character", embedding=64, hidden=256, tied=False, steps=100, batch_size=32, dropout=0.1),
+        Language(
+            level="character",
+            held_out=0.05,
+            embedding=64,
+            hidden=256,
+            tied=False,
+            steps=100,
+            batch_size=32,
+            dropout=0.2,
+        ),
     ),
     "smoke": (
         "Train for seconds, on the help that Python has: shows that everything runs.",

@@ -22,8 +22,8 @@ class Language:
     """Train a language model."""
 
     source: str | None = None
-    """A text file (UTF-8; its last two tenths are validation and test), a folder of *train.txt, *valid.txt and
-    *test.txt such as the Penn Treebank's, texts as the sentiment study takes them ("reviews", "imdb", a CSV, TSV, JSON,
+    """A text file (UTF-8; its end is validation and test), a folder of *train.txt, *valid.txt and *test.txt such as the
+    Penn Treebank's, texts as the sentiment study takes them ("reviews", "imdb", a CSV, TSV, JSON,
     JSON Lines or Parquet file, a folder of those), each of them a document, or "python", the help that Python has."""
     text_column: str = "text"
     """Column of the texts, in files that have columns."""
@@ -33,6 +33,8 @@ class Language:
     """Where a document begins, which is read without what was before it: nowhere, at each line, after blank lines."""
     vocabulary: int = 10_000
     """Tokens known, the most frequent ones; where there are more, the others are <unk>."""
+    held_out: float = 0.1
+    """Share of a text without a validation part that is one, and as much after it the test part."""
     limit: int | None = None
     """Take only so many tokens of the training part, the first ones, before anything is held out."""
     cell: CellName = "lstm"
@@ -93,8 +95,10 @@ class Language:
                 *("constant_epochs", "decay"),
             ),
             shares=("dropout", "state_dropout", "weight_dropout", "zoneout", "warmup", "averaging"),
-            above_zero=("learning_rate", "clip"),
+            above_zero=("held_out", "learning_rate", "clip"),
         )
+        if self.held_out >= 0.5:
+            raise ValueError(f"held_out: expected less than half, got {self.held_out}")
 
     def network(self, vocabulary: int) -> LanguageModel:
         """The network for so many tokens. Raises as its cell does where that has no such dropout."""

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,8 +19,6 @@ from rnnjax.data.tokens import LINE_END, Level
 # train.txt, ptb.valid.txt, wiki.test.tokens
 PART_OF_TEXT = re.compile(r"(?:.+\.)?(train|valid|validation|test)\.(?:txt|tokens)")
 PARTS = ("train", "validation", "test")
-# Each of two tenths must have a token and one after it.
-FEWEST = 20
 
 
 class Part(NamedTuple):
@@ -86,7 +85,7 @@ def read_corpus(config: Language) -> Corpus:
     texts = read_source(config.source, config.level, config.text_column)
     if config.limit is not None:
         texts["train"] = texts["train"].cut(0, config.limit)
-    texts = held_out(texts, config)
+    texts = with_held_out(texts, config)
     train = texts["train"]
     vocabulary = TokenVocabulary.learn(train.tokens, config.level, config.vocabulary)
     parts = {
@@ -160,17 +159,19 @@ def of_documents(texts: Iterable[str], level: Level) -> Text:
     return Text(list(itertools.chain.from_iterable(pieces)), ends)
 
 
-def held_out(texts: dict[str, Text], config: Language) -> dict[str, Text]:
-    """The parts, and where there is no validation part, the last tenths of the training part in its place.
+def with_held_out(texts: dict[str, Text], config: Language) -> dict[str, Text]:
+    """The parts, and where there is no validation part, the last shares of the training part in its place.
 
     Raises ValueError where that has too few tokens.
     """
     if "validation" in texts:
         return {part: texts[part] for part in PARTS if part in texts}
     whole, count = texts["train"], len(texts["train"].tokens)
-    if count < FEWEST:
-        raise ValueError(f"{config.source}: expected at least {FEWEST} {config.level}s, got {count}")
-    tenths = (8, 9) if "test" not in texts else (9, 10)
-    first, second = (count * tenth // 10 for tenth in tenths)
+    # Each part must have a token and one after it.
+    fewest = math.ceil(2 / config.held_out)
+    if count < fewest:
+        raise ValueError(f"{config.source}: expected at least {fewest} {config.level}s, got {count}")
+    second = count if "test" in texts else round(count * (1 - config.held_out))
+    first = second - round(count * config.held_out)
     cut = {"train": whole.cut(0, first), "validation": whole.cut(first, second)}
     return {**cut, "test": texts.get("test") or whole.cut(second)}
