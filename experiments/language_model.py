@@ -43,7 +43,7 @@ PRESETS = {
         "Train on characters.",
         Language(
             level="character",
-            held_out=0.05,
+            hold_out=0.05,
             embedding=64,
             hidden=256,
             tied=False,

@@ -33,7 +33,7 @@ class Language:
     """Where a document begins, which is read without what was before it: nowhere, at each line, after blank lines."""
     vocabulary: int = 10_000
     """Tokens known, the most frequent ones; where there are more, the others are <unk>."""
-    held_out: float = 0.1
+    hold_out: float = 0.1
     """Share of a text without a validation part that is one, and as much after it the test part."""
     limit: int | None = None
     """Take only so many tokens of the training part, the first ones, before anything is held out."""
@@ -95,10 +95,10 @@ class Language:
                 *("constant_epochs", "decay"),
             ),
             shares=("dropout", "state_dropout", "weight_dropout", "zoneout", "warmup", "averaging"),
-            above_zero=("held_out", "learning_rate", "clip"),
+            above_zero=("hold_out", "learning_rate", "clip"),
         )
-        if self.held_out >= 0.5:
-            raise ValueError(f"held_out: expected less than half, got {self.held_out}")
+        if self.hold_out >= 0.5:
+            raise ValueError(f"hold_out: expected less than half, got {self.hold_out}")
 
     def network(self, vocabulary: int) -> LanguageModel:
         """The network for so many tokens. Raises as its cell does where that has no such dropout."""

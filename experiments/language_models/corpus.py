@@ -168,10 +168,10 @@ def with_held_out(texts: dict[str, Text], config: Language) -> dict[str, Text]:
         return {part: texts[part] for part in PARTS if part in texts}
     whole, count = texts["train"], len(texts["train"].tokens)
     # Each part must have a token and one after it.
-    fewest = math.ceil(2 / config.held_out)
+    fewest = math.ceil(2 / config.hold_out)
     if count < fewest:
         raise ValueError(f"{config.source}: expected at least {fewest} {config.level}s, got {count}")
-    second = count if "test" in texts else round(count * (1 - config.held_out))
-    first = second - round(count * config.held_out)
+    second = count if "test" in texts else round(count * (1 - config.hold_out))
+    first = second - round(count * config.hold_out)
     cut = {"train": whole.cut(0, first), "validation": whole.cut(first, second)}
     return {**cut, "test": texts.get("test") or whole.cut(second)}

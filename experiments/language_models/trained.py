@@ -40,7 +40,7 @@ class Trained(NamedTuple):
 def read_told(path: Path) -> Told:
     """The config of a run folder. Raises as `open_run`, and computes nothing."""
     fields = {field.name for field in dataclasses.fields(Language)} - {"execution"}
-    values = read_config(path, "language model's run", fields | {"experiment", "fingerprint"}, {"held_out": 0.1})
+    values = read_config(path, "language model's run", fields | {"experiment", "fingerprint"}, {"hold_out": 0.1})
     try:
         config = Language(**{name: values[name] for name in fields})
     except ValueError as error:

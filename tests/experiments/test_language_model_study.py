@@ -73,6 +73,14 @@ def test_the_last_tenths_of_a_text_are_held_out(tmp_path):
     assert got == {"train": text[:160], "validation": text[160:180], "test": text[180:]}
     few = corpus(tmp_path / "text.txt", level="character", limit=100)
     assert [len(part.tokens) for part in few.parts.values()] == [80, 10, 10]
+    less = corpus(tmp_path / "text.txt", level="character", hold_out=0.05)
+    assert [len(part.tokens) for part in less.parts.values()] == [180, 10, 10]
+    tested = tmp_path / "tested"
+    tested.mkdir()
+    (tested / "train.txt").write_text(text)
+    (tested / "test.txt").write_text("abc")
+    parts = corpus(tested, level="character").parts
+    assert {name: len(part.tokens) for name, part in parts.items()} == {"train": 180, "validation": 20, "test": 3}
 
 
 def test_rows_of_texts_are_documents(tmp_path):
@@ -283,6 +291,8 @@ def test_what_is_not_there_is_one_line(small_run, tmp_path, capsys):
     assert "source: expected --source PATH, got none" in said("ptb-small", *TWO)
     assert "text: expected a file, got nowhere" in said("ptb-small", "--source", "nowhere", *TWO)
     assert "decay: expected at least 1, got 0.5" in said("ptb-small", "--decay", "0.5")
+    assert "hold_out: expected less than half, got 0.5" in said("ptb-small", "--hold-out", "0.5")
+    assert "hold_out: expected a number above 0, got 0.0" in said("ptb-small", "--hold-out", "0")
     assert "run folder: expected config.json in" in said("generate", tmp_path)
     for name, text in (("config.json", '{"experiment": "sentiment-lstm"}'), ("vocabulary.json", "{}")):
         (tmp_path / name).write_text(text)
