@@ -37,7 +37,7 @@ PRESETS = {
     ),
     "ptb-400": (
         "As ptb-small, but with layers of 400 units, more dropout, and for more epochs.",
-        Language(hidden=400, dropout=0.35, epochs=10),
+        Language(hidden=400, dropout=0.3, epochs=7),
     ),
     "shakespeare": (
         "Train on characters.",
@@ -49,6 +49,7 @@ PRESETS = {
             tied=False,
             steps=100,
             batch_size=32,
+            epochs=8,
             dropout=0.2,
         ),
     ),
