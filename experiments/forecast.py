@@ -124,7 +124,7 @@ def study(preset: str, config: Forecast) -> Path:
     for name, figure in figures(config, parts, outcome, epochs).items():
         figure.savefig(path / FIGURES / f"{name}.png", dpi=150)
     best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
-    print(f"best epochs {best}, of {len(epochs)}; {linear_words(linear)}")
+    print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
     print(f"\nthe test part\n{result_table(config, outcome)}")
     print(
         f"MASE: mean absolute error over that of the seasonal naive forecast (season {parts.windowing.season}) in the "
@@ -137,6 +137,12 @@ def study(preset: str, config: Forecast) -> Path:
 def same(windows: Windows) -> Windows:
     """What a network without the linear part is trained on."""
     return windows
+
+
+def unfinished(config: Forecast, last: Epoch) -> str:
+    """What is said where a seed might have become better still."""
+    seeds = int((last.best == config.epochs).sum())
+    return f" (the last one for {seeds} of {config.seeds} seeds: more --epochs may be better)" if seeds else ""
 
 
 def fit(config: Forecast, parts: Parts, log: Any) -> tuple[Any, list[Epoch]]:

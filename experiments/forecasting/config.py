@@ -27,6 +27,9 @@ class Forecast:
     "generated", or a CSV or TSV file."""
     date: str = "date"
     """Column of the dates, in files."""
+    date_format: str | None = None
+    """How the dates are written, in files, as in strptime ("%d/%m/%Y"); ISO 8601, or another form that is beyond doubt,
+    unless given."""
     value: tuple[str, ...] = ("value",)
     """Column of the numbers, in files; each one is a series."""
     series: str | None = None

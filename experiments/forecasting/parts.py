@@ -27,12 +27,28 @@ class Parts(NamedTuple):
 def prepare(config: Forecast) -> Parts:
     """The config's data. Raises ValueError where a part has no window, or this machine's memory cannot hold them."""
     table = load(config)
-    season = table.frequency.season if config.season is None else config.season
+    cuts = cut_dates(table, config.validation, config.test)
+    season = _season(config, table, cuts)
     windowing = Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
     rows = sum(len(series.dates) for series in table.series)
     features = 2 + 2 * len(config.calendar) + len(config.extra)
     check_capacity(f"{rows:,} windows", 8 * rows * (config.context + config.horizon) * features)
-    return scaled_parts(table, cut_dates(table, config.validation, config.test), windowing)
+    return scaled_parts(table, cuts, windowing)
+
+
+def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
+    """The config's season, or that of the dates, or 1 where the training part is no longer than that.
+
+    Raises ValueError for a config's season that the training part is not longer than.
+    """
+    shortest = min(cuts.places(series)[0] for series in table.series)
+    if config.season is None:
+        return table.frequency.season if table.frequency.season < shortest else 1
+    if config.season >= shortest:
+        raise ValueError(
+            f"season: expected one shorter than the training part, got {config.season} steps and {shortest} dates"
+        )
+    return config.season
 
 
 def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:

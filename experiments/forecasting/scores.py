@@ -26,10 +26,8 @@ class Scores(NamedTuple):
 
 
 def naive_error(values: np.ndarray, season: int) -> float:
-    """The mean absolute error of the seasonal naive forecast one step ahead in these numbers; of the last value
-    where there is no season, or no more than one of them."""
-    lag = season if len(values) > season else 1
-    return float(np.abs(values[lag:] - values[:-lag]).mean())
+    """The mean absolute error of the seasonal naive forecast in these numbers, which are more than a season."""
+    return float(np.abs(values[season:] - values[:-season]).mean())
 
 
 def naive_errors(parts: Parts) -> np.ndarray:

@@ -21,7 +21,7 @@ def load(config: Forecast) -> SeriesTable:
         return SOURCES[config.source](config.fill)
     if not config.source:
         raise ValueError("source: expected the name of a file, got none")
-    columns = Columns(config.date, config.value, config.series, config.extra)
+    columns = Columns(config.date, config.value, config.series, config.extra, config.date_format)
     return read_series(Path(config.source).expanduser(), columns, fill=config.fill)
 
 

@@ -87,6 +87,8 @@ def read_corpus(config: Language) -> Corpus:
         texts["train"] = texts["train"].cut(0, config.limit)
     texts = with_held_out(texts, config)
     train = texts["train"]
+    if len(set(train.tokens)) < 2:
+        raise ValueError(f"{config.source}: expected different {config.level}s to train on, got one throughout")
     vocabulary = TokenVocabulary.learn(train.tokens, config.level, config.vocabulary)
     parts = {
         name: encoded(text, vocabulary, config.documents, f"{config.source} ({name})") for name, text in texts.items()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import tyro
 from experiments.language_models.trained import Trained, open_run
 from rnnjax.commands import check_fields, printable
 from rnnjax.data import TokenVocabulary, split_text
+from rnnjax.data.tokens import LINE_END, UNKNOWN
 from rnnjax.sampling import Sampling, read, sample
 
 LONGEST = 10_000_000
@@ -61,6 +63,14 @@ def prompt_tokens(vocabulary: TokenVocabulary, prompt: str) -> np.ndarray:
     return found
 
 
+def unknown_words(vocabulary: TokenVocabulary, prompt: str) -> list[str]:
+    """Tokens of the prompt that are read as `<unk>`."""
+    if vocabulary.unknown is None:
+        return []
+    known = {*vocabulary.tokens, LINE_END[vocabulary.level]}
+    return [printable(token) for token in dict.fromkeys(split_text(prompt, vocabulary.level)) if token not in known]
+
+
 class Writer:
     """Prints tokens as they come."""
 
@@ -92,6 +102,8 @@ class Writer:
 def generate(options: Generate) -> None:
     """The command `generate`."""
     trained = open_run(options.run)
+    if unknown := unknown_words(trained.vocabulary, options.prompt):
+        print(f"{UNKNOWN} stands for what is not known of the prompt: {', '.join(unknown)}", file=sys.stderr)
     write_text(trained, options, lambda text: print(text, end="", flush=True))
 
 

@@ -46,6 +46,6 @@ def epoch_line(report: EpochReport, level: Level) -> str:
     return (
         f"epoch {report.epoch}{'*' if report.best else ''}: {in_words(report.train.loss, level)} in training, "
         f"{in_words(report.validation.loss, level)} held out; "
-        f"{report.validation.accuracy:.1%} of held-out {level}s first; "
+        f"accuracy {report.validation.accuracy:.1%}; "
         f"{report.train.seconds:.1f} s, {report.train.tokens_per_second:,.0f} {level}s/s"
     )

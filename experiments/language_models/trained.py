@@ -9,7 +9,7 @@ import tyro
 from experiments.language_models.config import Language
 from experiments.language_models.corpus import encoded, read_corpus, read_source
 from experiments.language_models.scores import in_words
-from experiments.language_models.training import features_of
+from experiments.language_models.training import features_of, unknown_share
 from experiments.report import table
 from experiments.run_files import best_params, read_config
 from experiments.text_classifier.config import param_shapes
@@ -106,12 +106,14 @@ def evaluate(options: Evaluate) -> None:
         score = evaluate_stream(params, step, stream, carry=initial_carry(features, trained.params, stream.filled))
         rows.append(
             (
-                name,
+                # What is called a training part is all of a text that has no parts.
+                "text" if len(parts) == 1 and name == "train" else name,
                 f"{len(part.tokens):,}",
+                unknown_share(part.tokens, vocabulary),
                 in_words(score.loss, config.level),
                 f"{score.loss:.4f}",
                 f"{score.accuracy:.4f}",
             )
         )
     print(printable(str(options.source or config.source)))
-    print(table(("part", f"{config.level}s", "score", "loss", "accuracy"), rows))
+    print(table(("part", f"{config.level}s", "<unk>", "score", "loss", "accuracy"), rows))

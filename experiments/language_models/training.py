@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.ticker import LogFormatter
 
 from experiments.curves import curves_of
 from experiments.language_models.config import PYTHON, Language
@@ -99,11 +100,15 @@ def facts(corpus: Corpus, config: Language) -> str:
     """What is known of the text, as lines."""
     rows = []
     for name, part in corpus.parts.items():
-        unknown = 0.0 if corpus.vocabulary.unknown is None else (part.tokens == corpus.vocabulary.unknown).mean()
         documents = "" if part.resets is None else f"{part.resets.sum():,}"
-        rows.append((name, f"{len(part.tokens):,}", documents, f"{unknown:.1%}"))
+        rows.append((name, f"{len(part.tokens):,}", documents, unknown_share(part.tokens, corpus.vocabulary)))
     known = f"{corpus.unique:,} different {config.level}s in training, {len(corpus.vocabulary):,} known"
     return f"{table(('part', f'{config.level}s', 'documents', '<unk>'), rows)}\n{known}"
+
+
+def unknown_share(tokens: np.ndarray, vocabulary: TokenVocabulary) -> str:
+    """How many of the tokens are `<unk>`: the more, the easier a text is to predict."""
+    return f"{0 if vocabulary.unknown is None else (tokens == vocabulary.unknown).mean():.1%}"
 
 
 def finish(session: Session, corpus: Corpus, scores: dict[str, Scores]) -> None:
@@ -127,5 +132,9 @@ def draw(session: Session) -> None:
     figure = curves_of(session.metrics(), loss_name=name, of_loss=of_loss)
     if figure is not None:
         if session.config.level == "word":
-            figure.axes[0].set_yscale("log")
+            axes = figure.axes[0]
+            axes.set_yscale("log")
+            # Perplexities are read as plain numbers.
+            axes.yaxis.set_major_formatter(LogFormatter())
+            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         session.log.figure(session.step, "learning_curves", figure)

@@ -3,7 +3,6 @@
 import dataclasses
 import reprlib
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +36,14 @@ class Columns:
     """Which columns of a table hold what.
 
     Each column of `values` is a series of its own, and so is each name in the column `series`, where there is one.
-    `extra` columns are numbers, too.
+    `extra` columns are numbers, too. `date_format` is how dates are written, as in `strptime`.
     """
 
     date: str = "date"
     values: tuple[str, ...] = ("value",)
     series: str | None = None
     extra: tuple[str, ...] = ()
+    date_format: str | None = None
 
     @property
     def all(self) -> list[str]:
@@ -55,9 +55,10 @@ class Columns:
 def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTable:
     """The series of a CSV file (separated by tabs, where its name ends in .tsv).
 
-    Dates are as in ISO 8601 (`2000-01-31`, `2000-01-31 14:00`), plain years, or another form that pandas knows; with an
-    offset from UTC they become UTC. Raises FileNotFoundError where there is no such file, ValueError that names the
-    file, the series and the date where one is not as expected (see `from_table`).
+    Dates are as the columns say, or in ISO 8601 (`2000-01-31`, `2000-01-31 14:00`), plain years, or another form that
+    pandas knows, if it is beyond doubt what is the day; with an offset from UTC they become UTC. Raises
+    FileNotFoundError where there is no such file, ValueError that names the file, the series and the date where one is
+    not as expected (see `from_table`).
     """
     if not path.is_file():
         raise FileNotFoundError(f"source: expected a file, got {path}")
@@ -65,12 +66,18 @@ def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTa
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected a line of column names and at least one row, got an empty file")
     separator = "\t" if path.suffix == ".tsv" else ","
+    # Words such as "NA" are looked at here, so that the error can name their place.
+    form: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "compression": None, "encoding": "utf-8"}
     try:
-        # Words such as "NA" are looked at here, so that the error can name their place.
-        table = pandas.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, index_col=False, compression=None, encoding="utf-8"
-        )
-    except (ValueError, UnicodeError, OverflowError) as error:
+        names = [str(name) for name in pandas.read_csv(path, header=None, nrows=1, **form).iloc[0]]
+        if len(names) == 1 and set(names[0]) & set(",;\t|"):
+            raise ValueError(f"expected columns separated by {separator!r}, got one column {reprlib.repr(names[0])}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"expected every column name once, got {reprlib.repr(names)}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # of values that no column name stands above
+            table = pandas.read_csv(path, index_col=False, **form)
+    except (ValueError, UnicodeError, OverflowError, pandas.errors.ParserWarning) as error:
         raise ValueError(f"{path}: not readable as CSV: {first_line(error)}") from error
     return from_table(table, columns, str(path), fill=fill)
 
@@ -88,12 +95,12 @@ def from_table(table: pandas.DataFrame, columns: Columns, where: str, *, fill: b
             raise ValueError(f"{where}: expected a column {name!r}, got {reprlib.repr(list(table.columns))}")
     if not len(table):
         raise ValueError(f"{where}: expected at least one row, got none")
-    dates = _dates(table[columns.date], where)
+    dates = _dates(table[columns.date], columns.date_format, where)
     found: list[tuple[Series, Frequency]] = []
     for group, rows in _groups(table, columns.series).items():
         for column in columns.values:
             name = " ".join([group, column] if group and len(columns.values) > 1 else [group or column])
-            found.append(_one(table.iloc[rows], dates[rows], name, column, columns.extra, f"{where}, {name!r}", fill))
+            found.append(_one(table.iloc[rows], dates[rows], name, column, columns, f"{where}, {name!r}", fill))
     series, frequencies = zip(*found, strict=True)
     for one, frequency in found[1:]:
         if frequency != frequencies[0]:
@@ -112,9 +119,9 @@ def _groups(table: pandas.DataFrame, column: str | None) -> dict[str, np.ndarray
     return {name or "(no name)": np.flatnonzero(codes == code) for code, name in enumerate(names)}
 
 
-def _dates(column: Any, where: str) -> np.ndarray:
+def _dates(column: Any, form: str | None, where: str) -> np.ndarray:
     """A column's dates. Raises ValueError that names the first that is none."""
-    dates = column if pandas.api.types.is_datetime64_any_dtype(column) else _parsed(column.astype(str), where)
+    dates = column if pandas.api.types.is_datetime64_any_dtype(column) else _parsed(column.astype(str), form, where)
     for row in np.flatnonzero(dates.isna())[:1]:
         got = reprlib.repr(str(column.iloc[row]))
         raise ValueError(f"{where}, row {row + 1}: expected a date in column {column.name!r}, got {got}")
@@ -123,21 +130,34 @@ def _dates(column: Any, where: str) -> np.ndarray:
     return dates.to_numpy().astype("datetime64[s]")
 
 
-def _parsed(words: Any, where: str) -> Any:
-    """Words as dates by ISO 8601, or else by the form of the first one; what is none is missing."""
+def _parsed(words: Any, given: str | None, where: str) -> Any:
+    """Words as dates by the form given or ISO 8601, or else by the form of the first one; what is none is missing.
+
+    Raises ValueError where day and month could be told either way.
+    """
     offsets = bool(words.head(1).str.contains(r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d:?\d\d)$", regex=True).any())
-    found: Any = None
-    for form in ("ISO8601", None):
-        if found is None or found.isna().iloc[0]:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", UserWarning)  # that there is no one form
-                    found = pandas.to_datetime(words, format=form, errors="coerce", utc=offsets)
-            except ValueError as error:  # some with an offset, others without
-                raise ValueError(
-                    f"{where}: expected dates in column {words.name!r}, got: {first_line(error)}"
-                ) from error
-    return found
+
+    def dates(**options: Any) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that there is no one form
+                return pandas.to_datetime(words, errors="coerce", utc=offsets, **options)
+        except ValueError as error:  # some with an offset, others without; a form that is none
+            raise ValueError(f"{where}: expected dates in column {words.name!r}, got: {first_line(error)}") from error
+
+    found = dates(format=given or "ISO8601")
+    if given or not found.isna().iloc[0]:
+        return found
+    month_first, day_first = dates(), dates(dayfirst=True)
+    if day_first.isna().any() or day_first.equals(month_first):
+        return month_first
+    if month_first.isna().any():
+        return day_first
+    row = int(np.argmax((day_first != month_first).to_numpy()))
+    raise ValueError(
+        f"{where}, row {row + 1}: expected dates in column {words.name!r} that can be read in one way, got "
+        f"{reprlib.repr(words.iloc[row])}, whose day may stand first or second; --date-format says which"
+    )
 
 
 def _one(
@@ -145,21 +165,22 @@ def _one(
     dates: np.ndarray,
     name: str,
     column: str,
-    extra: Sequence[str],
+    columns: Columns,
     where: str,
     fill: bool,
 ) -> tuple[Series, Frequency]:
     """One series, checked, and its frequency."""
+    hint = "; of several series, --series names the column that tells them apart" if columns.series is None else ""
     for row in np.flatnonzero(np.diff(dates) <= np.timedelta64(0, "s"))[:1]:
         before, after = dates[row], dates[row + 1]
         if before == after:
-            raise ValueError(f"{where}: expected every date once, got {after} twice")
-        raise ValueError(f"{where}: expected rising dates, got {after} after {before}")
+            raise ValueError(f"{where}: expected every date once, got {after} twice{hint}")
+        raise ValueError(f"{where}: expected rising dates, got {after} after {before}{hint}")
     try:
         frequency = infer_frequency(dates)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    numbers = np.stack([_numbers(table[name], dates, where, fill) for name in (column, *extra)], axis=1)
+    numbers = np.stack([_numbers(table[name], dates, where, fill) for name in (column, *columns.extra)], axis=1)
     dates, numbers, filled = _without_gaps(dates, numbers, frequency, where, fill)
     return Series(name, dates, numbers[:, 0], numbers[:, 1:], filled), frequency
 
@@ -175,6 +196,8 @@ def _numbers(column: Any, dates: np.ndarray, where: str, fill: bool) -> np.ndarr
         lacking[0] |= bool(empty[0])
     for row in np.flatnonzero(lacking)[:1]:
         hint = "" if fill or not empty[row] else "; --fill takes the one before it"
+        if fill and empty[row]:
+            hint = ", and none before it"
         got = reprlib.repr(str(column.iloc[row]))
         raise ValueError(f"{where}, {dates[row]}: expected a number in column {column.name!r}, got {got}{hint}")
     return numbers
@@ -202,6 +225,10 @@ def _without_gaps(
         raise ValueError(
             f"{where}: expected dates {frequency} apart, got none at {grid[row]} ({missing} missing in all); "
             "--fill takes the number before it"
+        )
+    if 2 * len(dates) < len(grid):
+        raise ValueError(
+            f"{where}: expected most dates to be there, {frequency} apart, got {len(dates)} of {len(grid)}"
         )
     whole = np.full((len(grid), numbers.shape[1]), np.nan)
     whole[places] = numbers

@@ -238,7 +238,8 @@ def read_position(checkpoint: Path) -> Position:
 def load_best(path: Path, template: Any) -> Any:
     """The parameters of the best epoch; of the newest checkpoint, with a warning, where there is no whole best one.
 
-    Raises FileNotFoundError where there is no checkpoint, ValueError where all are damaged or of another model.
+    Raises FileNotFoundError where there is no checkpoint, ValueError where all are damaged, those before the first step
+    aside, or of another model.
     """
     checkpoint = best = newest(path)
     try:
@@ -250,6 +251,8 @@ def load_best(path: Path, template: Any) -> Any:
         warnings.warn(f"{first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
         best = checkpoint
     try:
+        if len(find_checkpoints(path)) > 1 and read_position(best).step == 0:
+            raise ValueError(f"{path}: expected a whole checkpoint of trained parameters, got damaged ones only")
         return load_arrays(best / PARAMS, template)
     except (ValueError, FileNotFoundError):
         if best.exists():

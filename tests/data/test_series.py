@@ -106,6 +106,15 @@ def test_dates_of_other_forms(tmp_path):
     assert str(years.frequency) == "1 year"
     words = read(tmp_path, "date,value\nJan 1 2000,1\nFeb 1 2000,2\nMar 1 2000,3\n")
     assert (str(words.frequency), words.series[0].dates[2]) == ("1 month", np.datetime64("2000-03-01"))
+    # The thirteenth is no month: the first ones are days, too.
+    days = "date,value\n" + "".join(f"{day}.01.2001,1\n" for day in range(11, 16))
+    for text, form, step, last in (
+        (days, None, "1 day", "2001-01-15"),
+        ("date,value\n01/01/2001,1\n01/02/2001,1\n01/03/2001,1\n", "%d/%m/%Y", "1 month", "2001-03-01"),
+        ("date,value\n01/01/2001,1\n01/02/2001,1\n01/03/2001,1\n", "%m/%d/%Y", "1 day", "2001-01-03"),
+    ):
+        found = read(tmp_path, text, Columns(date_format=form))
+        assert (str(found.frequency), found.series[0].dates[-1]) == (step, np.datetime64(last))
     # Clocks that were put forward do not make a gap where the offset is told.
     zone = read(tmp_path, "date,value\n2001-03-25 01:00+01:00,1\n2001-03-25 03:00+02:00,2\n2001-03-25 04:00+02:00,3\n")
     assert (str(zone.frequency), zone.series[0].dates[0]) == ("1 hour", np.datetime64("2001-03-25T00:00"))
@@ -147,6 +156,13 @@ BAD_FILES = {
     ),
     "far apart": (DAYS + "2201-01-01,3\n", "expected most dates to be there, 1 day apart, got 5 of about"),
     "ragged": (DAYS + "2001-01-05,1,2,3\n", "not readable as CSV"),
+    "decimal commas": ("date,value\n2001-01-01,1,5\n2001-01-02,1,7\n", "not readable as CSV: Length of header"),
+    "semicolons": ("date;value\n2001-01-01;1,5\n", "expected columns separated by ',', got one column 'date;value'"),
+    "name twice": ("date,value,value\n2001-01-01,1,2\n", "expected every column name once, got ['date', 'value', 'v"),
+    "day or month": (
+        "date,value\n" + "".join(f"01/0{month}/2001,1\n" for month in range(1, 6)),
+        "row 2: expected dates in column 'date' that can be read in one way, got '01/02/2001', whose day may stand",
+    ),
 }
 
 
@@ -167,14 +183,18 @@ def test_bad_series_among_several_is_named(tmp_path):
     text = "date,value,who\n" + "".join(f"2001-01-0{day},{day},{who}\n" for who in "xy" for day in (1, 2, 3))
     columns = Columns(series="who")
     assert len(read(tmp_path, text, columns).series) == 2
-    assert "'y': expected every date once" in message(tmp_path, text + "2001-01-03,1,y\n", columns=columns)
+    twice = message(tmp_path, text + "2001-01-03,1,y\n", columns=columns)
+    assert twice.endswith("'y': expected every date once, got 2001-01-03T00:00:00 twice\n")
+    assert "got 2001-01-01T00:00:00 after 2001-01-03T00:00:00; of several series, --series" in message(tmp_path, text)
     other = text + "".join(f"2001-0{month}-01,1,z\n" for month in (1, 2, 3))
     assert "'z': expected dates 1 day apart, as of 'x', got 1 month" in message(tmp_path, other, columns=columns)
 
 
 def test_what_cannot_be_filled(tmp_path):
     first = "date,value\n2001-01-01,\n2001-01-02,1\n2001-01-03,2\n"
-    assert "2001-01-01T00:00:00: expected a number in column 'value', got ''" in message(tmp_path, first, fill=True)
+    assert "expected a number in column 'value', got '', and none before it\n" in message(tmp_path, first, fill=True)
+    lost = "date,value\n2001-01-01,1\n2001-01-02,1\n2001-02-01,1\n"
+    assert "expected most dates to be there, 1 day apart, got 3 of 32" in message(tmp_path, lost, fill=True)
     assert "got 'much'" in message(tmp_path, DAYS + "2001-01-05,much\n", fill=True)
 
 

@@ -83,6 +83,7 @@ BAD_FILES = {
     "gaps": (rows(9).replace("2001-01-09", "2001-01-12"), [], "got none at 2001-01-09T00:00:00 (3 missing in all)"),
     "duplicate": (rows(9).replace("01-05", "01-04"), [], "expected every date once, got 2001-01-04T00:00:00 twice"),
     "horizon": (rows(60), ["--horizon", "500"], "horizon: expected a context of 24 and a horizon of 500 to fit"),
+    "season": (rows(60), ["--season", "36"], "expected one shorter than the training part, got 36 steps and 36 dates"),
     "late": (rows(60), ["--horizon", "12", "--context", "4", "--test", "0.1"], "in the test part, got 12 steps and 6"),
     "column": (rows(9, name="price"), [], "expected a column 'value', got ['date', 'price']"),
     "log": (rows(60, range(-30, 30)), ["--log"], "log: expected numbers above 0 in 'value', got -30 at 2001-01-01"),

@@ -201,7 +201,7 @@ def test_scores_by_hand():
     assert found.coverage == (0.5, 0.75, 1.0)
     assert list(scores.INTERVALS) == [0.5, 0.8, 0.95]
     assert scores.naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 2) == (3 + 6) / 2
-    assert scores.naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 4) == (1 + 2 + 4) / 3
+    assert scores.naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 1) == (1 + 2 + 4) / 3
 
 
 def test_a_series_without_naive_error_has_no_mase(monkeypatch):

@@ -171,13 +171,14 @@ def test_scores_do_not_depend_on_batch_size_or_truncation(small_run, treebank, c
     for options in ([], ["--batch-size", "1", "--steps", "50"], ["--batch-size", "8", "--steps", "3"]):
         (found,) = scores(capsys, small_run, *TWO, *options).values()
         assert found[1:] == [
+            f"{(np.array(text_of(12, seed=1).split()) == '<unk>').sum() / (len(text_of(12, seed=1).split()) + 12):.1%}",
             "perplexity",
             f"{final['perplexity']:.1f}",
             f"{final['loss']:.4f}",
             f"{final['accuracy']:.4f}",
         ]
     whole = scores(capsys, small_run, *TWO, "--source", treebank / "ptb.valid.txt")
-    assert whole == {"train": found}
+    assert whole == {"text": found}
     assert set(scores(capsys, small_run, *TWO, "--source", treebank)) == {"train", "validation"}
 
 
@@ -199,7 +200,7 @@ def written(run, **options):
     return pieces
 
 
-def test_text_comes_piece_by_piece_and_hangs_on_the_seed(small_run):
+def test_text_comes_piece_by_piece_and_hangs_on_the_seed(small_run, capsys):
     pieces = written(small_run, prompt="the cat", length=12, seed=1)
     assert pieces[:2] == ["the", " cat"]
     assert len(pieces) == 2 + 12 + 1
@@ -207,8 +208,12 @@ def test_text_comes_piece_by_piece_and_hangs_on_the_seed(small_run):
     assert pieces != written(small_run, prompt="the cat", length=12, seed=2)
     known = set(open_run(small_run).vocabulary.tokens)
     assert all(piece.strip() in known for piece in pieces if piece.strip())
-    # A word that is not known is read as <unk>; without a prompt a line begins.
+    # A word that is not known is read as <unk>, and named; without a prompt a line begins.
     assert written(small_run, prompt="zebra", length=1)[0] == "<unk>"
+    language_model.main(["generate", str(small_run), "--prompt", "a zebra sat\n", "--length", "1"])
+    assert capsys.readouterr().err == "<unk> stands for what is not known of the prompt: zebra\n"
+    language_model.main(["generate", str(small_run), "--prompt", "a dog sat\n", "--length", "1"])
+    assert not capsys.readouterr().err
     assert not written(small_run, length=1)[0].startswith(" ")
     sharp = [written(small_run, length=9, seed=seed, temperature=0.0) for seed in (1, 2)]
     assert sharp[0] == sharp[1]
@@ -258,6 +263,7 @@ BAD_TEXTS = {
         "text.txt (validation): expected words of the training part, which has no <unk>, got 'x' and 2 others; "
         "a vocabulary of fewer than 5 makes rare ones <unk>",
     ),
+    "one_word": ({"text.txt": "\n" * 40}, "text.txt: expected different words to train on, got one throughout"),
     "not_utf8": ({"text.txt": b"caf\xe9 " * 30}, "expected UTF-8, got an invalid byte at offset 3"),
     "one_line_held_out": (
         {"train.txt": "a b\n" * 20, "valid.txt": "\n"},

@@ -199,6 +199,16 @@ def test_the_best_parameters_are_those_of_the_best_epoch(tmp_path, state):
         assert checkpoints.restore(state)[1].best is None
 
 
+def test_parameters_that_were_never_trained_are_nobodys_best(tmp_path, state):
+    path = filled(tmp_path / "checkpoints", state, steps=(0, 4))
+    flip(path / "epoch001-step00000004" / "position.json")
+    with (
+        pytest.warns(UserWarning, match="damaged checkpoint, left out|the newest is used"),
+        pytest.raises(ValueError, match="expected a whole checkpoint of trained parameters, got damaged ones only"),
+    ):
+        load_best(path, state.params)
+
+
 def test_a_full_disk_is_named_and_leaves_what_was_whole(tmp_path, state):
     path = filled(tmp_path / "checkpoints", state, steps=(0, 4))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -93,7 +93,8 @@ def test_rounding_of_a_large_state_is_no_reason_to_read_again(moves, readings, m
     def sums(params, window, key, carry):
         # A row never ends twice in the same state.
         count = jnp.float32(window.lengths.sum())
-        return dict.fromkeys(("loss", "weight", "correct", "tokens"), count), jnp.where(carry > 30, 30, 30 + moves)
+        total = {"loss": count, "weight": count, "correct": count, "tokens": count}
+        return total, jnp.where(carry > 30, 30, 30 + moves)
 
     monkeypatch.setattr(streams, "_read", noted)
     step, stream = eval_step(Carrying(sums), batch_mesh(1)), Stream(TOKENS, 5, 20)
