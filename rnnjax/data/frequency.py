@@ -18,11 +18,15 @@ MONTH_NAMES = {1: "1 month", 3: "1 quarter", 12: "1 year"}
 
 @dataclasses.dataclass(frozen=True)
 class Frequency:
-    """A step of so many months, working days or seconds; `month_end` where each date is the last day of its month."""
+    """A step of so many months, working days or seconds.
+
+    With `month_end` each date is the last day of its month, with `working_end` the last working day.
+    """
 
     unit: Literal["month", "working day", "second"]
     step: int
     month_end: bool = False
+    working_end: bool = False
 
     def __str__(self) -> str:
         if self.unit == "second":
@@ -59,6 +63,8 @@ class Frequency:
         months = month + count.astype("timedelta64[M]")
         if self.month_end:
             days = (months + 1).astype("datetime64[D]") - 1
+        elif self.working_end:
+            days = _last_working_days(months)
         else:
             days = months.astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
         return days.astype("datetime64[s]") + time
@@ -91,8 +97,11 @@ def infer_frequency(dates: np.ndarray) -> Frequency:
     starts = months.astype("datetime64[D]")
     one_time = len(np.unique(seconds - days)) == 1
     ends = bool(np.all((days + 1).astype("datetime64[M]") > months))
-    if one_time and (ends or len(np.unique(days - starts)) == 1) and np.diff(months.astype(int)).min() >= 1:
-        return Frequency("month", _usual(np.diff(months.astype(int))), month_end=ends)
+    working_ends = bool(np.all(days == _last_working_days(months))) and not ends
+    same_day = len(np.unique(days - starts)) == 1
+    if one_time and (ends or working_ends or same_day) and np.diff(months.astype(int)).min() >= 1:
+        step = _usual(np.diff(months.astype(int)))
+        return Frequency("month", step, month_end=ends, working_end=working_ends and not same_day)
     step = _usual(np.diff(seconds.astype(int)))
     weekend = (days.astype(int) + 3) % 7 >= 5
     # From a Friday to a Monday.
@@ -100,6 +109,11 @@ def infer_frequency(dates: np.ndarray) -> Frequency:
     if one_time and step == DAY and over_weekend and not weekend.any():
         return Frequency("working day", 1)
     return Frequency("second", step)
+
+
+def _last_working_days(months: np.ndarray) -> np.ndarray:
+    """The last days of months that are none of a weekend."""
+    return np.busday_offset((months + 1).astype("datetime64[D]"), -1, roll="forward", weekmask=WEEKDAYS)
 
 
 def _usual(steps: np.ndarray) -> int:

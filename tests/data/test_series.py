@@ -42,6 +42,12 @@ FREQUENCIES = {
         "1 month",
         12,
     ),
+    "last working days of months": (
+        dates("2001-03-30", "2001-04-30", "2001-05-31", "2001-06-29", "2001-07-31", "2001-08-31", "2001-09-28"),
+        Frequency("month", 1, working_end=True),
+        "1 month",
+        12,
+    ),
     "quarters": (every("2001-01", 3, 9, "M"), Frequency("month", 3), "1 quarter", 4),
     "years": (every("1700", 1, 9, "Y"), Frequency("month", 12), "1 year", 1),
 }
