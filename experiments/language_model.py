@@ -26,7 +26,7 @@ EXPERIMENT = Experiment(
     question="Which word, or which character, comes next in a text, and what does a net write by itself?",
     command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
     "evaluate RUN",
-    time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 an hour on two cores",
+    time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 75 minutes on two cores",
 )
 DEFAULT = "smoke"
 PREFIX = "language-model-"
@@ -37,7 +37,7 @@ PRESETS = {
     ),
     "ptb-400": (
         "As ptb-small, but with layers of 400 units, more dropout, and for more epochs.",
-        Language(hidden=400, dropout=0.3, epochs=7),
+        Language(hidden=400, dropout=0.4, epochs=12),
     ),
     "shakespeare": (
         "Train on characters.",
