@@ -26,7 +26,7 @@ EXPERIMENT = Experiment(
     question="Which word, or which character, comes next in a text, and what does a net write by itself?",
     command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
     "evaluate RUN",
-    time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 75 minutes on two cores",
+    time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 an hour on two cores",
 )
 DEFAULT = "smoke"
 PREFIX = "language-model-"
