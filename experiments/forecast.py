@@ -16,7 +16,8 @@ from tqdm import tqdm
 from experiments.catalogue import Experiment
 from experiments.forecasting.baselines import Remainder, linear_autoregression
 from experiments.forecasting.config import Forecast
-from experiments.forecasting.figures import figures, write_future
+from experiments.forecasting.figures import figures
+from experiments.forecasting.files import write_future, write_test
 from experiments.forecasting.parts import Parts, prepare
 from experiments.forecasting.results import (
     evaluate,
@@ -97,7 +98,7 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
         ),
     ),
 }
-PARAMETERS, FORECASTS = "parameters", "forecasts.csv"
+PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.csv"
 
 
 def study(preset: str, config: Forecast) -> Path:
@@ -121,6 +122,7 @@ def study(preset: str, config: Forecast) -> Path:
         record(log, "comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
     save_arrays(path / PARAMETERS, params)
     write_future(path / FORECASTS, config, parts, params, read)
+    write_test(path / TESTED, parts, outcome)
     for name, figure in figures(config, parts, outcome, epochs).items():
         figure.savefig(path / FIGURES / f"{name}.png", dpi=150)
     best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
@@ -130,7 +132,10 @@ def study(preset: str, config: Forecast) -> Path:
         f"MASE: mean absolute error over that of the seasonal naive forecast (season {parts.windowing.season}) in the "
         f"training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
     )
-    print(f"{time.perf_counter() - start:.1f} s\nforecasts beyond the last date {path / FORECASTS}\nrun folder {path}")
+    print(
+        f"{time.perf_counter() - start:.1f} s\nforecasts beyond the last date {path / FORECASTS}\n"
+        f"forecasts of the test part {path / TESTED}\nrun folder {path}"
+    )
     return path
 
 

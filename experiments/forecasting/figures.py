@@ -1,9 +1,6 @@
-"""What a study of forecasts draws, and the forecasts beyond the last date that it writes down."""
+"""What a study of forecasts draws."""
 
-import csv
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,10 +9,9 @@ from experiments.forecasting.config import Forecast
 from experiments.forecasting.parts import Parts
 from experiments.forecasting.results import Outcome, day
 from experiments.forecasting.scores import INTERVALS, covered
-from experiments.forecasting.training import Epoch, forecasts
+from experiments.forecasting.training import Epoch
 from rnnjax.analysis.forecast_plots import ForecastPanel, calibration_figure, forecast_figure, loss_curves
 from rnnjax.commands import printable
-from rnnjax.data.windows import Windows, joined, undone
 from rnnjax.forecasting import LEVELS
 
 MOST_PANELS = 6
@@ -63,20 +59,3 @@ def _forecast(config: Forecast, parts: Parts, outcome: Outcome) -> Figure:
             )
         )
     return forecast_figure(panels, LEVELS, f"{config.name}, mean of {config.seeds} seeds", best)
-
-
-def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: Callable[[Windows], Windows]) -> None:
-    """A CSV file of the steps after each series' last date: quantiles, the mean of all seeds' parameters `(S, ...)`.
-
-    `read` makes of windows what the network was trained on.
-    """
-    ends = [one.windows(np.array([len(one.series.values)]), number) for number, one in enumerate(parts.scaled)]
-    windows = read(joined(ends))
-    scaled = forecasts(config, params, windows)
-    quantiles = np.mean([undone(own, windows, parts.windowing.log) for own in scaled], axis=0)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["series", "date", *LEVELS])
-        for one, rows in zip(parts.scaled, quantiles, strict=True):
-            for date, row in zip(one.dates[len(one.series.values) :], rows, strict=True):
-                writer.writerow([one.series.name, day(date), *(f"{value:.6g}" for value in row)])

@@ -13,13 +13,15 @@ from matplotlib.image import imread
 from experiments import forecast
 from rnnjax.forecasting import LEVELS
 
+SIX_DIGITS = 1e-6  # of mean errors, from numbers that are written with six digits: 1.7e-7 was measured
+
 
 def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     path = tmp_path / "run"
     forecast.main(["smoke", "--epochs", "12", "--run-folder", str(path)])
     out = capsys.readouterr().out
-    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "parameters", "forecasts.csv"}
-    assert {file.name for file in path.iterdir()} == names
+    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "parameters"}
+    assert {file.name for file in path.iterdir()} == names | {"forecasts.csv", "test_forecasts.csv"}
     for name in ("forecast", "learning_curves", "calibration"):
         assert imread(path / "figures" / f"{name}.png").std() > 0.05
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
@@ -40,6 +42,13 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert [row["date"] for row in rows] == ["2001-08-23", "2001-08-24"]
     assert all(float(row[str(low)]) < float(row[str(high)]) for row in rows for low, high in itertools.pairwise(LEVELS))
+    with (path / "test_forecasts.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert np.datetime64(row["date"]) - np.datetime64(row["known"]) == int(row["step"])
+    for column, name in (("0.5", "mean forecast of the seeds"), ("drift", "drift")):
+        errors = [abs(float(row[column]) - float(row["actual"])) for row in rows]
+        assert np.isclose(np.mean(errors), by_name[name]["mae"], rtol=SIX_DIGITS)
 
 
 complaint = functools.partial(complaint_of, forecast)
