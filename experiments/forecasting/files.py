@@ -1,7 +1,7 @@
 """The forecasts that a study writes down as CSV files: of its test part, and beyond the last date."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.forecasting.config import Forecast
 from experiments.forecasting.parts import Parts
-from experiments.forecasting.results import Outcome, day
+from experiments.forecasting.results import Outcome
 from experiments.forecasting.training import forecasts
 from rnnjax.data.windows import Windows, joined, undone
 from rnnjax.forecasting import LEVELS
@@ -21,6 +21,7 @@ def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
     `known` is the last date that the forecast knows.
     """
     rows: list[list[Any]] = []
+    day = date_words([one.dates for one in parts.scaled])
     forecast = np.concatenate([outcome.quantiles.mean(axis=0), np.stack([*outcome.baselines.values()], axis=-1)], -1)
     windows = zip(parts.test.series, parts.test.origins, outcome.actual, forecast, strict=True)
     for series, origin, actual, values in windows:
@@ -40,12 +41,19 @@ def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: 
     windows = read(joined(ends))
     scaled = forecasts(config, params, windows)
     quantiles = np.mean([undone(own, windows, parts.windowing.log) for own in scaled], axis=0)
+    day = date_words([one.dates for one in parts.scaled])
     rows = [
         [one.series.name, day(date), *map(_digits, values)]
         for one, steps in zip(parts.scaled, quantiles, strict=True)
         for date, values in zip(one.dates[len(one.series.values) :], steps, strict=True)
     ]
     _write(path, ["series", "date", *LEVELS], rows)
+
+
+def date_words(columns: Sequence[np.ndarray]) -> Callable[[np.datetime64], str]:
+    """How to write these dates: all in one form of ISO 8601, without the time where every one is at midnight."""
+    midnight = all((dates == dates.astype("datetime64[D]")).all() for dates in columns)
+    return lambda date: str(np.datetime_as_string(date, unit="D" if midnight else "s"))
 
 
 def _digits(value: float) -> str:

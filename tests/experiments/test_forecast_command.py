@@ -11,6 +11,7 @@ from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments import forecast
+from experiments.forecasting.files import date_words
 from rnnjax.forecasting import LEVELS
 
 SIX_DIGITS = 1e-6  # of mean errors, from numbers that are written with six digits: 1.7e-7 was measured
@@ -49,6 +50,13 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     for column, name in (("0.5", "mean forecast of the seeds"), ("drift", "drift")):
         errors = [abs(float(row[column]) - float(row["actual"])) for row in rows]
         assert np.isclose(np.mean(errors), by_name[name]["mae"], rtol=SIX_DIGITS)
+
+
+def test_all_dates_of_a_file_are_written_in_one_form():
+    days = np.array(["2001-01-01", "2001-01-02"], "datetime64[s]")
+    assert [date_words([days])(day) for day in days] == ["2001-01-01", "2001-01-02"]
+    hours = days + np.array([0, 3600])
+    assert [date_words([days, hours])(hour) for hour in hours] == ["2001-01-01T00:00:00", "2001-01-02T01:00:00"]
 
 
 complaint = functools.partial(complaint_of, forecast)
