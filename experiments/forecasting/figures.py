@@ -54,7 +54,7 @@ def _forecast(config: Forecast, parts: Parts, outcome: Outcome) -> Figure:
                 one.series.values[shown],
                 dates,
                 outcome.actual[row],
-                outcome.quantiles.mean(axis=0)[row],
+                outcome.quantiles[:, row].mean(axis=0),
                 outcome.baselines[best][row],
             )
         )

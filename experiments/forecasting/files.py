@@ -1,17 +1,16 @@
 """The forecasts that a study writes down as CSV files: of its test part, and beyond the last date."""
 
-import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 
 from experiments.forecasting.config import Forecast
 from experiments.forecasting.parts import Parts
-from experiments.forecasting.results import Outcome
-from experiments.forecasting.training import forecasts
-from rnnjax.data.windows import Windows, joined, undone
+from experiments.forecasting.results import Outcome, network_quantiles
+from rnnjax.data.windows import Windows, joined
 from rnnjax.forecasting import LEVELS
 
 
@@ -20,16 +19,14 @@ def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
 
     `known` is the last date that the forecast knows.
     """
-    rows: list[list[Any]] = []
-    day = date_words([one.dates for one in parts.scaled])
-    forecast = np.concatenate([outcome.quantiles.mean(axis=0), np.stack([*outcome.baselines.values()], axis=-1)], -1)
-    windows = zip(parts.test.series, parts.test.origins, outcome.actual, forecast, strict=True)
-    for series, origin, actual, values in windows:
-        one = parts.scaled[series]
-        known = day(one.dates[origin - 1])
-        for step, numbers in enumerate(np.column_stack([actual, values])):
-            rows.append([one.series.name, known, day(one.dates[origin + step]), step + 1, *map(_digits, numbers)])
-    _write(path, ["series", "known", "date", "step", "actual", *LEVELS, *outcome.baselines], rows)
+    known, dates = _dates(parts, parts.test)
+    columns = {
+        "known": np.repeat(known[:, None], dates.shape[1], axis=1),
+        "date": dates,
+        "step": np.broadcast_to(np.arange(dates.shape[1]) + 1, dates.shape),
+        "actual": outcome.actual,
+    }
+    _write(path, parts, parts.test, columns | _by_level(outcome.quantiles) | outcome.baselines)
 
 
 def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: Callable[[Windows], Windows]) -> None:
@@ -39,29 +36,32 @@ def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: 
     """
     ends = [one.windows(np.array([len(one.series.values)]), number) for number, one in enumerate(parts.scaled)]
     windows = read(joined(ends))
-    scaled = forecasts(config, params, windows)
-    quantiles = np.mean([undone(own, windows, parts.windowing.log) for own in scaled], axis=0)
-    day = date_words([one.dates for one in parts.scaled])
-    rows = [
-        [one.series.name, day(date), *map(_digits, values)]
-        for one, steps in zip(parts.scaled, quantiles, strict=True)
-        for date, values in zip(one.dates[len(one.series.values) :], steps, strict=True)
-    ]
-    _write(path, ["series", "date", *LEVELS], rows)
+    quantiles = network_quantiles(config, parts, params, windows)
+    _write(path, parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(quantiles))
 
 
-def date_words(columns: Sequence[np.ndarray]) -> Callable[[np.datetime64], str]:
-    """How to write these dates: all in one form of ISO 8601, without the time where every one is at midnight."""
-    midnight = all((dates == dates.astype("datetime64[D]")).all() for dates in columns)
-    return lambda date: str(np.datetime_as_string(date, unit="D" if midnight else "s"))
+def _dates(parts: Parts, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """The last known date `(N,)` of windows, and those that are forecast, `(N, H)`, in words."""
+    horizon = parts.windowing.horizon
+    places = zip(windows.series, windows.origins, strict=True)
+    words = date_words(np.stack([parts.scaled[number].dates[at - 1 : at + horizon] for number, at in places]))
+    return words[:, 0], words[:, 1:]
 
 
-def _digits(value: float) -> str:
-    return f"{value:.6g}"
+def date_words(dates: np.ndarray) -> np.ndarray:
+    """All dates in one form of ISO 8601, without the time where every one is at midnight."""
+    midnight = (dates == dates.astype("datetime64[D]")).all()
+    return np.datetime_as_string(dates, unit="D" if midnight else "s")
 
 
-def _write(path: Path, names: list[Any], rows: Iterable[list[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows(rows)
+def _by_level(quantiles: np.ndarray) -> dict[str, np.ndarray]:
+    """Quantiles `(S, N, H, Q)`, the seeds' mean of each."""
+    return {str(level): quantiles.mean(axis=0)[..., number] for number, level in enumerate(LEVELS)}
+
+
+def _write(path: Path, parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> None:
+    """Columns `(N, H)` of windows, below each other, behind the name of each window's series."""
+    names = np.array([one.series.name for one in parts.scaled], object)[windows.series]
+    series = {"series": names.repeat(parts.windowing.horizon)}
+    table = pandas.DataFrame(series | {name: column.ravel() for name, column in columns.items()})
+    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\r\n")

@@ -11,7 +11,7 @@ from experiments.forecasting.parts import Parts, actual
 from experiments.forecasting.scores import INTERVALS, Comparison, Scores, compare, naive_errors, score
 from experiments.forecasting.training import forecasts
 from experiments.report import table
-from rnnjax.data.windows import Relative, undone
+from rnnjax.data.windows import Relative, Windows, undone
 from rnnjax.forecasting import MEDIAN
 
 FROM: Mapping[Relative, str] = {
@@ -41,7 +41,7 @@ def evaluate(config: Forecast, parts: Parts, linear: Linear, params: Any) -> Out
     test = parts.test
     truth, naive = actual(parts, test), naive_errors(parts)[test.series]
     baselines = baseline_forecasts(parts, linear, test)
-    quantiles = np.stack([undone(own, test, parts.windowing.log) for own in forecasts(config, params, test)])
+    quantiles = network_quantiles(config, parts, params, test)
     together = quantiles.mean(axis=0)
     dates = np.array([parts.table.series[k].dates[origin] for k, origin in zip(test.series, test.origins, strict=True)])
 
@@ -64,6 +64,11 @@ def evaluate(config: Forecast, parts: Parts, linear: Linear, params: Any) -> Out
         compare(one, others, dates, config.horizon),
         compare(errors(together[..., MEDIAN]), others, dates, config.horizon),
     )
+
+
+def network_quantiles(config: Forecast, parts: Parts, params: Any, windows: Windows) -> np.ndarray:
+    """Quantiles `(S, N, H, Q)` of windows, as numbers of the series, from every seed's parameters `(S, ...)`."""
+    return np.stack([undone(own, windows, parts.windowing.log) for own in forecasts(config, params, windows)])
 
 
 def facts(config: Forecast, parts: Parts) -> str:
