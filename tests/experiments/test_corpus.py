@@ -1,0 +1,72 @@
+"""What a language model reads: words and characters, the parts of a text, where documents begin."""
+
+import json
+
+import numpy as np
+from tiny_texts import LINES, text_of, write_treebank
+
+from experiments.language_models.config import Documents, Language
+from experiments.language_models.corpus import Text, read_corpus, resets_of
+
+
+def corpus(source, **options):
+    return read_corpus(Language(source=str(source), **options))
+
+
+def test_the_treebanks_words_are_known_as_they_stand(tmp_path):
+    found = corpus(write_treebank(tmp_path))
+    assert list(found.parts) == ["train", "validation"]
+    assert set(found.vocabulary.tokens) == {*" ".join(LINES).split(), "<eos>"}
+    words = [found.vocabulary.tokens[token] for token in found.parts["validation"].tokens]
+    assert " ".join(words).replace("<eos>", "\n").split() == text_of(12, seed=1).split()
+    assert words.count("<eos>") == 12
+    assert found.parts["train"].resets is None
+
+
+def test_the_last_tenths_of_a_text_are_held_out(tmp_path):
+    text = "".join(chr(97 + n % 26) for n in range(200))
+    (tmp_path / "text.txt").write_text(text)
+    found = corpus(tmp_path / "text.txt", level="character")
+    got = {name: "".join(found.vocabulary.tokens[token] for token in part.tokens) for name, part in found.parts.items()}
+    assert got == {"train": text[:160], "validation": text[160:180], "test": text[180:]}
+    few = corpus(tmp_path / "text.txt", level="character", limit=100)
+    assert [len(part.tokens) for part in few.parts.values()] == [80, 10, 10]
+    less = corpus(tmp_path / "text.txt", level="character", hold_out=0.05)
+    assert [len(part.tokens) for part in less.parts.values()] == [180, 10, 10]
+    tested = tmp_path / "tested"
+    tested.mkdir()
+    (tested / "train.txt").write_text(text)
+    (tested / "test.txt").write_text("abc")
+    parts = corpus(tested, level="character").parts
+    assert {name: len(part.tokens) for name, part in parts.items()} == {"train": 180, "validation": 20, "test": 3}
+
+
+def test_rows_of_texts_are_documents(tmp_path):
+    rows = [{"text": text} for text in ("a b", "c a\nb", "b") * 10]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    vocabulary, parts, _ = corpus(tmp_path / "rows.jsonl")
+    train = parts["train"]
+    assert train.resets is not None
+    ends = [vocabulary.tokens[token] for token in train.tokens[train.resets]]
+    assert set(ends) == {"<eos>"}
+    # 100 words and line ends in all, 80 to train on; the line end within a row begins nothing.
+    assert len(train.tokens) == 80
+    assert train.resets.sum() == 24
+    assert sum(train.tokens == vocabulary.line_end) == 32
+
+
+def test_documents_begin_behind_the_line_end_that_is_read_before_them():
+    text = Text(list("a\nb\n\nc\n"))
+    assert resets_of(text, "none", "character") is None
+    expected: dict[Documents, list[int]] = {"line": [1, 3, 4, 6], "blank-line": [4]}
+    for documents, ends in expected.items():
+        resets = resets_of(text, documents, "character")
+        assert resets is not None
+        np.testing.assert_array_equal(np.flatnonzero(resets), ends)
+
+
+def test_another_text_has_another_fingerprint(tmp_path):
+    treebank = write_treebank(tmp_path)
+    prints = [corpus(treebank, **options).fingerprint for options in ({}, {"documents": "line"}, {"limit": 50})]
+    assert len(set(prints)) == 3
+    assert corpus(treebank).fingerprint == prints[0]
