@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
+from rnnjax.modes import is_deterministic
 from rnnjax.types import Params
 
 
@@ -17,10 +18,27 @@ def check_rate(name: str, rate: float) -> None:
         raise ValueError(f"{name}: expected 0 <= rate < 1, got {rate}")
 
 
-def keep_rows(key: jax.Array, rate: float, rows: jax.Array, shape: tuple[int, ...], batch_axis: int = 0) -> jax.Array:
-    """True where kept, of `shape` with the batch at `batch_axis`: each row's mask hangs on the key and its number."""
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, rows)
+def keep_rows(
+    key: jax.Array, rate: float, batch: int, rows: jax.Array | None, shape: tuple[int, ...], batch_axis: int = 0
+) -> jax.Array:
+    """True where kept, of `shape` with the batch at `batch_axis`: each row's mask hangs on the key and its number.
+
+    Rows are numbered from 0 where None. Raises ValueError for another number of rows than the batch has.
+    """
+    rows = jnp.arange(batch) if rows is None else jnp.asarray(rows)
+    if rows.shape != (batch,):
+        raise ValueError(f"rows: expected shape {(batch,)}, one number a row of the batch, got {rows.shape}")
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(_by_row(key), rows)
     return jax.vmap(lambda row: jax.random.bernoulli(row, 1 - rate, shape), out_axes=batch_axis)(keys)
+
+
+def _by_row(key: jax.Array) -> jax.Array:
+    """A key whose draws under `vmap` are those of each key alone: threefry's are, those of "rbg" hang on the batch."""
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        key = jax.random.wrap_key_data(key)
+    if str(jax.random.key_impl(key)) == "threefry2x32":
+        return key
+    return jax.random.wrap_key_data(jax.random.bits(key, (2,), jnp.uint32), impl="threefry2x32")
 
 
 class Dropout(nn.Module):
@@ -39,17 +57,18 @@ class Dropout(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, inputs: jax.Array, rows: jax.Array | None = None, *, deterministic: bool = True) -> jax.Array:
-        """The inputs `(B, ...)` with units dropped, unless deterministic.
+    def __call__(
+        self, inputs: jax.Array, rows: jax.Array | None = None, *, deterministic: bool | None = None
+    ) -> jax.Array:
+        """The inputs `(B, ...)` with units dropped where there is an rng "dropout", unless `deterministic=True`.
 
-        `rows (B,)` numbers each row within the whole batch; None counts from 0. Draws from the rng "dropout".
+        `rows (B,)` numbers each row within the whole batch; None counts from 0.
         """
-        if deterministic or self.rate == 0:
+        if self.rate == 0 or is_deterministic(self, deterministic):
             return inputs
-        rows = jnp.arange(inputs.shape[0]) if rows is None else rows
         shared = {axis % inputs.ndim for axis in self.shared_axes}
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(inputs.shape))[1:]
-        keep = keep_rows(self.make_rng("dropout"), self.rate, rows, shape)
+        keep = keep_rows(self.make_rng("dropout"), self.rate, inputs.shape[0], rows, shape)
         return jnp.where(keep, inputs / (1 - self.rate), 0)
 
 
@@ -71,20 +90,22 @@ def check_has_kernel(cell: Cell, params: Params) -> None:
         raise ValueError(f"weight_dropout: expected a cell with a recurrent kernel matrix, got {type(cell).__name__}")
 
 
-def state_mask(key: jax.Array, rate: float, rows: jax.Array, hidden_size: int) -> jax.Array:
+def state_mask(key: jax.Array, rate: float, batch: int, rows: jax.Array | None, hidden_size: int) -> jax.Array:
     """What multiplies the hidden state `(B, H)` at every step: 0, or `1 / (1 - rate)`."""
-    return keep_rows(key, rate, rows, (hidden_size,)) / (1 - rate)
+    return jnp.where(keep_rows(key, rate, batch, rows, (hidden_size,)), 1 / (1 - rate), 0.0)
 
 
-def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
-    """The rate of each state field that has one above 0, a single number being that of all fields.
+def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float], hidden_size: int) -> dict[str, float]:
+    """The rate of each state field that has one above 0, a single number being that of all fields of real numbers.
 
     Raises ValueError for a rate outside [0, 1), or a field that the cell's state has not.
     """
     if not zoneout:
         return {}
-    fields = jax.eval_shape(lambda: cell.init_state(1, 1))._fields
-    rates = zoneout if isinstance(zoneout, Mapping) else dict.fromkeys(fields, zoneout)
+    state = jax.eval_shape(lambda: cell.init_state(1, hidden_size))
+    fields = state._fields
+    real = [name for name in fields if jnp.issubdtype(getattr(state, name).dtype, jnp.inexact)]
+    rates = zoneout if isinstance(zoneout, Mapping) else dict.fromkeys(real, zoneout)
     for name, rate in rates.items():
         if name not in fields:
             raise ValueError(f"zoneout: expected state fields of {fields}, got {name!r}")
@@ -94,7 +115,15 @@ def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str,
 
 
 def zoneout_masks(
-    make_key: Callable[[], jax.Array], rates: Mapping[str, float], rows: jax.Array, time: int, hidden_size: int
+    make_key: Callable[[], jax.Array],
+    rates: Mapping[str, float],
+    batch: int,
+    rows: jax.Array | None,
+    time: int,
+    hidden_size: int,
 ) -> dict[str, jax.Array]:
     """For each state field, True `(T, B, H)` where a unit keeps its value: new at every step."""
-    return {name: ~keep_rows(make_key(), rate, rows, (time, hidden_size), batch_axis=1) for name, rate in rates.items()}
+    return {
+        name: ~keep_rows(make_key(), rate, batch, rows, (time, hidden_size), batch_axis=1)
+        for name, rate in rates.items()
+    }

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jax.scipy.stats import norm
 
+from rnnjax.modes import check_causal, is_deterministic, static
 from rnnjax.types import BatchInputs, State
 
 # Of the median, and of the ends of the 50%, 80% and 95% intervals.
@@ -113,7 +114,8 @@ class Forecaster(nn.Module):
         inputs -> dense (where there is a projection) -> recurrent -> dense
 
     `recurrent` is a `StackedRNN` or `RNN` that looks only back; `steps` is the horizon of a direct forecast, 1 of a
-    recursive one. Raises ValueError for a size below 1.
+    recursive one. Regularisation is that of the recurrent layers. Raises ValueError for a size below 1, and for layers
+    that are reversed or bidirectional: they would read what is to be forecast.
     """
 
     recurrent: nn.Module
@@ -126,16 +128,30 @@ class Forecaster(nn.Module):
             size = getattr(self, name)
             if size is not None and size < 1:
                 raise ValueError(f"{name}: expected at least 1, got {size}")
+        check_causal(self.recurrent)
         super().__post_init__()
 
     @nn.compact
     def __call__(
-        self, inputs: BatchInputs, initial_state: State | None = None, *, reads: int = 1
+        self,
+        inputs: BatchInputs,
+        initial_state: State | None = None,
+        *,
+        reads: int = 1,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """Outputs `(B, R, S, O)` for the S steps after each of the last R steps, and the final state."""
+        """Outputs `(B, R, S, O)` for the S steps after each of the last R steps, and the final state.
+
+        The call begins from `initial_state`, zeros where None. The layers' masks are drawn from the rng "dropout" where
+        there is one, unless `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
+        """
+        inputs, deterministic = jnp.asarray(inputs), is_deterministic(self, deterministic)
         if self.projection is not None:
             inputs = nn.Dense(self.projection, name="projection")(inputs)
-        hidden, final_state = self.recurrent(inputs, initial_state)
+        hidden, final_state = self.recurrent(
+            inputs, initial_state, deterministic=static("deterministic", deterministic), rows=rows
+        )
         outputs = nn.Dense(self.steps * self.head.outputs, name="head")(hidden[:, -reads:])
         return outputs.reshape(*outputs.shape[:2], self.steps, self.head.outputs), final_state
 

@@ -6,8 +6,12 @@ from typing import Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
+from rnnjax.cells.cell import add_bias, at_least_float32
 from rnnjax.dropout import Dropout
+from rnnjax.meshes import spec_of, within_explicit_axes
+from rnnjax.modes import check_causal, is_deterministic, static
 from rnnjax.types import BatchFlags, Lengths, State, Tokens
 
 POOLINGS = ("last", "mean", "max")
@@ -19,17 +23,38 @@ class Head(NamedTuple):
     kernel: jax.Array  # (F, V)
     bias: jax.Array  # (V,)
 
+    def logits(self, features: jax.Array) -> jax.Array:
+        """The logits `(..., V)` of features `(..., F)`, float32 or wider: never rounded to the compute dtype."""
+        wide = at_least_float32(self.kernel.dtype)
+        return add_bias(jnp.dot(features, self.kernel, preferred_element_type=wide), self.bias.astype(wide))
+
+
+def embed(module: nn.Embed, tokens: jax.Array, dtype: Any) -> jax.Array:
+    """Embeddings in the compute dtype, looked up in the table's: gradients of a frequent word add up in the latter."""
+    table = module.embedding
+    embedded = within_explicit_axes(
+        lambda table, tokens: jnp.take(table, tokens, axis=0),
+        lambda: PartitionSpec(*spec_of(tokens), None),
+        table,
+        tokens,
+    )
+    return embedded if dtype is None else embedded.astype(dtype)
+
 
 class _DenseHead(nn.Module):
     """Declares a head's parameters: those of `nn.Dense`, but for the kernel where there is one already."""
 
-    vocabulary_size: int
+    outputs: int
+    dtype: Any = None
 
     @nn.compact
-    def __call__(self, features: int, kernel: jax.Array | None = None) -> Head:
+    def __call__(self, features: jax.Array, kernel: jax.Array | None = None) -> tuple[jax.Array, Head]:
+        """The features, and the head whose kernel has their dtype: the compute dtype."""
         if kernel is None:
-            kernel = self.param("kernel", nn.initializers.lecun_normal(), (features, self.vocabulary_size))
-        return Head(kernel, self.param("bias", nn.initializers.zeros, (self.vocabulary_size,)))
+            kernel = self.param("kernel", nn.initializers.lecun_normal(), (features.shape[-1], self.outputs))
+        dtype = self.dtype or jnp.result_type(features, kernel)
+        bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
+        return features.astype(dtype), Head(kernel.astype(dtype), bias)
 
 
 class LanguageModel(nn.Module):
@@ -39,9 +64,9 @@ class LanguageModel(nn.Module):
 
     `recurrent` is an `RNN` or a `StackedRNN` that looks only back. With `tied` the head's kernel is the embedding,
     transposed; outputs of another size than the embedding's pass a linear projection first. Tokens must be below
-    `vocabulary_size`. Raises ValueError for a size below 1 or a dropout outside [0, 1). Sources: Mikolov et al. 2010,
-    "Recurrent neural network based language model"; Press and Wolf 2017, "Using the Output Embedding to Improve
-    Language Models".
+    `vocabulary_size`. Raises ValueError for a size below 1, a dropout outside [0, 1), or layers that are reversed or
+    bidirectional and would read the word that they predict. Sources: Mikolov et al. 2010, "Recurrent neural network
+    based language model"; Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
     """
 
     vocabulary_size: int
@@ -55,6 +80,7 @@ class LanguageModel(nn.Module):
         for name in ("vocabulary_size", "embedding_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        check_causal(self.recurrent)
         super().__post_init__()
 
     def __call__(
@@ -64,14 +90,18 @@ class LanguageModel(nn.Module):
         initial_state: State | None = None,
         resets: BatchFlags | None = None,
         *,
-        deterministic: bool = True,
+        reset_state: State | None = None,
+        deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """Float32 logits `(B, T, V)` of the word after each step, and the final state; the arguments of `features`."""
+        """Logits `(B, T, V)` of the word after each step, float32 or wider, and the final state.
+
+        The arguments are those of `features`.
+        """
         features, head, final_state = self.features(
-            tokens, lengths, initial_state, resets, deterministic=deterministic, rows=rows
+            tokens, lengths, initial_state, resets, reset_state=reset_state, deterministic=deterministic, rows=rows
         )
-        return (features @ head.kernel + head.bias).astype(jnp.float32), final_state
+        return head.logits(features), final_state
 
     @nn.compact
     def features(
@@ -81,29 +111,37 @@ class LanguageModel(nn.Module):
         initial_state: State | None = None,
         resets: BatchFlags | None = None,
         *,
-        deterministic: bool = True,
+        reset_state: State | None = None,
+        deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, Head, State]:
         """What the head reads, `(B, T, F)`, the head and the final state, from tokens `(B, T)`.
 
-        `initial_state` carries on from an earlier call's final state; `resets[b, t]` puts the recurrent stack's own
-        initial state back before step t. Unless deterministic, dropout draws from the rng "dropout"; `rows (B,)`
-        numbers each row within the whole batch (see `Dropout`).
+        The call begins from `initial_state`, an earlier call's final state, say; `resets[b, t]` puts `reset_state`
+        back before step t (each zeros where None). Dropout draws from the rng "dropout" where there is one, unless
+        `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
         """
+        tokens, deterministic = jnp.asarray(tokens), is_deterministic(self, deterministic)
         if tokens.ndim != 2:
             raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
-        embedding = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")
-        inputs = Dropout(self.dropout, shared_axes=(1,))(embedding(tokens), rows, deterministic=deterministic)
+        embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")
+        inputs = embed(embedding, tokens, self.dtype)
+        inputs = Dropout(self.dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
         outputs, final_state = self.recurrent(
-            inputs, lengths=lengths, resets=resets, carried=initial_state, deterministic=deterministic, rows=rows
+            inputs,
+            initial_state,
+            lengths,
+            resets,
+            reset_state=reset_state,
+            deterministic=static("deterministic", deterministic),
+            rows=rows,
         )
         if self.tied and outputs.shape[-1] != self.embedding_size:
             outputs = nn.Dense(self.embedding_size, use_bias=False, dtype=self.dtype, name="projection")(outputs)
         features = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
         kernel = embedding.embedding.T if self.tied else None
-        head = _DenseHead(self.vocabulary_size, name="head")(features.shape[-1], kernel)
-        dtype = self.dtype or jnp.result_type(features, *head)
-        return features.astype(dtype), jax.tree.map(lambda leaf: leaf.astype(dtype), head), final_state
+        features, head = _DenseHead(self.vocabulary_size, self.dtype, name="head")(features, kernel)
+        return features, head, final_state
 
 
 class SequenceClassifier(nn.Module):
@@ -152,17 +190,20 @@ class SequenceClassifier(nn.Module):
         tokens: Tokens,
         lengths: Lengths | None = None,
         *,
-        deterministic: bool = True,
+        deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> jax.Array:
-        """Float32 logits `(B,)` where `logits` is 1, else `(B, C)`, from tokens `(B, T)` padded on the right.
+        """Logits `(B,)` where `logits` is 1, else `(B, C)`, float32 or wider, from tokens `(B, T)` padded on the right.
 
-        Unless deterministic, dropout draws from the rng "dropout"; `rows (B,)` numbers each row within the
-        whole batch (see `Dropout`). A sequence of length 0 is scored from zeros.
+        Dropout draws from the rng "dropout" where there is one, unless `deterministic=True`; `rows (B,)` numbers each
+        row within the whole batch (see `Dropout`). A length above T counts as T; a sequence of length 0 is scored
+        from zeros.
         """
+        tokens, deterministic = jnp.asarray(tokens), is_deterministic(self, deterministic)
         if tokens.ndim != 2:
             raise ValueError(f"tokens: expected shape (B, T), got {tokens.shape}")
-        inputs = nn.Embed(self.vocabulary_size, self.embedding_size, dtype=self.dtype, name="embedding")(tokens)
+        embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")
+        inputs = embed(embedding, tokens, self.dtype)
         inputs = Dropout(self.word_dropout, shared_axes=(2,), name="word_dropout")(
             inputs, rows, deterministic=deterministic
         )
@@ -170,24 +211,30 @@ class SequenceClassifier(nn.Module):
         if self.recurrent is None:
             outputs, final_state = inputs, None
         else:
-            outputs, final_state = self.recurrent(inputs, lengths=lengths, deterministic=deterministic, rows=rows)
+            outputs, final_state = self.recurrent(
+                inputs, lengths=lengths, deterministic=static("deterministic", deterministic), rows=rows
+            )
         pooled = self._pool(outputs, final_state, lengths)
         pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
         for i, size in enumerate(self.dense):
             pooled = nn.relu(nn.Dense(size, dtype=self.dtype, name=f"dense_{i}")(pooled))
-        logits = nn.Dense(self.logits, dtype=self.dtype, name="head")(pooled).astype(jnp.float32)
+        pooled, head = _DenseHead(self.logits, self.dtype, name="head")(pooled)
+        logits = head.logits(pooled)
         return logits[:, 0] if self.logits == 1 else logits
 
     def _pool(self, outputs: jax.Array, final_state: Any, lengths: jax.Array | None) -> jax.Array:
         if self.recurrent is not None and self.pooling == "last":
             return self.recurrent.last(final_state)
-        steps = outputs.shape[1]
-        counts = jnp.full(outputs.shape[0], steps) if lengths is None else lengths
-        valid = (jnp.arange(steps) < counts[:, None])[..., None]
+        batch, steps, _ = outputs.shape
+        counts = jnp.full(batch, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
+        valid = jnp.arange(steps)[None, :, None] < counts[:, None, None]
         if self.pooling == "mean":
+            # Sum and count are float32 or wider: float16 ends at 65,504, bfloat16 counts up to 256.
+            wide = at_least_float32(outputs.dtype)
             # Outputs of recurrent layers are zero past the length, embeddings are not.
             own = outputs if self.recurrent is not None else jnp.where(valid, outputs, 0)
-            return own.sum(axis=1) / jnp.maximum(counts, 1)[:, None].astype(outputs.dtype)
+            mean = own.sum(axis=1, dtype=wide) / jnp.maximum(counts, 1)[:, None].astype(wide)
+            return mean.astype(outputs.dtype)
         # Not minus infinity: who looks for the first number that is not finite must not find it here.
         lowest = jnp.finfo(outputs.dtype).min
         highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)

@@ -68,8 +68,7 @@ def read(model: LanguageModel, params: Params, tokens: Tokens, begun: Begun | No
     before = None if begun is None else begun.state
     bound = model.bind({"params": params})
     features, head, state = bound.features(tokens, initial_state=before)
-    logits = features[:, -1] @ head.kernel + head.bias
-    return Begun(state, logits.astype(jnp.float32))
+    return Begun(state, head.logits(features[:, -1]))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "length", "sampling", "tell"))

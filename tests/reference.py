@@ -51,6 +51,7 @@ class Run(NamedTuple):
     d_params: Params
     d_inputs: np.ndarray
     d_initial: State
+    d_reset: State
 
 
 def run(
@@ -63,12 +64,14 @@ def run(
     *,
     lengths: np.ndarray | None = None,
     resets: np.ndarray | None = None,
+    reset_state: State | None = None,
     reverse: bool = False,
     mask: Any = None,
     hold: Any = None,
 ) -> Run:
     """Forward and back through `inputs (T, B, I)` from `initial`, each `(B, H)`, for the given cotangents.
 
+    A reset puts `reset_state` back, each `(B, H)`, zeros unless given.
     `mask (B, H)` multiplies h where the recurrent kernel reads it, which is to multiply that kernel's rows; each array
     of the state keeps a share `hold` of what it was, one number or `(T, B, H)`.
     """
@@ -80,16 +83,16 @@ def run(
     final = tuple(np.zeros_like(leaf) for leaf in initial)
     d_params = {name: np.zeros_like(leaf) for name, leaf in params.items()}
     d_inputs = np.zeros_like(inputs)
-    d_initial = tuple(np.zeros_like(leaf) for leaf in initial)
+    d_initial, d_reset = ([np.zeros_like(leaf) for leaf in initial] for _ in range(2))
+    reset_state = tuple(np.zeros_like(leaf) for leaf in initial) if reset_state is None else reset_state
 
     for b in range(batch):
         steps = [t for t in (range(time - 1, -1, -1) if reverse else range(time)) if t < lengths[b]]
-        start = tuple(leaf[b] for leaf in initial)
-        state, before = start, {}
+        state, before = tuple(leaf[b] for leaf in initial), {}
         rows = None if mask is None else mask[b][:, None]
         own = params if rows is None else {**params, "recurrent_kernel": rows * params["recurrent_kernel"]}
         for t in steps:
-            before[t] = start if resets[t, b] else state
+            before[t] = tuple(leaf[b] for leaf in reset_state) if resets[t, b] else state
             new, held = oracle.step(own, inputs[t, b], before[t]), [share[t, b] for share in hold]
             state = tuple(s * old + (1 - s) * leaf for s, old, leaf in zip(held, before[t], new, strict=True))
             outputs[t, b] = state[0]
@@ -108,12 +111,12 @@ def run(
             for name, leaf in d_step.items():
                 d_params[name] += leaf
             if resets[t, b]:
-                _add_row(d_initial, b, d_state)
+                _add_row(d_reset, b, d_state)
                 d_state = tuple(np.zeros_like(leaf) for leaf in d_state)
         _add_row(d_initial, b, d_state)
-    return Run(outputs, final, d_params, d_inputs, d_initial)
+    return Run(outputs, final, d_params, d_inputs, tuple(d_initial), tuple(d_reset))
 
 
-def _add_row(total: State, b: int, row: State) -> None:
+def _add_row(total: list[np.ndarray], b: int, row: State) -> None:
     for leaf, value in zip(total, row, strict=True):
         leaf[b] += value

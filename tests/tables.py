@@ -72,13 +72,14 @@ class Problem(NamedTuple):
     cotangents: Any
     lengths: Any = None
     resets: Any = None
+    reset_state: Any = None
     noise: Any = None
 
 
 def make_problem(
     cell: Cell, mode: str = "plain", *, time: int = TIME, batch: int = BATCH, dtype: Any = np.float32, seed: int = 0
 ) -> Problem:
-    """A random problem: no bias and no initial state is zero, lengths hold 0, 1 and T, resets fall anywhere.
+    """A random problem: no bias and no state is zero, lengths hold 0, 1 and T, resets fall anywhere.
 
     The numbers are float32's whatever the dtype, so that the problems of a seed are equal in every precision
     from float32 up.
@@ -97,16 +98,17 @@ def make_problem(
     resets = random.random((time, batch)) < 0.3
     # One is sure to fall inside a sequence, with steps on both of its sides.
     resets[time // 2 : time // 2 + 1, 0] = True
-    carried = {"lengths": np.minimum(lengths, time), "resets": resets}
+    given: dict[str, Any] = {"lengths": np.minimum(lengths, time), "resets": resets}
     inputs = normal(np.empty((time, batch, INPUT)))
-    return Problem(params, inputs, state, cotangents, **{name: carried[name] for name in MODES[mode]})
+    problem = Problem(params, inputs, state, cotangents, **{name: given[name] for name in MODES[mode]})
+    return problem if problem.resets is None else problem._replace(reset_state=jax.tree.map(normal, state))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), static_argnames=("reverse",))
 def run(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
-    """The library's (outputs, final state) and the gradients for (params, inputs, initial state)."""
+    """The library's (outputs, final state) and the gradients for (params, inputs, initial state, reset state)."""
 
-    def values(params, inputs, state):
+    def values(params, inputs, state, reset_state):
         return recurrence(
             cell,
             params,
@@ -114,11 +116,12 @@ def run(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool =
             state,
             lengths=problem.lengths,
             resets=problem.resets,
+            reset_state=reset_state,
             reverse=reverse,
             noise=problem.noise,
         )
 
-    result, pullback = jax.vjp(values, problem.params, problem.inputs, problem.state)
+    result, pullback = jax.vjp(values, problem.params, problem.inputs, problem.state, problem.reset_state)
     return result, pullback(problem.cotangents)
 
 
@@ -139,12 +142,14 @@ def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[A
         tuple(d_final),
         lengths=problem.lengths,
         resets=problem.resets,
+        reset_state=None if problem.reset_state is None else tuple(problem.reset_state),
         reverse=reverse,
         mask=mask,
         hold=None if hold is None else tuple(hold.get(field, 0.0) for field in problem.state._fields),
     )
     state, params = type(problem.state), type(problem.params)
-    return (got.outputs, state(*got.final)), (params(**got.d_params), got.d_inputs, state(*got.d_initial))
+    d_reset = None if problem.reset_state is None else state(*got.d_reset)
+    return (got.outputs, state(*got.final)), (params(**got.d_params), got.d_inputs, state(*got.d_initial), d_reset)
 
 
 def assert_runs_close(got: tuple[Any, Any], want: tuple[Any, Any], **options: Any) -> None:

@@ -56,11 +56,11 @@ def test_shard_map_over_two_devices(summed, reverse):
     problem = make_problem(LSTM(), "lengths_and_resets", batch=6)
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
     rows, time_rows = P("batch"), P(None, "batch")
-    specs = Problem(P(), time_rows, rows, (time_rows, rows), rows, time_rows)
+    specs = Problem(P(), time_rows, rows, (time_rows, rows), rows, time_rows, rows)
 
     @jax.jit
     @functools.partial(
-        jax.shard_map, mesh=mesh, in_specs=(specs,), out_specs=((time_rows, rows), P(), (P(), time_rows, rows))
+        jax.shard_map, mesh=mesh, in_specs=(specs,), out_specs=((time_rows, rows), P(), (P(), time_rows, rows, rows))
     )
     def sharded(problem):
         params = problem.params
@@ -68,15 +68,14 @@ def test_shard_map_over_two_devices(summed, reverse):
             # A device's own gradient of replicated parameters: nothing is summed until it is asked for.
             params = jax.lax.pcast(params, "batch", to="varying")
 
-        def loss(params, inputs, state):
-            values = CHUNKED(
-                LSTM(), params, inputs, state, lengths=problem.lengths, resets=problem.resets, reverse=reverse
-            )
+        def loss(params, inputs, state, reset_state):
+            options = {"lengths": problem.lengths, "resets": problem.resets, "reset_state": reset_state}
+            values = CHUNKED(LSTM(), params, inputs, state, reverse=reverse, **options)
             products = jax.tree.map(lambda value, weight: (value * weight).sum(), values, problem.cotangents)
             return sum(jax.tree.leaves(products)), values
 
-        (total, values), gradients = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(
-            params, problem.inputs, problem.state
+        (total, values), gradients = jax.value_and_grad(loss, (0, 1, 2, 3), has_aux=True)(
+            params, problem.inputs, problem.state, problem.reset_state
         )
         if summed == "by_psum":
             gradients = (jax.lax.psum(gradients[0], "batch"), *gradients[1:])
@@ -139,7 +138,7 @@ def test_gradients_have_the_dtype_of_what_they_belong_to(wide):
     }
     problem = problem._replace(**half)
     _, gradients = run(LSTM(), CHUNKED, problem)
-    belong = (problem.params, problem.inputs, problem.state)
+    belong = (problem.params, problem.inputs, problem.state, None)
     assert jax.tree.map(lambda leaf: leaf.dtype, gradients) == jax.tree.map(lambda leaf: leaf.dtype, belong)
 
 
@@ -189,9 +188,12 @@ def test_gradients_where_only_a_part_is_read_and_the_inputs_are_data(recurrence,
     @functools.partial(jax.jit, static_argnums=0)
     def gradient(recurrence, problem):
         def loss(params):
-            outputs, final = recurrence(
-                LSTM(), params, problem.inputs, problem.state, lengths=problem.lengths, resets=problem.resets
-            )
+            options = {
+                "lengths": problem.lengths,
+                "resets": problem.resets,
+                "reset_state": problem.reset_state,
+            }
+            outputs, final = recurrence(LSTM(), params, problem.inputs, problem.state, **options)
             return (jnp.sin(outputs if read == "outputs" else getattr(final, read)) ** 2).sum()
 
         return jax.grad(loss)(problem.params)

@@ -36,7 +36,12 @@ def batch_arguments(problem):
 def test_rnn_is_the_oracle_with_the_first_two_axes_swapped(mode, reverse):
     problem = make_problem(LSTM(), mode)
     (outputs, final), _ = run_oracle("lstm", problem, reverse=reverse)
-    got = apply(RNN(LSTM(), HIDDEN, Scan(), reverse=reverse), variables_of(problem), *batch_arguments(problem))
+    got = apply(
+        RNN(LSTM(), HIDDEN, Scan(), reverse=reverse),
+        variables_of(problem),
+        *batch_arguments(problem),
+        reset_state=problem.reset_state,
+    )
     assert_close(got, (swap(outputs), final), "values")
 
 
@@ -44,7 +49,12 @@ def test_rnn_is_the_oracle_with_the_first_two_axes_swapped(mode, reverse):
 def test_every_recurrence_gives_the_oracles_numbers_under_rnn(recurrence):
     problem = make_problem(GRU(), "lengths_and_resets")
     (outputs, final), _ = run_oracle("gru", problem)
-    got = apply(RNN(GRU(), HIDDEN, recurrence), variables_of(problem), *batch_arguments(problem))
+    got = apply(
+        RNN(GRU(), HIDDEN, recurrence),
+        variables_of(problem),
+        *batch_arguments(problem),
+        reset_state=problem.reset_state,
+    )
     assert_close(got, (swap(outputs), final), "values")
 
 
@@ -201,7 +211,9 @@ def test_bfloat16_is_computed_in_while_parameters_and_gradients_stay_float32(rec
 
     @functools.partial(jax.jit, static_argnums=0, compiler_options=FAST_COMPILE)
     def run_back(layer, variables):
-        values, pullback = jax.vjp(lambda v: layer.apply(v, *batch_arguments(problem)), variables)
+        values, pullback = jax.vjp(
+            lambda v: layer.apply(v, *batch_arguments(problem), reset_state=problem.reset_state), variables
+        )
         return values, pullback(jax.tree.map(jnp.ones_like, values))[0]
 
     (want, want_gradients), (got, gradients) = (run_back(layer, variables_of(problem)) for layer in (exact, rounded))

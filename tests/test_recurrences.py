@@ -97,24 +97,27 @@ def test_nan_in_the_padding_reaches_nothing(recurrence, reverse):
     assert_runs_close(((outputs, final), gradients), run_oracle("gru", problem, reverse=reverse))
 
 
-def part(problem, steps):
+def part(problem, steps, state):
     outputs, final = problem.cotangents
-    return problem._replace(inputs=problem.inputs[steps], cotangents=(outputs[steps], final))
+    return problem._replace(
+        inputs=problem.inputs[steps], state=state, cotangents=(outputs[steps], final), resets=None, reset_state=None
+    )
 
 
 @directions
 @every_recurrence
 def test_resets_equal_separate_sequences(recurrence, reverse):
     cut = 5
-    problem = make_problem(CELLS["lstm"])
+    problem = make_problem(CELLS["lstm"], "resets")
     # The step before which the state is put back is the first of the part that is run second.
     resets = np.zeros((TIME, BATCH), bool)
     resets[cut - 1 if reverse else cut] = True
     together, _ = run(CELLS["lstm"], recurrence, problem._replace(resets=resets), reverse=reverse)
-    # Each part alone, from the initial state.
+    # Each part alone: what is run first begins from the initial state, the other one from the reset state.
+    states = (problem.reset_state, problem.state) if reverse else (problem.state, problem.reset_state)
     (early, early_final), (late, late_final) = (
-        run(CELLS["lstm"], Scan(), part(problem, steps), reverse=reverse)[0]
-        for steps in (slice(0, cut), slice(cut, TIME))
+        run(CELLS["lstm"], Scan(), part(problem, steps, state), reverse=reverse)[0]
+        for steps, state in zip((slice(0, cut), slice(cut, TIME)), states, strict=True)
     )
     want = np.concatenate([early, late]), early_final if reverse else late_final
     assert_close(together, want, "values")
@@ -131,18 +134,19 @@ def test_no_step_and_one_step(recurrence, time, reverse):
 
 @other_recurrences
 def test_what_precedes_a_reset_gets_no_gradient(recurrence):
-    problem = make_problem(CELLS["lstm"])
+    problem = make_problem(CELLS["lstm"], "resets")
     resets = np.zeros((TIME, BATCH), bool)
     resets[5] = True
     # Only the last output is in the loss: what comes before its reset has no part in it.
     outputs, final = jax.tree.map(np.zeros_like, problem.cotangents)
     outputs[-1] = problem.cotangents[0][-1]
-    _, (_, d_inputs, d_state) = run(
+    _, (_, d_inputs, d_state, d_reset) = run(
         CELLS["lstm"], recurrence, problem._replace(resets=resets, cotangents=(outputs, final))
     )
     assert not np.asarray(d_inputs)[:5].any()
     assert (np.abs(d_inputs[5:]).max((1, 2)) > 0).all()
-    assert (np.abs(d_state.cell) > 0).all()
+    assert not np.asarray(d_state.cell).any()
+    assert (np.abs(d_reset.cell) > 0).all()
 
 
 class Mixing(Cell):
@@ -176,10 +180,13 @@ def test_a_cell_that_mixes_features_runs_under_scan_and_unrolled(reverse):
     scanned = run(cell, Scan(), problem, reverse=reverse)
     assert_runs_close(run(cell, Unrolled(), problem, reverse=reverse), scanned)
     # The first sequence has every step: its outputs are those of the equation in NumPy.
-    params, inputs, initial = jax.tree.map(np.float64, (problem.params, problem.inputs[:, 0], problem.state.hidden[0]))
-    state, outputs = initial, {}
+    params, inputs, state, reset_state = jax.tree.map(
+        np.float64,
+        (problem.params, problem.inputs[:, 0], problem.state.hidden[0], problem.reset_state.hidden[0]),
+    )
+    outputs = {}
     for t in reversed(range(TIME)) if reverse else range(TIME):
-        powers = np.exp(inputs[t] @ params.kernel + (initial if problem.resets[t, 0] else state))
+        powers = np.exp(inputs[t] @ params.kernel + (reset_state if problem.resets[t, 0] else state))
         outputs[t] = state = np.tanh(params.gain * (powers / powers.sum() @ params.recurrent_kernel))
     assert_close(scanned[0][0][:, 0], np.stack([outputs[t] for t in range(TIME)]), "values")
 
@@ -193,8 +200,8 @@ def test_chunked_wants_a_pointwise_cell():
 WRONG_SHAPES = {
     "inputs_axes": ({"inputs": np.zeros((TIME, INPUT))}, r"inputs: expected shape \(T, B, I\), got \(8, 3\)"),
     "features": ({"inputs": np.zeros((TIME, BATCH, 7))}, r"inputs: expected 3 features .*, got 7"),
-    "batch": ({"inputs": np.zeros((TIME, 2, INPUT))}, r"state.hidden: expected shape \(2, 4\), got \(5, 4\)"),
-    "hidden": ({"state": GRU().init_state(BATCH, 6)}, r"state.hidden: expected 4 features .*, got 6"),
+    "batch": ({"inputs": np.zeros((TIME, 2, INPUT))}, r"initial_state.hidden: expected shape \(2, 4\), got \(5, 4\)"),
+    "hidden": ({"state": GRU().init_state(BATCH, 6)}, r"initial_state.hidden: expected 4 features .*, got 6"),
     "lengths": ({"lengths": np.ones(BATCH + 1, int)}, r"lengths: expected shape \(5,\) of integers, got \(6,\)"),
     "lengths_dtype": ({"lengths": np.full(BATCH, 1.5)}, r"lengths: expected .* integers, got \(5,\) of float32"),
     "resets": ({"resets": np.zeros((BATCH, TIME), bool)}, r"resets: expected shape \(8, 5\), got \(5, 8\)"),
@@ -214,14 +221,14 @@ def test_a_wrong_shape_is_named_with_what_was_expected(recurrence, wrong, messag
 def test_a_second_state_array_of_another_shape_is_named():
     problem = make_problem(LSTM())
     state = problem.state._replace(cell=np.zeros((BATCH, HIDDEN + 1)))
-    with pytest.raises(ValueError, match=r"state.cell: expected shape \(5, 4\), got \(5, 5\)"):
+    with pytest.raises(ValueError, match=r"initial_state.cell: expected shape \(5, 4\), got \(5, 5\)"):
         Scan()(LSTM(), problem.params, problem.inputs, state)
 
 
 @pytest.mark.usefixtures("without_annotation_checks")
 def test_the_state_of_another_cell_is_named():
     problem = make_problem(GRU())
-    with pytest.raises(ValueError, match=r"state: expected .*hidden.*, got .*hidden.*cell"):
+    with pytest.raises(ValueError, match=r"initial_state: expected .*hidden.*, got .*hidden.*cell"):
         Scan()(GRU(), problem.params, problem.inputs, LSTM().init_state(BATCH, HIDDEN))
 
 

@@ -45,7 +45,7 @@ def reference_answers(problem: Problem) -> dict[str, np.ndarray]:
         return Scan()(cell, params, inputs, state)[1]
 
     def last(weights: dict[str, jax.Array], inputs: jax.Array) -> jax.Array:
-        params = cell_params(cell, weights, inputs.dtype)
+        params = cell_params(cell, weights, inputs.shape[-1], hidden_size, inputs.dtype)
         state = cell.init_state(inputs.shape[1], hidden_size, inputs.dtype)
         for start in range(0, inputs.shape[0], steps):
             state = segment(params, inputs[start : start + steps], state)

@@ -62,7 +62,7 @@ def gradient_norms(
     Raises ValueError where shapes do not fit, or for a loss that is not a scalar. Source: Pascanu, Mikolov
     and Bengio 2013, eq. 3 to 5.
     """
-    problem = prepare(cell, params, inputs, state, None, None)
+    problem = prepare(cell, params, inputs, state)
     states = _states(cell, problem)
     shape = jax.eval_shape(loss, states).shape
     if shape != ():
@@ -92,8 +92,8 @@ def jacobian_products(
     Raises ValueError where shapes do not fit, or for a field that the state does not have. Source: Pascanu,
     Mikolov and Bengio 2013, eq. 5 to 7.
     """
-    problem = prepare(cell, params, inputs, state, None, None)
-    fields = problem.state._fields
+    problem = prepare(cell, params, inputs, state)
+    fields = problem.initial_state._fields
     if field is not None and field not in fields:
         raise ValueError(f"field: expected one of {fields} or None, got {field!r}")
     kept = fields if field is None else (field,)
@@ -104,7 +104,7 @@ def jacobian_products(
         matrix = jnp.concatenate([leaf.reshape(*leaf.shape[:2], -1) for leaf in rows], axis=-1)
         return jnp.log10(jnp.linalg.svd(matrix.swapaxes(0, 1), compute_uv=False)[:, 0])  # sorted, largest first
 
-    return _walk_back(cell, problem, states, _basis(problem.state, kept), None, measure)
+    return _walk_back(cell, problem, states, _basis(problem.initial_state, kept), None, measure)
 
 
 def _states(cell: Cell, problem: Problem) -> State:
@@ -114,7 +114,7 @@ def _states(cell: Cell, problem: Problem) -> State:
         after = cell.step(problem.params, inputs, state)
         return after, after
 
-    return jax.lax.scan(step, problem.state, problem.inputs)[1]
+    return jax.lax.scan(step, problem.initial_state, problem.inputs)[1]
 
 
 def _basis(state: State, kept: tuple[str, ...]) -> State:
@@ -137,7 +137,7 @@ def _walk_back(
     `last` is what arrives at the last step from beyond it, `direct` what a step adds of its own, with a leading
     axis T. `measure` sees the scaled cotangents and gives logarithms, to which that of the scale is added.
     """
-    before = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), problem.state, states)
+    before = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), problem.initial_state, states)
     # relu's derivative of NaN is 0: without this, a state that overflowed would pass for a gradient that vanished.
     finite = jnp.isfinite(_by_sequence(states)).all(axis=1)
 

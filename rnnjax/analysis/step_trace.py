@@ -23,13 +23,13 @@ def trace_cell(
     cell: Cell,
     params: Params,
     inputs: TimeInputs,
-    state: State,
+    initial_state: State,
     *,
     lengths: Lengths | None = None,
     resets: TimeFlags | None = None,
+    reset_state: State | None = None,
     reverse: bool = False,
     noise: Noise | None = None,
-    carried: State | None = None,
 ) -> dict[str, np.ndarray]:
     """Every step's gates and states by name, each `(T, B, H)`: the arguments are a recurrence's.
 
@@ -40,8 +40,10 @@ def trace_cell(
     variables are read as it returns, so that what a `jax.jit` or another function inside it binds is not seen. Past
     a sequence's length all is NaN. Raises ValueError where shapes do not fit.
     """
-    problem = prepare(cell, params, inputs, state, lengths, resets, noise, carried)
-    params, inputs, initial, flags, mask, entering = problem
+    problem = prepare(
+        cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
+    )
+    params, inputs, entering, putting_back, flags, mask = problem
     cell_step = step_of(cell, params, mask)
 
     def step(state: State, xs: Any) -> tuple[State, Any]:
@@ -53,7 +55,7 @@ def trace_cell(
             begun.append(before)
             return cell_step(inputs, before)
 
-        state, _ = advance(recorded, initial, state, inputs, flags)
+        state, _ = advance(recorded, putting_back, state, inputs, flags)
         return state, (inputs, begun[0], state)
 
     _, (inputs, before, after) = jax.lax.scan(step, entering, (inputs, flags), reverse=reverse)

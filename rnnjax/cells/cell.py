@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +21,37 @@ class CellParams(NamedTuple):
     recurrent_bias: Float[Array, " gates"] | None = None
 
 
-def sigmoid(x: jax.Array) -> jax.Array:
-    """The logistic function, `1 / (1 + exp(-x))`, written with tanh because XLA runs that form faster."""
-    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+# The logistic function. Not `0.5 * tanh(0.5 * x) + 0.5`, which is 0 from x = -18 down (in bfloat16 from -7), where the
+# gate of a long memory stands, and has no gradient there.
+sigmoid = jax.nn.sigmoid
+
+
+def at_least_float32(dtype: Any) -> Any:
+    """What sums run in, and what a half-precision step is computed in: float32, or the dtype where it is wider."""
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def widen(tree: Any) -> Any:
+    """The tree with its bfloat16 and float16 arrays in float32; all others as they are."""
+    return jax.tree.map(
+        lambda leaf: leaf.astype(at_least_float32(leaf.dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
+        tree,
+    )
+
+
+def cast_like(tree: Any, like: Any) -> Any:
+    """The tree, each array in the dtype of the one in its place in `like`."""
+    return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), tree, like)
 
 
 def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
     """`inputs @ kernel + bias` over the last axis; no bias where it is None."""
-    product = inputs @ kernel
-    return product if bias is None else product + bias
+    return add_bias(inputs @ kernel, bias)
+
+
+def add_bias(product: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """`product + bias`; no bias where it is None."""
+    return product if bias is None else product + jnp.broadcast_to(bias, product.shape)
 
 
 def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -37,7 +59,12 @@ def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tup
     own = affine(inputs, params.kernel, params.bias)
     if params.recurrent_kernel is None:
         return own, jnp.zeros_like(own)
-    return own, affine(hidden, params.recurrent_kernel, params.recurrent_bias)
+    return own, affine(as_read(hidden, params.recurrent_kernel), params.recurrent_kernel, params.recurrent_bias)
+
+
+def as_read(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The hidden state in the dtype of the kernel that reads it: a cell may keep a wider one. Complex stays complex."""
+    return hidden.astype(kernel.dtype) if jnp.issubdtype(hidden.dtype, jnp.floating) else hidden
 
 
 def check_sizes(input_size: int, hidden_size: int) -> None:
@@ -121,4 +148,11 @@ class PointwiseCell(Cell):
 
     def step(self, params: Params, inputs: Step, state: State) -> State:
         """One step, `x_t (B, I)` and the state before it in, the state after it out."""
-        return self.update(params, *pre_activations(params, inputs, state.hidden), state)
+        return self.wide_update(params, *pre_activations(params, inputs, state.hidden), state)
+
+    def wide_update(self, params: Params, inputs: Gates, recurrent: Gates, state: State) -> State:
+        """`update` computed in float32 at least; each array of the new state has the dtype that it had before.
+
+        In bfloat16, `1 - sigmoid(7)` and the slope of `tanh(4)` would be 0.
+        """
+        return cast_like(self.update(*widen((params, inputs, recurrent, state))), state)

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 
 
 class Walk(NamedTuple):
-    """The order of a loop over chunks of `size` steps; what is left over is a last, shorter chunk."""
+    """The order of a loop over chunks of `size` steps; what is left over is a last, shorter chunk.
 
-    size: int
+    `size` is below the number of steps, or None: all of them are one chunk.
+    """
+
+    size: int | None
     reverse: bool
 
     def over(self, chunk: Callable, carry: Any, steps: Any, each: Any = None) -> tuple[Any, Any, Any]:
@@ -19,6 +22,9 @@ class Walk(NamedTuple):
         `steps` and what comes of it are trees of arrays with the time axis first; `each` and what comes of it
         have one entry a chunk.
         """
+        if self.size is None:
+            carry, many, one = chunk(carry, steps, jax.tree.map(lambda leaf: leaf[0], each))
+            return carry, many, jax.tree.map(lambda leaf: leaf[None], one)
         time = jax.tree.leaves(steps)[0].shape[0]
         count, left = divmod(time, self.size)
         whole = count * self.size

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell, affine, pre_activations
+from rnnjax.cells.cell import PointwiseCell, add_bias, affine, as_read, at_least_float32, pre_activations
 from rnnjax.types import Params, State
 
 
@@ -38,10 +38,8 @@ class Weights(NamedTuple):
         if self.joint is None:
             own, recurrent = pre_activations(params, inputs, hidden)
             return PreActivations(own, None if params.recurrent_kernel is None else recurrent)
-        total = affine(jnp.concatenate([inputs, hidden], axis=-1), self.joint, params.bias)
-        if params.recurrent_bias is not None:
-            total = total + params.recurrent_bias
-        return PreActivations(total, None)
+        both = jnp.concatenate([inputs, as_read(hidden, self.joint)], axis=-1)
+        return PreActivations(add_bias(affine(both, self.joint, params.bias), params.recurrent_bias), None)
 
     def pullback(
         self, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: Params, extras: Params
@@ -60,7 +58,7 @@ class Weights(NamedTuple):
                 d_maps = outer((hidden, None), gates.recurrent)
                 d_recurrent_kernel, d_second = d_maps[:-1], d_maps[-1]
         return extras._replace(
-            kernel=sums.kernel + d_kernel,
+            kernel=_add_to(sums.kernel, d_kernel),
             recurrent_kernel=_add_to(sums.recurrent_kernel, d_recurrent_kernel),
             bias=_add_to(sums.bias, d_bias),
             recurrent_bias=_add_to(sums.recurrent_bias, d_second),
@@ -69,7 +67,14 @@ class Weights(NamedTuple):
 
 def _add_to(total: jax.Array | None, part: jax.Array | None) -> jax.Array | None:
     """The sum; None for a parameter that the cell does not have."""
-    return None if total is None or part is None else total + part
+    return None if total is None or part is None else total + in_dtype(part, total)
+
+
+def in_dtype(cotangent: jax.Array, like: jax.Array) -> jax.Array:
+    """A cotangent in the dtype of what it belongs to: of a real array it is real, whatever was computed with it."""
+    if jnp.iscomplexobj(cotangent) and not jnp.iscomplexobj(like):
+        cotangent = cotangent.real
+    return cotangent.astype(like.dtype)
 
 
 def without_maps(params: Params) -> Params:
@@ -80,7 +85,7 @@ def without_maps(params: Params) -> Params:
 def update(cell: PointwiseCell, params: Params, gates: PreActivations, state: State) -> State:
     """The cell's `update` of pre-activations in either form."""
     recurrent = jnp.zeros_like(gates.inputs) if gates.recurrent is None else gates.recurrent
-    return cell.update(params, gates.inputs, recurrent, state)
+    return cell.wide_update(params, gates.inputs, recurrent, state)
 
 
 def reads_sum(cell: PointwiseCell, params: Params, state: State) -> bool:
@@ -106,18 +111,19 @@ def reads_sum(cell: PointwiseCell, params: Params, state: State) -> bool:
 def outer(left: tuple[jax.Array | None, ...], right: jax.Array) -> jax.Array:
     """The sum over steps and batch of outer products, as one matrix product; in float32 at least.
 
-    The rows of `left`'s parts stand side by side, None for a 1, whose product is what a bias sums.
+    The rows of `left`'s parts stand side by side; None stands for a column of ones (for the bias gradient).
     """
-    rows = right.shape[0] * right.shape[1]
-    parts = [jnp.ones((*right.shape[:2], 1), right.dtype) if part is None else part for part in left]
+    steps, batch, width = right.shape
+    parts = [
+        jnp.ones((steps, batch, 1), right.dtype)
+        if part is None
+        else part.astype(jnp.promote_types(part.dtype, right.dtype))
+        for part in left
+    ]
+    joined = jnp.concatenate(parts, axis=-1)
     return jax.lax.dot_general(
-        jnp.concatenate(parts, axis=-1).reshape(rows, -1),
-        right.reshape(rows, -1),
+        joined.reshape(steps * batch, joined.shape[-1]),
+        right.reshape(steps * batch, width),
         (((0,), (0,)), ((), ())),
-        preferred_element_type=sum_dtype(right),
+        preferred_element_type=at_least_float32(right.dtype),
     )
-
-
-def sum_dtype(leaf: jax.Array) -> Any:
-    """What sums over steps run in, whatever is computed in."""
-    return jnp.promote_types(leaf.dtype, jnp.float32)

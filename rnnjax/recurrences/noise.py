@@ -1,13 +1,12 @@
 """What regularisation does to the state from step to step: a recurrence applies it, a layer draws it."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.cells.cell import Cell, PointwiseCell, cast_like, widen
 from rnnjax.recurrences.gates import Weights, update
 from rnnjax.types import Params, State
 
@@ -19,7 +18,8 @@ class Noise(NamedTuple):
         s_t = hold_t * s_{t-1} + (1 - hold_t) * (the cell's new state)
 
     `hidden_mask` is `(B, H)`. `hold` has for a state field by its name either one number or `(T, B, H)`, in [0, 1]
-    or bool. After a reset the initial state is the one before. No gradient flows to either.
+    or bool; of a field of integers, bool alone. After a reset the reset state is the one before. No gradient flows
+    to either.
     """
 
     hidden_mask: jax.Array | None = None
@@ -50,6 +50,8 @@ def prepare_noise(
 def _shares(name: str, share: Any, leaf: jax.Array, time: int) -> jax.Array:
     """A state field's hold at every step, one number being that of all."""
     share, expected = jnp.asarray(share), (time, *leaf.shape)
+    if share.dtype != bool and not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        raise ValueError(f"hold of {name}: expected bools, since the field is {leaf.dtype}, got {share.dtype}")
     if share.shape not in ((), expected):
         raise ValueError(f"hold of {name}: expected one number or shape {expected}, got {share.shape}")
     if share.ndim == 0:
@@ -75,13 +77,21 @@ def masked(hidden: jax.Array, mask: jax.Array | None) -> jax.Array:
 
 
 def step_of(cell: Cell, params: Params, mask: jax.Array | None) -> Callable[[jax.Array, State], State]:
-    """The cell's step, `(inputs, before) -> after`, the hidden state masked where the recurrent kernel reads it."""
-    if mask is None:
-        return functools.partial(cell.step, params)
-    pointwise, maps = reader_of_hidden(cell, params), Weights(params, None)
+    """The cell's step, `(inputs, before) -> after`, the hidden state masked where the recurrent kernel reads it.
+
+    Each array of the state keeps its dtype. A loop sums the gradients of the parameters over its steps in their own
+    dtype, which must not be a narrow one: there the sum stands still once it is some hundred times what is added.
+    The step is therefore given wide parameters, and narrows them.
+    """
+    wide = widen(params)
+    reader = None if mask is None else reader_of_hidden(cell, params)
 
     def step(inputs: jax.Array, before: State) -> State:
-        return update(pointwise, params, maps.pre_activations(inputs, masked(before.hidden, mask)), before)
+        narrow = cast_like(wide, params)
+        if reader is None:
+            return cast_like(cell.step(narrow, inputs, before), before)
+        gates = Weights(narrow, None).pre_activations(inputs, masked(before.hidden, mask))
+        return update(reader, narrow, gates, before)
 
     return step
 

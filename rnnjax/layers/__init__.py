@@ -1,0 +1,7 @@
+"""Flax Linen modules over cells and recurrences: they declare parameters and hold no maths."""
+
+from rnnjax.layers.bidirectional import Bidirectional as Bidirectional
+from rnnjax.layers.flax_cell import FlaxCell as FlaxCell
+from rnnjax.layers.parameters import cell_params as cell_params
+from rnnjax.layers.rnn import RNN as RNN
+from rnnjax.layers.stacked import StackedRNN as StackedRNN

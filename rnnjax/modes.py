@@ -1,0 +1,68 @@
+"""How modules are run: in training or not, in which direction; and what one asks of those within it."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+
+@jax.tree_util.register_static
+class Static(int):
+    """A bool that stays one inside `nn.remat` and other transformations, which trace plain bools given by keyword.
+
+    For what a container tells the layers in it, which may be transformed.
+    """
+
+
+def static(name: str, flag: bool | None) -> Static | None:
+    """The flag of that name for a layer; None is left as it is."""
+    return None if flag is None else Static(known(name, flag))
+
+
+def known(name: str, flag: Any) -> bool:
+    """The flag as a bool. Raises ValueError for one that is traced."""
+    try:
+        return bool(flag)
+    except jax.errors.TracerBoolConversionError:
+        raise ValueError(
+            f"{name}: expected True, False or None, got a traced value: a layer in nn.remat or nn.jit must not be given "
+            'it by keyword; without it, a "dropout" rng means training'
+        ) from None
+
+
+def is_deterministic(module: nn.Module, deterministic: bool | None) -> bool:
+    """Whether nothing is to be drawn: what the caller says; or, where that is None, no "dropout" rng being there."""
+    return not module.has_rng("dropout") if deterministic is None else known("deterministic", deterministic)
+
+
+def check_causal(recurrent: Any) -> None:
+    """Raises ValueError for layers that read later steps than the one they give the output of."""
+    if not getattr(recurrent, "causal", True):
+        raise ValueError(f"recurrent: expected layers that look only back, got one that reads the future: {recurrent}")
+
+
+def check_separate(what: str, layers: Sequence[nn.Module]) -> None:
+    """Raises ValueError for one layer in two places, which would share its weights."""
+    seen: dict[int, int] = {}
+    for place, layer in enumerate(layers):
+        for module in _modules(layer):
+            first = seen.setdefault(id(module), place)
+            if first != place:
+                raise ValueError(
+                    f"{what}: expected a layer of its own in each place, got the same object in places {first} and "
+                    f"{place}, which would share one set of weights; make each anew: [RNN(...) for _ in range(3)]"
+                )
+
+
+def _modules(module: nn.Module) -> Iterator[nn.Module]:
+    """The module and those within it."""
+    yield module
+    for field in dataclasses.fields(module):
+        value = getattr(module, field.name, None)
+        if field.name == "parent":
+            continue
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(part, nn.Module):
+                yield from _modules(part)
