@@ -51,8 +51,9 @@ class Cell(abc.ABC):
     """A cell is what happens at one step; a recurrence runs it over time.
 
     A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are
-    its fields, its state is a NamedTuple with a field `hidden`: what the layer outputs. Derive from this
-    class only where the step cannot be written as `PointwiseCell` asks.
+    its fields, given by keyword only: a number of hidden features, say, is the layer's and none of them. Its
+    state is a NamedTuple with a field `hidden`: what the layer outputs. Derive from this class only where the
+    step cannot be written as `PointwiseCell` asks.
     """
 
     @abc.abstractmethod
@@ -68,7 +69,7 @@ class Cell(abc.ABC):
         """The state after one step."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PointwiseCell(Cell):
     """A cell whose step is two affine maps and one function without a matrix product.
 
@@ -91,10 +92,10 @@ class PointwiseCell(Cell):
 
     gates: ClassVar[int]
 
-    second_bias: bool = dataclasses.field(default=False, kw_only=True)
-    kernel_init: Initializer = dataclasses.field(default=glorot_uniform, kw_only=True)
-    recurrent_init: Initializer = dataclasses.field(default=orthogonal, kw_only=True)
-    bias_init: Initializer = dataclasses.field(default=zeros, kw_only=True)
+    second_bias: bool = False
+    kernel_init: Initializer = glorot_uniform
+    recurrent_init: Initializer = orthogonal
+    bias_init: Initializer = zeros
 
     def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
         """`W (I, G)`, `R (H, G)`, `b (G,)` and, where the cell has a second bias, `c (G,)`.

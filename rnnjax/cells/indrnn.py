@@ -28,7 +28,7 @@ class IndRNNState(NamedTuple):
     hidden: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class IndRNN(PointwiseCell):
     """The IndRNN cell: u is a vector, so that units meet only in the layer above.
 
@@ -43,7 +43,7 @@ class IndRNN(PointwiseCell):
 
     gates: ClassVar[int] = 1
 
-    recurrent_init: Initializer = dataclasses.field(default=uniform(0.0, 1.0), kw_only=True)
+    recurrent_init: Initializer = uniform(0.0, 1.0)
 
     def __post_init__(self):
         if self.second_bias:

@@ -37,7 +37,7 @@ def normalise(x: jax.Array) -> jax.Array:
     return (centred * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerNormLSTM(LSTM):
     """The LSTM cell, both products and the cell's way out normalised; its gate blocks are in the order i, f, g, o.
 

@@ -17,7 +17,7 @@ class LSTMState(NamedTuple):
     cell: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LSTM(PointwiseCell):
     """The LSTM cell; its gate blocks are in the order i, f, g, o.
 

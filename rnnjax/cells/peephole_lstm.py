@@ -25,7 +25,7 @@ class PeepholeLSTMParams(NamedTuple):
     output_peephole: Float[Array, " hidden"] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PeepholeLSTM(PointwiseCell):
     """The LSTM cell with peepholes; its gate blocks are in the order i, f, g, o.
 
@@ -56,14 +56,14 @@ class PeepholeLSTM(PointwiseCell):
     """
 
     forget_bias: float = 1.0
-    input_gate: bool = dataclasses.field(default=True, kw_only=True)
-    forget_gate: bool = dataclasses.field(default=True, kw_only=True)
-    output_gate: bool = dataclasses.field(default=True, kw_only=True)
-    input_activation: bool = dataclasses.field(default=True, kw_only=True)
-    output_activation: bool = dataclasses.field(default=True, kw_only=True)
-    coupled: bool = dataclasses.field(default=False, kw_only=True)
-    peepholes: bool = dataclasses.field(default=True, kw_only=True)
-    peephole_init: Initializer = dataclasses.field(default=small_normal, kw_only=True)
+    input_gate: bool = True
+    forget_gate: bool = True
+    output_gate: bool = True
+    input_activation: bool = True
+    output_activation: bool = True
+    coupled: bool = False
+    peepholes: bool = True
+    peephole_init: Initializer = small_normal
 
     def __post_init__(self):
         if self.coupled and not (self.input_gate and self.forget_gate):
