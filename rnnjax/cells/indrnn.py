@@ -43,7 +43,7 @@ class IndRNN(PointwiseCell):
 
     gates: ClassVar[int] = 1
 
-    recurrent_init: Initializer = uniform(0.0, 1.0)
+    recurrent_init: Initializer = dataclasses.field(default=uniform(0.0, 1.0))
 
     def __post_init__(self):
         if self.second_bias:
