@@ -40,6 +40,12 @@ def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tup
     return own, affine(hidden, params.recurrent_kernel, params.recurrent_bias)
 
 
+def add_to_block(bias: Params, block: int, hidden_size: int, amount: float) -> Params:
+    """The bias with `amount` added to one of its gate blocks; in its box, where its initialiser put it into one."""
+    rows = slice(block * hidden_size, (block + 1) * hidden_size)
+    return jax.tree.map(lambda leaf: leaf.at[rows].add(amount), bias)
+
+
 def check_sizes(input_size: int, hidden_size: int) -> None:
     """Raises ValueError for a size below 1."""
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
@@ -86,8 +92,9 @@ class PointwiseCell(Cell):
     be None for good: without b nothing is added, and without R (and then c) `recurrent` is zeros.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
-    gate block of the recurrent kernel (Saxe et al. 2014), zero bias. Where a cell reads only `a + r` the
-    second bias adds nothing that b could not; PyTorch's layers have it all the same.
+    gate block of the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a
+    box that names the axes (`flax.linen.with_partitioning`). Where a cell reads only `a + r` the second bias adds
+    nothing that b could not; PyTorch's layers have it all the same.
     """
 
     gates: ClassVar[int]
@@ -111,7 +118,7 @@ class PointwiseCell(Cell):
         ]
         return CellParams(
             kernel=self.kernel_init(kernel_key, (input_size, width), dtype),
-            recurrent_kernel=jnp.concatenate(blocks, axis=1),
+            recurrent_kernel=jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *blocks),
             bias=self.bias_init(bias_key, (width,), dtype),
             recurrent_bias=self.bias_init(second_key, (width,), dtype) if self.second_bias else None,
         )

@@ -61,8 +61,8 @@ class LayerNormLSTM(LSTM):
         return LayerNormLSTMParams(
             kernel=lstm.kernel,
             recurrent_kernel=lstm.recurrent_kernel,
-            input_gain=jnp.ones_like(lstm.bias),
-            recurrent_gain=jnp.ones_like(lstm.bias),
+            input_gain=jnp.ones((4 * hidden_size,), dtype),
+            recurrent_gain=jnp.ones((4 * hidden_size,), dtype),
             shift=lstm.bias,
             cell_gain=jnp.ones((hidden_size,), dtype),
             cell_shift=jnp.zeros((hidden_size,), dtype),
