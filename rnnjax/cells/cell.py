@@ -26,10 +26,18 @@ def sigmoid(x: jax.Array) -> jax.Array:
     return 0.5 * jnp.tanh(0.5 * x) + 0.5
 
 
+def per_row(vector: jax.Array, rows: jax.Array) -> jax.Array:
+    """`vector (H,)` as what each row of `rows (..., H)` meets: axes in front, which NumPy would add unasked.
+
+    JAX would too, but not under `jax.numpy_rank_promotion("raise")`.
+    """
+    return jnp.expand_dims(vector, range(rows.ndim - 1))
+
+
 def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
     """`inputs @ kernel + bias` over the last axis; no bias where it is None."""
     product = inputs @ kernel
-    return product if bias is None else product + bias
+    return product if bias is None else product + per_row(bias, product)
 
 
 def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, check_sizes
+from rnnjax.cells.cell import PointwiseCell, check_sizes, per_row
 from rnnjax.cells.initializers import Initializer, uniform
 from rnnjax.types import Gates, Hidden, Params
 
@@ -65,4 +65,4 @@ class IndRNN(PointwiseCell):
 
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: IndRNNState) -> IndRNNState:
         """The equation above, from `a (B, H)`; `r` is zeros."""
-        return IndRNNState(hidden=jax.nn.relu(inputs + params.recurrent_weight * state.hidden))
+        return IndRNNState(hidden=jax.nn.relu(inputs + per_row(params.recurrent_weight, inputs) * state.hidden))

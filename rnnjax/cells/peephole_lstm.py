@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, add_to_block, sigmoid
+from rnnjax.cells.cell import PointwiseCell, add_to_block, per_row, sigmoid
 from rnnjax.cells.initializers import Initializer, small_normal
 from rnnjax.cells.lstm import LSTMState
 from rnnjax.types import Gates, Hidden, Params
@@ -117,7 +117,7 @@ class PeepholeLSTM(PointwiseCell):
             if name not in blocks:
                 return 1.0
             peephole = getattr(params, f"{name}_peephole")
-            return sigmoid(blocks[name] if peephole is None else blocks[name] + peephole * cell)
+            return sigmoid(blocks[name] if peephole is None else blocks[name] + per_row(peephole, cell) * cell)
 
         input = gate("input", state.cell)
         forget = 1 - input if self.coupled else gate("forget", state.cell)
