@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from rnnjax.cells.cell import add_bias, at_least_float32
+from rnnjax.cells.cell import add_bias
 from rnnjax.dropout import Dropout
+from rnnjax.dtypes import at_least_float32
 from rnnjax.meshes import spec_of, within_explicit_axes
 from rnnjax.modes import check_causal, is_deterministic, static
 from rnnjax.types import BatchFlags, Lengths, State, Tokens

@@ -27,8 +27,8 @@ def known(name: str, flag: Any) -> bool:
         return bool(flag)
     except jax.errors.TracerBoolConversionError:
         raise ValueError(
-            f"{name}: expected True, False or None, got a traced value: a layer in nn.remat or nn.jit must not be given "
-            'it by keyword; without it, a "dropout" rng means training'
+            f"{name}: expected True, False or None, got a traced value: a layer in nn.remat or nn.jit must not be "
+            'given it by keyword; without it, a "dropout" rng means training'
         ) from None
 
 

@@ -154,7 +154,7 @@ def test_same_key_same_parameters_and_another_key_others(cell):
     jax.tree.map(np.testing.assert_array_equal, one, again)
     assert np.abs(one.kernel - other.kernel).max() > 0.1
     recurrent = "recurrent_weight" if one.recurrent_kernel is None else "recurrent_kernel"
-    same = cell.recurrent_init is identity()  # whatever the key
+    same = cell.recurrent_init == identity()  # whatever the key
     assert (np.abs(getattr(one, recurrent) - getattr(other, recurrent)).max() > 0.1) != same
 
 

@@ -75,7 +75,7 @@ def test_peepholes_start_small_and_each_for_itself():
 
 def test_the_forget_bias_is_where_forgetting_is():
     def bias(**options):
-        return PeepholeLSTM(2.0, **options).init_params(KEY, INPUT, 1).bias
+        return PeepholeLSTM(forget_bias=2.0, **options).init_params(KEY, INPUT, 1).bias
 
     np.testing.assert_array_equal(bias(), [0, 2, 0, 0])
     np.testing.assert_array_equal(bias(input_gate=False), [2, 0, 0])
@@ -110,7 +110,8 @@ def test_layer_norm_makes_the_scale_of_the_maps_nothing():
 
 
 def test_a_layer_norm_lstm_starts_as_an_lstm_does():
-    params, lstm = (cell.init_params(KEY, INPUT, HIDDEN) for cell in (LayerNormLSTM(2.0), LSTM(2.0)))
+    cells = LayerNormLSTM(forget_bias=2.0), LSTM(forget_bias=2.0)
+    params, lstm = (cell.init_params(KEY, INPUT, HIDDEN) for cell in cells)
     for leaf, same in ((params.kernel, lstm.kernel), (params.shift, lstm.bias)):
         np.testing.assert_array_equal(leaf, same)
     np.testing.assert_array_equal(params.recurrent_kernel, lstm.recurrent_kernel)

@@ -12,6 +12,7 @@ import numpy as np
 
 from rnnjax.cells import Cell, PointwiseCell
 from rnnjax.cells.cell import pre_activations
+from rnnjax.dtypes import at_least_float32
 from rnnjax.layers import RNN
 from rnnjax.recurrences import Noise
 from rnnjax.recurrences.noise import masked, step_of
@@ -66,9 +67,7 @@ def trace_cell(
     valid = np.ones((time, batch, 1), bool) if flags.valid is None else np.asarray(flags.valid)[..., None]
     return {
         # bfloat16, which NumPy and Matplotlib know little of, is widened.
-        name: np.where(
-            valid, values.astype(jnp.promote_types(values.dtype, jnp.float32)).reshape(time, batch, -1), np.nan
-        )
+        name: np.where(valid, values.astype(at_least_float32(values.dtype)).reshape(time, batch, -1), np.nan)
         for name, values in named.items()
     }
 

@@ -2,13 +2,14 @@
 
 import abc
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rnnjax.cells.initializers import Initializer, glorot_uniform, orthogonal, zeros
+from rnnjax.dtypes import cast_like, widen
 from rnnjax.types import Gates, Params, State, Step
 
 
@@ -26,22 +27,12 @@ class CellParams(NamedTuple):
 sigmoid = jax.nn.sigmoid
 
 
-def at_least_float32(dtype: Any) -> Any:
-    """What sums run in, and what a half-precision step is computed in: float32, or the dtype where it is wider."""
-    return jnp.promote_types(dtype, jnp.float32)
+def per_row(vector: jax.Array, rows: jax.Array) -> jax.Array:
+    """`vector (H,)` as what each row of `rows (..., H)` meets: axes in front, which NumPy would add unasked.
 
-
-def widen(tree: Any) -> Any:
-    """The tree with its bfloat16 and float16 arrays in float32; all others as they are."""
-    return jax.tree.map(
-        lambda leaf: leaf.astype(at_least_float32(leaf.dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
-        tree,
-    )
-
-
-def cast_like(tree: Any, like: Any) -> Any:
-    """The tree, each array in the dtype of the one in its place in `like`."""
-    return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), tree, like)
+    JAX would too, but not under `jax.numpy_rank_promotion("raise")`.
+    """
+    return jnp.expand_dims(vector, range(rows.ndim - 1))
 
 
 def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
@@ -51,7 +42,7 @@ def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.
 
 def add_bias(product: jax.Array, bias: jax.Array | None) -> jax.Array:
     """`product + bias`; no bias where it is None."""
-    return product if bias is None else product + jnp.broadcast_to(bias, product.shape)
+    return product if bias is None else product + per_row(bias, product)
 
 
 def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -67,6 +58,12 @@ def as_read(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
     return hidden.astype(kernel.dtype) if jnp.issubdtype(hidden.dtype, jnp.floating) else hidden
 
 
+def add_to_block(bias: Params, block: int, hidden_size: int, amount: float) -> Params:
+    """The bias with `amount` added to one of its gate blocks; in its box, where its initialiser put it into one."""
+    rows = slice(block * hidden_size, (block + 1) * hidden_size)
+    return jax.tree.map(lambda leaf: leaf.at[rows].add(amount), bias)
+
+
 def check_sizes(input_size: int, hidden_size: int) -> None:
     """Raises ValueError for a size below 1."""
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
@@ -78,8 +75,9 @@ class Cell(abc.ABC):
     """A cell is what happens at one step; a recurrence runs it over time.
 
     A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are
-    its fields, its state is a NamedTuple with a field `hidden`: what the layer outputs. Derive from this
-    class only where the step cannot be written as `PointwiseCell` asks.
+    its fields, given by keyword only: a number of hidden features, say, is the layer's and none of them. Its
+    state is a NamedTuple with a field `hidden`: what the layer outputs. Derive from this class only where the
+    step cannot be written as `PointwiseCell` asks.
     """
 
     @abc.abstractmethod
@@ -95,7 +93,7 @@ class Cell(abc.ABC):
         """The state after one step."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PointwiseCell(Cell):
     """A cell whose step is two affine maps and one function without a matrix product.
 
@@ -112,16 +110,17 @@ class PointwiseCell(Cell):
     be None for good: without b nothing is added, and without R (and then c) `recurrent` is zeros.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
-    gate block of the recurrent kernel (Saxe et al. 2014), zero bias. Where a cell reads only `a + r` the
-    second bias adds nothing that b could not; PyTorch's layers have it all the same.
+    gate block of the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a
+    box that names the axes (`flax.linen.with_partitioning`). Where a cell reads only `a + r` the second bias adds
+    nothing that b could not; PyTorch's layers have it all the same.
     """
 
     gates: ClassVar[int]
 
-    second_bias: bool = dataclasses.field(default=False, kw_only=True)
-    kernel_init: Initializer = dataclasses.field(default=glorot_uniform, kw_only=True)
-    recurrent_init: Initializer = dataclasses.field(default=orthogonal, kw_only=True)
-    bias_init: Initializer = dataclasses.field(default=zeros, kw_only=True)
+    second_bias: bool = False
+    kernel_init: Initializer = glorot_uniform
+    recurrent_init: Initializer = orthogonal
+    bias_init: Initializer = zeros
 
     def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
         """`W (I, G)`, `R (H, G)`, `b (G,)` and, where the cell has a second bias, `c (G,)`.
@@ -137,7 +136,7 @@ class PointwiseCell(Cell):
         ]
         return CellParams(
             kernel=self.kernel_init(kernel_key, (input_size, width), dtype),
-            recurrent_kernel=jnp.concatenate(blocks, axis=1),
+            recurrent_kernel=jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *blocks),
             bias=self.bias_init(bias_key, (width,), dtype),
             recurrent_bias=self.bias_init(second_key, (width,), dtype) if self.second_bias else None,
         )

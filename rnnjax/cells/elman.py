@@ -18,7 +18,7 @@ class ElmanState(NamedTuple):
     hidden: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Elman(PointwiseCell):
     """Elman's cell.
 

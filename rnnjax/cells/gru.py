@@ -15,7 +15,7 @@ class GRUState(NamedTuple):
     hidden: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GRU(PointwiseCell):
     """The GRU cell, reset after the product; its gate blocks are in the order r, z, n.
 
@@ -31,7 +31,7 @@ class GRU(PointwiseCell):
 
     gates: ClassVar[int] = 3
 
-    second_bias: bool = dataclasses.field(default=True, kw_only=True)
+    second_bias: bool = True
 
     def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> GRUState:
         """Zeros, `(B, H)`."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, check_sizes
+from rnnjax.cells.cell import PointwiseCell, check_sizes, per_row
 from rnnjax.cells.initializers import Initializer, uniform
 from rnnjax.types import Gates, Hidden, Params
 
@@ -28,7 +28,7 @@ class IndRNNState(NamedTuple):
     hidden: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class IndRNN(PointwiseCell):
     """The IndRNN cell: u is a vector, so that units meet only in the layer above.
 
@@ -43,7 +43,7 @@ class IndRNN(PointwiseCell):
 
     gates: ClassVar[int] = 1
 
-    recurrent_init: Initializer = dataclasses.field(default=uniform(0.0, 1.0), kw_only=True)
+    recurrent_init: Initializer = dataclasses.field(default=uniform(0.0, 1.0))
 
     def __post_init__(self):
         if self.second_bias:
@@ -65,4 +65,4 @@ class IndRNN(PointwiseCell):
 
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: IndRNNState) -> IndRNNState:
         """The equation above, from `a (B, H)`; `r` is zeros."""
-        return IndRNNState(hidden=jax.nn.relu(inputs + params.recurrent_weight * state.hidden))
+        return IndRNNState(hidden=jax.nn.relu(inputs + per_row(params.recurrent_weight, inputs) * state.hidden))

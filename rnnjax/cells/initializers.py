@@ -1,48 +1,91 @@
-"""Initialisers that cells take: JAX's own, as shared objects, so that equal cells compare equal."""
+"""Initialisers that cells take: JAX's own, as values that compare equal and can be pickled, and so can their cells."""
 
-import functools
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from rnnjax.dtypes import at_least_float32
+
 Initializer = Callable[..., Any]
 
-glorot_uniform: Initializer = jax.nn.initializers.glorot_uniform()
-zeros: Initializer = jax.nn.initializers.zeros
-small_normal: Initializer = jax.nn.initializers.normal(0.1)
+
+@dataclasses.dataclass(frozen=True)
+class GlorotUniform:
+    """JAX's `glorot_uniform()`."""
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.nn.initializers.glorot_uniform()(key, shape, dtype)
 
 
-def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """JAX's orthogonal initialiser, drawn in float32 at least: its QR knows no narrower type."""
-    wide = jnp.promote_types(dtype, jnp.float32)
-    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
+@dataclasses.dataclass(frozen=True)
+class Orthogonal:
+    """JAX's `orthogonal()`, drawn in float32 at least: its QR knows no narrower type."""
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.nn.initializers.orthogonal()(key, shape, at_least_float32(dtype)).astype(dtype)
 
 
-@functools.cache
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """JAX's `normal(deviation)`."""
+
+    deviation: float
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.nn.initializers.normal(self.deviation)(key, shape, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Zeros:
+    """Zeros, whatever the key."""
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jnp.zeros(shape, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform:
+    """What `uniform` gives."""
+
+    low: float
+    high: float
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, self.low, self.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What `identity` gives."""
+
+    scale: float
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        if len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError(f"identity initialiser: expected a square kernel, got shape {shape}")
+        return self.scale * jnp.eye(shape[0], dtype=dtype)
+
+
+glorot_uniform: Initializer = GlorotUniform()
+orthogonal: Initializer = Orthogonal()
+small_normal: Initializer = Normal(0.1)
+zeros: Initializer = Zeros()
+
+
 def uniform(low: float, high: float) -> Initializer:
     """Uniform between `low` and `high`. Raises ValueError unless low is below high."""
     if not low < high:
         raise ValueError(f"uniform initialiser: expected low < high, got {low} and {high}")
-
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, low, high)
-
-    return init
+    return Uniform(low, high)
 
 
-@functools.cache
 def identity(scale: float = 1.0) -> Initializer:
     """`scale * I` for a square kernel: how a ReLU Elman net starts out remembering.
 
     Source: Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear
-    Units". Raises ValueError for a kernel that is not square.
+    Units". The initialiser raises ValueError for a kernel that is not square.
     """
-
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-        if len(shape) != 2 or shape[0] != shape[1]:
-            raise ValueError(f"identity initialiser: expected a square kernel, got shape {shape}")
-        return scale * jnp.eye(shape[0], dtype=dtype)
-
-    return init
+    return Identity(scale)

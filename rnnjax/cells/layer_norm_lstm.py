@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import sigmoid
+from rnnjax.cells.cell import per_row, sigmoid
 from rnnjax.cells.lstm import LSTM, LSTMState
+from rnnjax.dtypes import at_least_float32
 from rnnjax.types import Gates, Params
 
 # Added to a variance, which may be zero: that of R's product is, before the first step.
@@ -31,13 +32,13 @@ class LayerNormLSTMParams(NamedTuple):
 
 def normalise(x: jax.Array) -> jax.Array:
     """Mean 0 and variance 1 over the features of each row; the two are computed in float32 at least."""
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(at_least_float32(x.dtype))
     centred = wide - wide.mean(axis=-1, keepdims=True)
     variance = (centred**2).mean(axis=-1, keepdims=True)
     return (centred * jax.lax.rsqrt(variance + EPSILON)).astype(x.dtype)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerNormLSTM(LSTM):
     """The LSTM cell, both products and the cell's way out normalised; its gate blocks are in the order i, f, g, o.
 
@@ -61,8 +62,8 @@ class LayerNormLSTM(LSTM):
         return LayerNormLSTMParams(
             kernel=lstm.kernel,
             recurrent_kernel=lstm.recurrent_kernel,
-            input_gain=jnp.ones_like(lstm.bias),
-            recurrent_gain=jnp.ones_like(lstm.bias),
+            input_gain=jnp.ones((4 * hidden_size,), dtype),
+            recurrent_gain=jnp.ones((4 * hidden_size,), dtype),
             shift=lstm.bias,
             cell_gain=jnp.ones((hidden_size,), dtype),
             cell_shift=jnp.zeros((hidden_size,), dtype),
@@ -70,8 +71,11 @@ class LayerNormLSTM(LSTM):
 
     def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
         """The equation above, from `a (B, 4H)` and `r (B, 4H)`."""
-        z = params.input_gain * normalise(inputs) + params.recurrent_gain * normalise(recurrent) + params.shift
+        a = per_row(params.input_gain, inputs) * normalise(inputs)
+        r = per_row(params.recurrent_gain, recurrent) * normalise(recurrent)
+        z = a + r + per_row(params.shift, inputs)
         i, f, g, o = jnp.split(z, 4, axis=-1)
         input, forget, candidate, output = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
         cell = forget * state.cell + input * candidate
-        return LSTMState(hidden=output * jnp.tanh(params.cell_gain * normalise(cell) + params.cell_shift), cell=cell)
+        c = per_row(params.cell_gain, cell) * normalise(cell) + per_row(params.cell_shift, cell)
+        return LSTMState(hidden=output * jnp.tanh(c), cell=cell)

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, sigmoid
+from rnnjax.cells.cell import PointwiseCell, add_to_block, sigmoid
 from rnnjax.types import Gates, Hidden, Params
 
 
@@ -17,7 +17,7 @@ class LSTMState(NamedTuple):
     cell: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LSTM(PointwiseCell):
     """The LSTM cell; its gate blocks are in the order i, f, g, o.
 
@@ -37,8 +37,7 @@ class LSTM(PointwiseCell):
     def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
         """As for every pointwise cell, with the forget bias added. Raises ValueError for a size below 1."""
         params = super().init_params(key, input_size, hidden_size, dtype)
-        forget = slice(hidden_size, 2 * hidden_size)
-        return params._replace(bias=params.bias.at[forget].add(self.forget_bias))
+        return params._replace(bias=add_to_block(params.bias, 1, hidden_size, self.forget_bias))
 
     def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> LSTMState:
         """Zeros for `hidden` and `cell`, each `(B, H)`."""

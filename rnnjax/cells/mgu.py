@@ -15,7 +15,7 @@ class MGUState(NamedTuple):
     hidden: Hidden
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class MGU(PointwiseCell):
     """The minimal gated unit, gated after the product; its gate blocks are in the order f, n.
 
@@ -32,7 +32,7 @@ class MGU(PointwiseCell):
 
     gates: ClassVar[int] = 2
 
-    second_bias: bool = dataclasses.field(default=True, kw_only=True)
+    second_bias: bool = True
 
     def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> MGUState:
         """Zeros, `(B, H)`."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, sigmoid
+from rnnjax.cells.cell import PointwiseCell, add_to_block, per_row, sigmoid
 from rnnjax.cells.initializers import Initializer, small_normal
 from rnnjax.cells.lstm import LSTMState
 from rnnjax.types import Gates, Hidden, Params
@@ -25,7 +25,7 @@ class PeepholeLSTMParams(NamedTuple):
     output_peephole: Float[Array, " hidden"] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PeepholeLSTM(PointwiseCell):
     """The LSTM cell with peepholes; its gate blocks are in the order i, f, g, o.
 
@@ -56,14 +56,14 @@ class PeepholeLSTM(PointwiseCell):
     """
 
     forget_bias: float = 1.0
-    input_gate: bool = dataclasses.field(default=True, kw_only=True)
-    forget_gate: bool = dataclasses.field(default=True, kw_only=True)
-    output_gate: bool = dataclasses.field(default=True, kw_only=True)
-    input_activation: bool = dataclasses.field(default=True, kw_only=True)
-    output_activation: bool = dataclasses.field(default=True, kw_only=True)
-    coupled: bool = dataclasses.field(default=False, kw_only=True)
-    peepholes: bool = dataclasses.field(default=True, kw_only=True)
-    peephole_init: Initializer = dataclasses.field(default=small_normal, kw_only=True)
+    input_gate: bool = True
+    forget_gate: bool = True
+    output_gate: bool = True
+    input_activation: bool = True
+    output_activation: bool = True
+    coupled: bool = False
+    peepholes: bool = True
+    peephole_init: Initializer = small_normal
 
     def __post_init__(self):
         if self.coupled and not (self.input_gate and self.forget_gate):
@@ -90,11 +90,11 @@ class PeepholeLSTM(PointwiseCell):
     def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
         """The two maps with the forget bias added, and the peepholes. Raises ValueError for a size below 1."""
         maps = super().init_params(key, input_size, hidden_size, dtype)
-        bias = maps.bias.reshape(self.gates, hidden_size)
+        bias = maps.bias
         if self.coupled:
-            bias = bias.at[self.blocks.index("input")].add(-self.forget_bias)
+            bias = add_to_block(bias, self.blocks.index("input"), hidden_size, -self.forget_bias)
         elif self.forget_gate:
-            bias = bias.at[self.blocks.index("forget")].add(self.forget_bias)
+            bias = add_to_block(bias, self.blocks.index("forget"), hidden_size, self.forget_bias)
         # The maps have keys 0 to 3 of this one, and are an LSTM's where the blocks are.
         keys = jax.random.split(jax.random.fold_in(key, 4), 3)
         peepholes = {
@@ -102,7 +102,7 @@ class PeepholeLSTM(PointwiseCell):
             for name, peephole_key in zip(("input", "forget", "output"), keys, strict=True)
             if self.peepholes and name in self.blocks
         }
-        return PeepholeLSTMParams(*maps._replace(bias=bias.reshape(-1)), **peepholes)
+        return PeepholeLSTMParams(*maps._replace(bias=bias), **peepholes)
 
     def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> LSTMState:
         """Zeros for `hidden` and `cell`, each `(B, H)`."""
@@ -117,7 +117,7 @@ class PeepholeLSTM(PointwiseCell):
             if name not in blocks:
                 return 1.0
             peephole = getattr(params, f"{name}_peephole")
-            return sigmoid(blocks[name] if peephole is None else blocks[name] + peephole * cell)
+            return sigmoid(blocks[name] if peephole is None else blocks[name] + per_row(peephole, cell) * cell)
 
         input = gate("input", state.cell)
         forget = 1 - input if self.coupled else gate("forget", state.cell)

@@ -52,11 +52,19 @@ def from_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     `params` is `{"cell": {...}}`, `{"forward_rnn": {"cell": ...}, "backward_rnn": ...}` or `{"layers_0": ...}`;
     kernels are `(I, H)` and `(H, H)`, one a gate. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman`
     (SimpleCell), `LSTM` (LSTMCell and OptimizedLSTMCell) or `GRU` (GRUCell). A second bias that Flax has not is zero.
-    Activations and merges are in no array: both sides must have the same ones.
+    What is in no array must be alike on both sides:
+
+        Elman(activation="relu")                    nn.SimpleCell(activation_fn=nn.relu); or nn.sigmoid
+        RNN(reverse=True)                           nn.RNN(reverse=True, keep_order=True)
+        Bidirectional(merge="sum")                  nn.Bidirectional(merge_fn=jnp.add); or another function
+        initial_state=LSTMState(hidden, cell)       initial_carry=(cell, hidden)
+
+    Flax's other functions are its defaults (`gate_fn`, `residual=False`). Flax has no zoneout, which is refused.
+    Dropout is each side's own, and acts in training only.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
-    Raises ValueError for parameters of another architecture, naming the array with what was expected and got;
-    TypeError for another layer or cell.
+    Raises ValueError for parameters of another architecture, naming the array with what was expected and got, and for
+    zoneout; TypeError for another layer or cell.
     """
     parts = recurrent_parts(layer)
     return convert_from(parts, _slots(parts), flatten(params), _decode)
@@ -66,8 +74,9 @@ def to_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     """The `params` of Flax's own module, from the parameters of `layer`: `from_flax` undone.
 
     Where Flax has one bias for a gate it is the sum of two, which is the same function; the way back puts the
-    sum into `bias`, so that it is exact where the other one was zero. Raises ValueError for `params` that are not
-    of this layer, naming the array; TypeError for another layer or cell.
+    sum into `bias`, so that it is exact where the other one was zero. What both sides must be alike in is said there.
+    Raises ValueError for `params` that are not of this layer, naming the array, and for zoneout; TypeError for another
+    layer or cell.
     """
     parts = recurrent_parts(layer)
     return nest(convert_to(parts, _slots(parts), params, _encode))

@@ -39,12 +39,22 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
     functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM` and
     `GRU` (`reset_after=True`), or a `SequenceClassifier` (Embedding, recurrent layers, Dense layers, of which the
     last is the head). The gates of a Keras GRU are z, r, h, ours r, z, n. A second bias that Keras has not is
-    zero. Activations, merges and pooling are in no array: both sides must have the same ones.
+    zero. What is in no array must be alike on both sides:
+
+        Elman(activation="relu")                    SimpleRNN(activation="relu"); or "sigmoid"
+        RNN(reverse=True)                           go_backwards=True, whose outputs keras.ops.flip(outputs, 1) orders
+        Bidirectional(merge="mean")                 Bidirectional(merge_mode="ave"); "product" is "mul"
+        initial_state=LSTMState(hidden, cell)       initial_state=[hidden, cell]
+        SequenceClassifier(pooling="mean")          GlobalAveragePooling1D(); "last": the last layer's only output
+
+    Keras' other functions are its defaults (`activation="tanh"`, `recurrent_activation="sigmoid"`); hidden Dense layers
+    have "relu", the head none. Keras has no zoneout, which is refused. Dropout is each side's own, and acts in training
+    only.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
-    Raises ValueError for weights of another architecture, naming the array with what was expected and got, and for a
-    file that is no whole `.weights.h5`; TypeError for another layer or cell; ModuleNotFoundError for a path without
-    h5py.
+    Raises ValueError for weights of another architecture, naming the array with what was expected and got, for zoneout
+    and for a file that is no whole `.weights.h5`; TypeError for another layer or cell; ModuleNotFoundError for a path
+    without h5py.
     """
     parts = _parts(layer)
     if isinstance(weights, str | os.PathLike):
@@ -58,8 +68,9 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
 def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
     """The list for `set_weights` of a Keras layer or model: `from_keras` undone.
 
-    Keras has one bias for a SimpleRNN and an LSTM: the sum of two. Raises ValueError for `params` that are not of
-    this layer, naming the array; TypeError for another layer or cell.
+    Keras has one bias for a SimpleRNN and an LSTM: the sum of two. What both sides must be alike in is said there.
+    Raises ValueError for `params` that are not of this layer, naming the array, and for zoneout; TypeError for another
+    layer or cell.
     """
     parts = _parts(layer)
     return list(convert_to(parts, _slots(parts, _list_keys(parts)), params, _encode).values())

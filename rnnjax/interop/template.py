@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.cells import GRU, LSTM, Elman, PointwiseCell
+from rnnjax.dropout import zoneout_rates
 from rnnjax.layers import RNN, Bidirectional, StackedRNN
 
 CELLS = (Elman, LSTM, GRU)
@@ -24,7 +25,8 @@ Arrays = dict[str, np.ndarray]
 class Part(NamedTuple):
     """What has parameters of its own: a `cell`, which `layer` runs, or an embedding or dense layer, without the two.
 
-    `shapes` are our own arrays'. The two directions of one recurrent layer share a `level`, counted from below.
+    `shapes` are our own arrays'. The two directions of one recurrent layer share a `level`, counted from below, and
+    their `merge`.
     """
 
     path: tuple[str, ...]
@@ -33,6 +35,7 @@ class Part(NamedTuple):
     layer: RNN | None = None
     level: int = 0
     direction: str = ""
+    merge: str = ""
 
 
 class Slot(NamedTuple):
@@ -51,6 +54,11 @@ class Slot(NamedTuple):
 Convert = Callable[[Part, Arrays], Arrays]
 
 
+def place(path: tuple[str, ...]) -> str:
+    """A layer's place within the one that is converted: what errors about it begin with."""
+    return ", ".join(path) or "layer"
+
+
 def output_size(layer: Any) -> int:
     """The features that a recurrent layer gives."""
     if isinstance(layer, StackedRNN):
@@ -65,7 +73,7 @@ def recurrent_parts(layer: Any, input_size: int | str = "I", path: tuple[str, ..
     """The cells of a recurrent layer, from below, forward before backward.
 
     Raises TypeError for another layer than `RNN`, `Bidirectional` or `StackedRNN` of those, or another cell than
-    `Elman`, `LSTM` or `GRU`; ValueError for a GRU of one bias, or one layer in two places.
+    `Elman`, `LSTM` or `GRU`; ValueError for a GRU of one bias, a layer with zoneout, or one layer in two places.
     """
     parts = _walk(layer, input_size, path, 0)
     if len({id(part.layer) for part in parts}) < len(parts):
@@ -76,11 +84,11 @@ def recurrent_parts(layer: Any, input_size: int | str = "I", path: tuple[str, ..
 def _walk(layer: Any, inputs: int | str, path: tuple[str, ...], level: int) -> list[Part]:
     if isinstance(layer, Bidirectional):
         return [
-            _cell_part(getattr(layer, direction), inputs, (*path, direction), level, direction)
+            _cell_part(getattr(layer, direction), inputs, (*path, direction), level, direction, layer.merge)
             for direction in ("forward", "backward")
         ]
     if not isinstance(layer, StackedRNN):
-        return [_cell_part(layer, inputs, path, level, "")]
+        return [_cell_part(layer, inputs, path, level)]
     parts = []
     for i, below in enumerate(layer.layers):
         parts += _walk(below, inputs, (*path, f"layers_{i}"), level)
@@ -88,8 +96,10 @@ def _walk(layer: Any, inputs: int | str, path: tuple[str, ...], level: int) -> l
     return parts
 
 
-def _cell_part(layer: Any, inputs: int | str, path: tuple[str, ...], level: int, direction: str) -> Part:
-    where = ", ".join(path) or "layer"
+def _cell_part(
+    layer: Any, inputs: int | str, path: tuple[str, ...], level: int, direction: str = "", merge: str = ""
+) -> Part:
+    where = place(path)
     if not isinstance(layer, RNN):
         raise TypeError(f"{where}: expected an RNN, Bidirectional or StackedRNN, got {type(layer).__name__}")
     cell, hidden_size = layer.cell, layer.hidden_size
@@ -98,6 +108,11 @@ def _cell_part(layer: Any, inputs: int | str, path: tuple[str, ...], level: int,
         raise TypeError(f"{where}: expected the cell Elman, LSTM or GRU, got {type(cell).__name__}")
     if isinstance(cell, GRU) and not cell.second_bias:
         raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries' GRUs have both")
+    if rates := zoneout_rates(cell, layer.zoneout):
+        raise ValueError(
+            f"{where}: expected zoneout=0.0, got {rates}: the other libraries have none, and outside training it "
+            "changes outputs too; layer.clone(zoneout=0.0) has the same parameters"
+        )
     gates = cell.gates * hidden_size
     shapes: dict[str, Shape] = {
         "kernel": (inputs, gates),
@@ -106,7 +121,7 @@ def _cell_part(layer: Any, inputs: int | str, path: tuple[str, ...], level: int,
     }
     if cell.second_bias:
         shapes["recurrent_bias"] = (gates,)
-    return Part(path, shapes, type(cell), layer, level, direction)
+    return Part(path, shapes, type(cell), layer, level, direction, merge)
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.cells import Elman
 from rnnjax.interop.files import Location, read_safetensors
 from rnnjax.interop.template import (
     Arrays,
@@ -16,6 +17,7 @@ from rnnjax.interop.template import (
     convert_from,
     convert_to,
     flatten,
+    place,
     recurrent_parts,
     second_bias,
 )
@@ -31,12 +33,18 @@ def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str
     path of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") are another module's and left
     alone. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM` or `GRU`. A
     cell with `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their
-    sum. Both sides must have the same activation, and PyTorch's directions are always merged by "concat".
+    sum. What is in no array must be alike on both sides:
+
+        Elman(activation="relu")                    nn.RNN(nonlinearity="relu")
+        initial_state=LSTMState(hidden, cell)       (h_0, c_0), which have a first axis for layers and directions
+
+    PyTorch has no layer that runs backward only, no other merge than "concat", no "sigmoid" and no zoneout: these are
+    refused. Dropout is each side's own, and acts in training only.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
     Raises ValueError for weights of another architecture, naming the array with what was expected and got, for a
-    layer that no one PyTorch module is, and for a file that is no whole `.safetensors`; TypeError for another layer
-    or cell; ModuleNotFoundError for a path without safetensors.
+    layer that no one PyTorch module is, naming the option, and for a file that is no whole `.safetensors`; TypeError
+    for another layer or cell; ModuleNotFoundError for a path without safetensors.
     """
     parts = _parts(layer)
     arrays = read_safetensors(weights) if isinstance(weights, str | os.PathLike) else flatten(weights)
@@ -51,7 +59,7 @@ def to_torch(layer: Any, params: Any, *, prefix: str = "") -> dict[str, np.ndarr
     """A PyTorch module's `state_dict` of arrays, from the parameters of `layer`: `from_torch` undone.
 
     A second bias that the cell has not is zero. Raises ValueError for `params` that are not of this layer, naming
-    the array, and for a layer that no one PyTorch module is; TypeError for another layer or cell.
+    the array, and for a layer that no one PyTorch module is, naming the option; TypeError for another layer or cell.
     """
     parts = _parts(layer)
     return convert_to(parts, _slots(parts, prefix), params, _encode)
@@ -59,14 +67,39 @@ def to_torch(layer: Any, params: Any, *, prefix: str = "") -> dict[str, np.ndarr
 
 def _parts(layer: Any) -> list[Part]:
     parts = recurrent_parts(layer)
-    kinds = {(part.cell, part.shapes["recurrent_kernel"][0], bool(part.direction)) for part in parts}
+    kinds = {(part.cell, part.shapes["recurrent_kernel"][0], bool(part.direction), _activation(part)) for part in parts}
     width = sum(part.level == 0 for part in parts) * parts[0].shapes["recurrent_kernel"][0]
     if len(kinds) > 1 or any(part.shapes["kernel"][0] != width for part in parts if part.level):
         raise ValueError(
-            f"layer: expected what one PyTorch module is, layers of one cell and hidden_size, all or none of them "
-            f"Bidirectional and merged by 'concat', got {layer}"
+            f"layer: expected what one PyTorch module is, layers of one cell, activation and hidden_size, all or none "
+            f"of them Bidirectional and merged by 'concat', got {layer}"
         )
+    for part in parts:
+        _check_options(part)
     return parts
+
+
+def _activation(part: Part) -> str | None:
+    """The activation of a cell that has one to choose."""
+    return part.layer.cell.activation if part.layer is not None and isinstance(part.layer.cell, Elman) else None
+
+
+def _check_options(part: Part) -> None:
+    """Raises ValueError for an option of a layer that PyTorch has not, and whose weights do not tell."""
+    # Within a Bidirectional the directions are its own, whatever the two layers say.
+    if part.layer is not None and part.layer.reverse and not part.direction:
+        raise ValueError(
+            f"{place(part.path)}: expected reverse=False, got True: PyTorch has no layer that runs backward only"
+        )
+    if part.merge not in ("", "concat"):
+        raise ValueError(
+            f"{place(part.path[:-1])}: expected merge='concat', got {part.merge!r}: PyTorch has no other one"
+        )
+    activation = _activation(part)
+    if activation not in (None, "tanh", "relu"):
+        raise ValueError(
+            f"{place(part.path)}: expected activation 'tanh' or 'relu', got {activation!r}: PyTorch has no other one"
+        )
 
 
 def _slots(parts: Sequence[Part], prefix: str) -> list[list[Slot]]:

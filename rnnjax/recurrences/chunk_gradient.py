@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from rnnjax.cells.cell import PointwiseCell, at_least_float32
+from rnnjax.cells.cell import PointwiseCell
+from rnnjax.dtypes import at_least_float32
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import PreActivations, Weights, in_dtype, update, without_maps
 from rnnjax.recurrences.noise import hold_back, masked

@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from rnnjax.cells.cell import PointwiseCell, add_bias, affine, as_read, at_least_float32, pre_activations
+from rnnjax.cells.cell import PointwiseCell, add_bias, affine, as_read, pre_activations
+from rnnjax.dtypes import at_least_float32
 from rnnjax.types import Params, State
 
 
@@ -117,7 +119,7 @@ def outer(left: tuple[jax.Array | None, ...], right: jax.Array) -> jax.Array:
     parts = [
         jnp.ones((steps, batch, 1), right.dtype)
         if part is None
-        else part.astype(jnp.promote_types(part.dtype, right.dtype))
+        else part.astype(np.promote_types(part.dtype, right.dtype))
         for part in left
     ]
     joined = jnp.concatenate(parts, axis=-1)

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import Cell, PointwiseCell, cast_like, widen
+from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.dtypes import cast_like, widen
 from rnnjax.recurrences.gates import Weights, update
 from rnnjax.types import Params, State
 

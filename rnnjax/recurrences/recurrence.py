@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from rnnjax.cells.cell import Cell, PointwiseCell, cast_like
+from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.dtypes import cast_like
 from rnnjax.meshes import spec_of, vary_alike, within_explicit_axes
 from rnnjax.recurrences.noise import Noise, hold_back, prepare_noise
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs

@@ -4,7 +4,8 @@ import dataclasses
 
 import jax
 
-from rnnjax.cells.cell import Cell, widen
+from rnnjax.cells.cell import Cell
+from rnnjax.dtypes import widen
 from rnnjax.recurrences.noise import step_of
 from rnnjax.recurrences.recurrence import Problem, Recurrence, advance, clear_padding
 from rnnjax.types import State, TimeHidden

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnjax.dtypes import at_least_float32
+
 # Powers of two: everything smaller than the first is zero; everything from the first to the second is one bin;
 # everything from the third on is another.
 ZERO, LOW, HIGH = -126, -40, 24
@@ -63,7 +65,7 @@ def _named(tree: Any) -> list[tuple[str, Any]]:
 
 
 def _histogram(values: jax.Array) -> Histogram:
-    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))  # a half type has too few exponents
+    values = values.astype(at_least_float32(values.dtype))  # a half type has too few exponents
     info = jnp.finfo(values.dtype)
     bias = int(info.maxexp) - 1
     # Exponent and first bits of the mantissa, as one integer that grows with the magnitude.

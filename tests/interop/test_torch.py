@@ -6,12 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
+from flax_modules import apply
 from interop_cases import (
     BATCH,
     CELLS,
     HIDDEN,
     INPUT,
     SHAPES,
+    TOLERANCE,
     assert_agrees,
     assert_equal,
     is_bidirectional,
@@ -20,6 +22,7 @@ from interop_cases import (
     random_params,
 )
 from oracles import logistic
+from reference import assert_close
 
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, StackedRNN
 from rnnjax.interop import from_torch, to_torch
@@ -48,18 +51,26 @@ def random_state_dict(name: str, shape: str, prefix: str = "", dtype: Any = np.f
     return {key: array.astype(dtype) for key, array in weights.items()}
 
 
-def run_torch_equations(name: str, weights: dict[str, np.ndarray], shape: str) -> tuple[Any, Any]:
-    """Outputs and final states in float64, by the equations in PyTorch's documentation of the three modules."""
+def run_torch_equations(
+    name: str, weights: dict[str, np.ndarray], shape: str, states: Any = None, nonlinearity: Any = np.tanh
+) -> tuple[Any, Any]:
+    """Outputs and final states in float64, by the equations in PyTorch's documentation of the three modules.
+
+    `states` are h_0, and c_0 for an LSTM, each `(layers * directions, B, H)`.
+    """
+    if states is None:
+        states = np.zeros((2 if name == "lstm" else 1, 4, BATCH, HIDDEN))
     weights = {key: array.astype(np.float64) for key, array in weights.items()}
     outputs, final = random_inputs().astype(np.float64), []
     for level in range(layer_count(shape)):
         directions = []
         for suffix in ["", "_reverse"] if is_bidirectional(shape) else [""]:
             own = {key: weights[f"{key}_l{level}{suffix}"] for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-            hidden = [np.zeros((BATCH, HIDDEN))] * (2 if name == "lstm" else 1)
+            place = len(final) // len(states)
+            hidden = [state[place] for state in states]
             steps = {}
             for t in range(outputs.shape[1])[:: -1 if suffix else 1]:
-                hidden = torch_step(name, own, outputs[:, t], *hidden)
+                hidden = torch_step(name, own, nonlinearity, outputs[:, t], *hidden)
                 steps[t] = hidden[0]
             directions.append(np.stack([steps[t] for t in sorted(steps)], axis=1))
             final += hidden
@@ -67,10 +78,10 @@ def run_torch_equations(name: str, weights: dict[str, np.ndarray], shape: str) -
     return outputs, final
 
 
-def torch_step(name: str, own: dict[str, np.ndarray], x: Any, h: Any, c: Any = None) -> list[Any]:
+def torch_step(name: str, own: dict[str, np.ndarray], nonlinearity: Any, x: Any, h: Any, c: Any = None) -> list[Any]:
     a, r = x @ own["weight_ih"].T + own["bias_ih"], h @ own["weight_hh"].T + own["bias_hh"]
     if name == "elman":
-        return [np.tanh(a + r)]
+        return [nonlinearity(a + r)]
     if name == "lstm":
         i, f, g, o = np.split(a + r, 4, axis=-1)
         c = logistic(f) * c + logistic(i) * np.tanh(g)
@@ -85,6 +96,27 @@ def torch_step(name: str, own: dict[str, np.ndarray], x: Any, h: Any, c: Any = N
 def test_outputs_are_those_of_pytorchs_equations(name, shape):
     layer, weights = SHAPES[shape](CELLS[name]), random_state_dict(name, shape)
     assert_agrees(layer, from_torch(layer, weights), *run_torch_equations(name, weights, shape))
+
+
+def test_a_relu_net_is_pytorchs():
+    layer, weights = SHAPES["stacked"](Elman(activation="relu")), random_state_dict("elman", "stacked")
+    want = run_torch_equations("elman", weights, "stacked", nonlinearity=lambda z: np.maximum(z, 0))
+    assert_agrees(layer, from_torch(layer, weights), *want)
+
+
+@cells
+def test_initial_states_are_one_a_layer_and_direction(name):
+    layer, weights = SHAPES["stacked_bidirectional"](CELLS[name]), random_state_dict(name, "stacked_bidirectional")
+    fields = CELLS[name].init_state(1, 1)._fields
+    states = np.random.default_rng(2).normal(size=(len(fields), 4, BATCH, HIDDEN)).astype(np.float32)
+    below, above = (
+        [type(CELLS[name].init_state(1, 1))(*states[:, place]) for place in pair] for pair in ((0, 1), (2, 3))
+    )
+    outputs, _ = run_torch_equations(name, weights, "stacked_bidirectional", states)
+    params = {"params": from_torch(layer, weights)}
+    got, _ = apply(layer, params, random_inputs(), (tuple(below), tuple(above)))
+    assert_close(got, outputs, "outputs", tolerance=TOLERANCE, kind="interop")
+    assert np.abs(got - apply(layer, params, random_inputs())[0]).max() > 0.05
 
 
 @cells

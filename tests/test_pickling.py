@@ -1,0 +1,133 @@
+"""What is sent to another process is equal there: cells, recurrences and layers."""
+
+import copy
+from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import ray.cloudpickle
+from flax_modules import apply
+from tables import BATCH, CELLS, HIDDEN, INPUT, LSTM_VARIANTS, TIME, make_problem
+
+from rnnjax import RNN, Bidirectional, StackedRNN
+from rnnjax.cells import GRU, LSTM, Cell, Elman, IndRNN, PeepholeLSTM, identity, uniform
+from rnnjax.cells.initializers import glorot_uniform, orthogonal, small_normal, zeros
+from rnnjax.recurrences import Chunked, Scan, Unrolled
+
+KEY = jax.random.key(3)
+
+STARTED_OTHERWISE: dict[str, Cell] = {
+    "uniform": LSTM(kernel_init=uniform(-0.5, 0.5), bias_init=uniform(0.0, 1.0)),
+    "identity": GRU(recurrent_init=identity(0.5)),
+    "long_memory": IndRNN(recurrent_init=uniform(0.9, 2 ** (1 / 10))),
+    "peephole": PeepholeLSTM(peephole_init=uniform(-1.0, 1.0), forget_bias=2.0),
+    "normal_and_zeros": Elman(kernel_init=small_normal, recurrent_init=zeros, activation="sigmoid"),
+    "swapped": Elman(kernel_init=orthogonal, recurrent_init=glorot_uniform),
+}
+ALL: dict[str, Cell] = CELLS | LSTM_VARIANTS | STARTED_OTHERWISE
+
+CLOUDPICKLE: Any = ray.cloudpickle
+
+COPIES: dict[str, Callable[[Any], Any]] = {
+    # The pickle of the standard library, as what is sent to another process goes through it.
+    "multiprocessing": lambda value: CLOUDPICKLE.loads(ForkingPickler.dumps(value)),
+    "cloudpickle": lambda value: CLOUDPICKLE.loads(CLOUDPICKLE.dumps(value)),
+    "deepcopy": copy.deepcopy,
+}
+
+every_copy = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+
+
+@every_copy
+@pytest.mark.parametrize("name", ALL)
+def test_a_copied_cell_is_equal_and_draws_the_same_parameters(name, copied):
+    cell = ALL[name]
+    other = copied(cell)
+    assert other is not cell
+    assert other == cell
+    assert hash(other) == hash(cell)
+    assert repr(other) == repr(cell)
+    assert [name for name, each in ALL.items() if each == other] == [name]
+    want = cell.init_params(KEY, INPUT, HIDDEN)
+    jax.tree.map(np.testing.assert_array_equal, other.init_params(KEY, INPUT, HIDDEN), want)
+
+
+@every_copy
+@pytest.mark.parametrize("name", ["lstm", "irnn", "peephole_lstm", "long_memory"])
+def test_a_copied_cell_compiles_nothing_anew(name, copied):
+    cell, problem, traced = ALL[name], make_problem(ALL[name]), []
+
+    def step(cell: Cell, *arguments: Any) -> Any:
+        traced.append(cell)
+        return cell.step(*arguments)
+
+    compiled = jax.jit(step, static_argnums=0)
+    arguments = jax.tree.map(jnp.asarray, (problem.params, problem.inputs[0], problem.state))
+    want, got = (compiled(each, *arguments) for each in (cell, copied(cell)))
+    assert len(traced) == 1
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+@pytest.mark.parametrize(
+    ("init", "want"),
+    [
+        (glorot_uniform, jax.nn.initializers.glorot_uniform()),
+        (orthogonal, jax.nn.initializers.orthogonal()),
+        (small_normal, jax.nn.initializers.normal(0.1)),
+        (zeros, jax.nn.initializers.zeros),
+        (uniform(-0.5, 2.0), lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -0.5, 2.0)),
+        (identity(0.5), lambda key, shape, dtype: 0.5 * jnp.eye(*shape, dtype=dtype)),
+    ],
+    ids=["glorot_uniform", "orthogonal", "small_normal", "zeros", "uniform", "identity"],
+)
+def test_an_initialiser_draws_jaxs_numbers(init, want):
+    np.testing.assert_array_equal(init(KEY, (7, 7), jnp.float32), want(KEY, (7, 7), jnp.float32))
+
+
+def test_initialisers_of_other_numbers_are_others():
+    kinds = [glorot_uniform, orthogonal, small_normal, zeros]
+    kinds += [uniform(0.0, 1.0), uniform(0.0, 2.0), uniform(-1.0, 1.0), identity(), identity(0.5)]
+    assert all((one == other) == (i == j) for i, one in enumerate(kinds) for j, other in enumerate(kinds))
+    assert uniform(0.0, 2.0) == uniform(0.0, 2.0)
+    assert identity(0.5) == identity(0.5)
+
+
+@every_copy
+@pytest.mark.parametrize(
+    "recurrence", [Scan(), Scan(3), Unrolled(), Chunked(), Chunked(3, "gates"), Chunked(3, "boundaries")], ids=repr
+)
+def test_a_copied_recurrence_is_equal(recurrence, copied):
+    other = copied(recurrence)
+    assert other == recurrence
+    assert hash(other) == hash(recurrence)
+    assert other != Scan(2)
+
+
+@every_copy
+@pytest.mark.parametrize(
+    "layer",
+    [
+        RNN(LSTM(), 4),
+        RNN(GRU(), HIDDEN, Scan(3), reverse=True, zoneout={"hidden": 0.1}, dtype=jnp.bfloat16),
+        Bidirectional(RNN(LSTM(), 4), RNN(IndRNN(), 4, Chunked(3, "gates")), merge="sum"),
+        StackedRNN([RNN(Elman(), 4), RNN(GRU(), 3)]),
+    ],
+    ids=["rnn", "options", "bidirectional", "stacked"],
+)
+def test_a_copied_layer_is_equal_and_computes_the_same(layer, copied):
+    other = copied(layer)
+    assert other == layer
+    assert hash(other) == hash(layer)
+    inputs = jnp.asarray(make_problem(LSTM()).inputs).swapaxes(0, 1)
+    assert inputs.shape == (BATCH, TIME, INPUT)
+    variables = layer.init(KEY, inputs)
+    jax.tree.map(np.testing.assert_array_equal, other.init(KEY, inputs), variables)
+    compiled: Any = apply
+    want, before = compiled(layer, variables, inputs), compiled._cache_size()
+    got = compiled(other, variables, inputs)
+    assert compiled._cache_size() == before
+    jax.tree.map(np.testing.assert_array_equal, got, want)
