@@ -10,7 +10,7 @@ import numpy as np
 import tables
 
 # Compiling is what a test costs, and optimising is half of it.
-FAST_COMPILE: dict[str, Any] = {"xla_backend_optimization_level": 0}
+FAST_COMPILE: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def random_variables(module: nn.Module, *args: Any, seed: int = 0) -> Any:

@@ -108,7 +108,7 @@ def _cell_part(
         raise TypeError(f"{where}: expected the cell Elman, LSTM or GRU, got {type(cell).__name__}")
     if isinstance(cell, GRU) and not cell.second_bias:
         raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries' GRUs have both")
-    if rates := zoneout_rates(cell, layer.zoneout):
+    if rates := zoneout_rates(cell, layer.zoneout, layer.hidden_size):
         raise ValueError(
             f"{where}: expected zoneout=0.0, got {rates}: the other libraries have none, and outside training it "
             "changes outputs too; layer.clone(zoneout=0.0) has the same parameters"

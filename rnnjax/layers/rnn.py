@@ -19,10 +19,10 @@ from rnnjax.types import BatchFlags, BatchInputs, Lengths, Params, State
 
 
 def as_resets(inputs: BatchInputs, resets: Any) -> BatchFlags | None:
-    """Resets as an array. Raises ValueError where they are not one a step and sequence."""
+    """Resets as an array of bools. Raises ValueError where they are not one a step and sequence."""
     if resets is None:
         return None
-    resets = jnp.asarray(resets)
+    resets = jnp.asarray(resets).astype(bool)
     if resets.shape != inputs.shape[:2]:
         raise ValueError(f"resets: expected shape (B, T) = {inputs.shape[:2]}, got {resets.shape}")
     return resets
@@ -100,6 +100,7 @@ class RNN(nn.Module):
         if inputs.ndim != 3:
             raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
         resets = as_resets(inputs, resets)
+        lengths = None if lengths is None else jnp.asarray(lengths)
         deterministic = is_deterministic(self, deterministic)
         dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)

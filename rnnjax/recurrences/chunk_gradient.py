@@ -120,11 +120,13 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
     d_hidden, d_final = cotangents
     # Where only the last state is read, no array of zeros stands for the outputs' gradient.
     d_hidden = None if isinstance(d_hidden, SymbolicZero) else d_hidden
-    d_final = jax.tree.map(
-        lambda like, leaf: jnp.zeros_like(like) if isinstance(leaf, SymbolicZero) else leaf,
-        continuous(initial_state),
-        d_final,
-    )
+
+    def arriving(like: jax.Array, leaf: Any) -> Any:
+        if not is_continuous(like):
+            return None
+        return jnp.zeros_like(like) if isinstance(leaf, SymbolicZero) else leaf
+
+    d_final = jax.tree.map(arriving, initial_state, d_final)
     extras, weights = without_maps(params), Weights.of(cell, params, initial_state)
     kernel_t = params.kernel.T
     recurrent_t = None if params.recurrent_kernel is None else params.recurrent_kernel.T
@@ -188,7 +190,12 @@ run_chunks.defvjp(_forward, _backward, symbolic_zeros=True)
 
 def continuous(tree: Any) -> Any:
     """The tree with None for each array that has no gradient: integers and bools."""
-    return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else None, tree)
+    return jax.tree.map(lambda leaf: leaf if is_continuous(leaf) else None, tree)
+
+
+def is_continuous(array: jax.Array) -> bool:
+    """Whether an array can have a gradient."""
+    return jnp.issubdtype(array.dtype, jnp.inexact)
 
 
 def replaced(tree: Any, given: Any) -> Any:

@@ -73,8 +73,8 @@ def reader_of_hidden(cell: Cell, params: Params, name: str = "hidden_mask") -> P
 
 
 def masked(hidden: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """The hidden state as the recurrent kernel reads it."""
-    return hidden if mask is None else hidden * mask
+    """The hidden state, of one step or of many, as the recurrent kernel reads it."""
+    return hidden if mask is None else hidden * jnp.expand_dims(mask, range(hidden.ndim - mask.ndim))
 
 
 def step_of(cell: Cell, params: Params, mask: jax.Array | None) -> Callable[[jax.Array, State], State]:
