@@ -73,12 +73,9 @@ def recurrent_parts(layer: Any, input_size: int | str = "I", path: tuple[str, ..
     """The cells of a recurrent layer, from below, forward before backward.
 
     Raises TypeError for another layer than `RNN`, `Bidirectional` or `StackedRNN` of those, or another cell than
-    `Elman`, `LSTM` or `GRU`; ValueError for a GRU of one bias, a layer with zoneout, or one layer in two places.
+    `Elman`, `LSTM` or `GRU`; ValueError for a GRU of one bias or a layer with zoneout.
     """
-    parts = _walk(layer, input_size, path, 0)
-    if len({id(part.layer) for part in parts}) < len(parts):
-        raise ValueError("layer: expected an RNN object in each place, got one in two: Flax would share its parameters")
-    return parts
+    return _walk(layer, input_size, path, 0)
 
 
 def _walk(layer: Any, inputs: int | str, path: tuple[str, ...], level: int) -> list[Part]:

@@ -179,8 +179,6 @@ def test_layers_that_have_no_counterpart(convert):
     for layer, error, message in [
         (nn.Dense(3), TypeError, "^layer: expected an RNN, Bidirectional or StackedRNN, got Dense$"),
         (StackedRNN([shared, nn.Dense(3)]), TypeError, "^layers_1: expected an RNN, .* got Dense$"),
-        (Bidirectional(shared, shared), ValueError, "expected an RNN object in each place, got one in two"),
-        (StackedRNN([shared, shared]), ValueError, "expected an RNN object in each place, got one in two"),
         (RNN(OwnCell(), HIDDEN), TypeError, "^layer: expected the cell Elman, LSTM or GRU, got OwnCell$"),
         (Bidirectional(shared, RNN(OwnCell(), 4)), TypeError, "^backward: expected the cell .* got OwnCell$"),
         (RNN(GRU(second_bias=False), 4), ValueError, r"^layer: expected GRU\(second_bias=True\), got False"),
