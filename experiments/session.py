@@ -33,10 +33,11 @@ from rnnjax.training import (
     train_step,
 )
 from rnnjax.training.checkpoints import find_best, find_checkpoints, read_position
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import first_alone, is_first, was_lost
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
-from rnnjax.training.step import Carrying, CompiledStep, Objective
+from rnnjax.training.step import Carrying, Objective
 
 
 class Vocabulary(Protocol):

@@ -5,26 +5,24 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
-from rnnjax.data import Batch, Window
 from rnnjax.training.checkpoints import Checkpoints
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import CompiledStep, Sums
-
-AnyBatch = TypeVar("AnyBatch", bound=Batch | Window)
+from rnnjax.training.step import Sums
 
 
 def run_epoch(
     state: TrainState,
     step: CompiledStep,
-    batches: Iterable[Batch | Window],
+    batches: Iterable[Any],
     watch: Callable[[StepReport], None],
     position: Position | None = None,
     *,
@@ -43,7 +41,7 @@ def run_epoch(
     clock = Clock(step, position.seconds)
     sent, resting = position.step, False
 
-    def dispatch(batch: Batch | Window) -> Sums:
+    def dispatch(batch: Any) -> Sums:
         nonlocal state, sent, resting
         state, sums = step(state, batch)
         sent += 1
@@ -66,7 +64,7 @@ def run_epoch(
 
 
 def evaluate(
-    params: Any, step: CompiledStep, batches: Iterable[Batch | Window], pause: Callable[[], None] = lambda: None
+    params: Any, step: CompiledStep, batches: Iterable[Any], pause: Callable[[], None] = lambda: None
 ) -> Scores:
     """Scores of the parameters over all batches; `pause` is called between them, and may raise.
 
@@ -95,8 +93,8 @@ class Clock:
 
 def read_sums(
     step: CompiledStep,
-    dispatch: Callable[[AnyBatch], Sums],
-    batches: Iterable[AnyBatch],
+    dispatch: Callable[[Any], Sums],
+    batches: Iterable[Any],
     resting: Callable[[], bool] = lambda: False,
 ) -> Generator[Sums, None, None]:
     """Each batch's sums on the host.
@@ -125,8 +123,8 @@ def fit(
     state: TrainState,
     step: CompiledStep,
     evaluation: CompiledStep,
-    train_batches: Callable[[int, int], Iterable[Batch | Window]],
-    validation_batches: Callable[[], Iterable[Batch | Window]],
+    train_batches: Callable[[int, int], Iterable[Any]],
+    validation_batches: Callable[[], Iterable[Any]],
     epochs: int,
     watch: Callable[[StepReport], None] = lambda report: None,
     *,

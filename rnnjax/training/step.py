@@ -1,26 +1,24 @@
-"""The compiled train and eval steps: one code path from one device to many."""
+"""The train and eval steps: one code path from one device to many."""
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
-from rnnjax.data import Batch, Window
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.state import TrainState
 
 Sums = dict[str, Any]
 # objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
-# watched. The key is None in evaluation.
-Objective = Callable[[Any, Batch, jax.Array | None], Sums]
+# watched. A batch is a tree of arrays with the rows first. The key is None in evaluation.
+Objective = Callable[[Any, Any, jax.Array | None], Sums]
 CarriedSums = Callable[[Any, Any, jax.Array | None, Any], tuple[Sums, Any]]
 
 
@@ -40,80 +38,6 @@ def with_carry(objective: Objective | Carrying) -> CarriedSums:
     if isinstance(objective, Carrying):
         return objective.sums
     return lambda params, batch, key, carry: (objective(params, batch, key), carry)
-
-
-class CompiledStep:
-    """A jitted function of (carried, batch), compiled ahead of time, once for each batch shape.
-
-    `compilations` counts them; `compile_seconds` is what they took.
-    """
-
-    def __init__(self, function: Callable, mesh: Mesh, donate: bool):
-        self._jitted = jax.jit(function, donate_argnums=(0,) if donate else ())
-        self._mesh = mesh
-        self._executables: dict[tuple[Any, tuple[int, ...]], Callable] = {}
-        self._replicated = NamedSharding(mesh, PartitionSpec())
-        self._split = NamedSharding(mesh, PartitionSpec(AXIS))
-        self.compile_seconds = 0.0
-
-    @property
-    def compilations(self) -> int:
-        return len(self._executables)
-
-    @property
-    def in_flight(self) -> int:
-        """How many steps may be under way at once: two, so that step t's numbers are read while t+1 runs.
-
-        One where several CPU devices share a batch: XLA's CPU collectives block threads of a small pool, and
-        a second program behind one that waits for its sum can leave that without a thread to finish on.
-        """
-        devices = self._mesh.devices
-        return 1 if devices.size > 1 and devices.flat[0].platform == "cpu" else 2
-
-    def replicate(self, tree: Any) -> Any:
-        """The tree on every device of the mesh; every process must give the same one."""
-        return jax.tree.map(self._on_every_device, tree)
-
-    def _on_every_device(self, leaf: Any) -> jax.Array:
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            data = self._on_every_device(jax.random.key_data(leaf))
-            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
-        if jax.process_count() > 1:
-            leaf = np.asarray(leaf)  # an array of this process's own devices cannot be sent to another's
-        return jax.device_put(leaf, self._replicated)
-
-    def split(self, tree: Any) -> Any:
-        """A tree of arrays whose first axis the mesh's devices share; every process must give the same one."""
-        if jax.process_count() > 1:
-            tree = jax.tree.map(np.asarray, tree)
-        # A copy: it may be donated, and the given one may have one array in several places (zeros, say).
-        return jax.device_put(tree, self._split, may_alias=False)
-
-    def put(self, batch: Any) -> Any:
-        """The batch split over the mesh's devices: itself where it is there already.
-
-        Where several processes train together, each gives its own share of the rows. Raises ValueError where
-        they do not divide among the devices.
-        """
-        if all(isinstance(leaf, jax.Array) and leaf.sharding == self._split for leaf in jax.tree.leaves(batch)):
-            return batch
-        devices = self._mesh.local_mesh.size
-        if len(batch.tokens) % devices:
-            raise ValueError(f"batch size: expected a multiple of {devices} devices, got {len(batch.tokens)}")
-        if jax.process_count() == 1:
-            return jax.device_put(batch, self._split)
-        return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(self._split, rows), batch)
-
-    def __call__(self, carried: Any, batch: Batch | Window) -> Any:
-        batch = self.put(batch)
-        shape = jax.tree.structure(batch), batch.tokens.shape
-        executable = self._executables.get(shape)
-        if executable is None:
-            start = time.perf_counter()
-            executable = self._jitted.lower(carried, batch).compile()
-            self._executables[shape] = executable
-            self.compile_seconds += time.perf_counter() - start
-        return executable(carried, batch)
 
 
 def train_step(
@@ -222,7 +146,7 @@ def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = Fals
             side_by_side(lambda params, batch: objective(params, batch, None), mesh), mesh, donate=False
         )
 
-    def local(params: Any, batch: Batch) -> Sums:
+    def local(params: Any, batch: Any) -> Sums:
         return jax.lax.psum(objective(params, batch, None), AXIS)
 
     return CompiledStep(

@@ -10,11 +10,12 @@ import numpy as np
 
 from rnnjax.data import Stream, Window
 from rnnjax.recurrences.recurrence import select
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.loop import Clock, read_sums
 from rnnjax.training.position import Position
 from rnnjax.training.reports import Scores
 from rnnjax.training.softmax import softmax_loss
-from rnnjax.training.step import Carrying, CompiledStep, Sums
+from rnnjax.training.step import Carrying, Sums
 
 # Two states that differ by less, in units of 1 and their own size, are one. Rounding alone keeps cells of a trained
 # LSTM 2e-5 apart from reading to reading, where their size is 31; a loss differs by less than 1e-7 then.
