@@ -15,6 +15,9 @@ from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.state import TrainState
 
+# Arrays whose rows the devices share, and arrays that every device has whole.
+SHARD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
+
 Sums = dict[str, Any]
 # objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
 # watched. A batch is a tree of arrays with the rows first. The key is None in evaluation.
@@ -89,13 +92,11 @@ def train_step(
         return gradient, sums, after
 
     def local(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
-        # Marked as varying, the parameters get local gradients, and one sum over devices follows for all.
-        gradient, sums, after = summed(jax.lax.pcast(params, AXIS, to="varying"), batch, key, carry)
+        # The gradients are local ones, so that one sum over devices follows for all.
+        gradient, sums, after = summed(params, batch, key, carry)
         return *jax.lax.psum((gradient, sums), AXIS), after
 
-    shard = PartitionSpec(AXIS)
-    whole = PartitionSpec()
-    split = jax.shard_map(local, mesh=mesh, in_specs=(whole, shard, whole, shard), out_specs=(whole, whole, shard))
+    split = _over_devices(local, mesh, (WHOLE, SHARD, WHOLE, SHARD), (WHOLE, WHOLE, SHARD))
     gradients = summed if seeds else split
 
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
@@ -149,23 +150,22 @@ def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = Fals
     def local(params: Any, batch: Any) -> Sums:
         return jax.lax.psum(objective(params, batch, None), AXIS)
 
-    return CompiledStep(
-        jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), PartitionSpec(AXIS)), out_specs=PartitionSpec()),
-        mesh,
-        donate=False,
-    )
+    return CompiledStep(_over_devices(local, mesh, (WHOLE, SHARD), WHOLE), mesh, donate=False)
 
 
 def _carrying_eval_step(objective: Carrying, mesh: Mesh) -> CompiledStep:
-    shard, whole = PartitionSpec(AXIS), PartitionSpec()
-
     def local(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
         params, carry = carried
         sums, after = objective.sums(params, batch, None, carry)
         return after, jax.lax.psum(sums, AXIS)
 
-    return CompiledStep(
-        jax.shard_map(local, mesh=mesh, in_specs=((whole, shard), shard), out_specs=(shard, whole)),
-        mesh,
-        donate=False,
-    )
+    return CompiledStep(_over_devices(local, mesh, ((WHOLE, SHARD), SHARD), (SHARD, WHOLE)), mesh, donate=False)
+
+
+def _over_devices(local: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:
+    """The function run on every device's share.
+
+    JAX's check of what varies over the mesh is off: an objective may be any function, and most loops have a carry that
+    begins as an array that all devices share. Gradients of such arrays are then local ones, which `local` must sum.
+    """
+    return jax.shard_map(local, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
