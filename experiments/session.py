@@ -159,7 +159,7 @@ class Session:
         `steps` are those of the whole run, `line` gives an epoch's line of metrics.jsonl, `told` hears of it
         afterwards, and `loop` is what else `fit` is told.
         """
-        template, config = state.params, self.config
+        template, config = state.evaluated, self.config
         with contextlib.ExitStack() as stack:
             checkpoints = stack.enter_context(
                 Checkpoints(

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
+from rnnjax.training.precision import cast_like, widened
 from rnnjax.training.state import TrainState
 
 # Arrays whose rows the devices share, and arrays that every device has whole.
@@ -59,8 +60,10 @@ def train_step(
         gradient = sum over devices of d(local loss) / sum over devices of (local weight)
         gradient *= min(1, clip / |gradient|)
 
-    with the global norm (Pascanu et al. 2013). The loss of a step is `sums["loss"] / sums["weight"]`. Each step's
-    key is folded in from the state's key and step number, so a step depends on nothing but the state and its batch.
+    with the global norm (Pascanu et al. 2013). Gradients are summed, divided and clipped, and the optimizer works, in
+    float32 at least; parameters keep their own dtype. The loss of a step is `sums["loss"] / sums["weight"]`. Each
+    step's key is folded in from the state's key and step number, so a step depends on nothing but the state and its
+    batch.
     What an objective carries is in the state, its rows split as the batch's are.
     With an `averaging` above 0, the state has a moving average of the parameters after each step t from 0 on
     (Polyak and Juditsky 1992; over all steps at first), which is what is evaluated and kept:
@@ -89,7 +92,7 @@ def train_step(
             return sums["loss"], (sums, after)
 
         gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
-        return gradient, sums, after
+        return widened(gradient), widened(sums), after
 
     def local(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
         # The gradients are local ones, so that one sum over devices follows for all.
@@ -105,23 +108,32 @@ def train_step(
             raise ValueError(f"averaging: a step with decay {averaging} was given a state {given}")
         key = jax.random.fold_in(state.key, state.step)
         gradient, sums, carry = gradients(state.params, batch, key, state.carry)
-        gradient = jax.tree.map(lambda leaf: leaf / sums["weight"], gradient)
+        gradient = cast_like(jax.tree.map(lambda leaf: leaf / sums["weight"], gradient), gradient)
         sums["gradient_norm"] = optax.tree.norm(gradient)
         if histograms is not None:
             due = (state.step + 1) % histograms == 0
             sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
         sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
-        gradient, _ = clipping.update(gradient, clipping.init(state.params))
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = widened(state.params)
+        gradient, _ = clipping.update(gradient, clipping.init(params))
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, params)
+        params = cast_like(optax.apply_updates(params, updates), state.params)
         sums |= _told_by(optimizer_state)
-        average = ()
-        if averaging:
-            kept = jnp.minimum(averaging, (1 + state.step) / (10 + state.step))
-            average = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, state.average, params)
+        average = _averaged(state, widened(params), averaging) if averaging else ()
         return TrainState(params, optimizer_state, state.step + 1, state.key, carry, average), sums
 
     return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate)
+
+
+def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
+    """The moving average after a step that has made these parameters."""
+
+    def leaf(old: jax.Array, new: jax.Array) -> jax.Array:
+        steps = state.step.astype(old.dtype)
+        kept = jnp.minimum(averaging, (1 + steps) / (10 + steps))
+        return kept * old + (1 - kept) * new
+
+    return jax.tree.map(leaf, state.average, params)
 
 
 def _told_by(optimizer_state: optax.OptState) -> Sums:
@@ -141,25 +153,30 @@ def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = Fals
     Of an objective that carries it is ((params, carry), batch) -> (carry, sums).
     """
     if isinstance(objective, Carrying):
-        return _carrying_eval_step(objective, mesh)
-    if seeds:
-        return CompiledStep(
-            side_by_side(lambda params, batch: objective(params, batch, None), mesh), mesh, donate=False
-        )
+        return _carrying_eval_step(objective, mesh, seeds)
+
+    def summed(params: Any, batch: Any) -> Sums:
+        return widened(objective(params, batch, None))
 
     def local(params: Any, batch: Any) -> Sums:
-        return jax.lax.psum(objective(params, batch, None), AXIS)
+        return jax.lax.psum(summed(params, batch), AXIS)
 
-    return CompiledStep(_over_devices(local, mesh, (WHOLE, SHARD), WHOLE), mesh, donate=False)
+    split = side_by_side(summed, mesh) if seeds else _over_devices(local, mesh, (WHOLE, SHARD), WHOLE)
+    return CompiledStep(split, mesh, donate=False)
 
 
-def _carrying_eval_step(objective: Carrying, mesh: Mesh) -> CompiledStep:
-    def local(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
+def _carrying_eval_step(objective: Carrying, mesh: Mesh, seeds: bool) -> CompiledStep:
+    def summed(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
         params, carry = carried
         sums, after = objective.sums(params, batch, None, carry)
+        return after, widened(sums)
+
+    def local(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
+        after, sums = summed(carried, batch)
         return after, jax.lax.psum(sums, AXIS)
 
-    return CompiledStep(_over_devices(local, mesh, ((WHOLE, SHARD), SHARD), (SHARD, WHOLE)), mesh, donate=False)
+    split = _over_devices(local, mesh, ((WHOLE, SHARD), SHARD), (SHARD, WHOLE))
+    return CompiledStep(side_by_side(summed, mesh) if seeds else split, mesh, donate=False)
 
 
 def _over_devices(local: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:
