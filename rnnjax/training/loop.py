@@ -68,7 +68,7 @@ def evaluate(
 ) -> Scores:
     """Scores of the parameters over all batches; `pause` is called between them, and may raise.
 
-    Raises ValueError where there are none.
+    Raises ValueError where there are none, or nothing in them has a weight.
     """
     clock = Clock(step)
     position = Position()
@@ -119,6 +119,16 @@ def read_sums(
         jax.block_until_ready(list(pending))
 
 
+def _check_learned(position: Position) -> None:
+    """Raises DivergedError or ValueError where no step of an epoch changed anything."""
+    if "steps" in position.sums:
+        return
+    number, skipped = position.epoch + 1, int(position.sums.get("skipped", 0))
+    if skipped:
+        raise DivergedError(f"epoch {number}: expected at least one finite update, got {skipped} skipped; " + ADVICE)
+    raise ValueError(f"epoch {number}: expected a batch with a weight above 0, got {position.batch} without")
+
+
 def fit(
     state: TrainState,
     step: CompiledStep,
@@ -151,8 +161,8 @@ def fit(
     an epoch after what was made of its report; `position` goes on from there. `stop`, which the caller has entered,
     ends the run between two steps.
 
-    Raises ValueError for fewer than one epoch, DivergedError for a loss that is not finite, Interrupted where a
-    signal asked to stop, OSError where a checkpoint cannot be written.
+    Raises ValueError for fewer than one epoch, or where nothing in one has a weight, DivergedError for a loss that is
+    not finite, Interrupted where a signal asked to stop, OSError where a checkpoint cannot be written.
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
@@ -184,11 +194,7 @@ def fit(
             state, position = run_epoch(
                 state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
             )
-            if "steps" not in position.sums:
-                raise DivergedError(
-                    f"epoch {position.epoch + 1}: expected at least one finite update, got {position.batch} skipped; "
-                    + ADVICE
-                )
+            _check_learned(position)
 
             def pause(state: TrainState = state, position: Position = position) -> None:
                 nonlocal stopping

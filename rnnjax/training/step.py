@@ -65,6 +65,8 @@ def train_step(
     step's key is folded in from the state's key and step number, so a step depends on nothing but the state and its
     batch.
     What an objective carries is in the state, its rows split as the batch's are.
+    A batch whose weight is 0 in all teaches nothing: the step goes on to the next number and hands on what the
+    objective carries; parameters, average and the optimizer's state stay as they were.
     With an `averaging` above 0, the state has a moving average of the parameters after each step t from 0 on
     (Polyak and Juditsky 1992; over all steps at first), which is what is evaluated and kept:
 
@@ -108,21 +110,33 @@ def train_step(
             raise ValueError(f"averaging: a step with decay {averaging} was given a state {given}")
         key = jax.random.fold_in(state.key, state.step)
         gradient, sums, carry = gradients(state.params, batch, key, state.carry)
-        gradient = cast_like(jax.tree.map(lambda leaf: leaf / sums["weight"], gradient), gradient)
+        empty = sums["weight"] == 0
+        gradient = _mean(gradient, sums["weight"], empty)
         sums["gradient_norm"] = optax.tree.norm(gradient)
         if histograms is not None:
             due = (state.step + 1) % histograms == 0
             sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
         sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
-        params = widened(state.params)
-        gradient, _ = clipping.update(gradient, clipping.init(params))
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, params)
-        params = cast_like(optax.apply_updates(params, updates), state.params)
-        sums |= _told_by(optimizer_state)
+        wide = widened(state.params)
+        gradient, _ = clipping.update(gradient, clipping.init(wide))
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
+        params = cast_like(optax.apply_updates(wide, updates), state.params)
         average = _averaged(state, widened(params), averaging) if averaging else ()
+        params, optimizer_state, average = jax.tree.map(
+            lambda old, new: jnp.where(empty, old, new),
+            (state.params, state.optimizer_state, state.average),
+            (params, optimizer_state, average),
+        )
+        sums |= _told_by(optimizer_state)
         return TrainState(params, optimizer_state, state.step + 1, state.key, carry, average), sums
 
     return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate)
+
+
+def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
+    """The gradient of a mean from that of a sum; zero where nothing has a weight."""
+    weight = jnp.where(empty, 1, weight)
+    return jax.tree.map(lambda leaf: jnp.where(empty, 0, leaf / weight).astype(leaf.dtype), gradient)
 
 
 def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
