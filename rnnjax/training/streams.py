@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.data import Stream, Window
-from rnnjax.recurrences.recurrence import select
+from rnnjax.recurrences.recurrence import select, zero_where
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.loop import Clock, read_sums
 from rnnjax.training.position import Position
@@ -104,11 +104,12 @@ def _hand_on(stream: Stream, begun: Any) -> Callable[[Any, Any], tuple[Any, jax.
     follows = (np.arange(stream.filled) > 0) & (np.arange(stream.filled) * stream.length < len(stream.tokens) - 1)
 
     def difference(new: jax.Array, old: jax.Array) -> jax.Array:
-        return jnp.where(follows[:, None], jnp.abs(new - old) / (1 + jnp.abs(old)), 0).max()
+        return jnp.abs(new - old) / (1 + jnp.abs(old))
 
     def hand_on(ended: Any, begun: Any) -> tuple[Any, jax.Array]:
         following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), ended)
-        return following, jnp.stack(jax.tree.leaves(jax.tree.map(difference, following, begun))).max()
+        moved = zero_where(jnp.asarray(~follows), jax.tree.map(difference, following, begun))
+        return following, jnp.stack([leaf.max() for leaf in jax.tree.leaves(moved)]).max()
 
     shardings = jax.tree.map(lambda leaf: leaf.sharding, begun)
     return jax.jit(hand_on, out_shardings=(shardings, None))
