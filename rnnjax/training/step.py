@@ -151,14 +151,16 @@ def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
 
 
 def _told_by(optimizer_state: optax.OptState) -> Sums:
-    """The learning rate and the updates skipped in a row, where the optimizer's state holds them."""
+    """The learning rate and the updates skipped in a row, where the optimizer's state holds exactly one such number."""
     names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
     # A schedule has a state of the same name beside the number itself.
     found = {
-        name: optax.tree.get(optimizer_state, field, None, filtering=lambda _, value: isinstance(value, jax.Array))
+        name: optax.tree.get_all_with_path(
+            optimizer_state, field, filtering=lambda _, value: isinstance(value, jax.Array)
+        )
         for name, field in names.items()
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: values[0][1] for name, values in found.items() if len(values) == 1}
 
 
 def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
