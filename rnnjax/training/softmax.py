@@ -114,7 +114,7 @@ def _over_chunks(
         d_features = jnp.dot(d_logits, transposed, preferred_element_type=wide)
         return (total[0] + d_kernel, total[1] + d_bias), (sums, d_features)
 
-    zeros = (jnp.zeros_like(kernel, wide), jnp.zeros_like(bias, weights.dtype)) if differentiate else None
+    zeros: Any = (jnp.zeros_like(kernel, wide), jnp.zeros_like(bias, weights.dtype)) if differentiate else ()
     total, (sums, d_features) = jax.lax.scan(chunk, zeros, (features, targets, weights))
     losses, correct = sums
     return (losses.sum(), correct.sum()), (d_features, *total) if differentiate else None

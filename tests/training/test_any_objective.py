@@ -193,9 +193,10 @@ def sums_over_devices(jaxpr, inside=False):
         if "psum" in equation.primitive.name:
             outside, within = outside + (not inside), within + inside
         looping = inside or equation.primitive.name in ("scan", "while")
-        for part in jax.core.jaxprs_in_params(equation.params):
-            found = sums_over_devices(part, looping)
-            outside, within = outside + found[0], within + found[1]
+        for part in jax.tree.leaves(list(equation.params.values())):
+            if hasattr(part := getattr(part, "jaxpr", part), "eqns"):
+                found = sums_over_devices(part, looping)
+                outside, within = outside + found[0], within + found[1]
     return outside, within
 
 

@@ -168,8 +168,8 @@ def test_what_is_no_float_in_an_optimizers_state_survives():
             "mean": jax.tree.map(jnp.zeros_like, params),
         }
 
-    def update(gradient, state, params=None):
-        return gradient, {**state, "count": state["count"] + 1, "mean": gradient}
+    def update(updates, state, params=None):
+        return updates, {**state, "count": state["count"] + 1, "mean": updates}
 
     optimizer = optax.GradientTransformation(init, update)
     step = train_step(squares, optimizer, batch_mesh(2))

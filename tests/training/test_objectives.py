@@ -1,5 +1,7 @@
 """Objectives against NumPy, in every dtype of logits; the classifier's is tested with the steps too."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,20 +28,23 @@ def cross_entropy(logits, labels):
     return -np.take_along_axis(logits, labels[..., None], -1)[..., 0], logits.argmax(axis=-1) == labels
 
 
+def batch_of(labels, dtype):
+    weights: Any = jnp.asarray(WEIGHTS, dtype)
+    return Batch(TOKENS, LENGTHS, labels, weights, np.arange(ROWS, dtype=np.int32))
+
+
 def of_classes(dtype, classes):
     shape = (ROWS,) if classes == 2 else (ROWS, classes)
     labels = (TOKENS[:, 0] % classes).astype(np.int32)
     logits = jnp.asarray(3 * RANDOM.normal(size=shape), dtype)
-    batch = Batch(TOKENS, LENGTHS, labels, jnp.asarray(WEIGHTS, dtype), np.arange(ROWS, dtype=np.int32))
-    sums = classification(lambda params, *_, **__: params, classes)(logits, batch, None)
+    sums = classification(lambda params, *_, **__: params, classes)(logits, batch_of(labels, dtype), None)
     both = jnp.stack([jnp.zeros(ROWS, dtype), logits], 1) if classes == 2 else logits
     return sums, *cross_entropy(both, labels), WEIGHTS
 
 
 def of_next_tokens(dtype):
     logits = jnp.asarray(3 * RANDOM.normal(size=(ROWS, STEPS - 1, WORDS)), dtype)
-    batch = Batch(TOKENS, LENGTHS, LENGTHS, jnp.asarray(WEIGHTS, dtype), np.arange(ROWS, dtype=np.int32))
-    sums = next_token(lambda params, *_, **__: (params, None))(logits, batch, None)
+    sums = next_token(lambda params, *_, **__: (params, None))(logits, batch_of(LENGTHS, dtype), None)
     counted = (np.arange(STEPS - 1) < LENGTHS[:, None] - 1) * WEIGHTS[:, None]
     return sums, *cross_entropy(logits, TOKENS[:, 1:]), counted
 

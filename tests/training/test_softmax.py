@@ -1,5 +1,8 @@
 """The chunked cross-entropy against the plain one: value, gradients, and how much memory it takes."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,19 +105,20 @@ def by_hand(features, kernel, bias, targets, weights):
     return sums, (d_logits @ kernel.T, features.T @ d_logits, d_logits.sum(axis=0))
 
 
-def given(dtypes, targets=TARGETS, weights=WEIGHTS):
+def given(dtypes, targets: Any = TARGETS, weights=WEIGHTS):
     arrays = FEATURES, KERNEL, BIAS, 10 * weights
     features, kernel, bias, weights = (jnp.asarray(a, dtype) for a, dtype in zip(arrays, dtypes, strict=True))
     return features, kernel, bias, jnp.asarray(targets), weights
 
 
 def sums_and_gradients(features, kernel, bias, targets, weights):
-    function = jax.value_and_grad(
-        lambda *floats: (lambda sums: (sums[0], sums))(softmax_loss(*floats, targets, weights, chunk=8)),
-        argnums=(0, 1, 2),
-        has_aux=True,
-    )
-    (_, sums), gradients = jax.jit(function)(features, kernel, bias)
+    @jax.jit
+    @functools.partial(jax.value_and_grad, argnums=(0, 1, 2), has_aux=True)
+    def differentiated(features, kernel, bias):
+        sums = softmax_loss(features, kernel, bias, targets, weights, chunk=8)
+        return sums[0], sums
+
+    (_, sums), gradients = differentiated(features, kernel, bias)
     return sums, gradients
 
 
@@ -141,8 +145,11 @@ def test_sums_are_in_the_widest_dtype_and_gradients_in_their_own(name):
 def test_a_gradient_that_float16_does_not_hold_is_scaled_before_it_is_rounded():
     features, kernel, bias = jnp.full((2000, 1), 100, "float16"), jnp.zeros((1, 2), "float16"), jnp.zeros(2, "float16")
     targets, weights = jnp.zeros(2000, jnp.int32), jnp.ones(2000)
-    slope = jax.grad(lambda *floats: softmax_loss(*floats, targets, weights)[0] / 2000, argnums=(0, 1, 2))
-    d_features, d_kernel, d_bias = slope(features, kernel, bias)
+
+    def mean(features, kernel, bias):
+        return softmax_loss(features, kernel, bias, targets, weights)[0] / 2000
+
+    d_features, d_kernel, d_bias = jax.grad(mean, argnums=(0, 1, 2))(features, kernel, bias)
     np.testing.assert_array_equal(d_features, np.zeros((2000, 1)))
     np.testing.assert_allclose(d_kernel, [[-50, 50]], rtol=1e-3)
     np.testing.assert_allclose(d_bias, [-0.5, 0.5], rtol=1e-3)
