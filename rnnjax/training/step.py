@@ -76,7 +76,8 @@ def train_step(
     With `seeds`, the state, the batch and the sums have a leading axis of seeds, which the mesh splits: each is
     trained as if it were alone.
     Raises ValueError for a clip or number of steps that is not above 0, an averaging not in [0, 1), and, when called,
-    for a state that has an average where none is kept, or has none where it is.
+    for a state that has an average where none is kept, or has none where it is, or whose optimizer state is of other
+    dtypes than `TrainState.create` makes.
     """
     if histograms is not None and histograms < 1:
         raise ValueError(f"histograms: expected at least 1, got {histograms}")
@@ -104,6 +105,18 @@ def train_step(
     split = _over_devices(local, mesh, (WHOLE, SHARD, WHOLE, SHARD), (WHOLE, WHOLE, SHARD))
     gradients = summed if seeds else split
 
+    def learned(gradient: Any, state: TrainState) -> TrainState:
+        wide = widened(state.params)
+        gradient, _ = clipping.update(gradient, clipping.init(wide))
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
+        params = cast_like(optax.apply_updates(wide, updates), state.params)
+        average = _averaged(state, widened(params), averaging) if averaging else ()
+        after = state._replace(params=params, optimizer_state=optimizer_state, average=average)
+        _check_alike(state, after)
+        return after
+
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+
     def step(state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
         if state.averaged != (averaging > 0):
             given = "with an average" if state.averaged else "without an average (`averaged=True` makes one)"
@@ -117,18 +130,9 @@ def train_step(
             due = (state.step + 1) % histograms == 0
             sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
         sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
-        wide = widened(state.params)
-        gradient, _ = clipping.update(gradient, clipping.init(wide))
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
-        params = cast_like(optax.apply_updates(wide, updates), state.params)
-        average = _averaged(state, widened(params), averaging) if averaging else ()
-        params, optimizer_state, average = jax.tree.map(
-            lambda old, new: jnp.where(empty, old, new),
-            (state.params, state.optimizer_state, state.average),
-            (params, optimizer_state, average),
-        )
-        sums |= _told_by(optimizer_state)
-        return TrainState(params, optimizer_state, state.step + 1, state.key, carry, average), sums
+        state = _unless(empty, learned, gradient, state._replace(carry=()), on_cpu)
+        sums |= _told_by(state.optimizer_state)
+        return state._replace(step=state.step + 1, carry=carry), sums
 
     return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate)
 
@@ -137,6 +141,36 @@ def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
     """The gradient of a mean from that of a sum; zero where nothing has a weight."""
     weight = jnp.where(empty, 1, weight)
     return jax.tree.map(lambda leaf: jnp.where(empty, 0, leaf / weight).astype(leaf.dtype), gradient)
+
+
+def _unless(
+    empty: jax.Array, learned: Callable[[Any, TrainState], TrainState], gradient: Any, state: TrainState, on_cpu: bool
+) -> TrainState:
+    """The state after an update, or as it was where the batch is empty.
+
+    A choice between two states keeps both in memory, and the optimizer's own is copied for it: a quarter of a step of
+    text classifiers with 1.3 million parameters on two CPU cores. There the update is a loop of one turn or none, in
+    place. Not so on accelerators, where such a loop waits for the host, and a copy costs next to nothing.
+    """
+    if not on_cpu:
+        return jax.tree.map(lambda old, new: jnp.where(empty, old, new), state, learned(gradient, state))
+
+    def turn(number: jax.Array, state: TrainState) -> TrainState:
+        # Of this turn: else what is made of the gradient alone is computed before the loop, and written to memory.
+        own, _ = jax.lax.optimization_barrier((gradient, number))
+        return learned(own, state)
+
+    return jax.lax.fori_loop(0, jnp.where(empty, 0, 1), turn, state)
+
+
+def _check_alike(before: TrainState, after: TrainState) -> None:
+    """Raises ValueError for the first array that an update gives another shape or dtype."""
+    for (path, old), new in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise ValueError(
+                f"state{jax.tree_util.keystr(path)}: expected {new.dtype}{list(new.shape)}, as an update makes it and "
+                f"`TrainState.create` begins with, got {old.dtype}{list(old.shape)}"
+            )
 
 
 def _averaged(state: TrainState, params: Any, averaging: float) -> Any:

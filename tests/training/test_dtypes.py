@@ -139,6 +139,15 @@ def test_no_dtype_changes_and_steps_are_those_of_an_optimizer_of_wide_parameters
         assert np.abs(np.asarray(state.params["kernel"]) - initial(dtype)["kernel"]).max() > RATE / 2
 
 
+def test_an_optimizer_state_of_narrow_moments_is_named():
+    optimizer, params = optax.adam(RATE), initial("bfloat16")
+    step = train_step(squares, optimizer, batch_mesh(1))
+    state = TrainState.create(params, optimizer, jax.random.key(0))._replace(optimizer_state=optimizer.init(params))
+    message = r"state.optimizer_state\[0\].mu\['bias'\]: expected float32\[3\], as .*, got bfloat16\[3\]"
+    with pytest.raises(ValueError, match=message):
+        step(state, batches("bfloat16")[0])
+
+
 def test_an_average_of_bfloat16_parameters_moves():
     still = optax.set_to_zero()
     step = train_step(squares, still, batch_mesh(1), averaging=0.999)

@@ -24,6 +24,7 @@ from rnnjax.training import (
     sgd,
     train_step,
 )
+from rnnjax.training import step as steps
 from rnnjax.training.histograms import BINS
 
 OPTIMIZERS = {
@@ -101,6 +102,20 @@ def test_nothing_but_the_step_number_goes_on(optimizer, objective, devices):
     want, wanted = step(state._replace(step=after.step), make_batch(2))
     assert_same(later, want)
     assert_same(sums, wanted)
+
+
+def test_accelerators_choose_between_states_and_get_the_same(monkeypatch):
+    optimizer, choose = OPTIMIZERS["adam skip"], functools.partial(steps._unless, on_cpu=False)
+    wanted = train_step(OBJECTIVE, optimizer, batch_mesh(1), donate=False, **ALL)
+    monkeypatch.setattr(steps, "_unless", lambda *given: choose(given[0], given[1], given[2], given[3]))
+    step = train_step(OBJECTIVE, optimizer, batch_mesh(1), donate=False, **ALL)
+    state = step.replicate(initial(optimizer))
+    for batch in (make_batch(), emptied(make_batch(1))):
+        want, _ = wanted(state, batch)
+        state, sums = step(state, batch)
+        jax.tree.map(lambda got, want: np.testing.assert_allclose(got, want, rtol=1e-6), state.params, want.params)
+    assert_same(learned(state), learned(want))
+    assert_nothing_learned(jax.device_get(sums))
 
 
 def test_a_bad_step_before_an_empty_batch_still_counts():
