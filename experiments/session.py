@@ -33,10 +33,11 @@ from rnnjax.training import (
     train_step,
 )
 from rnnjax.training.checkpoints import find_best, find_checkpoints, read_position
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import first_alone, is_first, was_lost
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
-from rnnjax.training.step import Carrying, CompiledStep, Objective
+from rnnjax.training.step import Carrying, Objective
 
 
 class Vocabulary(Protocol):
@@ -158,7 +159,7 @@ class Session:
         `steps` are those of the whole run, `line` gives an epoch's line of metrics.jsonl, `told` hears of it
         afterwards, and `loop` is what else `fit` is told.
         """
-        template, config = state.params, self.config
+        template, config = state.evaluated, self.config
         with contextlib.ExitStack() as stack:
             checkpoints = stack.enter_context(
                 Checkpoints(

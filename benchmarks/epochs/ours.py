@@ -10,7 +10,7 @@ from benchmarks.epochs.device_wait import DeviceWait
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax.data import Plan
 from rnnjax.training import Scores, StepReport, TrainState, adam, batch_mesh, classification, run_epoch, train_step
-from rnnjax.training.step import CompiledStep
+from rnnjax.training.compiled import CompiledStep
 
 
 class RnnjaxEpochs:

@@ -17,9 +17,9 @@ from benchmarks.timing import Spread, interleaved, repeated
 from rnnjax import LSTM, RNN, Bidirectional, SequenceClassifier
 from rnnjax.data import Plan, Sequences, collate
 from rnnjax.training import TrainState, adam, batch_mesh, classification, train_step, use_cpu_cores
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS
 from rnnjax.training.processes import is_first, join
-from rnnjax.training.step import CompiledStep
 
 VOCABULARY, EMBEDDING = 20_000, 64
 

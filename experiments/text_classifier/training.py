@@ -22,9 +22,9 @@ from rnnjax.training import (
     eval_step,
     evaluate,
 )
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import is_first, say
-from rnnjax.training.step import CompiledStep
 
 
 def train(config: TextClassification, name: str, program: str = "experiments.sentiment") -> Path:

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 import rnnjax
-from rnnjax.data import Batch, Window
 from rnnjax.errors import first_line
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import Carrying, CompiledStep, Objective, Sums, with_carry
+from rnnjax.training.step import Carrying, Objective, Sums, with_carry
 
 # Whose lines are the user's: not those of the libraries that carry an operation out.
 LIBRARIES = ("site-packages", "dist-packages")
@@ -27,12 +27,12 @@ class TracedStep:
     def __init__(self, step: CompiledStep, objective: Objective | Carrying):
         self._step, self._objective = step, objective
         # One more than may be under way: the oldest of them is the one whose numbers are read.
-        self._given: deque[tuple[TrainState, Batch | Window]] = deque(maxlen=step.in_flight + 1)
+        self._given: deque[tuple[TrainState, Any]] = deque(maxlen=step.in_flight + 1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._step, name)
 
-    def __call__(self, state: TrainState, batch: Batch | Window) -> tuple[TrainState, Sums]:
+    def __call__(self, state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
         self._given.append((state, batch))
         return self._step(state, batch)
 
@@ -47,7 +47,7 @@ class TracedStep:
 
 
 def first_bad_operation(
-    objective: Objective | Carrying, params: Any, batch: Batch | Window, key: jax.Array, carry: Any = ()
+    objective: Objective | Carrying, params: Any, batch: Any, key: jax.Array, carry: Any = ()
 ) -> str:
     """The first operation, forwards and then backwards, whose result is not a number, or, without one, not finite.
 

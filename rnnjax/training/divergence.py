@@ -17,7 +17,8 @@ class DivergedError(ArithmeticError):
 class Watchdog:
     """Looks at every step's loss and gradient norm.
 
-    Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`adam(skip=...)`).
+    Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`adam(skip=...)`); and
+    any number whose batch has no weight: it has no loss, and changes nothing.
     `explain` says of a step what made its numbers bad.
     """
 
@@ -27,6 +28,8 @@ class Watchdog:
 
     def passes(self, step: int, sums: Sums) -> bool:
         """Whether the step counts: False where its update was skipped. Raises DivergedError where it may not be."""
+        if sums["weight"] == 0:
+            return True
         loss, norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
         self._norms.append(norm)
         if math.isfinite(loss) and math.isfinite(norm):

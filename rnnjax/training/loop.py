@@ -5,26 +5,24 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
-from rnnjax.data import Batch, Window
 from rnnjax.training.checkpoints import Checkpoints
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import CompiledStep, Sums
-
-AnyBatch = TypeVar("AnyBatch", bound=Batch | Window)
+from rnnjax.training.step import Sums
 
 
 def run_epoch(
     state: TrainState,
     step: CompiledStep,
-    batches: Iterable[Batch | Window],
+    batches: Iterable[Any],
     watch: Callable[[StepReport], None],
     position: Position | None = None,
     *,
@@ -43,7 +41,7 @@ def run_epoch(
     clock = Clock(step, position.seconds)
     sent, resting = position.step, False
 
-    def dispatch(batch: Batch | Window) -> Sums:
+    def dispatch(batch: Any) -> Sums:
         nonlocal state, sent, resting
         state, sums = step(state, batch)
         sent += 1
@@ -66,11 +64,11 @@ def run_epoch(
 
 
 def evaluate(
-    params: Any, step: CompiledStep, batches: Iterable[Batch | Window], pause: Callable[[], None] = lambda: None
+    params: Any, step: CompiledStep, batches: Iterable[Any], pause: Callable[[], None] = lambda: None
 ) -> Scores:
     """Scores of the parameters over all batches; `pause` is called between them, and may raise.
 
-    Raises ValueError where there are none.
+    Raises ValueError where there are none, or nothing in them has a weight.
     """
     clock = Clock(step)
     position = Position()
@@ -95,8 +93,8 @@ class Clock:
 
 def read_sums(
     step: CompiledStep,
-    dispatch: Callable[[AnyBatch], Sums],
-    batches: Iterable[AnyBatch],
+    dispatch: Callable[[Any], Sums],
+    batches: Iterable[Any],
     resting: Callable[[], bool] = lambda: False,
 ) -> Generator[Sums, None, None]:
     """Each batch's sums on the host.
@@ -121,12 +119,22 @@ def read_sums(
         jax.block_until_ready(list(pending))
 
 
+def _check_learned(position: Position) -> None:
+    """Raises DivergedError or ValueError where no step of an epoch changed anything."""
+    if "steps" in position.sums:
+        return
+    number, skipped = position.epoch + 1, int(position.sums.get("skipped", 0))
+    if skipped:
+        raise DivergedError(f"epoch {number}: expected at least one finite update, got {skipped} skipped; " + ADVICE)
+    raise ValueError(f"epoch {number}: expected a batch with a weight above 0, got {position.batch} without")
+
+
 def fit(
     state: TrainState,
     step: CompiledStep,
     evaluation: CompiledStep,
-    train_batches: Callable[[int, int], Iterable[Batch | Window]],
-    validation_batches: Callable[[], Iterable[Batch | Window]],
+    train_batches: Callable[[int, int], Iterable[Any]],
+    validation_batches: Callable[[], Iterable[Any]],
     epochs: int,
     watch: Callable[[StepReport], None] = lambda report: None,
     *,
@@ -153,8 +161,8 @@ def fit(
     an epoch after what was made of its report; `position` goes on from there. `stop`, which the caller has entered,
     ends the run between two steps.
 
-    Raises ValueError for fewer than one epoch, DivergedError for a loss that is not finite, Interrupted where a
-    signal asked to stop, OSError where a checkpoint cannot be written.
+    Raises ValueError for fewer than one epoch, or where nothing in one has a weight, DivergedError for a loss that is
+    not finite, Interrupted where a signal asked to stop, OSError where a checkpoint cannot be written.
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
@@ -186,11 +194,7 @@ def fit(
             state, position = run_epoch(
                 state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
             )
-            if "steps" not in position.sums:
-                raise DivergedError(
-                    f"epoch {position.epoch + 1}: expected at least one finite update, got {position.batch} skipped; "
-                    + ADVICE
-                )
+            _check_learned(position)
 
             def pause(state: TrainState = state, position: Position = position) -> None:
                 nonlocal stopping

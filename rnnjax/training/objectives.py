@@ -1,4 +1,7 @@
-"""Objectives: what a step sums over the rows of a batch, the loss first of all."""
+"""Objectives: what a step sums over the rows of a batch, the loss first of all.
+
+Losses and sums are float32 at least, whatever the logits are.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.data import Batch
+from rnnjax.training.precision import widened
 from rnnjax.training.step import Objective, Sums
 
 
@@ -28,6 +32,7 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
             rows=batch.rows,
             rngs=None if key is None else {"dropout": key},
         )
+        logits, weights = widened((logits, batch.weights))
         if logits.ndim == 1:
             losses = optax.sigmoid_binary_cross_entropy(logits, batch.labels)
             predicted = (logits > 0).astype(jnp.int32)
@@ -36,11 +41,11 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
             predicted = logits.argmax(axis=-1)
         true, guess = (jax.nn.one_hot(index, classes) for index in (batch.labels, predicted))
         return {
-            "loss": (losses * batch.weights).sum(),
-            "weight": batch.weights.sum(),
-            "correct": ((predicted == batch.labels) * batch.weights).sum(),
+            "loss": (losses * weights).sum(),
+            "weight": weights.sum(),
+            "correct": ((predicted == batch.labels) * weights).sum(),
             "tokens": batch.lengths.sum(),
-            "confusion": jnp.einsum("b,bt,bp->tp", batch.weights, true, guess),
+            "confusion": jnp.einsum("b,bt,bp->tp", weights, true, guess),
         }
 
     return objective
@@ -65,7 +70,8 @@ def next_token(apply: Callable[..., Any]) -> Objective:
             rngs=None if key is None else {"dropout": key},
         )
         targets = batch.tokens[:, 1:]
-        counted = (jnp.arange(targets.shape[1]) < lengths[:, None]) * batch.weights[:, None]
+        logits, weights = widened((logits, batch.weights))
+        counted = (jnp.arange(targets.shape[1]) < lengths[:, None]) * weights[:, None]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
         return {
             "loss": (losses * counted).sum(),

@@ -30,8 +30,11 @@ class Position(NamedTuple):
     waited: int = 0
 
     def plus(self, sums: dict[str, Any] | None) -> "Position":
-        """One batch further; None for a step that does not count."""
+        """One batch further; None for a step that does not count. Sums of a batch without weight add nothing."""
         total = dict(self.sums)
+        if sums is not None and sums.get("weight", 1) == 0:
+            total.setdefault("weight", np.zeros(()))
+            return self._replace(batch=self.batch + 1, step=self.step + 1, sums=total)
         # float64: counts stay exact where float32 would stop counting.
         for name, value in ({"skipped": 1.0} if sums is None else {**sums, "steps": 1.0}).items():
             total[name] = total.get(name, np.float64(0)) + np.asarray(value, np.float64)

@@ -1,5 +1,6 @@
 """What is measured of a step, of a part of the data and of an epoch."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,9 +25,11 @@ class Scores(NamedTuple):
 
     @classmethod
     def of(cls, total: Sums, seconds: float) -> "Scores":
-        """From summed sums. Raises ValueError where nothing was summed."""
+        """From summed sums. Raises ValueError where nothing was summed, or nothing of it has a weight."""
         if "weight" not in total:
             raise ValueError("batches: expected at least one, got none")
+        if total["weight"] == 0:
+            raise ValueError("weights: expected at least one above 0 in all batches, got none")
         return cls(
             loss=float(total["loss"] / total["weight"]),
             accuracy=float(total["correct"] / total["weight"]),
@@ -39,6 +42,7 @@ class Scores(NamedTuple):
 class StepReport(NamedTuple):
     """What one train step measured; `skipped` where its update was left out, with numbers that are not finite.
 
+    So is that of a batch without weight: its loss and accuracy are NaN, and its gradient is 0.
     `histograms` are of the gradients, by the names of their parameters: empty where none was taken.
     """
 
@@ -55,15 +59,16 @@ class StepReport(NamedTuple):
     @classmethod
     def of(cls, step: int, sums: Sums, histograms: dict[str, Histogram], skipped: bool) -> "StepReport":
         """From the step's sums."""
+        empty = bool(sums["weight"] == 0)
         return cls(
             step=step,
-            loss=float(sums["loss"] / sums["weight"]),
-            accuracy=float(sums["correct"] / sums["weight"]),
+            loss=math.nan if empty else float(sums["loss"] / sums["weight"]),
+            accuracy=math.nan if empty else float(sums["correct"] / sums["weight"]),
             gradient_norm=float(sums["gradient_norm"]),
             tokens=int(sums["tokens"]),
             learning_rate=float(sums["learning_rate"]) if "learning_rate" in sums else None,
             clipped=bool(sums.get("clipped", False)),
-            skipped=skipped,
+            skipped=skipped or empty,
             histograms={name: histogram for name, histogram in histograms.items() if histogram.counts.any()},
         )
 
@@ -72,7 +77,7 @@ class EpochReport(NamedTuple):
     """An epoch: the training scores along the way, and those of the validation part after it.
 
     `clip_share` is the share of the steps whose gradient was clipped, `gradient_norm` their mean before that;
-    `skipped` counts updates that were left out.
+    `skipped` counts updates that were left out as not finite.
     """
 
     epoch: int

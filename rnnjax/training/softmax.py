@@ -1,10 +1,13 @@
 """The cross-entropy of a full softmax over a large vocabulary, without an array of all logits."""
 
+import dataclasses
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from rnnjax.training.precision import wide_dtype
 
 # Logits that are there at once, about: they stay in the cache, and matrix products of that size are as fast as any.
 # Measured on two CPU cores.
@@ -25,63 +28,108 @@ def softmax_loss(
 
     from features `(N, F)`, a kernel `(F, V)` and a bias `(V,)`. Logits are made for `chunk` targets at a time, and
     with them, where the loss is to be differentiated, their part of the gradient: nothing of size N V is ever there,
-    and nothing is computed twice. No gradient flows to the weights. Raises ValueError for a chunk below 1.
+    and nothing is computed twice. Products are of what features and kernel promote to; logits, losses and all sums are
+    in the widest dtype given, float32 at least. No gradient flows to the weights. Differentiable any number of times,
+    at first in reverse mode. Raises ValueError for a chunk below 1.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk: expected at least 1, got {chunk}")
-    size = min(chunk or max(1, CHUNK_LOGITS // len(bias)), max(len(targets), 1))
+    number = len(targets)
+    size = min(chunk or max(1, CHUNK_LOGITS // len(bias)), max(number, 1))
+    chunks = math.ceil(number / size)
     # As few chunks as that takes, all of one size.
-    size = math.ceil(len(targets) / max(math.ceil(len(targets) / size), 1)) or 1
-    short = -len(targets) % size
+    size = math.ceil(number / max(chunks, 1))
+    weights = weights.astype(wide_dtype(jnp.result_type(features, kernel, bias, weights)))
     features, targets, weights = (
-        jnp.pad(array, [(0, short), *[(0, 0)] * (array.ndim - 1)]).reshape(-1, size, *array.shape[1:])
+        jnp.pad(array, [(0, chunks * size - number), *[(0, 0)] * (array.ndim - 1)]).reshape(
+            chunks, size, *array.shape[1:]
+        )
         for array in (features, targets, weights)
     )
-    return _loss(features, kernel, bias, targets, weights)
+    return _loss(*_vary_alike(features, kernel, bias, targets, weights))
+
+
+def _vary_alike(*arrays: jax.Array) -> list[jax.Array]:
+    """Inside `jax.shard_map`: all arrays marked as varying over the mesh axes that any of them varies over.
+
+    A loop's carry must be of one type from chunk to chunk.
+    """
+    varying = [jax.typeof(array).manual_axis_type.varying for array in arrays]
+    axes = frozenset().union(*varying)
+    return [
+        jax.lax.pcast(array, tuple(sorted(axes - own)), to="varying") if axes - own else array
+        for array, own in zip(arrays, varying, strict=True)
+    ]
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Dtypes:
+    """What the gradients of features, kernel and bias are cast to at their end."""
+
+    of_gradients: tuple[Any, Any, Any]
 
 
 @jax.custom_vjp
 def _loss(
     features: jax.Array, kernel: jax.Array, bias: jax.Array, targets: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    _, sums = jax.lax.scan(lambda carry, xs: (carry, _sums(kernel, bias, *xs)[:2]), None, (features, targets, weights))
-    return tuple(part.sum() for part in sums)
+    sums, _ = _over_chunks(False, features, kernel, bias, targets, weights)
+    return sums
 
 
-def _sums(kernel: jax.Array, bias: jax.Array, features: jax.Array, targets: jax.Array, weights: jax.Array) -> Any:
-    """A chunk's loss, its right answers, and what its gradient is made of."""
-    logits = jnp.dot(features, kernel, preferred_element_type=jnp.float32) + bias.astype(jnp.float32)
-    highest = logits.max(axis=-1, keepdims=True)
-    powers = jnp.exp(logits - highest)
-    total = powers.sum(axis=-1, keepdims=True)
-    own = jnp.take_along_axis(logits, targets[:, None], axis=-1)
-    losses = jnp.log(total) + highest - own
-    return (losses[:, 0] * weights).sum(), ((own == highest)[:, 0] * weights).sum(), powers, total
+def _over_chunks(
+    differentiate: bool,
+    features: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...] | None]:
+    """The loss and the right answers, and where asked for the loss's gradients, in the wide dtype.
 
-
-def _forward(features: jax.Array, kernel: jax.Array, bias: jax.Array, targets: jax.Array, weights: jax.Array) -> Any:
+    One loop for both: JAX takes a batch axis that `vmap` adds to be at the same place in the values of both.
+    """
+    product = jnp.result_type(features, kernel)
+    wide = wide_dtype(product)
     transposed = kernel.T
 
-    def chunk(carry: Any, xs: Any) -> Any:
+    def chunk(total: Any, xs: Any) -> Any:
         features, targets, weights = xs
-        loss, correct, powers, total = _sums(kernel, bias, *xs)
-        shares = powers * (weights[:, None] / total)
+        logits = jnp.dot(features, kernel, preferred_element_type=wide) + bias.astype(weights.dtype)
+        highest = logits.max(axis=-1, keepdims=True)
+        powers = jnp.exp(logits - highest)
+        sum_of_powers = powers.sum(axis=-1, keepdims=True)
+        own = jnp.take_along_axis(logits, targets[:, None], axis=-1)
+        losses = (jnp.log(sum_of_powers) + highest - own)[:, 0]
+        sums = (losses * weights).sum(), ((own == highest)[:, 0] * weights).sum()
+        if not differentiate:
+            return total, (sums, None)
+        shares = powers * (weights[:, None] / sum_of_powers)
         is_target = jnp.arange(len(bias)) == targets[:, None]
         d_logits = jnp.where(is_target, shares - weights[:, None], shares)
         d_bias = d_logits.sum(axis=0)
-        d_logits = d_logits.astype(features.dtype)
-        d_kernel = jnp.dot(features.T, d_logits, preferred_element_type=jnp.float32)
-        return (carry[0] + d_kernel, carry[1] + d_bias), (loss, correct, d_logits @ transposed)
+        d_logits = d_logits.astype(product)
+        d_kernel = jnp.dot(features.T, d_logits, preferred_element_type=wide)
+        d_features = jnp.dot(d_logits, transposed, preferred_element_type=wide)
+        return (total[0] + d_kernel, total[1] + d_bias), (sums, d_features)
 
-    zeros = (jnp.zeros_like(kernel, jnp.float32), jnp.zeros_like(bias, jnp.float32))
-    (d_kernel, d_bias), (losses, correct, d_features) = jax.lax.scan(chunk, zeros, (features, targets, weights))
-    gradients = d_features, d_kernel.astype(kernel.dtype), d_bias.astype(bias.dtype)
-    return (losses.sum(), correct.sum()), gradients
+    zeros: Any = (jnp.zeros_like(kernel, wide), jnp.zeros_like(bias, weights.dtype)) if differentiate else ()
+    total, (sums, d_features) = jax.lax.scan(chunk, zeros, (features, targets, weights))
+    losses, correct = sums
+    return (losses.sum(), correct.sum()), (d_features, *total) if differentiate else None
 
 
-def _backward(gradients: Any, cotangents: tuple[jax.Array, jax.Array]) -> tuple[Any, ...]:
+def _forward(features: jax.Array, kernel: jax.Array, bias: jax.Array, targets: jax.Array, weights: jax.Array) -> Any:
+    sums, gradients = _over_chunks(True, features, kernel, bias, targets, weights)
+    return sums, (gradients, Dtypes((features.dtype, kernel.dtype, bias.dtype)))
+
+
+def _backward(saved: Any, cotangents: tuple[jax.Array, jax.Array]) -> tuple[Any, ...]:
+    gradients, dtypes = saved
     scale, _ = cotangents
-    return *jax.tree.map(lambda leaf: (leaf * scale).astype(leaf.dtype), gradients), None, None
+    scaled = [(leaf * scale).astype(dtype) for leaf, dtype in zip(gradients, dtypes.of_gradients, strict=True)]
+    return *scaled, None, None
 
 
 _loss.defvjp(_forward, _backward)

@@ -7,10 +7,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rnnjax.training.precision import widened
+
 
 class TrainState(NamedTuple):
     """Arrays only: parameters, optimizer state, steps done (int32), the key that step keys derive from, and what the
-    objective carries from batch to batch, and the parameters' moving average, both nothing as a rule."""
+    objective carries from batch to batch, and the parameters' moving average, both nothing as a rule.
+
+    Parameters have any dtype. The optimizer's state and the average are those of parameters in float32 at least: in
+    bfloat16 they would stop moving.
+    """
 
     params: Any
     optimizer_state: optax.OptState
@@ -29,8 +35,9 @@ class TrainState(NamedTuple):
         averaged: bool = False,
     ) -> "TrainState":
         """The state before the first step, for a step with `averaging` where it is to be averaged."""
-        average = jax.tree.map(jnp.copy, params) if averaged else ()
-        return cls(params, optimizer.init(params), jnp.zeros((), jnp.int32), key, carry, average)
+        wide = widened(params)
+        average = jax.tree.map(jnp.copy, wide) if averaged else ()
+        return cls(params, optimizer.init(wide), jnp.zeros((), jnp.int32), key, carry, average)
 
     @property
     def averaged(self) -> bool:

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.data import Stream, Window
-from rnnjax.recurrences.recurrence import select
+from rnnjax.recurrences.recurrence import select, zero_where
+from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.loop import Clock, read_sums
 from rnnjax.training.position import Position
 from rnnjax.training.reports import Scores
 from rnnjax.training.softmax import softmax_loss
-from rnnjax.training.step import Carrying, CompiledStep, Sums
+from rnnjax.training.step import Carrying, Sums
 
 # Two states that differ by less, in units of 1 and their own size, are one. Rounding alone keeps cells of a trained
 # LSTM 2e-5 apart from reading to reading, where their size is 31; a loss differs by less than 1e-7 then.
@@ -103,11 +104,12 @@ def _hand_on(stream: Stream, begun: Any) -> Callable[[Any, Any], tuple[Any, jax.
     follows = (np.arange(stream.filled) > 0) & (np.arange(stream.filled) * stream.length < len(stream.tokens) - 1)
 
     def difference(new: jax.Array, old: jax.Array) -> jax.Array:
-        return jnp.where(follows[:, None], jnp.abs(new - old) / (1 + jnp.abs(old)), 0).max()
+        return jnp.abs(new - old) / (1 + jnp.abs(old))
 
     def hand_on(ended: Any, begun: Any) -> tuple[Any, jax.Array]:
         following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), ended)
-        return following, jnp.stack(jax.tree.leaves(jax.tree.map(difference, following, begun))).max()
+        moved = zero_where(jnp.asarray(~follows), jax.tree.map(difference, following, begun))
+        return following, jnp.stack([leaf.max() for leaf in jax.tree.leaves(moved)]).max()
 
     shardings = jax.tree.map(lambda leaf: leaf.sharding, begun)
     return jax.jit(hand_on, out_shardings=(shardings, None))

@@ -83,7 +83,8 @@ def test_a_row_that_begins_from_nothing_counts(params):
 
 
 @pytest.mark.parametrize(("moves", "readings"), [(2e-5, 2), (1e-2, 5)], ids=["rounding", "another_state"])
-def test_rounding_of_a_large_state_is_no_reason_to_read_again(moves, readings, monkeypatch):
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 2, 3)], ids=str)
+def test_rounding_of_a_large_state_is_no_reason_to_read_again(shape, moves, readings, monkeypatch):
     read, seen = streams._read, []
 
     def noted(*arguments):
@@ -98,7 +99,7 @@ def test_rounding_of_a_large_state_is_no_reason_to_read_again(moves, readings, m
 
     monkeypatch.setattr(streams, "_read", noted)
     step, stream = eval_step(Carrying(sums), batch_mesh(1)), Stream(TOKENS, 5, 20)
-    assert evaluate_stream({}, step, stream, carry=jnp.zeros((5, 1))).tokens == 82
+    assert evaluate_stream({}, step, stream, carry=jnp.zeros(shape)).tokens == 82
     assert len(seen) == readings
 
 

@@ -10,7 +10,7 @@ import pytest
 from reference import assert_close
 from toy import apply, make_batch, make_model, make_objective, make_params, make_state
 
-from rnnjax.training import TrainState, adam, batch_mesh, classification, eval_step, train_step
+from rnnjax.training import TrainState, adam, batch_mesh, classification, eval_step, sgd, train_step
 
 MODEL = make_model()
 OPTIMIZER = adam(1e-2, steps=10, schedule="cosine")
@@ -172,3 +172,19 @@ def test_a_batch_that_is_on_the_devices_stays_where_it_is(devices):
 
 def test_steps_do_not_queue_up_where_cpu_devices_share_a_batch():
     assert (compiled(2).in_flight, compiled(1).in_flight) == (1, 2)
+
+
+def test_groups_of_parameters_may_have_learning_rates_of_their_own():
+    groups = optax.multi_transform(
+        {"slow": sgd(0.1, epoch_steps=1), "fast": sgd(0.4, epoch_steps=1)}, {"a": "slow", "b": "fast"}
+    )
+
+    def objective(params, batch, key):
+        weight = batch.weights.sum()
+        return {"loss": (params["a"] + 2 * params["b"]) * weight, "weight": weight}
+
+    step = train_step(objective, groups, batch_mesh(1))
+    params = {"a": jnp.float32(1), "b": jnp.float32(1)}
+    state, sums = step(step.replicate(TrainState.create(params, groups, jax.random.key(0))), make_batch())
+    assert_close(state.params, {"a": np.float32(1 - 0.1), "b": np.float32(1 - 0.4 * 2)}, "training")
+    assert "learning_rate" not in sums
