@@ -15,10 +15,12 @@ def at_least_float32(dtype: Any) -> np.dtype:
 
 def widen(tree: Any) -> Any:
     """The tree with its bfloat16 and float16 arrays in float32; all others as they are."""
-    return jax.tree.map(
-        lambda leaf: leaf.astype(at_least_float32(leaf.dtype)) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
-        tree,
-    )
+
+    def leaf(array: Any) -> jax.Array:
+        array = jnp.asarray(array)
+        return array.astype(at_least_float32(array.dtype)) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(leaf, tree)
 
 
 def cast_like(tree: Any, like: Any) -> Any:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.data import Batch
-from rnnjax.training.precision import widened
+from rnnjax.dtypes import widen
 from rnnjax.training.step import Objective, Sums
 
 
@@ -32,7 +32,7 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
             rows=batch.rows,
             rngs=None if key is None else {"dropout": key},
         )
-        logits, weights = widened((logits, batch.weights))
+        logits, weights = widen((logits, batch.weights))
         if logits.ndim == 1:
             losses = optax.sigmoid_binary_cross_entropy(logits, batch.labels)
             predicted = (logits > 0).astype(jnp.int32)
@@ -70,7 +70,7 @@ def next_token(apply: Callable[..., Any]) -> Objective:
             rngs=None if key is None else {"dropout": key},
         )
         targets = batch.tokens[:, 1:]
-        logits, weights = widened((logits, batch.weights))
+        logits, weights = widen((logits, batch.weights))
         counted = (jnp.arange(targets.shape[1]) < lengths[:, None]) * weights[:, None]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
         return {

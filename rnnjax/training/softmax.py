@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnjax.training.precision import wide_dtype
+from rnnjax.dtypes import at_least_float32
+from rnnjax.meshes import vary_alike
 
 # Logits that are there at once, about: they stay in the cache, and matrix products of that size are as fast as any.
 # Measured on two CPU cores.
@@ -39,27 +40,14 @@ def softmax_loss(
     chunks = math.ceil(number / size)
     # As few chunks as that takes, all of one size.
     size = math.ceil(number / max(chunks, 1))
-    weights = weights.astype(wide_dtype(jnp.result_type(features, kernel, bias, weights)))
+    weights = weights.astype(at_least_float32(jnp.result_type(features, kernel, bias, weights)))
     features, targets, weights = (
         jnp.pad(array, [(0, chunks * size - number), *[(0, 0)] * (array.ndim - 1)]).reshape(
             chunks, size, *array.shape[1:]
         )
         for array in (features, targets, weights)
     )
-    return _loss(*_vary_alike(features, kernel, bias, targets, weights))
-
-
-def _vary_alike(*arrays: jax.Array) -> list[jax.Array]:
-    """Inside `jax.shard_map`: all arrays marked as varying over the mesh axes that any of them varies over.
-
-    A loop's carry must be of one type from chunk to chunk.
-    """
-    varying = [jax.typeof(array).manual_axis_type.varying for array in arrays]
-    axes = frozenset().union(*varying)
-    return [
-        jax.lax.pcast(array, tuple(sorted(axes - own)), to="varying") if axes - own else array
-        for array, own in zip(arrays, varying, strict=True)
-    ]
+    return _loss(*vary_alike((features, kernel, bias, targets, weights)))
 
 
 @jax.tree_util.register_static
@@ -91,7 +79,7 @@ def _over_chunks(
     One loop for both: JAX takes a batch axis that `vmap` adds to be at the same place in the values of both.
     """
     product = jnp.result_type(features, kernel)
-    wide = wide_dtype(product)
+    wide = at_least_float32(product)
     transposed = kernel.T
 
     def chunk(total: Any, xs: Any) -> Any:

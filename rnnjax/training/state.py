@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnjax.training.precision import widened
+from rnnjax.dtypes import widen
 
 
 class TrainState(NamedTuple):
@@ -35,7 +35,7 @@ class TrainState(NamedTuple):
         averaged: bool = False,
     ) -> "TrainState":
         """The state before the first step, for a step with `averaging` where it is to be averaged."""
-        wide = widened(params)
+        wide = widen(params)
         average = jax.tree.map(jnp.copy, wide) if averaged else ()
         return cls(params, optimizer.init(wide), jnp.zeros((), jnp.int32), key, carry, average)
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
+from rnnjax.dtypes import cast_like, widen
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
-from rnnjax.training.precision import cast_like, widened
 from rnnjax.training.state import TrainState
 
 # Arrays whose rows the devices share, and arrays that every device has whole.
@@ -95,7 +95,7 @@ def train_step(
             return sums["loss"], (sums, after)
 
         gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
-        return widened(gradient), widened(sums), after
+        return widen(gradient), widen(sums), after
 
     def local(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
         # The gradients are local ones, so that one sum over devices follows for all.
@@ -106,11 +106,11 @@ def train_step(
     gradients = summed if seeds else split
 
     def learned(gradient: Any, state: TrainState) -> TrainState:
-        wide = widened(state.params)
+        wide = widen(state.params)
         gradient, _ = clipping.update(gradient, clipping.init(wide))
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
         params = cast_like(optax.apply_updates(wide, updates), state.params)
-        average = _averaged(state, widened(params), averaging) if averaging else ()
+        average = _averaged(state, widen(params), averaging) if averaging else ()
         after = state._replace(params=params, optimizer_state=optimizer_state, average=average)
         _check_alike(state, after)
         return after
@@ -206,7 +206,7 @@ def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = Fals
         return _carrying_eval_step(objective, mesh, seeds)
 
     def summed(params: Any, batch: Any) -> Sums:
-        return widened(objective(params, batch, None))
+        return widen(objective(params, batch, None))
 
     def local(params: Any, batch: Any) -> Sums:
         return jax.lax.psum(summed(params, batch), AXIS)
@@ -219,7 +219,7 @@ def _carrying_eval_step(objective: Carrying, mesh: Mesh, seeds: bool) -> Compile
     def summed(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
         params, carry = carried
         sums, after = objective.sums(params, batch, None, carry)
-        return after, widened(sums)
+        return after, widen(sums)
 
     def local(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
         after, sums = summed(carried, batch)

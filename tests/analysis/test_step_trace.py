@@ -19,9 +19,8 @@ from rnnjax.cells.cell import sigmoid
 
 
 def trace_of(cell, problem, **options):
-    return trace_cell(
-        cell, problem.params, problem.inputs, problem.state, lengths=problem.lengths, resets=problem.resets, **options
-    )
+    options |= {"lengths": problem.lengths, "resets": problem.resets, "reset_state": problem.reset_state}
+    return trace_cell(cell, problem.params, problem.inputs, problem.state, **options)
 
 
 def test_an_lstms_gates_by_hand():
