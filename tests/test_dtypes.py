@@ -25,8 +25,8 @@ RECURRENCES: dict[str, Recurrence] = {
     "gates": Chunked(keep="gates"),
     "boundaries": Chunked(keep="boundaries"),
 }
-# Of a whole array by its norm. Largest relative errors measured: MEASURED. One rounding errs by up to 4e-3, 5e-4 and
-# 6e-8; `Scan` adds up 5,000 gradients of one sign one by one.
+# Of a whole array by its norm. Largest relative errors measured: 1.8e-2, 3.1e-3 and 5.8e-6. One rounding errs by up to
+# 4e-3, 5e-4 and 6e-8; `Scan` adds up 5,000 gradients of one sign one by one.
 TOLERANCES = {"bfloat16": 2e-2, "float16": 4e-3, "float32": 1e-5}
 # relu: a unit that rounding puts on the other side of its kink passes another gradient on. Measured for the inputs'
 # gradient: 2.9e-2, 8.9e-3.
