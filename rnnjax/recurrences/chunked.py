@@ -5,7 +5,6 @@ import math
 from typing import get_args
 
 import jax
-import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell, PointwiseCell
 from rnnjax.recurrences.chunk_gradient import Keep, run_chunks
@@ -73,8 +72,6 @@ class Chunked(Recurrence):
             )
         params, inputs, state, reset_state, flags, mask = problem
         time = inputs.shape[0]
-        if time == 0:
-            return jnp.zeros((0, *state.hidden.shape), state.hidden.dtype), state
         size = self.size or _chunk_size(params, inputs)
         # One chunk where there are no more steps, or nobody knows how many.
         walk = Walk(size=size if isinstance(time, int) and time > size else None, reverse=reverse)

@@ -74,6 +74,9 @@ class Recurrence(abc.ABC):
         problem = prepare(
             cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
         )
+        if problem.inputs.shape[0] == 0:
+            hidden = problem.initial_state.hidden
+            return jnp.zeros((0, *hidden.shape), hidden.dtype), problem.initial_state
 
         def specs() -> Any:
             # Split over the batch as the inputs are, and whole in all other axes.
@@ -85,7 +88,7 @@ class Recurrence(abc.ABC):
 
     @abc.abstractmethod
     def run(self, cell: Cell, problem: Problem, reverse: bool) -> tuple[TimeHidden, State]:
-        """Outputs and the final state; from T-1 down with `reverse`."""
+        """Outputs and the final state of at least one step; from T-1 down with `reverse`."""
 
 
 def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:

@@ -35,6 +35,4 @@ class Unrolled(Recurrence):
             now = jax.tree.map(lambda leaf, t=t: leaf[t], flags)
             state, output = advance(cell_step, reset_state, state, clear_padding(inputs[t], now), now)
             hidden[t] = output.hidden
-        if not hidden:
-            return jnp.zeros((0, *state.hidden.shape), state.hidden.dtype), state
         return jnp.stack([hidden[t] for t in range(steps)]), state
