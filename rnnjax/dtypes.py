@@ -9,8 +9,13 @@ import numpy as np
 
 def at_least_float32(dtype: Any) -> np.dtype:
     """The dtype, or float32 where it is narrower: what sums run in, and what a half-precision step is computed in."""
-    # NumPy's answer: JAX's is an error under `jax.numpy_dtype_promotion("strict")`.
-    return np.promote_types(dtype, np.float32)
+    return promoted(dtype, jnp.float32)
+
+
+def promoted(*arrays: Any) -> np.dtype:
+    """What arrays and dtypes promote to by JAX's standard rules, which the user may have forbidden to act unasked."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*arrays)
 
 
 def widen(tree: Any) -> Any:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jax.scipy.stats import norm
 
+from rnnjax.dtypes import promoted
 from rnnjax.modes import check_causal, is_deterministic, static
 from rnnjax.types import BatchInputs, State
 
@@ -148,11 +149,12 @@ class Forecaster(nn.Module):
         """
         inputs, deterministic = jnp.asarray(inputs), is_deterministic(self, deterministic)
         if self.projection is not None:
-            inputs = nn.Dense(self.projection, name="projection")(inputs)
+            inputs = nn.Dense(self.projection, dtype=promoted(inputs, jnp.float32), name="projection")(inputs)
         hidden, final_state = self.recurrent(
             inputs, initial_state, deterministic=static("deterministic", deterministic), rows=rows
         )
-        outputs = nn.Dense(self.steps * self.head.outputs, name="head")(hidden[:, -reads:])
+        dtype = promoted(hidden, jnp.float32)
+        outputs = nn.Dense(self.steps * self.head.outputs, dtype=dtype, name="head")(hidden[:, -reads:])
         return outputs.reshape(*outputs.shape[:2], self.steps, self.head.outputs), final_state
 
 

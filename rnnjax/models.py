@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec
 
 from rnnjax.cells.cell import add_bias
 from rnnjax.dropout import Dropout
-from rnnjax.dtypes import at_least_float32
+from rnnjax.dtypes import at_least_float32, promoted
 from rnnjax.meshes import spec_of, within_explicit_axes
 from rnnjax.modes import check_causal, is_deterministic, static
 from rnnjax.types import BatchFlags, Lengths, State, Tokens
@@ -53,7 +53,7 @@ class _DenseHead(nn.Module):
         """The features, and the head whose kernel has their dtype: the compute dtype."""
         if kernel is None:
             kernel = self.param("kernel", nn.initializers.lecun_normal(), (features.shape[-1], self.outputs))
-        dtype = self.dtype or jnp.result_type(features, kernel)
+        dtype = self.dtype or promoted(features, kernel)
         bias = self.param("bias", nn.initializers.zeros, (self.outputs,))
         return features.astype(dtype), Head(kernel.astype(dtype), bias)
 
@@ -138,7 +138,8 @@ class LanguageModel(nn.Module):
             rows=rows,
         )
         if self.tied and outputs.shape[-1] != self.embedding_size:
-            outputs = nn.Dense(self.embedding_size, use_bias=False, dtype=self.dtype, name="projection")(outputs)
+            dtype = self.dtype or promoted(outputs, jnp.float32)
+            outputs = nn.Dense(self.embedding_size, use_bias=False, dtype=dtype, name="projection")(outputs)
         features = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
         kernel = embedding.embedding.T if self.tied else None
         features, head = _DenseHead(self.vocabulary_size, self.dtype, name="head")(features, kernel)
@@ -217,8 +218,9 @@ class SequenceClassifier(nn.Module):
             )
         pooled = self._pool(outputs, final_state, lengths)
         pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
+        dtype = self.dtype or promoted(pooled, jnp.float32)
         for i, size in enumerate(self.dense):
-            pooled = nn.relu(nn.Dense(size, dtype=self.dtype, name=f"dense_{i}")(pooled))
+            pooled = nn.relu(nn.Dense(size, dtype=dtype, name=f"dense_{i}")(pooled))
         pooled, head = _DenseHead(self.logits, self.dtype, name="head")(pooled)
         logits = head.logits(pooled)
         return logits[:, 0] if self.logits == 1 else logits

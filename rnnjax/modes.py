@@ -21,14 +21,22 @@ def static(name: str, flag: bool | None) -> Static | None:
     return None if flag is None else Static(known(name, flag))
 
 
+# What to do instead of giving a layer in `nn.remat` or `nn.jit`, which trace it, a flag by keyword.
+INSTEAD = {
+    "deterministic": 'leave it out and give a "dropout" rng in training only',
+    "reverse": "set it where the layer is made: RNN(cell, size, reverse=True)",
+}
+
+
 def known(name: str, flag: Any) -> bool:
-    """The flag as a bool. Raises ValueError for one that is traced."""
+    """The flag as a bool. Raises ValueError for one that is traced, or is text."""
+    if isinstance(flag, str):
+        raise ValueError(f"{name}: expected True, False or None, got {flag!r}")
     try:
         return bool(flag)
     except jax.errors.TracerBoolConversionError:
         raise ValueError(
-            f"{name}: expected True, False or None, got a traced value: a layer in nn.remat or nn.jit must not be "
-            'given it by keyword; without it, a "dropout" rng means training'
+            f"{name}: expected True, False or None, got a traced value, as in nn.remat or nn.jit: {INSTEAD[name]}"
         ) from None
 
 

@@ -136,13 +136,18 @@ def test_layers_in_remat_are_the_layers(name, mode):
     assert_close(got, want, "values")
 
 
+def test_a_flag_is_no_text():
+    text: Any = "no"
+    with pytest.raises(ValueError, match="deterministic: expected True, False or None, got 'no'"):
+        RNN(LSTM(), HIDDEN).init(jax.random.key(0), INPUTS, deterministic=text)
+
+
 @pytest.mark.parametrize("flag", ["deterministic", "reverse"])
 def test_a_flag_that_is_traced_is_named(flag):
     layer = Remat(LSTM(), HIDDEN)
     options = {flag: True}
-    with pytest.raises(
-        ValueError, match=f"{flag}: expected True, False or None, got a traced value: a layer in nn.remat"
-    ):
+    instead = {"deterministic": "leave it out and give a", "reverse": "set it where the layer is made"}[flag]
+    with pytest.raises(ValueError, match=f"{flag}: expected True, False or None, got a traced value, .*: {instead}"):
         layer.init(jax.random.key(0), INPUTS, **options)
 
 

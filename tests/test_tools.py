@@ -23,6 +23,7 @@ from rnnjax import (
     Chunked,
     Elman,
     FlaxCell,
+    Forecaster,
     LanguageModel,
     Recurrence,
     Scan,
@@ -30,6 +31,7 @@ from rnnjax import (
     StackedRNN,
     Unrolled,
 )
+from rnnjax.forecasting import Gaussian
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -123,10 +125,11 @@ CASES = [
 every_case = pytest.mark.parametrize(("name", "recurrence"), CASES)
 
 
-def value_and_gradient(model: Any) -> Any:
-    def loss(variables: Any, inputs: Any, lengths: Any) -> Any:
-        values = model.apply(variables, inputs, lengths=lengths, rngs=RNGS)
-        return sum((leaf**2).sum() for leaf in jax.tree.leaves(values))
+def value_and_gradient(model: Any, rngs: Any = RNGS) -> Any:
+    def loss(variables: Any, inputs: Any, lengths: Any = None) -> Any:
+        options = {} if lengths is None else {"lengths": lengths}
+        values = model.apply(variables, inputs, rngs=rngs, **options)
+        return sum((leaf.astype(jnp.float32) ** 2).sum() for leaf in jax.tree.leaves(values))
 
     return jax.jit(jax.value_and_grad(loss), compiler_options=FAST_COMPILE)
 
@@ -150,6 +153,28 @@ def test_strict_promotion_changes_nothing(check, name, recurrence):
     plain = value_and_gradient(model).lower(variables, inputs, LENGTHS).as_text()
     with strict:
         assert value_and_gradient(model).lower(variables, inputs, LENGTHS).as_text() == plain
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["model_too", "layer_alone"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        SequenceClassifier(9, 3, RNN(GRU(), 3, dtype=jnp.bfloat16), 3, dense=(2,)),
+        SequenceClassifier(9, 3, Bidirectional(RNN(GRU(), 3), RNN(GRU(), 3), "mean"), pooling="mean"),
+        LanguageModel(9, 3, RNN(GRU(), 3, dtype=jnp.bfloat16)),
+        LanguageModel(9, 3, RNN(GRU(), 2, dtype=jnp.bfloat16), tied=True),
+        Forecaster(RNN(GRU(), 3, dtype=jnp.bfloat16), Gaussian(), 2, projection=3),
+    ],
+    ids=["classifier", "both_directions", "language_model", "tied", "forecaster"],
+)
+def test_strict_promotion_of_models_with_layers_in_bfloat16(model, both):
+    if both and not isinstance(model, Forecaster):
+        model = model.clone(dtype=jnp.bfloat16)
+    inputs = INPUTS if isinstance(model, Forecaster) else TOKENS
+    variables = random_variables(model, inputs)
+    plain = value_and_gradient(model, {}).lower(variables, inputs).as_text()
+    with jax.numpy_dtype_promotion("strict"):
+        assert value_and_gradient(model, {}).lower(variables, inputs).as_text() == plain
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])

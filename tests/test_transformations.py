@@ -59,45 +59,47 @@ first = jax.tree.map(lambda leaf: leaf[0], members)
 def network(recurrence: Recurrence, layer: Any = RNN) -> Callable[[Any, Any], Any]:
     """A layer as a function of its parameters and what has a row a sequence."""
 
-    def run(params: Any, rows: Any) -> Any:
-        inputs, lengths, resets, start, again = rows
+    def run(params: Any, inputs: Any, rows: Any) -> Any:
+        lengths, resets, start, again = rows
         module = layer(CELL, HIDDEN, recurrence)
         return module.apply({"params": {"cell": params}}, inputs, start, lengths, resets, reset_state=again)
 
     return run
 
 
-ROWS = (inputs, lengths, resets, start, again)
+ROWS = (lengths, resets, start, again)
 
 
 def in_scan(function):
-    return lambda params, rows: jax.tree.map(
-        lambda leaf: leaf[0], jax.lax.scan(lambda carry, _: (carry, function(params, rows)), 0.0, length=1)[1]
+    return lambda *given: jax.tree.map(
+        lambda leaf: leaf[0], jax.lax.scan(lambda carry, _: (carry, function(*given)), 0.0, length=1)[1]
     )
 
 
 def in_cond(function):
-    def other(params, rows):
-        return jax.tree.map(jnp.zeros_like, function(params, rows))
+    def other(*given):
+        return jax.tree.map(jnp.zeros_like, function(*given))
 
-    return lambda params, rows: jax.lax.cond(params["bias"].sum() < 1e6, function, other, params, rows)
+    return lambda params, *rest: jax.lax.cond(params["bias"].sum() < 1e6, function, other, params, *rest)
 
 
 def in_shard_map(function):
     """Rows over two devices; what is no row (a gradient) is summed over them."""
     mesh = jax.make_mesh((2,), ("rows",), axis_types=(AxisType.Auto,))
 
-    def run(params, rows):
-        shapes = jax.eval_shape(function, params, rows)
+    def run(params, inputs, rows):
+        shapes = jax.eval_shape(function, params, inputs, rows)
         is_row = jax.tree.map(lambda leaf: leaf.shape[:1] == (BATCH,), shapes)
         specs = jax.tree.map(lambda row: P("rows") if row else P(), is_row)
 
-        def local(params, rows):
+        def local(params, inputs, rows):
             params = jax.lax.pcast(params, "rows", to="varying")
-            values = function(params, rows)
+            values = function(params, inputs, rows)
             return jax.tree.map(lambda leaf, row: leaf if row else jax.lax.psum(leaf, "rows"), values, is_row)
 
-        return jax.shard_map(local, mesh=mesh, in_specs=(P(), P("rows")), out_specs=specs)(params, rows)
+        return jax.shard_map(local, mesh=mesh, in_specs=(P(), P("rows"), P("rows")), out_specs=specs)(
+            params, inputs, rows
+        )
 
     return run
 
@@ -113,12 +115,12 @@ ONE: dict[str, Callable[[Any], Any]] = {
 
 
 def mapped(function: Any) -> Any:
-    return jax.vmap(function, in_axes=(0, None))
+    return jax.vmap(function, in_axes=(0, None, None))
 
 
 MANY: dict[str, Callable[[Any], Any]] = {
     "vmap": mapped,
-    "pmap": lambda function: jax.pmap(function, in_axes=(0, None)),
+    "pmap": lambda function: jax.pmap(function, in_axes=(0, None, None)),
     **{f"vmap_of_{name}": lambda function, one=one: mapped(one(function)) for name, one in ONE.items()},
 }
 
@@ -130,36 +132,41 @@ def squares(tree: Any) -> Any:
 def numbers(function: Any, transformed: Any, order: str) -> Any:
     """Values, and gradients of every part that is read; `transformed` gives a transformed function."""
 
-    def outside(params, rows):
-        def loss(params, read):
-            return squares(read(transformed(function)(params, rows)))
+    def outside(params, inputs, rows):
+        def loss(params, inputs, read):
+            return squares(read(transformed(function)(params, inputs, rows)))
 
-        gradients = {name: jax.value_and_grad(loss)(params, read) for name, read in READ.items()}
-        return transformed(function)(params, rows), gradients
+        gradients = {name: jax.value_and_grad(loss, (0, 1))(params, inputs, read) for name, read in READ.items()}
+        return transformed(function)(params, inputs, rows), gradients
 
-    def within(params, rows):
+    def within(params, inputs, rows):
         return {
-            name: jax.grad(lambda params, read=read: squares(read(function(params, rows))))(params)
+            name: jax.grad(lambda *moved, read=read: squares(read(function(*moved, rows))), (0, 1))(params, inputs)
             for name, read in READ.items()
         }
 
-    def twice(params, rows):
-        gradient = transformed(jax.grad(lambda params, rows: squares(function(params, rows)) / 2))
-        return jax.grad(lambda params: squares(gradient(params, rows)))(params)
+    def twice(params, inputs, rows):
+        gradient = transformed(jax.grad(lambda *given: squares(function(*given)) / 2, (0, 1)))
+        return jax.grad(lambda *moved: squares(gradient(*moved, rows)), (0, 1))(params, inputs)
 
     return {"outside": outside, "inside": transformed(within), "twice": twice}[order]
 
 
+def one_by_one(function):
+    """What `vmap` stands for, without it."""
+
+    def run(members, *rest):
+        found = [function(jax.tree.map(lambda leaf, i=i: leaf[i], members), *rest) for i in range(MEMBERS)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+    return run
+
+
 @functools.cache
 def wanted(order: str, many: bool) -> Any:
-    """What `Scan` gives outside of every transformation; of many members, one after the other."""
-    alone = jax.jit(numbers(network(Scan()), lambda function: function, order))
-    if not many:
-        return alone(first, ROWS)
-    found = [alone(jax.tree.map(lambda leaf, i=i: leaf[i], members), ROWS) for i in range(MEMBERS)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
-    # A loss over all members is the sum of theirs.
-    return jax.tree.map(lambda leaf: leaf.sum() if leaf.shape == (MEMBERS,) else leaf, stacked)
+    """What `Scan` gives outside of every transformation."""
+    program = numbers(network(Scan()), one_by_one if many else lambda function: function, order)
+    return jax.jit(program)(members if many else first, inputs, ROWS)
 
 
 @pytest.mark.parametrize("order", ["outside", "inside", "twice"])
@@ -170,7 +177,21 @@ def test_numbers_are_those_outside_of_every_transformation(transformation, recur
     layer = nn.remat(RNN) if transformation.endswith("remat") else RNN
     program = numbers(network(RECURRENCES[recurrence], layer), (ONE | MANY)[transformation], order)
     compiled = program if transformation == "pmap" else jax.jit(program, compiler_options=FAST_COMPILE)
-    got = compiled(members if many else first, ROWS)
+    got = compiled(members if many else first, inputs, ROWS)
     want = wanted(order, many)
     assert all(np.abs(leaf).max() > 1e-2 for leaf in jax.tree.leaves(want))
     assert_close(got, want, f"{order} gradients", tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint], ids=["jit", "checkpoint"])
+@pytest.mark.parametrize("recurrence", ["gates", "boundaries"])
+def test_a_gradient_does_not_hang_on_those_taken_before(recurrence, wrap):
+    """JAX keeps what a forward rule found out: of which arguments a gradient is wanted must not be part of it."""
+    one = wrap(network(RECURRENCES[recurrence]))
+    many = mapped(one)
+    jax.grad(lambda *moved: squares(many(*moved, ROWS)), (0, 1))(members, inputs)
+    jax.grad(lambda params: squares(many(params, inputs, ROWS)))(members)
+    got = jax.grad(lambda *moved: squares(one(*moved, ROWS)), (0, 1))(first, inputs)
+    want = jax.grad(lambda *moved: squares(network(Scan())(*moved, ROWS)), (0, 1))(first, inputs)
+    assert np.abs(want[1]).max() > 0.1
+    assert_close(got, want, "outside gradients", tolerance=TOLERANCE)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
+from rnnjax.dtypes import promoted
 from rnnjax.layers.parameters import declare_cell
 from rnnjax.recurrences.recurrence import as_state
 from rnnjax.types import State
@@ -27,7 +28,7 @@ class FlaxCell(nn.RNNCellBase):
     @nn.compact
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
         """One step over any batch axes: the new state, and its `hidden (..., H)`."""
-        dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
+        dtype = self.dtype or promoted(inputs, self.param_dtype)
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
         batch, rows = inputs.shape[:-1], math.prod(inputs.shape[:-1])
         flat = jax.tree.map(lambda leaf: jnp.reshape(leaf, (rows, *jnp.shape(leaf)[len(batch) :])), carry)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from rnnjax.cells import Cell
 from rnnjax.dropout import Dropout, check_has_kernel, check_rate, drop_weights, state_mask, zoneout_masks, zoneout_rates
+from rnnjax.dtypes import promoted
 from rnnjax.layers.parameters import declare_cell
 from rnnjax.modes import is_deterministic, known
 from rnnjax.recurrences import Chunked, Noise, Recurrence
@@ -102,7 +103,7 @@ class RNN(nn.Module):
         resets = as_resets(inputs, resets)
         lengths = None if lengths is None else jnp.asarray(lengths)
         deterministic = is_deterministic(self, deterministic)
-        dtype = self.dtype or jnp.result_type(inputs, self.param_dtype)
+        dtype = self.dtype or promoted(inputs, self.param_dtype)
         params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
         if initial_state is None:
             initial_state = self.cell.init_state(inputs.shape[0], self.hidden_size, dtype)

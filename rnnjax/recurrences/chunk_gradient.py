@@ -1,6 +1,5 @@
 """The loops of `Chunked`, forwards and backwards, as one function with a gradient of its own."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -26,14 +25,6 @@ class Kept(NamedTuple):
 
     steps: tuple[State, PreActivations] | None = None
     chunks: State | None = None
-
-
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """Which gradients are asked for: none of the inputs where they are data."""
-
-    inputs: bool
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
@@ -111,12 +102,11 @@ def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tupl
     """The values, and what the backward pass needs."""
     params, inputs, initial_state, reset_state, flags, mask = jax.tree.map(lambda primal: primal.value, primals)
     values, kept = _values(cell, keep, walk, params, inputs, initial_state, reset_state, flags, mask, keeping=True)
-    wanted = Wanted(inputs=primals[1].perturbed)
-    return values, (params, inputs, initial_state, reset_state, flags, mask, kept, wanted)
+    return values, (params, inputs, initial_state, reset_state, flags, mask, kept)
 
 
 def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangents: Any) -> tuple[Any, ...]:
-    params, inputs, initial_state, reset_state, flags, mask, kept, wanted = saved
+    params, inputs, initial_state, reset_state, flags, mask, kept = saved
     d_hidden, d_final = cotangents
     # Where only the last state is read, no array of zeros stands for the outputs' gradient.
     d_hidden = None if isinstance(d_hidden, SymbolicZero) else d_hidden
@@ -169,9 +159,9 @@ def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangent
         d_params = weights.pullback(
             clear_padding(inputs, flags), masked(before.hidden, mask), d_gates, d_params, d_extras
         )
-        d_inputs = None
-        if wanted.inputs:
-            d_inputs = in_dtype(clear_padding(d_gates.inputs @ kernel_t, flags), inputs)
+        # Where nobody asks for it JAX leaves it out. Whether anybody does must not be known here: JAX keeps what the
+        # forward rule found out the last time, of another gradient perhaps.
+        d_inputs = in_dtype(clear_padding(d_gates.inputs @ kernel_t, flags), inputs)
         return (d_state, d_reset, d_params), d_inputs, None
 
     carry = (d_final, wide_zeros(reset_state), wide_zeros(params))

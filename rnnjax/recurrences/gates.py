@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rnnjax.cells.cell import PointwiseCell, add_bias, affine, as_read, pre_activations
-from rnnjax.dtypes import at_least_float32
+from rnnjax.dtypes import at_least_float32, promoted
 from rnnjax.types import Params, State
 
 
@@ -117,9 +116,7 @@ def outer(left: tuple[jax.Array | None, ...], right: jax.Array) -> jax.Array:
     """
     steps, batch, width = right.shape
     parts = [
-        jnp.ones((steps, batch, 1), right.dtype)
-        if part is None
-        else part.astype(np.promote_types(part.dtype, right.dtype))
+        jnp.ones((steps, batch, 1), right.dtype) if part is None else part.astype(promoted(part, right))
         for part in left
     ]
     joined = jnp.concatenate(parts, axis=-1)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from rnnjax.cells.cell import Cell, PointwiseCell
-from rnnjax.dtypes import cast_like
+from rnnjax.dtypes import cast_like, promoted
 from rnnjax.meshes import spec_of, vary_alike, within_explicit_axes
 from rnnjax.recurrences.noise import Noise, hold_back, prepare_noise
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
@@ -153,7 +153,7 @@ def prepare(
     kernel = getattr(params, "kernel", None)
     if kernel is not None and kernel.shape[0] != width:
         raise ValueError(f"inputs: expected {kernel.shape[0]} features (the kernel's first axis), got {width}")
-    dtype = jnp.result_type(inputs, *jax.tree.leaves(params))
+    dtype = promoted(inputs, *jax.tree.leaves(params))
     state = as_state("initial_state", cell, initial_state, batch, dtype)
     hidden_size = state.hidden.shape[-1]
     recurrent_kernel = getattr(params, "recurrent_kernel", None)

@@ -21,7 +21,8 @@ SHARD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 Sums = dict[str, Any]
 # objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
-# watched. A batch is a tree of arrays with the rows first. The key is None in evaluation.
+# watched. A batch is a tree of arrays with the rows first; an objective sees the rows of one device, and what it
+# gives is summed over devices (a constant counts once a device). The key is None in evaluation.
 Objective = Callable[[Any, Any, jax.Array | None], Sums]
 CarriedSums = Callable[[Any, Any, jax.Array | None, Any], tuple[Sums, Any]]
 
@@ -92,6 +93,8 @@ def train_step(
     def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
         def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
             sums, after = carrying(params, batch, key, carry)
+            if missing := {"loss", "weight"} - set(sums):
+                raise ValueError(f"objective: expected sums with 'loss' and 'weight', got none of {sorted(missing)}")
             return sums["loss"], (sums, after)
 
         gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
