@@ -56,7 +56,7 @@ members = {name: leaf + 0.3 for name, leaf in members.items() if leaf is not Non
 first = jax.tree.map(lambda leaf: leaf[0], members)
 
 
-def network(recurrence: Recurrence, layer: Any = RNN) -> Callable[[Any, Any], Any]:
+def network(recurrence: Recurrence, layer: Any = RNN) -> Callable[..., Any]:
     """A layer as a function of its parameters and what has a row a sequence."""
 
     def run(params: Any, inputs: Any, rows: Any) -> Any:
