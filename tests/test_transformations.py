@@ -32,6 +32,8 @@ RECURRENCES: dict[str, Recurrence] = {
     "gates": Chunked(2, "gates"),
     "boundaries": Chunked(2, "boundaries"),
 }
+# Three chunks of one step, and none left over.
+WITHOUT_REST = {"without_rest": Chunked(1, "boundaries")}
 READ: dict[str, Callable[[Any], Any]] = {
     "outputs": lambda values: values[0],
     "final": lambda values: values[1],
@@ -169,13 +171,19 @@ def wanted(order: str, many: bool) -> Any:
     return jax.jit(program)(members if many else first, inputs, ROWS)
 
 
-@pytest.mark.parametrize("order", ["outside", "inside", "twice"])
-@pytest.mark.parametrize("recurrence", RECURRENCES)
-@pytest.mark.parametrize("transformation", [*ONE, *MANY])
+CASES = [
+    (transformation, recurrence, order)
+    for transformation in (*ONE, *MANY)
+    for recurrence in RECURRENCES
+    for order in ("outside", "inside", "twice")
+] + [(transformation, "without_rest", "outside") for transformation in MANY]
+
+
+@pytest.mark.parametrize(("transformation", "recurrence", "order"), CASES)
 def test_numbers_are_those_outside_of_every_transformation(transformation, recurrence, order):
     many = transformation in MANY
     layer = nn.remat(RNN) if transformation.endswith("remat") else RNN
-    program = numbers(network(RECURRENCES[recurrence], layer), (ONE | MANY)[transformation], order)
+    program = numbers(network((RECURRENCES | WITHOUT_REST)[recurrence], layer), (ONE | MANY)[transformation], order)
     compiled = program if transformation == "pmap" else jax.jit(program, compiler_options=FAST_COMPILE)
     got = compiled(members if many else first, inputs, ROWS)
     want = wanted(order, many)

@@ -40,6 +40,8 @@ def run_chunks(
     mask: jax.Array | None,
 ) -> tuple[jax.Array, State]:
     """Outputs and the final state of a `Problem` with at least one step."""
+    # Without a gradient there is nothing to keep, and one chunk is the fastest; but it is walked over all the same.
+    walk = walk._replace(size=walk.size and inputs.shape[0])
     values, _ = _values(cell, keep, walk, params, inputs, initial_state, reset_state, flags, mask, keeping=False)
     return values
 
@@ -59,7 +61,7 @@ def _values(
 ) -> tuple[tuple[jax.Array, State], Kept]:
     """The values and, with `keeping`, what the backward pass needs.
 
-    The loops are the same either way, and must be: under `vmap` of another transformation JAX takes the values from
+    The loops are built alike either way, and must be: under `vmap` of another transformation JAX takes the values from
     one of the two and their mapped axes from the other.
     """
     steps = _steps(cell, Weights.of(cell, params, initial_state), reset_state, mask, walk.reverse)
