@@ -52,9 +52,12 @@ every_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES.values(), i
 
 
 @pytest.mark.usefixtures("without_annotation_checks")  # a symbolic size is no int
-@pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("symbolic", ["batch", "time", "both"])
-@every_recurrence
+@pytest.mark.parametrize(
+    ("recurrence", "order"),
+    [*((recurrence, 1) for recurrence in RECURRENCES.values()), (Scan(), 0), (Chunked(), 0)],
+    ids=[*RECURRENCES, "scan_value", "default_value"],
+)
 def test_export_with_a_batch_or_time_that_is_not_known(recurrence, symbolic, order):
     layer = RNN(GRU(), HIDDEN, recurrence)
     variables = random_variables(layer, INPUTS)

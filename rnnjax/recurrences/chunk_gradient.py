@@ -40,7 +40,8 @@ def run_chunks(
     mask: jax.Array | None,
 ) -> tuple[jax.Array, State]:
     """Outputs and the final state of a `Problem` with at least one step."""
-    # Without a gradient there is nothing to keep, and one chunk is the fastest; but it is walked over all the same.
+    # Nothing is kept, and one chunk is the fastest. It is walked over all the same, since the loops must be alike (see
+    # `_values`); the compiler takes one of a single turn away.
     walk = walk._replace(size=walk.size and inputs.shape[0])
     values, _ = _values(cell, keep, walk, params, inputs, initial_state, reset_state, flags, mask, keeping=False)
     return values
