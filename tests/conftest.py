@@ -29,6 +29,14 @@ def quick_compile():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_file():
+    """What a file's tests compiled is let go after them: a process may hold some tens of thousands of memory maps, of
+    which every program takes a few, and XLA ends it where there are no more."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(request, tmp_path_factory):
     """What one test has compiled no other one compiles again, in whichever process."""
