@@ -22,7 +22,7 @@ def loss(name, problem, reverse):
 
 def differences(name, problem, reverse):
     """The gradients of `loss`, one number of the problem moved at a time."""
-    moved = (problem.params, problem.inputs, problem.state)
+    moved = (problem.params, problem.inputs, problem.state, problem.reset_state)
     leaves, tree = jax.tree.flatten(moved)
     gradients = [np.zeros_like(leaf) for leaf in leaves]
     for leaf, gradient in zip(leaves, gradients, strict=True):
@@ -30,8 +30,9 @@ def differences(name, problem, reverse):
             at = leaf[index]
             ends = []
             for leaf[index] in (at + STEP, at - STEP):
-                params, inputs, state = jax.tree.unflatten(tree, leaves)
-                ends.append(loss(name, problem._replace(params=params, inputs=inputs, state=state), reverse))
+                params, inputs, state, reset_state = jax.tree.unflatten(tree, leaves)
+                shifted = problem._replace(params=params, inputs=inputs, state=state, reset_state=reset_state)
+                ends.append(loss(name, shifted, reverse))
             leaf[index] = at
             gradient[index] = (ends[0] - ends[1]) / (2 * STEP)
     return jax.tree.unflatten(tree, gradients)
