@@ -3,16 +3,33 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from rnnjax import GRU, LSTM, MGU, Elman, IndRNN, LayerNormLSTM, PeepholeLSTM, PointwiseCell, identity
+from rnnjax import (
+    GRU,
+    LSTM,
+    MGU,
+    SLSTM,
+    Elman,
+    FullGateLSTM,
+    GRUResetBefore,
+    IndRNN,
+    LayerNormLSTM,
+    MultiplicativeLSTM,
+    PeepholeLSTM,
+    PointwiseCell,
+    identity,
+)
 
 CellName = Literal[
     "elman",
     "irnn",
     "lstm",
     "gru",
+    "gru-reset-before",
     "mgu",
     "indrnn",
     "layer-norm-lstm",
+    "multiplicative-lstm",
+    "slstm",
     "peephole-lstm",
     "nig",
     "nfg",
@@ -21,6 +38,7 @@ CellName = Literal[
     "noaf",
     "cifg",
     "np",
+    "full-gate-lstm",
 ]
 CELLS: Mapping[CellName, PointwiseCell] = {
     "elman": Elman(),
@@ -28,10 +46,13 @@ CELLS: Mapping[CellName, PointwiseCell] = {
     "irnn": Elman(activation="relu", recurrent_init=identity()),
     "lstm": LSTM(),
     "gru": GRU(),
+    "gru-reset-before": GRUResetBefore(),
     "mgu": MGU(),
     "indrnn": IndRNN(),
     "layer-norm-lstm": LayerNormLSTM(),
-    # Greff et al. 2015, "LSTM: A Search Space Odyssey", and what they call its variants: one part less.
+    "multiplicative-lstm": MultiplicativeLSTM(),
+    "slstm": SLSTM(),
+    # Greff et al. 2015, "LSTM: A Search Space Odyssey", and what they call its variants: one part less, or FGR.
     "peephole-lstm": PeepholeLSTM(),
     "nig": PeepholeLSTM(input_gate=False),
     "nfg": PeepholeLSTM(forget_gate=False),
@@ -40,4 +61,5 @@ CELLS: Mapping[CellName, PointwiseCell] = {
     "noaf": PeepholeLSTM(output_activation=False),
     "cifg": PeepholeLSTM(coupled=True),
     "np": PeepholeLSTM(peepholes=False),
+    "full-gate-lstm": FullGateLSTM(),
 }

@@ -132,7 +132,8 @@ class Row(NamedTuple):
 def scaled_params(cell: Cell, scale: float, config: GradientFlow) -> Params:
     """The cell's initial parameters, the recurrent kernel times the scale; the same ones for every scale."""
     params = cell.init_params(jax.random.key(config.seed), INPUTS, config.hidden)
-    return params._replace(recurrent_kernel=scale * params.recurrent_kernel)
+    recurrent = params.recurrent._replace(kernel=scale * params.recurrent.kernel)
+    return params._replace(recurrent=recurrent)
 
 
 def measure(config: GradientFlow) -> Iterator[Row]:

@@ -78,7 +78,7 @@ def train(
     What is not finite stays so in what is returned.
     """
     batches_key, weight_key = jax.random.split(jax.random.key(seed))
-    hidden = params.recurrent_kernel.shape[0]
+    hidden = params.recurrent.kernel.shape[0]
     weight = jax.random.normal(weight_key, (hidden,)) / np.sqrt(hidden)
     measured = _train(
         cell,

@@ -69,8 +69,7 @@ def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
     metrics = path / METRICS
     if not goes_on and metrics.exists() and metrics.stat().st_size:
         raise FileNotFoundError(
-            f"{path}: expected checkpoints to go on from, found none: they were taken away, or the run is of an "
-            "earlier version; begin a new run"
+            f"{path}: expected checkpoints to go on from, found none: they were taken away; begin a new run"
         )
     asked = {"experiment": experiment, **settings(config)}
     check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)

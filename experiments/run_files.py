@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from experiments.execution import EXECUTION
-from rnnjax.training import RunFolder, load_arrays, load_best
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG
-
-# Runs of earlier versions told these as part of their config, and had one checkpoint of the best epoch's parameters.
-EXECUTION_ONCE = ("devices", "run_folder")
-CHECKPOINT_ONCE = "checkpoint"
+from rnnjax.training import RunFolder
+from rnnjax.training.run_folder import CONFIG
 
 
 def new_path(name: str) -> Path:
@@ -26,14 +22,13 @@ def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:
     log.write(json.dumps({"kind": kind, **values}, allow_nan=False) + "\n")
 
 
-def read_config(path: Path, kind: str, fields: set[str], added: dict[str, Any]) -> dict[str, Any]:
+def read_config(path: Path, kind: str, fields: set[str]) -> dict[str, Any]:
     """A run folder's config, which must have exactly these fields.
 
-    `added` are fields that runs of earlier versions have not, with what those versions did. Raises
-    FileNotFoundError for a path that is not a run folder, ValueError for another study's.
+    Raises FileNotFoundError for a path that is not a run folder, ValueError for another study's.
     """
     config = RunFolder.open(path).config()
-    values = added | {name: value for name, value in config.items() if name not in (EXECUTION, *EXECUTION_ONCE)}
+    values = {name: value for name, value in config.items() if name != EXECUTION}
     difference = set(values) ^ fields
     if difference:
         study = reprlib.repr(config.get("experiment"))
@@ -42,9 +37,3 @@ def read_config(path: Path, kind: str, fields: set[str], added: dict[str, Any]) 
             f"{reprlib.repr(sorted(difference))}"
         )
     return values
-
-
-def best_params(path: Path, template: Any) -> Any:
-    """The parameters of a run's best epoch. Raises as `load_best` and `load_arrays`."""
-    once = path / CHECKPOINT_ONCE
-    return load_arrays(once, template) if once.is_dir() else load_best(path / CHECKPOINTS, template)

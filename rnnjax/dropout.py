@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells import Cell
+from rnnjax.cells import CellParams
 from rnnjax.modes import is_deterministic
-from rnnjax.types import Params
+from rnnjax.types import State
 
 
 def check_rate(name: str, rate: float) -> None:
@@ -64,66 +64,75 @@ class Dropout(nn.Module):
 
         `rows (B,)` numbers each row within the whole batch; None counts from 0.
         """
-        if self.rate == 0 or is_deterministic(self, deterministic):
+        if is_deterministic(self, deterministic):
             return inputs
-        shared = {axis % inputs.ndim for axis in self.shared_axes}
-        shape = tuple(1 if axis in shared else size for axis, size in enumerate(inputs.shape))[1:]
-        keep = keep_rows(self.make_rng("dropout"), self.rate, inputs.shape[0], rows, shape)
-        return jnp.where(keep, inputs / (1 - self.rate), 0)
+        return drop(lambda: self.make_rng("dropout"), self.rate, inputs, rows, self.shared_axes)
 
 
-def drop_weights(key: jax.Array, params: Params, rate: float) -> Params:
+def drop(
+    make_key: Callable[[], jax.Array],
+    rate: float,
+    inputs: jax.Array,
+    rows: jax.Array | None,
+    shared_axes: tuple[int, ...] = (),
+) -> jax.Array:
+    """Inputs `(B, ...)` with units dropped, the rest scaled by `1 / (1 - rate)`; no key is made for a rate of 0."""
+    if rate == 0:
+        return inputs
+    shared = {axis % inputs.ndim for axis in shared_axes}
+    shape = tuple(1 if axis in shared else size for axis, size in enumerate(inputs.shape))[1:]
+    keep = keep_rows(make_key(), rate, inputs.shape[0], rows, shape)
+    return jnp.where(keep, inputs / (1 - rate), 0)
+
+
+def drop_weights(key: jax.Array, params: CellParams, rate: float) -> CellParams:
     """The parameters with weights of the recurrent kernel dropped, one mask for all rows; the rest is scaled by
     `1 / (1 - rate)`.
 
     Sources: Wan et al. 2013, "Regularization of Neural Networks using DropConnect"; Merity, Keskar and Socher
-    2017, "Regularizing and Optimizing LSTM Language Models".
+    2017, "Regularizing and Optimizing LSTM Language Models". Raises ValueError for a cell without a recurrent map.
     """
-    kernel = params.recurrent_kernel
-    keep = jax.random.bernoulli(key, 1 - rate, kernel.shape)
-    return params._replace(recurrent_kernel=jnp.where(keep, kernel / (1 - rate), 0))
+    recurrent = getattr(params, "recurrent", None)
+    if recurrent is None:
+        raise ValueError("weight_dropout: expected a cell with a recurrent map, got one without")
+    keep = jax.random.bernoulli(key, 1 - rate, recurrent.kernel.shape)
+    return params._replace(recurrent=recurrent._replace(kernel=jnp.where(keep, recurrent.kernel / (1 - rate), 0)))
 
 
-def check_has_kernel(cell: Cell, params: Params) -> None:
-    """Raises ValueError for a cell without the matrix whose weights are to be dropped."""
-    if getattr(getattr(params, "recurrent_kernel", None), "ndim", 0) != 2:
-        raise ValueError(f"weight_dropout: expected a cell with a recurrent kernel matrix, got {type(cell).__name__}")
-
-
-def state_mask(key: jax.Array, rate: float, batch: int, rows: jax.Array | None, hidden_size: int) -> jax.Array:
+def state_mask(key: jax.Array, rate: float, hidden: jax.Array, rows: jax.Array | None) -> jax.Array:
     """What multiplies the hidden state `(B, H)` at every step: 0, or `1 / (1 - rate)`."""
-    return jnp.where(keep_rows(key, rate, batch, rows, (hidden_size,)), 1 / (1 - rate), 0.0)
+    return jnp.where(keep_rows(key, rate, hidden.shape[0], rows, hidden.shape[1:]), 1 / (1 - rate), 0.0)
 
 
-def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float], hidden_size: int) -> dict[str, float]:
+def check_zoneout(zoneout: float | Mapping[str, float]) -> None:
+    """Raises ValueError for a rate outside [0, 1)."""
+    for rate in zoneout.values() if isinstance(zoneout, Mapping) else (zoneout,):
+        check_rate("zoneout", rate)
+
+
+def zoneout_rates(state: State, zoneout: float | Mapping[str, float]) -> dict[str, float]:
     """The rate of each state field that has one above 0, a single number being that of all fields of real numbers.
 
-    Raises ValueError for a rate outside [0, 1), or a field that the cell's state has not.
+    Raises ValueError for a field that the state has not.
     """
-    if not zoneout:
-        return {}
-    state = jax.eval_shape(lambda: cell.init_state(1, hidden_size))
     fields = state._fields
+    if isinstance(zoneout, Mapping):
+        unknown = sorted(set(zoneout) - set(fields))
+        if unknown:
+            raise ValueError(f"zoneout: expected state fields of {fields}, got {', '.join(map(repr, unknown))}")
+        # In the state's own order, so that equal mappings draw equal masks.
+        return {name: zoneout[name] for name in fields if zoneout.get(name)}
     real = [name for name in fields if jnp.issubdtype(getattr(state, name).dtype, jnp.inexact)]
-    rates = zoneout if isinstance(zoneout, Mapping) else dict.fromkeys(real, zoneout)
-    for name, rate in rates.items():
-        if name not in fields:
-            raise ValueError(f"zoneout: expected state fields of {fields}, got {name!r}")
-        check_rate("zoneout", rate)
-    # In the state's own order, so that equal mappings draw equal masks.
-    return {name: rates[name] for name in fields if rates.get(name)}
+    return dict.fromkeys(real, zoneout) if zoneout else {}
 
 
 def zoneout_masks(
-    make_key: Callable[[], jax.Array],
-    rates: Mapping[str, float],
-    batch: int,
-    rows: jax.Array | None,
-    time: int,
-    hidden_size: int,
+    make_key: Callable[[], jax.Array], rates: Mapping[str, float], state: State, rows: jax.Array | None, time: int
 ) -> dict[str, jax.Array]:
     """For each state field, True `(T, B, H)` where a unit keeps its value: new at every step."""
-    return {
-        name: ~keep_rows(make_key(), rate, batch, rows, (time, hidden_size), batch_axis=1)
-        for name, rate in rates.items()
-    }
+
+    def mask(name: str, rate: float) -> jax.Array:
+        batch, *features = getattr(state, name).shape
+        return ~keep_rows(make_key(), rate, batch, rows, (time, *features), batch_axis=1)
+
+    return {name: mask(name, rate) for name, rate in rates.items()}

@@ -24,6 +24,7 @@ def static(name: str, flag: bool | None) -> Static | None:
 # What to do instead of giving a layer in `nn.remat` or `nn.jit`, which trace it, a flag by keyword.
 INSTEAD = {
     "deterministic": 'leave it out and give a "dropout" rng in training only',
+    "all_states": "ask the layer itself, outside of them",
     "reverse": "set it where the layer is made: RNN(cell, size, reverse=True)",
 }
 
@@ -45,18 +46,23 @@ def is_deterministic(module: nn.Module, deterministic: bool | None) -> bool:
     return not module.has_rng("dropout") if deterministic is None else known("deterministic", deterministic)
 
 
-def check_causal(recurrent: Any) -> None:
+def check_causal(recurrent: Any, name: str = "recurrent") -> None:
     """Raises ValueError for layers that read later steps than the one they give the output of."""
     if not getattr(recurrent, "causal", True):
-        raise ValueError(f"recurrent: expected layers that look only back, got one that reads the future: {recurrent}")
+        raise ValueError(f"{name}: expected layers that look only back, got one that reads the future: {recurrent}")
 
 
 def check_separate(what: str, layers: Sequence[nn.Module]) -> None:
     """Raises ValueError for one layer in two places, which would share its weights."""
+    refuse_shared(what, [list(_modules(layer)) for layer in layers])
+
+
+def refuse_shared(what: str, parts: Sequence[Sequence[Any]]) -> None:
+    """Raises ValueError for an object that is among the parts of two places."""
     seen: dict[int, int] = {}
-    for place, layer in enumerate(layers):
-        for module in _modules(layer):
-            first = seen.setdefault(id(module), place)
+    for place, own in enumerate(parts):
+        for part in own:
+            first = seen.setdefault(id(part), place)
             if first != place:
                 raise ValueError(
                     f"{what}: expected a layer of its own in each place, got the same object in places {first} and "

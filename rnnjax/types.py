@@ -16,20 +16,35 @@ from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int
 
-Step = Float[Array, "batch input"]
-Gates = Float[Array, "batch gates"]
-Hidden = Float[Array, "batch hidden"]
+# Features may have several axes: `*input`, `*hidden` and, with the gates' blocks along the last of them, `*gates`.
+Step = Float[Array, "batch *input"]
+Gates = Float[Array, "batch *gates"]
+# Of the recurrent map, which may give another number of blocks than the input map.
+RecurrentGates = Float[Array, "batch *recurrent_gates"]
+Hidden = Float[Array, "batch *hidden"]
 
-TimeInputs = Float[Array, "time batch input"]
-TimeHidden = Float[Array, "time batch hidden"]
+TimeInputs = Float[Array, "time batch *input"]
 TimeFlags = Bool[Array, "time batch"]
 
-BatchInputs = Float[Array, "batch time input"]
+BatchInputs = Float[Array, "batch time *input"]
 BatchFlags = Bool[Array, "batch time"]
 
 Tokens = Int[Array, "batch time"]
 Lengths = Int[Array, " batch"]
 
-# A state and the parameters of a cell are NamedTuples of arrays: which fields they have is the cell's.
+# The sizes of the feature axes; where there is one, a size stands for it.
+Features = tuple[int, ...]
+Size = int | Features
+
+# A state is a NamedTuple of arrays: which fields it has is the cell's. Parameters and extras are any tree of arrays.
 State = Any
 Params = Any
+Extras = Any
+
+
+def features(size: Size) -> Features:
+    """The feature axes of a size. Raises ValueError for one below 1."""
+    axes = tuple(size) if isinstance(size, tuple | list) else (size,)
+    if not axes or min(axes) < 1:
+        raise ValueError(f"expected sizes of at least 1, got {size}")
+    return axes

@@ -6,6 +6,12 @@ import os
 os.environ["KERAS_BACKEND"] = "jax"
 # Tolerances were measured on a CPU: a GPU multiplies float32 matrices with fewer bits unless told otherwise.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiling is most of what the tests cost, and takes a third of the time with XLA's older code generator. What is
+# compared
+# with the oracles in float32 is compiled as users have it (`tables.run`).
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
 
 import datasets
 import datasets.config

@@ -1,25 +1,10 @@
 """NumPy float64 oracles: every cell's equations and their derivatives by hand; nothing is shared with the library."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
-
-Params = dict[str, np.ndarray]
-State = tuple[np.ndarray, ...]
-
-
-def logistic(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-class Oracle(NamedTuple):
-    """One step of a cell for one sequence, and its derivative, both from the step's inputs and earlier state."""
-
-    # (params, x, state) -> state after; `hidden` is the first array of a state.
-    step: Callable[[Params, np.ndarray, State], State]
-    # (params, x, state, d_state after) -> (d_params, d_x, d_state)
-    back: Callable[[Params, np.ndarray, State, State], tuple[Params, np.ndarray, State]]
+import oracles_further
+from oracle import Oracle, logistic
 
 
 def elman(activation: Callable, slope: Callable) -> Oracle:
@@ -246,4 +231,4 @@ ORACLES: dict[str, Oracle] = {
     "no_output_activation": peephole_lstm("tanh_c"),
     "coupled": peephole_lstm(coupled=True),
     "no_peepholes": peephole_lstm("peepholes"),
-}
+} | oracles_further.ORACLES

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from oracles import Oracle, Params, State
+from oracle import Oracle, Params, State
 
 # Largest error measured on a CPU: values 4.8e-7, gradients 1.4e-6 (of 30 seeds; the median is 3e-7).
 FLOAT32_TOLERANCE = 2e-6
@@ -69,17 +69,20 @@ def run(
     mask: Any = None,
     hold: Any = None,
 ) -> Run:
-    """Forward and back through `inputs (T, B, I)` from `initial`, each `(B, H)`, for the given cotangents.
+    """Forward and back through `inputs (T, B, I)` from `initial`, each `(B, ...)`, for the given cotangents.
 
-    A reset puts `reset_state` back, each `(B, H)`, zeros unless given.
+    A reset puts `reset_state` back, each `(B, ...)`, zeros unless given.
     `mask (B, H)` multiplies h where the recurrent kernel reads it, which is to multiply that kernel's rows; each array
-    of the state keeps a share `hold` of what it was, one number or `(T, B, H)`.
+    of the state keeps a share `hold` of what it was, one number or `(T, B, ...)`.
     """
-    time, batch, _ = inputs.shape
+    time, batch = inputs.shape[:2]
     lengths = np.full(batch, time) if lengths is None else lengths
     resets = np.zeros((time, batch), bool) if resets is None else resets
-    hold = tuple(np.broadcast_to(share, (time, *initial[0].shape)) for share in hold or (0.0,) * len(initial))
-    outputs = np.zeros((time, batch, initial[0].shape[-1]))
+    hold = tuple(
+        np.broadcast_to(share, (time, *leaf.shape))
+        for share, leaf in zip(hold or (0.0,) * len(initial), initial, strict=True)
+    )
+    outputs = np.zeros((time, *initial[0].shape))
     final = tuple(np.zeros_like(leaf) for leaf in initial)
     d_params = {name: np.zeros_like(leaf) for name, leaf in params.items()}
     d_inputs = np.zeros_like(inputs)

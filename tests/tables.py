@@ -4,7 +4,6 @@ A new cell is one row of CELLS and one oracle of the same name in `oracles.py`; 
 of RECURRENCES.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +11,27 @@ import numpy as np
 import oracles
 import reference
 
-from rnnjax.cells import GRU, LSTM, MGU, Cell, Elman, IndRNN, LayerNormLSTM, PeepholeLSTM, identity
+from rnnjax import identity
+from rnnjax.cells import (
+    GRU,
+    LSTM,
+    LSTMP,
+    MGU,
+    SLSTM,
+    Cell,
+    CellParams,
+    ConvLSTM,
+    CoRNN,
+    Elman,
+    FullGateLSTM,
+    GRUResetBefore,
+    IndRNN,
+    LayerNormLSTM,
+    MultiplicativeLSTM,
+    PeepholeLSTM,
+)
 from rnnjax.recurrences import Chunked, Noise, Recurrence, Scan, Unrolled
+from rnnjax.types import Size, features
 
 # Small, since compiling is what a case costs. T is no multiple of 3, and leaves two chunks of 3 and two steps.
 TIME, BATCH, INPUT, HIDDEN = 8, 5, 3, 4
@@ -27,11 +45,23 @@ CELLS: dict[str, Cell] = {
     "layer_norm_lstm": LayerNormLSTM(),
     "mgu": MGU(),
     "indrnn": IndRNN(),
+    "gru_reset_before": GRUResetBefore(),
+    "full_gate_lstm": FullGateLSTM(),
+    "lstmp": LSTMP(projection=2),
+    "slstm": SLSTM(heads=2),
+    "multiplicative_lstm": MultiplicativeLSTM(),
+    "cornn": CoRNN(dt=0.3, gamma=1.3, epsilon=0.7),
+    "conv_lstm": ConvLSTM(),
 }
 
 # Compiling is most of what a case costs. These run under every recurrence in float32, with all optimisations; each
 # further cell in float64, compiled quickly: `test_cells_over_time.py`.
 CLASSICS = ("elman", "irnn", "lstm", "gru")
+
+# Cells of matrices that start as all of them do: what the others start from is tested with each.
+MATRIX_CELLS = {
+    name: CELLS[name] for name in ("elman", "irnn", "lstm", "gru", "peephole_lstm", "layer_norm_lstm", "mgu", "indrnn")
+}
 
 # The variants of Greff et al. 2015, each with an oracle too: cells of one class, for tests of what tells them apart.
 LSTM_VARIANTS: dict[str, PeepholeLSTM] = {
@@ -43,6 +73,14 @@ LSTM_VARIANTS: dict[str, PeepholeLSTM] = {
     "coupled": PeepholeLSTM(coupled=True),
     "no_peepholes": PeepholeLSTM(peepholes=False),
 }
+
+# Options that change equations, each with an oracle too.
+OPTIONS: dict[str, Cell] = {
+    "slstm_exponential": SLSTM(exponential_forget=True),
+    "conv_lstm_peepholes": ConvLSTM(window=(2,), peepholes=True),
+}
+
+ORACLE_CELLS: dict[str, Cell] = CELLS | LSTM_VARIANTS | OPTIONS
 
 RECURRENCES: dict[str, Recurrence] = {
     "scan": Scan(),
@@ -63,6 +101,54 @@ MODES: dict[str, tuple[str, ...]] = {
 }
 
 
+# Sizes of inputs and state for cells that cannot take INPUT and HIDDEN.
+SIZES: dict[Cell, tuple[Size, Size]] = {
+    CELLS["conv_lstm"]: ((3, 2, 2), (3, 2, 1)),
+    OPTIONS["conv_lstm_peepholes"]: ((3, 1), (3, 2)),
+}
+
+# Fields of a state that cannot be any numbers, made of any.
+POSSIBLE = {"normaliser": lambda leaf: abs(leaf) + 0.5}
+
+
+def sizes_of(cell: Cell) -> tuple[Size, Size]:
+    """The sizes that a cell is tested with."""
+    return SIZES.get(cell, (INPUT, HIDDEN))
+
+
+def possible(state: Any) -> Any:
+    """A state of any numbers as one that its cell can have."""
+    return state._replace(
+        **{name: make(getattr(state, name)) for name, make in POSSIBLE.items() if name in state._fields}
+    )
+
+
+def flat(params: CellParams) -> dict[str, np.ndarray]:
+    """A cell's parameters as its oracle names them; extras under their own names."""
+    maps = {"kernel": params.input.kernel, "bias": params.input.bias}
+    if params.recurrent is not None:
+        maps |= {"recurrent_kernel": params.recurrent.kernel, "recurrent_bias": params.recurrent.bias}
+    extras = {} if params.extras is None else params.extras._asdict()
+    return {name: leaf for name, leaf in (maps | extras).items() if leaf is not None}
+
+
+def nested(like: CellParams, values: dict[str, np.ndarray]) -> CellParams:
+    """`flat` undone."""
+    recurrent = like.recurrent
+    return CellParams(
+        like.input._replace(kernel=values["kernel"], bias=values.get("bias")),
+        None
+        if recurrent is None
+        else recurrent._replace(kernel=values["recurrent_kernel"], bias=values.get("recurrent_bias")),
+        None if like.extras is None else type(like.extras)(*(values.get(name) for name in like.extras._fields)),
+    )
+
+
+def replaced(params: CellParams, **arrays: Any) -> CellParams:
+    """The parameters with other arrays in place of those of these names (see `flat`); None takes one out."""
+    return nested(params, {**flat(params), **arrays})
+
+
 class Problem(NamedTuple):
     """Arguments of a recurrence with the cotangents of (outputs, final state)."""
 
@@ -77,7 +163,14 @@ class Problem(NamedTuple):
 
 
 def make_problem(
-    cell: Cell, mode: str = "plain", *, time: int = TIME, batch: int = BATCH, dtype: Any = np.float32, seed: int = 0
+    cell: Cell,
+    mode: str = "plain",
+    *,
+    time: int = TIME,
+    batch: int = BATCH,
+    sizes: tuple[Size, Size] | None = None,
+    dtype: Any = np.float32,
+    seed: int = 0,
 ) -> Problem:
     """A random problem: no bias and no state is zero, lengths hold 0, 1 and T, resets fall anywhere.
 
@@ -89,24 +182,29 @@ def make_problem(
     def normal(like: Any) -> np.ndarray:
         return random.normal(size=like.shape).astype(np.float32).astype(dtype)
 
-    params = cell.init_params(jax.random.key(seed), INPUT, HIDDEN)
+    inputs_size, hidden_size = sizes or sizes_of(cell)
+    params = cell.init_params(jax.random.key(seed), inputs_size, hidden_size)
     # A zero bias would hide a bias that is dropped, and a gate block that is read in the wrong place.
     params = jax.tree.map(lambda leaf: np.asarray(leaf + 0.3 * normal(leaf), np.float32).astype(dtype), params)
-    state = jax.tree.map(normal, cell.init_state(batch, HIDDEN))
-    cotangents = (normal(np.empty((time, batch, HIDDEN))), jax.tree.map(normal, state))
+    state = possible(jax.tree.map(normal, cell.init_state(batch, hidden_size)))
+    inputs = normal(np.empty((time, batch, *features(inputs_size))))
+    step = jax.ShapeDtypeStruct((batch, *features(inputs_size)), np.float32)
+    output = jax.eval_shape(cell.output, cell.extras_of(params), state, step)
+    cotangents = (normal(np.empty((time, *output.shape))), jax.tree.map(normal, state))
     lengths = np.array([time, 0, 1, *random.integers(1, max(time, 2), size=batch)])[:batch].astype(np.int32)
     resets = random.random((time, batch)) < 0.3
     # One is sure to fall inside a sequence, with steps on both of its sides.
     resets[time // 2 : time // 2 + 1, 0] = True
     given: dict[str, Any] = {"lengths": np.minimum(lengths, time), "resets": resets}
-    inputs = normal(np.empty((time, batch, INPUT)))
     problem = Problem(params, inputs, state, cotangents, **{name: given[name] for name in MODES[mode]})
-    return problem if problem.resets is None else problem._replace(reset_state=jax.tree.map(normal, state))
+    return problem if problem.resets is None else problem._replace(reset_state=possible(jax.tree.map(normal, state)))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames=("reverse",))
-def run(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
-    """The library's (outputs, final state) and the gradients for (params, inputs, initial state, reset state)."""
+def run_inside(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
+    """The library's (outputs, final state) and the gradients for (params, inputs, initial state, reset state).
+
+    `run` is the same compiled, as users have it; this is for programs within which it is a part.
+    """
 
     def values(params, inputs, state, reset_state):
         return recurrence(
@@ -125,17 +223,24 @@ def run(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool =
     return result, pullback(problem.cotangents)
 
 
+run = jax.jit(
+    run_inside,
+    static_argnums=(0, 1),
+    static_argnames=("reverse",),
+    compiler_options={"xla_cpu_use_fusion_emitters": True},
+)
+
+
 def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
     """What `run` should give for the cell of that name, in float64."""
     problem = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), problem)._replace(
         lengths=problem.lengths, resets=problem.resets
     )
-    fields = {field: leaf for field, leaf in problem.params._asdict().items() if leaf is not None}
     d_outputs, d_final = problem.cotangents
     mask, hold = problem.noise or Noise()
     got = reference.run(
         oracles.ORACLES[name],
-        fields,
+        flat(problem.params),
         problem.inputs,
         tuple(problem.state),
         d_outputs,
@@ -147,9 +252,14 @@ def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[A
         mask=mask,
         hold=None if hold is None else tuple(hold.get(field, 0.0) for field in problem.state._fields),
     )
-    state, params = type(problem.state), type(problem.params)
+    state = type(problem.state)
     d_reset = None if problem.reset_state is None else state(*got.d_reset)
-    return (got.outputs, state(*got.final)), (params(**got.d_params), got.d_inputs, state(*got.d_initial), d_reset)
+    return (got.outputs, state(*got.final)), (
+        nested(problem.params, got.d_params),
+        got.d_inputs,
+        state(*got.d_initial),
+        d_reset,
+    )
 
 
 def assert_runs_close(got: tuple[Any, Any], want: tuple[Any, Any], **options: Any) -> None:

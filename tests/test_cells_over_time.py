@@ -17,11 +17,14 @@ from tables import (
     HIDDEN,
     INPUT,
     LSTM_VARIANTS,
+    OPTIONS,
+    ORACLE_CELLS,
     RECURRENCES,
     TIME,
     assert_runs_close,
     make_problem,
     run,
+    run_inside,
     run_oracle,
 )
 
@@ -43,7 +46,7 @@ CASES = [
     ),
     *(
         (cell, recurrence, reverse)
-        for cell in LSTM_VARIANTS
+        for cell in LSTM_VARIANTS | OPTIONS
         for recurrence, reverse in (("scan", False), ("chunked_with_tail", True))
     ),
 ]
@@ -51,7 +54,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "recurrence", "reverse"), CASES)
 def test_values_and_gradients_are_the_oracles(name, recurrence, reverse):
-    cell = (CELLS | LSTM_VARIANTS)[name]
+    cell = ORACLE_CELLS[name]
     time = TIME // 2 if recurrence == "unrolled" else TIME  # the size of its graph
     problem = make_problem(cell, "lengths_and_resets", time=time, dtype=np.float64, seed=1)
     with jax.enable_x64(True):
@@ -72,7 +75,7 @@ def test_second_derivatives_of_chunked_are_those_of_scan(name, size):
     def gradient_of_squared_gradients(recurrence, problem):
         def squares(params, inputs, state, cotangents):
             moved = problem._replace(params=params, inputs=inputs, state=state, cotangents=cotangents)
-            _, gradients = run(cell, recurrence, moved, reverse=True)
+            _, gradients = run_inside(cell, recurrence, moved, reverse=True)
             return sum((leaf**2).sum() for leaf in jax.tree.leaves(gradients))
 
         return jax.grad(squares, (0, 1, 2, 3))(problem.params, problem.inputs, problem.state, problem.cotangents)

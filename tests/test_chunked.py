@@ -146,8 +146,8 @@ def test_gradients_have_the_dtype_of_what_they_belong_to(wide):
 class ReadsInputsTwice(LSTM):
     """No cell of the sum alone: the output gate sees the inputs once more."""
 
-    def update(self, params, inputs, recurrent, state):
-        after = super().update(params, inputs, recurrent, state)
+    def update(self, extras, inputs, recurrent, state):
+        after = super().update(extras, inputs, recurrent, state)
         return after._replace(hidden=after.hidden * jnp.tanh(inputs[..., : after.hidden.shape[-1]]))
 
 
@@ -168,7 +168,7 @@ class ReadsInputsTwice(LSTM):
 )
 def test_whether_a_cell_reads_a_sum_only(cell, sum_only):
     problem = make_problem(cell)
-    assert reads_sum(cell, problem.params, problem.state) == sum_only
+    assert reads_sum(cell, problem.params, problem.state, (INPUT,)) == sum_only
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tables import HIDDEN, INPUT
 from rnnjax.cells import LSTM
 from rnnjax.recurrences import Chunked, Recurrence, Scan
 from rnnjax.recurrences.chunked import _chunk_size
+from rnnjax.recurrences.recurrence import prepare
 
 
 def compiled_gradient(recurrence: Recurrence, time: int, hidden: int = HIDDEN) -> Any:
@@ -42,9 +43,9 @@ def test_boundaries_keep_a_small_part_of_what_gates_keep():
     ("time", "batch", "hidden", "size"), [(500, 64, 100, 10), (10_000, 64, 100, 50), (100, 16, 512, 30), (5, 0, 4, 10)]
 )
 def test_the_size_follows_from_the_sizes(time, batch, hidden, size):
-    params = jax.eval_shape(lambda: LSTM().init_params(jax.random.key(0), INPUT, hidden))
-    inputs = jnp.zeros((time, batch, INPUT))
-    assert _chunk_size(params, inputs) == size
+    params = LSTM().init_params(jax.random.key(0), INPUT, hidden)
+    _, problem = prepare(LSTM(), params, jnp.zeros((time, batch, INPUT)), LSTM().init_state(batch, hidden))
+    assert _chunk_size(LSTM(), problem) == size
 
 
 def test_what_is_kept_follows_from_the_sizes():

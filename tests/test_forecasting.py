@@ -117,7 +117,7 @@ def test_paths_that_are_drawn_spread_as_a_random_walk_does():
     model = Forecaster(RNN(Elman(activation="relu"), 1, Scan()), Gaussian())
     inputs = jnp.full((2, 3, 1), 100.0).at[1].set(200.0)
     params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0), inputs)["params"])
-    cell = params["recurrent"]["cell"]
+    cell = params["recurrent"]["cell"]["input"]
     cell["kernel"] = jnp.ones((1, 1))
     params["head"] = {"kernel": jnp.array([[1.0, 0.0]]), "bias": jnp.array([0.0, np.log(np.e - 1)])}
     found = recursive(model, params, inputs, jnp.empty((2, 3, 0)), jax.random.key(0), 20_000)

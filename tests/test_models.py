@@ -201,7 +201,10 @@ def test_logits_are_float32_whatever_is_computed_in(pooling):
 
 def test_parameters_are_named_and_shaped_as_documented():
     got = jax.tree.map(lambda leaf: leaf.shape, randomised(classifier(logits=3))["params"])
-    gru = {"kernel": (EMBEDDING, 12), "recurrent_kernel": (HIDDEN, 12), "bias": (12,), "recurrent_bias": (12,)}
+    gru = {
+        "input": {"kernel": (EMBEDDING, 12), "bias": (12,)},
+        "recurrent": {"kernel": (HIDDEN, 12), "bias": (12,)},
+    }
     head = {"kernel": (HIDDEN, 3), "bias": (3,)}
     assert got == {"embedding": {"embedding": (VOCABULARY, EMBEDDING)}, "recurrent": {"cell": gru}, "head": head}
 

@@ -1,7 +1,5 @@
 """Noise: every recurrence masks and holds the state as the float64 oracle does, values and gradients."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -106,12 +104,7 @@ def test_a_cell_that_is_not_pointwise_is_held_and_not_masked():
         run(Mixing(), Scan(), problem._replace(noise=Noise(jnp.ones((BATCH, HIDDEN)))))
 
 
-@dataclasses.dataclass(frozen=True)
-class NoKernel(GRU):
-    """Parameters without a recurrent kernel."""
-
-    def init_params(self, key, input_size, hidden_size, dtype=jnp.float32):
-        return super().init_params(key, input_size, hidden_size, dtype)._replace(recurrent_kernel=None)
+NO_MAP = GRU(recurrent_map=None)
 
 
 WRONG = {
@@ -131,7 +124,7 @@ def test_noise_that_does_not_fit_is_named(noise, message):
         Scan()(GRU(), problem.params, problem.inputs, problem.state, noise=noise)
 
 
-def test_a_mask_wants_a_recurrent_kernel():
-    problem = jax.tree.map(jnp.asarray, make_problem(NoKernel()))
-    with pytest.raises(ValueError, match="hidden_mask: expected a cell with a recurrent kernel, got NoKernel"):
-        Scan()(NoKernel(), problem.params, problem.inputs, problem.state, noise=Noise(jnp.ones((BATCH, HIDDEN))))
+def test_a_mask_wants_a_recurrent_map():
+    problem = jax.tree.map(jnp.asarray, make_problem(NO_MAP))
+    with pytest.raises(ValueError, match="hidden_mask: expected a cell with a recurrent map, got GRU"):
+        Scan()(NO_MAP, problem.params, problem.inputs, problem.state, noise=Noise(jnp.ones((BATCH, HIDDEN))))

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from tables import CELLS, HIDDEN, INPUT, RECURRENCES, TIME, Problem, assert_runs_close, make_problem, run
+from tables import CELLS, HIDDEN, INPUT, RECURRENCES, TIME, Problem, assert_runs_close, flat, make_problem, run
 
-from rnnjax.cells import CellParams, ElmanState, GRUState, LSTMState
+from rnnjax.cells import CellParams, HiddenState, LSTMState
 
 
 class FlaxPeer(NamedTuple):
@@ -30,11 +30,12 @@ class FlaxPeer(NamedTuple):
 
 
 def flax_elman(params: CellParams):
-    return {"i": {"kernel": params.kernel, "bias": params.bias}, "h": {"kernel": params.recurrent_kernel}}
+    return {"i": {"kernel": params.input.kernel, "bias": params.input.bias}, "h": {"kernel": params.recurrent.kernel}}
 
 
 def flax_lstm(params: CellParams):
-    blocks = {name: jnp.split(getattr(params, name), 4, -1) for name in ("kernel", "recurrent_kernel", "bias")}
+    arrays = flat(params)
+    blocks = {name: jnp.split(arrays[name], 4, -1) for name in ("kernel", "recurrent_kernel", "bias")}
     weights = {}
     for gate, kernel, recurrent, bias in zip("ifgo", *blocks.values(), strict=True):
         weights["i" + gate] = {"kernel": kernel}
@@ -44,7 +45,9 @@ def flax_lstm(params: CellParams):
 
 def flax_gru(params: CellParams):
     """Flax has no recurrent bias for r and z, where it is the same as more of the other bias."""
-    kernels, recurrents, biases, seconds = (jnp.split(leaf, 3, -1) for leaf in jax.tree.leaves(params))
+    kernels, recurrents, biases, seconds = (
+        jnp.split(flat(params)[name], 3, -1) for name in ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
+    )
     weights = {}
     for gate, kernel, recurrent, bias, second in zip("rzn", kernels, recurrents, biases, seconds, strict=True):
         own = gate == "n"
@@ -66,12 +69,12 @@ def hidden_of(state):
 
 
 FLAX: dict[str, tuple[str, FlaxPeer]] = {
-    "SimpleCell": ("elman", FlaxPeer(lambda: nn.SimpleCell(HIDDEN), flax_elman, hidden_of, ElmanState)),
+    "SimpleCell": ("elman", FlaxPeer(lambda: nn.SimpleCell(HIDDEN), flax_elman, hidden_of, HiddenState)),
     "OptimizedLSTMCell": (
         "lstm",
         FlaxPeer(lambda: nn.OptimizedLSTMCell(HIDDEN), flax_lstm, lstm_carry, lstm_state),
     ),
-    "GRUCell": ("gru", FlaxPeer(lambda: nn.GRUCell(HIDDEN), flax_gru, hidden_of, GRUState)),
+    "GRUCell": ("gru", FlaxPeer(lambda: nn.GRUCell(HIDDEN), flax_gru, hidden_of, HiddenState)),
 }
 
 
@@ -102,7 +105,7 @@ class KerasPeer(NamedTuple):
 
 
 def keras_plain(params: CellParams):
-    return [params.kernel, params.recurrent_kernel, params.bias]
+    return [params.input.kernel, params.recurrent.kernel, params.input.bias]
 
 
 def keras_gru(params: CellParams):
@@ -112,14 +115,15 @@ def keras_gru(params: CellParams):
         r, z, n = jnp.split(leaf, 3, -1)
         return jnp.concatenate([z, r, n], -1)
 
-    kernel, recurrent_kernel, bias, second = (zrh(leaf) for leaf in params)
+    names = ("kernel", "recurrent_kernel", "bias", "recurrent_bias")
+    kernel, recurrent_kernel, bias, second = (zrh(flat(params)[name]) for name in names)
     return [kernel, recurrent_kernel, jnp.stack([bias, second])]
 
 
 KERAS: dict[str, tuple[str, KerasPeer]] = {
-    "SimpleRNN": ("elman", KerasPeer(keras.layers.SimpleRNN, {}, keras_plain, ElmanState)),
+    "SimpleRNN": ("elman", KerasPeer(keras.layers.SimpleRNN, {}, keras_plain, HiddenState)),
     "LSTM": ("lstm", KerasPeer(keras.layers.LSTM, {}, keras_plain, LSTMState)),
-    "GRU": ("gru", KerasPeer(keras.layers.GRU, {"reset_after": True}, keras_gru, GRUState)),
+    "GRU": ("gru", KerasPeer(keras.layers.GRU, {"reset_after": True}, keras_gru, HiddenState)),
 }
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import ray.cloudpickle
 from flax_modules import apply
-from tables import BATCH, CELLS, HIDDEN, INPUT, LSTM_VARIANTS, TIME, make_problem
+from tables import BATCH, CELLS, HIDDEN, INPUT, LSTM_VARIANTS, TIME, make_problem, sizes_of
 
-from rnnjax import RNN, Bidirectional, StackedRNN
-from rnnjax.cells import GRU, LSTM, Cell, Elman, IndRNN, PeepholeLSTM, identity, uniform
-from rnnjax.cells.initializers import glorot_uniform, orthogonal, small_normal, zeros
+from rnnjax import RNN, Bidirectional, StackedRNN, identity, uniform
+from rnnjax.cells import GRU, LSTM, Cell, Elman, IndRNN, PeepholeLSTM
+from rnnjax.initializers import glorot_uniform, orthogonal, small_normal, zeros
 from rnnjax.recurrences import Chunked, Scan, Unrolled
 
 KEY = jax.random.key(3)
@@ -52,8 +52,8 @@ def test_a_copied_cell_is_equal_and_draws_the_same_parameters(name, copied):
     assert hash(other) == hash(cell)
     assert repr(other) == repr(cell)
     assert [name for name, each in ALL.items() if each == other] == [name]
-    want = cell.init_params(KEY, INPUT, HIDDEN)
-    jax.tree.map(np.testing.assert_array_equal, other.init_params(KEY, INPUT, HIDDEN), want)
+    want = cell.init_params(KEY, *sizes_of(cell))
+    jax.tree.map(np.testing.assert_array_equal, other.init_params(KEY, *sizes_of(cell)), want)
 
 
 @every_copy

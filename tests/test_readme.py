@@ -27,10 +27,13 @@ gradients = [
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
 assert np.abs(training - evaluation).max() > 0.1
 assert model.pooling == "last"
+assert (labels.shape, answers.tokens.shape) == ((8, 50), (8, 12))
+assert (label_lengths <= lengths).all()
+assert losses[-1] < losses[0]
+np.testing.assert_allclose(net(inputs, lengths=lengths)[0], same, rtol=1e-6, atol=1e-6)
 assert hidden.shape == (8, 50, 64)
-lstm = {**params["cell"], "recurrent_bias": 0, "bias": params["cell"]["bias"] + params["cell"]["recurrent_bias"]}
 assert [w.shape for w in keras_weights] == [(32, 256), (64, 256), (256,)]
-np.testing.assert_array_equal(keras_weights[2], lstm["bias"])
+np.testing.assert_array_equal(keras_weights[2], params["cell"]["input"]["bias"] + params["cell"]["recurrent"]["bias"])
 assert (position.epoch, position.step) == (1, 4)
 assert (report.epoch, report.step) == (2, 8)
 assert sorted(path.name for path in folder.iterdir())[-1] == "epoch002-step00000008"
@@ -42,7 +45,7 @@ np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 12
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*blocks, CHECKS]))
     environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time

@@ -1,7 +1,7 @@
 """Every recurrence gives every cell's numbers: against the float64 oracle, and at the contract's edges."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,8 @@ from tables import (
     run_oracle,
 )
 
-from rnnjax.cells import GRU, LSTM, Cell, Elman, identity
+from rnnjax import identity
+from rnnjax.cells import GRU, LSTM, Cell, Elman
 from rnnjax.recurrences import Chunked, Scan, Unrolled
 
 # bfloat16 keeps 8 bits, so that one rounding errs by up to 4e-3; largest error measured against float32: 1.9e-2.
@@ -160,9 +161,9 @@ class Mixing(Cell):
     class State(NamedTuple):
         hidden: jax.Array
 
-    def init_params(self, key, input_size, hidden_size, dtype=jnp.float32):
+    def init_params(self, key, input_size, hidden_size, dtype=jnp.float32) -> Any:
         keys = jax.random.split(key, 3)
-        shapes = ((input_size, hidden_size), (hidden_size, hidden_size), (hidden_size,))
+        shapes: Any = ((input_size, hidden_size), (hidden_size, hidden_size), (hidden_size,))
         return self.Params(*(jax.random.normal(k, shape, dtype) for k, shape in zip(keys, shapes, strict=True)))
 
     def init_state(self, batch_size, hidden_size, dtype=jnp.float32):
@@ -199,9 +200,9 @@ def test_chunked_wants_a_pointwise_cell():
 
 WRONG_SHAPES = {
     "inputs_axes": ({"inputs": np.zeros((TIME, INPUT))}, r"inputs: expected shape \(T, B, I\), got \(8, 3\)"),
-    "features": ({"inputs": np.zeros((TIME, BATCH, 7))}, r"inputs: expected 3 features .*, got 7"),
+    "features": ({"inputs": np.zeros((TIME, BATCH, 7))}, r"input.kernel: expected shape \(7, 12\) .*, got \(3, 12\)"),
     "batch": ({"inputs": np.zeros((TIME, 2, INPUT))}, r"initial_state.hidden: expected shape \(2, 4\), got \(5, 4\)"),
-    "hidden": ({"state": GRU().init_state(BATCH, 6)}, r"initial_state.hidden: expected 4 features .*, got 6"),
+    "hidden": ({"state": GRU().init_state(BATCH, 6)}, r"input.kernel: expected shape \(3, 18\) .*, got \(3, 12\)"),
     "lengths": ({"lengths": np.ones(BATCH + 1, int)}, r"lengths: expected shape \(5,\) of integers, got \(6,\)"),
     "lengths_dtype": ({"lengths": np.full(BATCH, 1.5)}, r"lengths: expected .* integers, got \(5,\) of float32"),
     "resets": ({"resets": np.zeros((BATCH, TIME), bool)}, r"resets: expected shape \(8, 5\), got \(5, 8\)"),

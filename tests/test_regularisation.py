@@ -15,11 +15,11 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 from reference import assert_close
 from tables import BATCH, HIDDEN, INPUT, TIME
-from test_noise import NoKernel
+from test_noise import NO_MAP
 from test_recurrences import Mixing
 
 from rnnjax.cells import GRU, LSTM, Elman
-from rnnjax.layers import RNN, Bidirectional, StackedRNN
+from rnnjax.layers import RNN, Bidirectional, StackedRNN, cell_params
 from rnnjax.models import LanguageModel, SequenceClassifier
 from rnnjax.recurrences import Chunked, Recurrence, Scan
 
@@ -33,7 +33,7 @@ CHANCE = 5
 class Recorder(Recurrence):
     """A recurrence that keeps what it was called with, and runs nothing."""
 
-    def run(self, cell, problem, reverse):
+    def run(self, cell, problem, reverse, all_states):
         raise AssertionError("not called")
 
     def __call__(self, cell, params, inputs, state, **options):
@@ -127,11 +127,11 @@ def test_zoneout_masks_are_new_at_every_step_of_every_row_and_field():
 
 def test_weights_of_the_recurrent_kernel_are_dropped_and_nothing_else():
     recorder, cell = recorded(weight_dropout=0.3)
-    got, kernel = np.asarray(recorder.params.recurrent_kernel), cell["recurrent_kernel"]
+    got, kernel = np.asarray(recorder.params.recurrent.kernel), cell["recurrent"]["kernel"]
     assert shares_are(got == 0, 0.3)
     np.testing.assert_allclose(got[got != 0], kernel[got != 0] / 0.7, rtol=1e-6)
-    np.testing.assert_array_equal(recorder.params.kernel, cell["kernel"])
-    np.testing.assert_array_equal(recorded(weight_dropout=0.3, deterministic=True)[0].params.recurrent_kernel, kernel)
+    np.testing.assert_array_equal(recorder.params.input.kernel, cell["input"]["kernel"])
+    np.testing.assert_array_equal(recorded(weight_dropout=0.3, deterministic=True)[0].params.recurrent.kernel, kernel)
 
 
 def test_inputs_and_outputs_lose_the_same_features_at_every_step():
@@ -151,7 +151,7 @@ def test_zoneout_at_evaluation_is_a_mean_with_the_step_before():
     problem = make_problem(Elman())
     layer, rate = RNN(Elman(), HIDDEN, Scan(), zoneout=0.3), 0.3
     got, _ = layer.apply(variables_of(problem), swap(problem.inputs), problem.state)
-    kernel, recurrent_kernel, bias, _ = problem.params
+    kernel, bias, recurrent_kernel = jax.tree.leaves(problem.params)
     hidden, want = np.asarray(problem.state.hidden, np.float64), []
     for x in np.asarray(problem.inputs):
         hidden = rate * hidden + (1 - rate) * np.tanh(x @ kernel + hidden @ recurrent_kernel + bias)
@@ -239,7 +239,7 @@ def test_without_options_the_program_is_that_without_noise(recurrence):
         return layer.apply(variables, inputs, state, lengths, resets, rows=jnp.arange(BATCH), **training())
 
     def by_hand(params, inputs):
-        params = layer.cell.init_params(jax.random.key(0), 1, 1)._replace(**params)
+        params = cell_params(layer.cell, params, INPUT, HIDDEN)
         inputs = jnp.swapaxes(inputs, 0, 1)
         outputs, final = recurrence(LSTM(), params, inputs, state, lengths=lengths, resets=jnp.swapaxes(resets, 0, 1))
         return jnp.swapaxes(outputs, 0, 1), final
@@ -274,7 +274,7 @@ def test_a_rate_outside_its_range_is_an_error(option, rate):
 
 def test_zoneout_is_of_the_states_own_fields_and_in_range():
     with pytest.raises(ValueError, match=r"zoneout: expected state fields of \('hidden',\), got 'cell'"):
-        RNN(GRU(), HIDDEN, zoneout={"cell": 0.1})
+        RNN(GRU(), HIDDEN, zoneout={"cell": 0.1}).init(jax.random.key(0), jnp.ones((BATCH, TIME, INPUT)))
     with pytest.raises(ValueError, match=r"zoneout: expected 0 <= rate < 1, got 2"):
         RNN(LSTM(), HIDDEN, zoneout={"hidden": 2})
     assert hash(RNN(LSTM(), HIDDEN, **ALL)) == hash(RNN(LSTM(), HIDDEN, **ALL))
@@ -282,12 +282,12 @@ def test_zoneout_is_of_the_states_own_fields_and_in_range():
 
 REFUSED = {
     "weights": (
-        NoKernel(),
+        NO_MAP,
         "weight_dropout",
         ValueError,
-        "expected a cell with a recurrent kernel matrix, got NoK",
+        "weight_dropout: expected a cell with a recurrent map, got GRU",
     ),
-    "state": (NoKernel(), "state_dropout", ValueError, "expected a cell with a recurrent kernel, got NoKernel"),
+    "state": (NO_MAP, "state_dropout", ValueError, "expected a cell with a recurrent map, got GRU"),
     "general": (Mixing(), "state_dropout", TypeError, "state_dropout: expected a PointwiseCell, got Mixing"),
 }
 

@@ -107,7 +107,7 @@ def test_each_direction_has_its_two_states():
     forward, final = apply(layer.forward, up, INPUTS, states[0], resets=flags, reset_state=resets[0])
     assert_close((outputs[..., :HIDDEN], finals[0]), (forward, final), "values")
     # Run from the end, a sequence begins anew at the step before the next one's first.
-    flags = jnp.asarray(np.roll(RESETS, -1, axis=1))
+    flags = jnp.asarray(np.pad(RESETS[:, 1:], ((0, 0), (0, 1))))
     backward, final = apply(layer.backward, down, INPUTS, states[1], resets=flags, reset_state=resets[1], reverse=True)
     assert_close((outputs[..., HIDDEN:], finals[1]), (backward, final), "values")
     without, _ = apply(layer, variables, INPUTS, states, resets=jnp.asarray(RESETS))

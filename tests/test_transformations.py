@@ -20,6 +20,7 @@ from jax.sharding import PartitionSpec as P
 from reference import assert_close
 
 from rnnjax import RNN, Chunked, Elman, Recurrence, Scan, Unrolled
+from rnnjax.layers.parameters import as_dicts
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -51,10 +52,10 @@ start, again = (
     )
     for key in (1, 2)
 )
-members = jax.vmap(lambda key: CELL.init_params(key, INPUT, HIDDEN)._asdict())(
-    jax.random.split(jax.random.key(3), MEMBERS)
+members = as_dicts(
+    jax.vmap(lambda key: CELL.init_params(key, INPUT, HIDDEN))(jax.random.split(jax.random.key(3), MEMBERS))
 )
-members = {name: leaf + 0.3 for name, leaf in members.items() if leaf is not None}
+members = jax.tree.map(lambda leaf: leaf + 0.3, members)
 first = jax.tree.map(lambda leaf: leaf[0], members)
 
 
@@ -82,7 +83,7 @@ def in_cond(function):
     def other(*given):
         return jax.tree.map(jnp.zeros_like, function(*given))
 
-    return lambda params, *rest: jax.lax.cond(params["bias"].sum() < 1e6, function, other, params, *rest)
+    return lambda params, *rest: jax.lax.cond(params["input"]["bias"].sum() < 1e6, function, other, params, *rest)
 
 
 def in_shard_map(function):

@@ -12,6 +12,7 @@ from benchmarks.epochs.contestant import Pass, Problem
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax.data import Batch, Plan
 from rnnjax.interop import to_flax
+from rnnjax.types import features
 
 
 class Classifier(nn.Module):
@@ -43,7 +44,8 @@ class FlaxEpochs:
     def __init__(self, problem: Problem, pipeline: Pipeline):
         self.pipeline, self.devices, self.fill = pipeline, 1, pipeline.batch_size
         ours = problem.model
-        model = Classifier(ours.vocabulary_size, ours.embedding_size, problem.layer.hidden_size)
+        (hidden_size,) = features(problem.layer.hidden_size)
+        model = Classifier(ours.vocabulary_size, ours.embedding_size, hidden_size)
         params = {**problem.params, "recurrent": to_flax(problem.layer, problem.params["recurrent"])}
         optimizer = optax.adam(problem.learning_rate)
 

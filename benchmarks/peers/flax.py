@@ -7,9 +7,10 @@ import flax.linen as nn
 import jax
 
 from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName
+from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, as_params, as_weights
 from rnnjax import RNN
 from rnnjax.interop import from_flax, to_flax
+from rnnjax.layers.parameters import as_dicts
 
 FLAX_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
     "lstm": nn.LSTMCell,
@@ -36,5 +37,5 @@ def _layer(problem: Problem, cell: Callable[..., nn.RNNCellBase]) -> JaxLayer:
         carry, _ = module.apply({"params": params}, inputs)
         return carry[1] if problem.cell == "lstm" else carry
 
-    params = to_flax(ours, {"cell": problem.weights})
-    return JaxLayer(params, last, time_major=False, to_ours=lambda tree: from_flax(ours, tree)["cell"])
+    params = to_flax(ours, {"cell": as_dicts(as_params(problem.weights))})
+    return JaxLayer(params, last, time_major=False, to_ours=lambda tree: as_weights(**from_flax(ours, tree)["cell"]))

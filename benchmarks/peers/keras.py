@@ -11,9 +11,10 @@ import jax
 import keras
 
 from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName
+from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, as_params, as_weights
 from rnnjax import RNN
 from rnnjax.interop import from_keras, to_keras
+from rnnjax.layers.parameters import as_dicts
 
 LAYERS: dict[str, Any] = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "elman": keras.layers.SimpleRNN}
 
@@ -30,9 +31,9 @@ def build(problem: Problem, task: TaskName) -> Entrant:
     def last(params: Any, inputs: jax.Array) -> jax.Array:
         return layer.stateless_call(params, state, inputs)[0]
 
-    params = to_keras(ours, {"cell": problem.weights})
+    params = to_keras(ours, {"cell": as_dicts(as_params(problem.weights))})
     return ready(
-        JaxLayer(params, last, time_major=False, to_ours=lambda arrays: from_keras(ours, arrays)["cell"]),
+        JaxLayer(params, last, time_major=False, to_ours=lambda arrays: as_weights(**from_keras(ours, arrays)["cell"])),
         problem,
         task,
     )

@@ -1,12 +1,12 @@
 """The contract of a peer: one layer's work goes in, a call to be timed and the numbers to be checked come out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from benchmarks.work import Shape
-from rnnjax import GRU, LSTM, Elman, PointwiseCell
+from rnnjax import GRU, LSTM, CellParams, Elman, MapParams, PointwiseCell
 
 CellName = Literal["lstm", "gru", "elman"]
 TaskName = Literal["train", "inference"]
@@ -16,8 +16,9 @@ CELLS: dict[CellName, PointwiseCell] = {"lstm": LSTM(), "gru": GRU(), "elman": E
 class Problem(NamedTuple):
     """A layer's work, float32 NumPy arrays: what every peer computes.
 
-    `weights` are the fields of rnnjax's `CellParams`, in its gate order: kernel (I, G), recurrent_kernel (H, G),
-    bias (G,) and, for a GRU, recurrent_bias (G,). Inputs are (B, T, I), the target of the last output is (B, H).
+    `weights` are the arrays of rnnjax's `CellParams` (`as_params`), in its gate order: kernel (I, G),
+    recurrent_kernel (H, G), bias (G,) and, for a GRU, recurrent_bias (G,). Inputs are (B, T, I), the target of the
+    last output is (B, H).
     """
 
     cell: CellName
@@ -42,6 +43,21 @@ class Entrant(NamedTuple):
     compile_seconds: float | None = None
     temp_bytes: int | None = None
     own_threads: bool = False
+
+
+def as_params(weights: Mapping[str, Any]) -> CellParams:
+    """A problem's weights as rnnjax's parameters."""
+    return CellParams(
+        MapParams(weights["kernel"], weights["bias"]),
+        MapParams(weights["recurrent_kernel"], weights.get("recurrent_bias")),
+    )
+
+
+def as_weights(input: Any, recurrent: Any) -> dict[str, Any]:
+    """A problem's weights, from the fields of rnnjax's two maps."""
+    arrays = {"kernel": input["kernel"], "recurrent_kernel": recurrent["kernel"], "bias": input["bias"]}
+    second = recurrent.get("bias")
+    return arrays if second is None else {**arrays, "recurrent_bias": second}
 
 
 Build = Callable[[Problem, TaskName], Entrant]

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.peer import CELLS, CellName, Problem, gradient_answer, last_answer
+from benchmarks.peers.peer import CELLS, CellName, Problem, as_params, as_weights, gradient_answer, last_answer
 from benchmarks.work import Shape, compute
 from rnnjax import Scan
-from rnnjax.layers import cell_params
 
 # Gradients over more steps than this are taken segment by segment, so that their float64 residuals fit in memory;
 # the segments are few, since each one is compiled.
@@ -25,7 +24,7 @@ def draw(cell: CellName, shape: Shape) -> Problem:
     def numbers() -> Any:
         keys = iter(jax.random.split(jax.random.key(0), 5))
         params = CELLS[cell].init_params(next(keys), shape.input, shape.hidden)
-        weights = {name: leaf for name, leaf in params._asdict().items() if leaf is not None}
+        weights = as_weights(params.input._asdict(), params.recurrent._asdict())
         for name, leaf in weights.items():
             if name.endswith("bias"):
                 weights[name] = leaf + BIAS_SCALE * jax.random.normal(next(keys), leaf.shape)
@@ -45,7 +44,7 @@ def reference_answers(problem: Problem) -> dict[str, np.ndarray]:
         return Scan()(cell, params, inputs, state)[1]
 
     def last(weights: dict[str, jax.Array], inputs: jax.Array) -> jax.Array:
-        params = cell_params(cell, weights, inputs.shape[-1], hidden_size, inputs.dtype)
+        params = as_params(weights)
         state = cell.init_state(inputs.shape[1], hidden_size, inputs.dtype)
         for start in range(0, inputs.shape[0], steps):
             state = segment(params, inputs[start : start + steps], state)

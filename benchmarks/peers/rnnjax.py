@@ -6,8 +6,9 @@ from typing import Any
 import jax
 
 from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName
+from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, as_params, as_weights
 from rnnjax import RNN, Chunked, Recurrence, Scan
+from rnnjax.layers.parameters import as_dicts
 from rnnjax.training import batch_mesh
 
 
@@ -45,7 +46,8 @@ def build(variant: Variant, problem: Problem, task: TaskName) -> Entrant:
         _, final = module.apply({"params": params}, inputs)
         return module.last(final)
 
-    layer = JaxLayer({"cell": problem.weights}, last, time_major=False, to_ours=lambda tree: tree["cell"])
+    weights = {"cell": as_dicts(as_params(problem.weights))}
+    layer = JaxLayer(weights, last, time_major=False, to_ours=lambda tree: as_weights(**tree["cell"]))
     most = variant.devices or jax.device_count()
     devices = max(count for count in range(1, most + 1) if problem.shape.batch % count == 0)
     return ready(layer, problem, task, batch_mesh(devices))

@@ -11,13 +11,13 @@ from experiments.language_models.corpus import encoded, read_corpus, read_source
 from experiments.language_models.scores import in_words
 from experiments.language_models.training import features_of, unknown_share
 from experiments.report import table
-from experiments.run_files import best_params, read_config
+from experiments.run_files import read_config
 from experiments.text_classifier.config import param_shapes
 from rnnjax import LanguageModel
 from rnnjax.commands import check_fields, printable
 from rnnjax.data import TokenVocabulary
-from rnnjax.training import batch_mesh, eval_step, evaluate_stream, initial_carry, next_in_stream
-from rnnjax.training.run_folder import CONFIG, VOCABULARY
+from rnnjax.training import batch_mesh, eval_step, evaluate_stream, initial_carry, load_best, next_in_stream
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
 
 class Told(NamedTuple):
@@ -40,7 +40,7 @@ class Trained(NamedTuple):
 def read_told(path: Path) -> Told:
     """The config of a run folder. Raises as `open_run`, and computes nothing."""
     fields = {field.name for field in dataclasses.fields(Language)} - {"execution"}
-    values = read_config(path, "language model's run", fields | {"experiment", "fingerprint"}, {"hold_out": 0.1})
+    values = read_config(path, "language model's run", fields | {"experiment", "fingerprint"})
     try:
         config = Language(**{name: values[name] for name in fields})
     except ValueError as error:
@@ -58,7 +58,7 @@ def open_run(path: Path) -> Trained:
     if vocabulary.level != told.config.level:
         raise ValueError(f"{path / VOCABULARY}: expected {told.config.level}s, got {vocabulary.level}s")
     model = told.config.network(len(vocabulary))
-    return Trained(told, vocabulary, model, best_params(path, param_shapes(model)))
+    return Trained(told, vocabulary, model, load_best(path / CHECKPOINTS, param_shapes(model)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from experiments.cells import CELLS, CellName
 from rnnjax import GRU, LSTM, IndRNN, PointwiseCell, identity
-from rnnjax.cells.initializers import Initializer, orthogonal
+from rnnjax.initializers import Initializer, orthogonal
 
 RecurrentInit = Literal["own", "orthogonal", "identity"]
 RECURRENT_INITS: Mapping[str, Initializer] = {"orthogonal": orthogonal, "identity": identity()}

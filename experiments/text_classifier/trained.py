@@ -7,29 +7,16 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
-from experiments.run_files import best_params, read_config
+from experiments.run_files import read_config
 from experiments.text_classifier.config import TextClassification, build_model, param_shapes
 from rnnjax import SequenceClassifier
 from rnnjax.commands import check_type
 from rnnjax.data import load_vocabulary
-from rnnjax.training.run_folder import CONFIG, VOCABULARY
+from rnnjax.training import load_best
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
 # Beyond any study; they are printed and each has a score.
 MOST_CLASSES, LONGEST_NAME = 65_536, 1_000
-# Fields that runs of earlier versions have not, with what those versions did.
-ADDED_SINCE: dict[str, Any] = {
-    "dense": (),
-    "patience": None,
-    "skip": 0,
-    "fingerprint": None,
-    "data_seed": None,
-    "state_dropout": 0.0,
-    "weight_dropout": 0.0,
-    "zoneout": 0.0,
-    "word_dropout": 0.0,
-    "word_order": "true",
-    "averaging": 0.0,
-}
 
 
 class Trained(NamedTuple):
@@ -55,7 +42,7 @@ class Told(NamedTuple):
 def read_told(path: Path) -> Told:
     """The config of a run folder. Raises as `open_run`, and computes nothing."""
     fields = {field.name for field in dataclasses.fields(TextClassification)} - {"execution"}
-    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out", "fingerprint"}, ADDED_SINCE)
+    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out", "fingerprint"})
     classes = values["classes"]
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     file = path / CONFIG
@@ -84,5 +71,5 @@ def open_run(path: Path) -> Trained:
     told = read_told(path)
     tokenizer = load_vocabulary(path / VOCABULARY)
     model = build_model(told.config, tokenizer.get_vocab_size(), len(told.classes))
-    params = best_params(path, param_shapes(model))
+    params = load_best(path / CHECKPOINTS, param_shapes(model))
     return Trained(told.config, told.classes, told.held_out, tokenizer, model, params)

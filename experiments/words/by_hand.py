@@ -75,9 +75,9 @@ def weights_of(params: dict) -> Weights:
     """A trained network's numbers, in float64."""
     cell, dense = params["recurrent"]["cell"], params["dense"]
     return Weights(
-        kernel=cell["kernel"].item(),
-        recurrent_kernel=cell["recurrent_kernel"].item(),
-        bias=cell["bias"].item(),
+        kernel=cell["input"]["kernel"].item(),
+        recurrent_kernel=cell["recurrent"]["kernel"].item(),
+        bias=cell["input"]["bias"].item(),
         dense_kernel=np.asarray(dense["kernel"][0], np.float64),
         dense_bias=np.asarray(dense["bias"], np.float64),
     )

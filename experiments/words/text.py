@@ -17,7 +17,7 @@ from experiments.execution import Execution
 from experiments.language_models.corpus import read_text
 from experiments.language_models.scores import epoch_line, perplexity, shown, unigram_loss
 from experiments.report import model_table, table
-from experiments.run_files import best_params, read_config
+from experiments.run_files import read_config
 from experiments.session import Session
 from experiments.text_classifier.config import init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
@@ -30,14 +30,13 @@ from rnnjax.training import (
     batch_mesh,
     eval_step,
     evaluate,
+    load_best,
     next_token,
 )
 from rnnjax.training.processes import is_first, say
-from rnnjax.training.run_folder import CONFIG, VOCABULARY
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
 PROGRAM = "experiments.next_word text"
-# Fields that runs of earlier versions have not, with what those versions did.
-ADDED_SINCE: dict[str, Any] = {"patience": None, "skip": 0, "text": None}
 HELD_OUT = 0.1
 # The tenth that is held out must have a word and one after it.
 FEWEST_WORDS = 20
@@ -240,7 +239,7 @@ def print_next(trained: Trained, prompt: str, top: int) -> None:
 def read_text_config(run: Path) -> Text:
     """The config of a run folder. Raises as `read_config`."""
     fields = {field.name for field in dataclasses.fields(Text)} - {"execution"}
-    values = read_config(run, "next-word run", fields | {"experiment", "text"}, ADDED_SINCE)
+    values = read_config(run, "next-word run", fields | {"experiment", "text"})
     values["file"] = Path(str(values["file"]))
     try:
         return Text(**{name: values[name] for name in fields})
@@ -253,5 +252,5 @@ def predict(options: Predict) -> None:
     config = read_text_config(options.run)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
     model = build(config, tokenizer.get_vocab_size())
-    params = best_params(options.run, param_shapes(model))
+    params = load_best(options.run / CHECKPOINTS, param_shapes(model))
     print_next(Trained(tokenizer, model, params), options.prompt, options.top)

@@ -62,7 +62,7 @@ def gradient_norms(
     Raises ValueError where shapes do not fit, or for a loss that is not a scalar. Source: Pascanu, Mikolov
     and Bengio 2013, eq. 3 to 5.
     """
-    problem = prepare(cell, params, inputs, state)
+    cell, problem = prepare(cell, params, inputs, state)
     states = _states(cell, problem)
     shape = jax.eval_shape(loss, states).shape
     if shape != ():
@@ -92,7 +92,7 @@ def jacobian_products(
     Raises ValueError where shapes do not fit, or for a field that the state does not have. Source: Pascanu,
     Mikolov and Bengio 2013, eq. 5 to 7.
     """
-    problem = prepare(cell, params, inputs, state)
+    cell, problem = prepare(cell, params, inputs, state)
     fields = problem.initial_state._fields
     if field is not None and field not in fields:
         raise ValueError(f"field: expected one of {fields} or None, got {field!r}")

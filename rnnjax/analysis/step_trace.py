@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.cells import Cell, PointwiseCell
-from rnnjax.cells.cell import pre_activations
 from rnnjax.dtypes import at_least_float32
 from rnnjax.layers import RNN
 from rnnjax.recurrences import Noise
-from rnnjax.recurrences.noise import masked, step_of
+from rnnjax.recurrences.noise import loop_of, masked
 from rnnjax.recurrences.recurrence import advance, clear_padding, prepare
 from rnnjax.types import Lengths, Params, State, TimeFlags, TimeInputs
 
@@ -41,11 +40,11 @@ def trace_cell(
     variables are read as it returns, so that what a `jax.jit` or another function inside it binds is not seen. Past
     a sequence's length all is NaN. Raises ValueError where shapes do not fit.
     """
-    problem = prepare(
+    cell, problem = prepare(
         cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
     )
     params, inputs, entering, putting_back, flags, mask = problem
-    cell_step = step_of(cell, params, mask)
+    loop = loop_of(cell, params, mask)
 
     def step(state: State, xs: Any) -> tuple[State, Any]:
         inputs, flags = xs
@@ -54,20 +53,24 @@ def trace_cell(
 
         def recorded(inputs: jax.Array, before: State) -> State:
             begun.append(before)
-            return cell_step(inputs, before)
+            return loop.step(inputs, before)
 
-        state, _ = advance(recorded, putting_back, state, inputs, flags)
+        state, _ = advance(loop._replace(step=recorded), putting_back, state, inputs, flags)
         return state, (inputs, begun[0], state)
 
     _, (inputs, before, after) = jax.lax.scan(step, entering, (inputs, flags), reverse=reverse)
     time, batch = inputs.shape[:2]
     # Steps are rows of one batch: a cell does not mix rows.
     rows = jax.tree.map(lambda leaf: leaf.reshape(time * batch, *leaf.shape[2:]), (inputs, before))
-    named = _locals(cell, params, *rows, mask=None if mask is None else jnp.tile(mask, (time, 1))) | after._asdict()
-    valid = np.ones((time, batch, 1), bool) if flags.valid is None else np.asarray(flags.valid)[..., None]
+    tiled = None if mask is None else jnp.tile(mask, (time, *(1,) * (mask.ndim - 1)))
+    found = _locals(cell, params, *rows, mask=tiled)
+    named = {name: leaf.reshape(time, batch, *leaf.shape[1:]) for name, leaf in found.items()} | after._asdict()
+    valid = np.ones((time, batch), bool) if flags.valid is None else np.asarray(flags.valid)
     return {
         # bfloat16, which NumPy and Matplotlib know little of, is widened.
-        name: np.where(valid, values.astype(at_least_float32(values.dtype)).reshape(time, batch, -1), np.nan)
+        name: np.where(
+            np.expand_dims(valid, tuple(range(2, values.ndim))), values.astype(at_least_float32(values.dtype)), np.nan
+        )
         for name, values in named.items()
     }
 
@@ -78,7 +81,8 @@ def _locals(
     """The arrays `(N, H)` that one call of the cell binds to local names."""
     if isinstance(cell, PointwiseCell):
         method = "update"
-        arguments = (params, *pre_activations(params, inputs, masked(state.hidden, mask)), state)
+        gates = cell.pre_activations(params, inputs, masked(state.hidden, mask))
+        arguments = (params.extras, *gates, state)
     else:
         method, arguments = "step", (params, inputs, state)
     # A cell may call the one that it extends.
@@ -123,7 +127,8 @@ def trace_steps(module: nn.Module, variables: Mapping[str, Any], *args: Any, **o
         recurrence = layer.recurrence
 
         def traced(*arguments: Any, **keywords: Any) -> Any:
-            trace = trace_cell(*arguments, **keywords)
+            own = {name: value for name, value in keywords.items() if name != "all_states"}
+            trace = trace_cell(*arguments, **own)
             traces["/".join(layer.path)] = {name: np.swapaxes(values, 0, 1) for name, values in trace.items()}
             return recurrence(*arguments, **keywords)
 

@@ -1,56 +1,40 @@
-"""What a cell is: parameters, a state, and what happens at one step."""
+"""What a cell is: parameters, a state, what happens at one step, and what is read out of the state."""
 
 import abc
+import copy
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from rnnjax.cells.initializers import Initializer, glorot_uniform, orthogonal, zeros
 from rnnjax.dtypes import cast_like, widen
-from rnnjax.types import Gates, Params, State, Step
-
-
-class CellParams(NamedTuple):
-    """The two affine maps of a cell: `a = x W + b` and `r = h R + c`."""
-
-    kernel: Float[Array, "input gates"]
-    recurrent_kernel: Float[Array, "hidden gates"]
-    bias: Float[Array, " gates"]
-    recurrent_bias: Float[Array, " gates"] | None = None
-
+from rnnjax.initializers import Initializer, glorot_uniform, orthogonal, zeros
+from rnnjax.maps import Dense, Map, MapParams
+from rnnjax.types import Extras, Features, Gates, Hidden, Params, RecurrentGates, Size, State, Step, features
 
 # The logistic function. Not `0.5 * tanh(0.5 * x) + 0.5`, which is 0 from x = -18 down (in bfloat16 from -7), where the
 # gate of a long memory stands, and has no gradient there.
 sigmoid = jax.nn.sigmoid
 
 
-def per_row(vector: jax.Array, rows: jax.Array) -> jax.Array:
-    """`vector (H,)` as what each row of `rows (..., H)` meets: axes in front, which NumPy would add unasked.
-
-    JAX would too, but not under `jax.numpy_rank_promotion("raise")`.
-    """
-    return jnp.expand_dims(vector, range(rows.ndim - 1))
+DENSE = Dense()
 
 
-def affine(inputs: jax.Array, kernel: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """`inputs @ kernel + bias` over the last axis; no bias where it is None."""
-    return add_bias(inputs @ kernel, bias)
+class HiddenState(NamedTuple):
+    """`hidden (B, H)`: the state of a cell that carries nothing else."""
+
+    hidden: Hidden
 
 
-def add_bias(product: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """`product + bias`; no bias where it is None."""
-    return product if bias is None else product + per_row(bias, product)
+class CellParams(NamedTuple):
+    """The maps' parameters, `MapParams` each, and the cell's own; `recurrent` and `extras` are None where a cell has
+    none."""
 
-
-def pre_activations(params: Params, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`a = x W + b` and `r = h R + c`, each `(..., G)`; r is zeros where there is no R."""
-    own = affine(inputs, params.kernel, params.bias)
-    if params.recurrent_kernel is None:
-        return own, jnp.zeros_like(own)
-    return own, affine(as_read(hidden, params.recurrent_kernel), params.recurrent_kernel, params.recurrent_bias)
+    input: MapParams
+    recurrent: Any = None
+    extras: Extras = None
 
 
 def as_read(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -58,17 +42,31 @@ def as_read(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
     return hidden.astype(kernel.dtype) if jnp.issubdtype(hidden.dtype, jnp.floating) else hidden
 
 
-def add_to_block(bias: Params, block: int, hidden_size: int, amount: float) -> Params:
-    """The bias with `amount` added to one of its gate blocks; in its box, where its initialiser put it into one."""
-    rows = slice(block * hidden_size, (block + 1) * hidden_size)
-    return jax.tree.map(lambda leaf: leaf.at[rows].add(amount), bias)
+def add_to_gate(params: MapParams, gate: int, gates: int, amount: float | jax.Array) -> MapParams:
+    """The map with `amount`, one number or one a feature, added to one gate's block of its bias.
+
+    In its box, where its initialiser put it into one.
+    """
+
+    def add(bias: jax.Array) -> jax.Array:
+        width = bias.shape[-1] // gates
+        return bias.at[gate * width : (gate + 1) * width].add(amount)
+
+    return params._replace(bias=jax.tree.map(add, params.bias))
 
 
-def check_sizes(input_size: int, hidden_size: int) -> None:
-    """Raises ValueError for a size below 1."""
-    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-        if size < 1:
-            raise ValueError(f"{name}: expected at least 1, got {size}")
+def check_size(name: str, size: Size) -> Features:
+    """The feature axes of a size. Raises ValueError for one below 1."""
+    try:
+        return features(size)
+    except ValueError:
+        raise ValueError(f"{name}: expected at least 1, got {size}") from None
+
+
+def check_one_axis(hidden_size: Size) -> None:
+    """Raises ValueError for features of several axes, where an `update` has a matrix in it."""
+    if len(features(hidden_size)) != 1:
+        raise ValueError(f"hidden_size: expected one feature axis, since a matrix reads it, got {hidden_size}")
 
 
 class Cell(abc.ABC):
@@ -76,82 +74,172 @@ class Cell(abc.ABC):
 
     A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are
     its fields, given by keyword only: a number of hidden features, say, is the layer's and none of them. Its
-    state is a NamedTuple with a field `hidden`: what the layer outputs. Derive from this class only where the
-    step cannot be written as `PointwiseCell` asks.
+    state is a NamedTuple of arrays `(B, ...)`, of the dtypes and shapes that `init_state` gives them. Derive from this
+    class only where the step cannot be written as `PointwiseCell` asks. No function is called with other sizes than
+    those of the layer.
     """
 
     @abc.abstractmethod
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
-        """New parameters, a NamedTuple of arrays of this dtype."""
+    def init_params(self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32) -> Params:
+        """New parameters of this dtype, NamedTuples or dicts of arrays. Raises ValueError for sizes that do not fit."""
 
     @abc.abstractmethod
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> State:
-        """The state before the first step: zeros, each `(B, H)`."""
+    def init_state(self, batch_size: int, hidden_size: Size, dtype: Any = jnp.float32) -> State:
+        """The state before the first step."""
 
     @abc.abstractmethod
     def step(self, params: Params, inputs: Step, state: State) -> State:
-        """The state after one step."""
+        """The state after one step. It must not mix the rows of the batch."""
+
+    def output(self, extras: Extras, state: State, inputs: Step) -> jax.Array:
+        """What a step gives to the layer above, from the state after it: `state.hidden` unless a cell says otherwise.
+
+        `extras` are the cell's own parameters: all of them, but in a `PointwiseCell`.
+        """
+        return state.hidden
+
+    def extras_of(self, params: Params) -> Extras:
+        """Those of the parameters that `output` is given."""
+        return params
+
+    def effective(self, params: Params) -> tuple["Cell", Params]:
+        """The cell and its parameters as loops take them, each kernel in place of what stands for it."""
+        return self, params
+
+    def size_of(self, state: State) -> Features:
+        """The hidden size, from a state: the features of `hidden`, unless a cell says otherwise."""
+        return tuple(jnp.shape(state.hidden)[1:])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PointwiseCell(Cell):
-    """A cell whose step is two affine maps and one function without a matrix product.
+    """A cell whose step is two linear maps and one function that mixes no rows.
 
-        a_t = x_t W + b            input part: no recurrence in it
-        r_t = h_{t-1} R + c        recurrent part; c only where `second_bias` says so
-        s_t = update(a_t, r_t, s_{t-1})
+        a_t = W(x_t) + b                           input part: no recurrence in it
+        r_t = R(h_{t-1}) + c                       recurrent part; c only where `second_bias` says so
+        s_t = update(extras, a_t, r_t, s_{t-1})    the equation of the paper
+        y_t = output(extras, s_t, x_t)             h_t unless the cell says otherwise
 
-    `update` mixes no rows, and that is all a recurrence must know to run the cell in every way, backward
-    passes of its own included. It is pointwise in most cells; it may mix the features of a row, as a layer
-    norm does. A subclass gives `gates` (how many blocks of H pre-activations; a property where its options
-    decide), `init_state` and `update`. Parameters beyond the two maps (peepholes, gains) are further fields
-    of a params NamedTuple of the cell's own, beside the four of `CellParams`, and reach `update` through its
-    `params`; the four are None there when a recurrence has applied them already. Of the four, all but W may
-    be None for good: without b nothing is added, and without R (and then c) `recurrent` is zeros.
+    A subclass gives `gates` (how many blocks of H pre-activations; a property where its options decide) and `update`,
+    and what else differs from the defaults:
 
-    Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per
-    gate block of the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a
-    box that names the axes (`flax.linen.with_partitioning`). Where a cell reads only `a + r` the second bias adds
-    nothing that b could not; PyTorch's layers have it all the same.
+        state_type        the NamedTuple of its state, each array zeros of `(B, H)` at the start (`HiddenState`)
+        elementwise       whether `update` mixes no features either, and holds no product: Jacobians rely on it (False)
+        recurrent_gates   how many blocks R gives, where they are not as many as W gives
+        init_extras       parameters beyond the maps: peepholes, gains, further kernels (none)
+        read_size         the size of `hidden`, which R reads, where it is not H; then `init_state`, `size_of`, too
+        check_sizes       what sizes must satisfy, beyond what the maps ask for
+
+    Where there is no R, `recurrent` is zeros.
+
+    `update` may hold further matrix products: every recurrence gives the same numbers, but only the maps' gradients are
+    summed over a whole chunk by one product in `Chunked`.
+
+    Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per gate block of
+    the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a box that names the
+    axes (`flax.linen.with_partitioning`). Where a cell reads only `a + r` the second bias adds nothing that b could
+    not; PyTorch's layers have it all the same.
     """
 
     gates: ClassVar[int]
+    state_type: ClassVar[Any] = HiddenState
+    elementwise: ClassVar[bool] = False
 
+    input_map: Map = DENSE
+    recurrent_map: Map | None = DENSE
     second_bias: bool = False
     kernel_init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
     bias_init: Initializer = zeros
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
-        """`W (I, G)`, `R (H, G)`, `b (G,)` and, where the cell has a second bias, `c (G,)`.
+    @property
+    def recurrent_gates(self) -> int:
+        """How many blocks R gives."""
+        return self.gates
 
-        Raises ValueError for a size below 1.
+    def read_size(self, hidden_size: Size) -> Size:
+        """The size of `hidden`, which R reads."""
+        return hidden_size
+
+    def check_sizes(self, input_size: Size, hidden_size: Size) -> None:
+        """Raises ValueError for sizes that the cell cannot take; what the maps cannot take they say themselves."""
+        check_size("input_size", input_size)
+        check_size("hidden_size", hidden_size)
+
+    def init_params(
+        self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
+    ) -> CellParams:
+        """`W`, `b`, `R` and, where the cell has a second bias, `c`; and the extras.
+
+        Raises ValueError for sizes that do not fit.
         """
-        check_sizes(input_size, hidden_size)
-        width = self.gates * hidden_size
+        self.check_sizes(input_size, hidden_size)
+        inputs, hidden, read = (features(size) for size in (input_size, hidden_size, self.read_size(hidden_size)))
         kernel_key, recurrent_key, bias_key, second_key = jax.random.split(key, 4)
-        blocks = [
-            self.recurrent_init(block_key, (hidden_size, hidden_size), dtype)
-            for block_key in jax.random.split(recurrent_key, self.gates)
-        ]
+        recurrent = None
+        if self.recurrent_map is not None:
+            gates = self.recurrent_gates
+            recurrent = MapParams(
+                self.recurrent_map.init(recurrent_key, read, hidden, gates, self.recurrent_init, dtype, per_gate=True),
+                self.bias_init(second_key, (gates * hidden[-1],), dtype) if self.second_bias else None,
+            )
         return CellParams(
-            kernel=self.kernel_init(kernel_key, (input_size, width), dtype),
-            recurrent_kernel=jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *blocks),
-            bias=self.bias_init(bias_key, (width,), dtype),
-            recurrent_bias=self.bias_init(second_key, (width,), dtype) if self.second_bias else None,
+            input=MapParams(
+                self.input_map.init(kernel_key, inputs, hidden, self.gates, self.kernel_init, dtype),
+                self.bias_init(bias_key, (self.gates * hidden[-1],), dtype),
+            ),
+            recurrent=recurrent,
+            # The maps have keys 0 to 3 of this one.
+            extras=self.init_extras(jax.random.fold_in(key, 4), inputs, hidden, dtype),
         )
 
+    def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> Extras:
+        """Parameters beyond the maps, a NamedTuple or dict of arrays; None where there are none."""
+        return None
+
+    def init_state(self, batch_size: int, hidden_size: Size, dtype: Any = jnp.float32) -> State:
+        """Zeros, each `(B, H)`."""
+        hidden = jnp.zeros((batch_size, *features(hidden_size)), dtype)
+        return self.state_type(*(hidden for _ in self.state_type._fields))
+
     @abc.abstractmethod
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: State) -> State:
+    def update(self, extras: Extras, inputs: Gates, recurrent: RecurrentGates, state: State) -> State:
         """The equation of the paper, row by row: of both pre-activations, each `(B, G)`, and the state."""
 
-    def step(self, params: Params, inputs: Step, state: State) -> State:
-        """One step, `x_t (B, I)` and the state before it in, the state after it out."""
-        return self.wide_update(params, *pre_activations(params, inputs, state.hidden), state)
+    def extras_of(self, params: CellParams) -> Extras:
+        """The parameters beyond the maps."""
+        return params.extras
 
-    def wide_update(self, params: Params, inputs: Gates, recurrent: Gates, state: State) -> State:
+    def effective(self, params: CellParams) -> tuple["PointwiseCell", CellParams]:
+        """The cell with maps that have no parametrization, and the kernels themselves."""
+        input_map, own = self.input_map.effective(params.input)
+        recurrent_map, recurrent = self.recurrent_map, params.recurrent
+        if recurrent_map is not None:
+            recurrent_map, recurrent = recurrent_map.effective(recurrent)
+        if input_map is self.input_map and recurrent_map is self.recurrent_map:
+            return self, params
+        # Not `dataclasses.replace`: a cell may make a map of its other options.
+        cell = copy.copy(self)
+        object.__setattr__(cell, "input_map", input_map)
+        object.__setattr__(cell, "recurrent_map", recurrent_map)
+        return cell, params._replace(input=own, recurrent=recurrent)
+
+    def pre_activations(self, params: CellParams, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """`a = W(x) + b` and `r = R(h) + c` of effective parameters; r is zeros where there is no R."""
+        own = self.input_map.apply(params.input, inputs, self.gates)
+        if self.recurrent_map is None:
+            return own, jnp.zeros_like(own)
+        read = as_read(hidden, params.recurrent.kernel)
+        return own, self.recurrent_map.apply(params.recurrent, read, self.recurrent_gates)
+
+    def step(self, params: CellParams, inputs: Step, state: State) -> State:
+        """One step, `x_t (B, I)` and the state before it in, the state after it out."""
+        cell, params = self.effective(params)
+        return cell.wide_update(params.extras, *cell.pre_activations(params, inputs, state.hidden), state)
+
+    def wide_update(self, extras: Extras, inputs: Gates, recurrent: RecurrentGates, state: State) -> State:
         """`update` computed in float32 at least; each array of the new state has the dtype that it had before.
 
         In bfloat16, `1 - sigmoid(7)` and the slope of `tanh(4)` would be 0.
         """
-        return cast_like(self.update(*widen((params, inputs, recurrent, state))), state)
+        return cast_like(self.update(*widen((extras, inputs, recurrent, state))), state)

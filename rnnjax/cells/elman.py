@@ -1,21 +1,15 @@
 """The simple recurrent network of Elman 1990."""
 
 import dataclasses
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell, sigmoid
-from rnnjax.types import Gates, Hidden, Params
+from rnnjax.cells.cell import HiddenState, PointwiseCell, sigmoid
+from rnnjax.types import Extras, Gates
 
 ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": sigmoid}
-
-
-class ElmanState(NamedTuple):
-    """`hidden (B, H)`."""
-
-    hidden: Hidden
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +26,7 @@ class Elman(PointwiseCell):
     """
 
     gates: ClassVar[int] = 1
+    elementwise: ClassVar[bool] = True
 
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
 
@@ -39,10 +34,6 @@ class Elman(PointwiseCell):
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: expected one of {sorted(ACTIVATIONS)}, got {self.activation!r}")
 
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> ElmanState:
-        """Zeros, `(B, H)`."""
-        return ElmanState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
-
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: ElmanState) -> ElmanState:
+    def update(self, extras: Extras, inputs: Gates, recurrent: Gates, state: HiddenState) -> HiddenState:
         """The equation above, from `a (B, H)` and `r (B, H)`."""
-        return ElmanState(hidden=ACTIVATIONS[self.activation](inputs + recurrent))
+        return HiddenState(hidden=ACTIVATIONS[self.activation](inputs + recurrent))

@@ -1,18 +1,12 @@
 """The gated recurrent unit, in the form that keeps the reset gate outside the matrix product."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell, sigmoid
-from rnnjax.types import Gates, Hidden, Params
-
-
-class GRUState(NamedTuple):
-    """`hidden (B, H)`."""
-
-    hidden: Hidden
+from rnnjax.cells.cell import HiddenState, PointwiseCell, sigmoid
+from rnnjax.types import Extras, Gates
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,18 +24,15 @@ class GRU(PointwiseCell):
     """
 
     gates: ClassVar[int] = 3
+    elementwise: ClassVar[bool] = True
 
     second_bias: bool = True
 
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> GRUState:
-        """Zeros, `(B, H)`."""
-        return GRUState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
-
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: GRUState) -> GRUState:
+    def update(self, extras: Extras, inputs: Gates, recurrent: Gates, state: HiddenState) -> HiddenState:
         """The equation above, from `a (B, 3H)` and `r (B, 3H)`."""
         a_r, a_z, a_n = jnp.split(inputs, 3, axis=-1)
         r_r, r_z, r_n = jnp.split(recurrent, 3, axis=-1)
         reset = sigmoid(a_r + r_r)
         update = sigmoid(a_z + r_z)
         candidate = jnp.tanh(a_n + reset * r_n)
-        return GRUState(hidden=(1 - update) * candidate + update * state.hidden)
+        return HiddenState(hidden=(1 - update) * candidate + update * state.hidden)

@@ -1,31 +1,21 @@
 """The independently recurrent network: every unit sees of the past only itself."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, check_sizes, per_row
-from rnnjax.cells.initializers import Initializer, uniform
-from rnnjax.types import Gates, Hidden, Params
+from rnnjax.cells.cell import HiddenState, PointwiseCell
+from rnnjax.initializers import Initializer, uniform
+from rnnjax.maps import Map, per_row
+from rnnjax.types import Features, Gates
 
 
-class IndRNNParams(NamedTuple):
-    """One affine map, and a weight for each unit's own past; there is no recurrent map."""
+class IndRNNExtras(NamedTuple):
+    """A weight for each unit's own past."""
 
-    kernel: Float[Array, "input hidden"] | None
-    bias: Float[Array, " hidden"] | None
-    recurrent_weight: Float[Array, " hidden"]
-    recurrent_kernel: None = None
-    recurrent_bias: None = None
-
-
-class IndRNNState(NamedTuple):
-    """`hidden (B, H)`."""
-
-    hidden: Hidden
+    recurrent_weight: Float[Array, "*hidden"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,31 +28,26 @@ class IndRNN(PointwiseCell):
     above which a unit's memory could more than double over them: `recurrent_init=uniform(0.0, 2 ** (1 / T))`. The
     default is the limit of a long T, 0 to 1. That the paper also clips u there while training is the optimizer's
     affair. Source: Li, Li, Cook, Zhu and Gao 2018, "Independently Recurrent Neural Network (IndRNN): Building A
-    Longer and Deeper RNN". Raises ValueError for a second bias: there is no second map for it.
+    Longer and Deeper RNN". Raises ValueError for a second bias or a recurrent map.
     """
 
     gates: ClassVar[int] = 1
+    elementwise: ClassVar[bool] = True
 
+    recurrent_map: Map | None = None
     recurrent_init: Initializer = dataclasses.field(default=uniform(0.0, 1.0))
 
     def __post_init__(self):
-        if self.second_bias:
-            raise ValueError("second_bias: expected False, since an IndRNN has one affine map, got True")
+        if self.second_bias or self.recurrent_map is not None:
+            raise ValueError(
+                "expected second_bias=False and recurrent_map=None, since an IndRNN has one map, got "
+                f"second_bias={self.second_bias} and recurrent_map={self.recurrent_map}"
+            )
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
-        """`W (I, H)`, `b (H,)` and `u (H,)`. Raises ValueError for a size below 1."""
-        check_sizes(input_size, hidden_size)
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        return IndRNNParams(
-            kernel=self.kernel_init(kernel_key, (input_size, hidden_size), dtype),
-            bias=self.bias_init(bias_key, (hidden_size,), dtype),
-            recurrent_weight=self.recurrent_init(recurrent_key, (hidden_size,), dtype),
-        )
+    def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> IndRNNExtras:
+        """`u (H,)`."""
+        return IndRNNExtras(self.recurrent_init(key, hidden, dtype))
 
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> IndRNNState:
-        """Zeros, `(B, H)`."""
-        return IndRNNState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
-
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: IndRNNState) -> IndRNNState:
+    def update(self, extras: IndRNNExtras, inputs: Gates, recurrent: Gates, state: HiddenState) -> HiddenState:
         """The equation above, from `a (B, H)`; `r` is zeros."""
-        return IndRNNState(hidden=jax.nn.relu(inputs + per_row(params.recurrent_weight, inputs) * state.hidden))
+        return HiddenState(hidden=jax.nn.relu(inputs + per_row(extras.recurrent_weight, inputs) * state.hidden))

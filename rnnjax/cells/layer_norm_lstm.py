@@ -1,33 +1,30 @@
 """The LSTM with layer normalisation."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import per_row, sigmoid
+from rnnjax.cells.cell import CellParams, sigmoid
 from rnnjax.cells.lstm import LSTM, LSTMState
 from rnnjax.dtypes import at_least_float32
-from rnnjax.types import Gates, Params
+from rnnjax.maps import per_row
+from rnnjax.types import Gates, Size, features
 
 # Added to a variance, which may be zero: that of R's product is, before the first step.
 EPSILON = 1e-5
 
 
-class LayerNormLSTMParams(NamedTuple):
-    """The two maps, both without bias, the gains of what is normalised, and what is added to it then."""
+class LayerNorms(NamedTuple):
+    """The gains of what is normalised, and what is added to it then."""
 
-    kernel: Float[Array, "input gates"] | None
-    recurrent_kernel: Float[Array, "hidden gates"] | None
     input_gain: Float[Array, " gates"]
     recurrent_gain: Float[Array, " gates"]
     shift: Float[Array, " gates"]
     cell_gain: Float[Array, " hidden"]
     cell_shift: Float[Array, " hidden"]
-    bias: None = None
-    recurrent_bias: None = None
 
 
 def normalise(x: jax.Array) -> jax.Array:
@@ -52,30 +49,29 @@ class LayerNormLSTM(LSTM):
     Kiros and Hinton 2016, "Layer Normalization", eq. 20 to 22. Raises ValueError for a second bias.
     """
 
+    elementwise: ClassVar[bool] = False
+
     def __post_init__(self):
         if self.second_bias:
             raise ValueError("second_bias: expected False, since one shift is added to both products, got True")
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
+    def init_params(
+        self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
+    ) -> CellParams:
         """An LSTM's, with its bias as the shift, and the gains. Raises ValueError for a size below 1."""
         lstm = super().init_params(key, input_size, hidden_size, dtype)
-        return LayerNormLSTMParams(
-            kernel=lstm.kernel,
-            recurrent_kernel=lstm.recurrent_kernel,
-            input_gain=jnp.ones((4 * hidden_size,), dtype),
-            recurrent_gain=jnp.ones((4 * hidden_size,), dtype),
-            shift=lstm.bias,
-            cell_gain=jnp.ones((hidden_size,), dtype),
-            cell_shift=jnp.zeros((hidden_size,), dtype),
-        )
+        hidden = jnp.ones(features(hidden_size)[-1], dtype)
+        gates = jnp.tile(hidden, 4)
+        norms = LayerNorms(gates, gates, lstm.input.bias, hidden, jnp.zeros_like(hidden))
+        return lstm._replace(input=lstm.input._replace(bias=None), extras=norms)
 
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
+    def update(self, extras: LayerNorms, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
         """The equation above, from `a (B, 4H)` and `r (B, 4H)`."""
-        a = per_row(params.input_gain, inputs) * normalise(inputs)
-        r = per_row(params.recurrent_gain, recurrent) * normalise(recurrent)
-        z = a + r + per_row(params.shift, inputs)
+        a = per_row(extras.input_gain, inputs) * normalise(inputs)
+        r = per_row(extras.recurrent_gain, recurrent) * normalise(recurrent)
+        z = a + r + per_row(extras.shift, inputs)
         i, f, g, o = jnp.split(z, 4, axis=-1)
         input, forget, candidate, output = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)
         cell = forget * state.cell + input * candidate
-        c = per_row(params.cell_gain, cell) * normalise(cell) + per_row(params.cell_shift, cell)
+        c = per_row(extras.cell_gain, cell) * normalise(cell) + per_row(extras.cell_shift, cell)
         return LSTMState(hidden=output * jnp.tanh(c), cell=cell)

@@ -1,13 +1,13 @@
 """The long short-term memory of Hochreiter and Schmidhuber, with forget gates."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, add_to_block, sigmoid
-from rnnjax.types import Gates, Hidden, Params
+from rnnjax.cells.cell import CellParams, PointwiseCell, add_to_gate, sigmoid
+from rnnjax.types import Extras, Gates, Hidden, Size
 
 
 class LSTMState(NamedTuple):
@@ -31,20 +31,19 @@ class LSTM(PointwiseCell):
     """
 
     gates: ClassVar[int] = 4
+    state_type: ClassVar[Any] = LSTMState
+    elementwise: ClassVar[bool] = True
 
     forget_bias: float = 1.0
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
+    def init_params(
+        self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
+    ) -> CellParams:
         """As for every pointwise cell, with the forget bias added. Raises ValueError for a size below 1."""
         params = super().init_params(key, input_size, hidden_size, dtype)
-        return params._replace(bias=add_to_block(params.bias, 1, hidden_size, self.forget_bias))
+        return params._replace(input=add_to_gate(params.input, 1, 4, self.forget_bias))
 
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> LSTMState:
-        """Zeros for `hidden` and `cell`, each `(B, H)`."""
-        zeros = jnp.zeros((batch_size, hidden_size), dtype)
-        return LSTMState(hidden=zeros, cell=zeros)
-
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
+    def update(self, extras: Extras, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
         """The equation above, from `a (B, 4H)` and `r (B, 4H)`."""
         i, f, g, o = jnp.split(inputs + recurrent, 4, axis=-1)
         input, forget, candidate, output = sigmoid(i), sigmoid(f), jnp.tanh(g), sigmoid(o)

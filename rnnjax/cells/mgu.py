@@ -1,18 +1,12 @@
 """The minimal gated unit: a GRU whose one gate does the work of both."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell, sigmoid
-from rnnjax.types import Gates, Hidden, Params
-
-
-class MGUState(NamedTuple):
-    """`hidden (B, H)`."""
-
-    hidden: Hidden
+from rnnjax.cells.cell import HiddenState, PointwiseCell, sigmoid
+from rnnjax.types import Extras, Gates
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,24 +18,21 @@ class MGU(PointwiseCell):
         h_t = (1 - forget) * h_{t-1} + forget * candidate
 
     with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the gate scales it. The
-    paper has `(forget * h_{t-1}) R` instead, which no pointwise function can give; the step from one form to the
-    other is that of this library's GRU, and Flax's `MGUCell` takes it too (but swaps `forget` and
-    `1 - forget` in the last line, where this is the paper's). Source: Zhou, Wu, Zhang and Zhou 2016,
+    paper has `(forget * h_{t-1}) R` instead, a second product at every step; the step from one form to the other is
+    that from `GRUResetBefore` to `GRU`, and Flax's `MGUCell` takes it too (but swaps `forget` and `1 - forget` in
+    the last line, where this is the paper's). Source: Zhou, Wu, Zhang and Zhou 2016,
     "Minimal Gated Unit for Recurrent Neural Networks".
     """
 
     gates: ClassVar[int] = 2
+    elementwise: ClassVar[bool] = True
 
     second_bias: bool = True
 
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> MGUState:
-        """Zeros, `(B, H)`."""
-        return MGUState(hidden=jnp.zeros((batch_size, hidden_size), dtype))
-
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: MGUState) -> MGUState:
+    def update(self, extras: Extras, inputs: Gates, recurrent: Gates, state: HiddenState) -> HiddenState:
         """The equation above, from `a (B, 2H)` and `r (B, 2H)`."""
         a_f, a_n = jnp.split(inputs, 2, axis=-1)
         r_f, r_n = jnp.split(recurrent, 2, axis=-1)
         forget = sigmoid(a_f + r_f)
         candidate = jnp.tanh(a_n + forget * r_n)
-        return MGUState(hidden=(1 - forget) * state.hidden + forget * candidate)
+        return HiddenState(hidden=(1 - forget) * state.hidden + forget * candidate)

@@ -1,28 +1,25 @@
 """The LSTM whose gates see the cell, and what is left of it when a part is taken out."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import PointwiseCell, add_to_block, per_row, sigmoid
-from rnnjax.cells.initializers import Initializer, small_normal
+from rnnjax.cells.cell import CellParams, PointwiseCell, add_to_gate, sigmoid
 from rnnjax.cells.lstm import LSTMState
-from rnnjax.types import Gates, Hidden, Params
+from rnnjax.initializers import Initializer, small_normal
+from rnnjax.maps import per_row
+from rnnjax.types import Features, Gates, Hidden, Size
 
 
-class PeepholeLSTMParams(NamedTuple):
-    """The two affine maps, and a peephole for every gate that there is."""
+class Peepholes(NamedTuple):
+    """A peephole for every gate that there is."""
 
-    kernel: Float[Array, "input gates"] | None
-    recurrent_kernel: Float[Array, "hidden gates"] | None
-    bias: Float[Array, " gates"] | None
-    recurrent_bias: Float[Array, " gates"] | None = None
-    input_peephole: Float[Array, " hidden"] | None = None
-    forget_peephole: Float[Array, " hidden"] | None = None
-    output_peephole: Float[Array, " hidden"] | None = None
+    input_peephole: Float[Array, "*hidden"] | None = None
+    forget_peephole: Float[Array, "*hidden"] | None = None
+    output_peephole: Float[Array, "*hidden"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,8 +41,7 @@ class PeepholeLSTM(PointwiseCell):
         coupled=True              sigmoid(f ..) is 1 - sigmoid(i ..)          CIFG
         peepholes=False           p is 0: the LSTM cell                       NP
 
-    Their eighth, full gate recurrence, is not here: its gates read those of the step before through nine more
-    matrices, and this form of a cell has one product a step, with h.
+    Their eighth, full gate recurrence, is `FullGateLSTM`.
 
     `forget_bias` is added to the forget block of the bias when it is initialised (coupled: taken from the input
     block, so that as much is forgotten), `peephole_init` draws each p `(H,)`: normal with deviation 0.1, as Greff
@@ -54,6 +50,9 @@ class PeepholeLSTM(PointwiseCell):
     Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey". Raises ValueError for a coupling of gates of
     which one is taken out.
     """
+
+    state_type: ClassVar[Any] = LSTMState
+    elementwise: ClassVar[bool] = True
 
     forget_bias: float = 1.0
     input_gate: bool = True
@@ -87,36 +86,32 @@ class PeepholeLSTM(PointwiseCell):
         """How many blocks there are: here the options decide."""
         return len(self.blocks)
 
-    def init_params(self, key: PRNGKeyArray, input_size: int, hidden_size: int, dtype=jnp.float32) -> Params:
-        """The two maps with the forget bias added, and the peepholes. Raises ValueError for a size below 1."""
-        maps = super().init_params(key, input_size, hidden_size, dtype)
-        bias = maps.bias
-        if self.coupled:
-            bias = add_to_block(bias, self.blocks.index("input"), hidden_size, -self.forget_bias)
-        elif self.forget_gate:
-            bias = add_to_block(bias, self.blocks.index("forget"), hidden_size, self.forget_bias)
-        # The maps have keys 0 to 3 of this one, and are an LSTM's where the blocks are.
-        keys = jax.random.split(jax.random.fold_in(key, 4), 3)
-        peepholes = {
-            f"{name}_peephole": self.peephole_init(peephole_key, (hidden_size,), dtype)
-            for name, peephole_key in zip(("input", "forget", "output"), keys, strict=True)
-            if self.peepholes and name in self.blocks
-        }
-        return PeepholeLSTMParams(*maps._replace(bias=bias), **peepholes)
+    def init_params(
+        self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
+    ) -> CellParams:
+        """The maps with the forget bias added, and the peepholes. Raises ValueError for a size below 1."""
+        params = super().init_params(key, input_size, hidden_size, dtype)
+        gate, amount = ("input", -self.forget_bias) if self.coupled else ("forget", self.forget_bias)
+        if gate not in self.blocks:
+            return params
+        return params._replace(input=add_to_gate(params.input, self.blocks.index(gate), self.gates, amount))
 
-    def init_state(self, batch_size: int, hidden_size: int, dtype=jnp.float32) -> LSTMState:
-        """Zeros for `hidden` and `cell`, each `(B, H)`."""
-        zeros = jnp.zeros((batch_size, hidden_size), dtype)
-        return LSTMState(hidden=zeros, cell=zeros)
+    def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> Peepholes:
+        """A peephole `(H,)` for each gate that there is."""
+        keys = zip(("input", "forget", "output"), jax.random.split(key, 3), strict=True)
+        there = self.blocks if self.peepholes else ()
+        return Peepholes(
+            **{f"{name}_peephole": self.peephole_init(own, hidden, dtype) for name, own in keys if name in there}
+        )
 
-    def update(self, params: Params, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
+    def update(self, extras: Peepholes, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:
         """The equation above, from `a (B, G)` and `r (B, G)`."""
         blocks = dict(zip(self.blocks, jnp.split(inputs + recurrent, self.gates, axis=-1), strict=True))
 
         def gate(name: str, cell: Hidden) -> Hidden | float:
             if name not in blocks:
                 return 1.0
-            peephole = getattr(params, f"{name}_peephole")
+            peephole = getattr(extras, f"{name}_peephole")
             return sigmoid(blocks[name] if peephole is None else blocks[name] + per_row(peephole, cell) * cell)
 
         input = gate("input", state.cell)

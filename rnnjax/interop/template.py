@@ -12,10 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.cells import GRU, LSTM, Elman, PointwiseCell
-from rnnjax.dropout import zoneout_rates
 from rnnjax.layers import RNN, Bidirectional, StackedRNN
+from rnnjax.maps import Dense
 
 CELLS = (Elman, LSTM, GRU)
+
+# Where a cell's arrays stand among its parameters.
+PLACES = {
+    "kernel": "input/kernel",
+    "recurrent_kernel": "recurrent/kernel",
+    "bias": "input/bias",
+    "recurrent_bias": "recurrent/bias",
+}
 
 # A letter stands for a size that the first array which has it shows.
 Shape = tuple[int | str, ...]
@@ -59,13 +67,13 @@ def place(path: tuple[str, ...]) -> str:
     return ", ".join(path) or "layer"
 
 
-def output_size(layer: Any) -> int:
+def output_size(layer: Any) -> Any:
     """The features that a recurrent layer gives."""
     if isinstance(layer, StackedRNN):
         return output_size(layer.layers[-1])
     if isinstance(layer, Bidirectional):
-        both = layer.merge == "concat"
-        return layer.forward.hidden_size + (layer.backward.hidden_size if both else 0)
+        sizes: list[Any] = [layer.forward.hidden_size, layer.backward.hidden_size]
+        return sum(sizes) if layer.merge == "concat" else sizes[0]
     return layer.hidden_size
 
 
@@ -86,6 +94,11 @@ def _walk(layer: Any, inputs: int | str, path: tuple[str, ...], level: int) -> l
         ]
     if not isinstance(layer, StackedRNN):
         return [_cell_part(layer, inputs, path, level)]
+    if layer.residual or layer.norm:
+        raise ValueError(
+            f"{place(path)}: expected residual=False and norm=None, got {layer.residual} and {layer.norm!r}: the other "
+            "libraries' stacks have neither"
+        )
     parts = []
     for i, below in enumerate(layer.layers):
         parts += _walk(below, inputs, (*path, f"layers_{i}"), level)
@@ -105,11 +118,21 @@ def _cell_part(
         raise TypeError(f"{where}: expected the cell Elman, LSTM or GRU, got {type(cell).__name__}")
     if isinstance(cell, GRU) and not cell.second_bias:
         raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries' GRUs have both")
-    if rates := zoneout_rates(cell, layer.zoneout, layer.hidden_size):
+    if cell.input_map != Dense() or cell.recurrent_map != Dense():
         raise ValueError(
-            f"{where}: expected zoneout=0.0, got {rates}: the other libraries have none, and outside training it "
-            "changes outputs too; layer.clone(zoneout=0.0) has the same parameters"
+            f"{where}: expected the maps Dense() and Dense(), got {cell.input_map} and {cell.recurrent_map}: the other "
+            "libraries' cells have matrices"
         )
+    if layer.learn_initial_state:
+        raise ValueError(f"{where}: expected learn_initial_state=False, got True: the other libraries have none")
+    rates = layer.zoneout.values() if isinstance(layer.zoneout, Mapping) else [layer.zoneout]
+    if any(rates):
+        raise ValueError(
+            f"{where}: expected zoneout=0.0, got {layer.zoneout}: the other libraries have none, and outside training "
+            "it changes outputs too; layer.clone(zoneout=0.0) has the same parameters"
+        )
+    if not isinstance(hidden_size, int):
+        raise ValueError(f"{where}: expected a number for hidden_size, got {hidden_size}")
     gates = cell.gates * hidden_size
     shapes: dict[str, Shape] = {
         "kernel": (inputs, gates),
@@ -169,8 +192,11 @@ def _own_slots(parts: Sequence[Part]) -> list[list[Slot]]:
     """Where Flax keeps our parameters."""
     slots = []
     for part in parts:
-        prefix = "/".join((*part.path, "cell", "") if part.cell else (*part.path, ""))
-        slots.append([Slot(name, prefix + name, shape, prefix + name) for name, shape in part.shapes.items()])
+        keys = {
+            name: "/".join((*part.path, "cell", PLACES[name]) if part.cell else (*part.path, name))
+            for name in part.shapes
+        }
+        slots.append([Slot(name, keys[name], shape, keys[name]) for name, shape in part.shapes.items()])
     return slots
 
 
@@ -227,7 +253,7 @@ def _gates_note(part: Part, shape: Shape, array: np.ndarray, gate_axis: int) -> 
     """What to say where the array would fit a cell with another number of gates."""
     if part.layer is None or part.cell is None or not array.ndim:
         return ""
-    gates, hidden_size = part.cell.gates, part.layer.hidden_size
+    gates, hidden_size = part.cell.gates, int(part.shapes["recurrent_kernel"][0])
     got, rest = divmod(array.shape[gate_axis], hidden_size)
     if shape[gate_axis] != gates * hidden_size or rest or got not in {cell.gates for cell in CELLS} - {gates}:
         return ""

@@ -1,29 +1,58 @@
-"""A cell's parameters within a Flax module."""
+"""A cell's parameters as a module keeps them: nested dicts of arrays."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.types import Params
+from rnnjax.types import Params, Size
+
+
+def as_dicts(tree: Any) -> Any:
+    """Nested NamedTuples as dicts, without what is None or empty: readable names in checkpoints."""
+    if hasattr(tree, "_asdict"):
+        tree = tree._asdict()
+    if not isinstance(tree, dict):
+        return tree
+    parts = {name: as_dicts(value) for name, value in tree.items() if value is not None}
+    return {name: value for name, value in parts.items() if not (isinstance(value, dict) and not value)}
+
+
+def _as_template(template: Any, values: Any) -> Any:
+    """`as_dicts` undone, for a tree of the template's kind."""
+    if hasattr(template, "_fields"):
+        given = {} if values is None else values
+        parts = {name: _as_template(getattr(template, name), given.get(name)) for name in template._fields}
+        return type(template)(**parts)
+    if isinstance(template, dict):
+        given = {} if values is None else values
+        return {name: _as_template(template[name], given.get(name)) for name in template}
+    return None if template is None else values
 
 
 def declare_cell(
-    module: nn.Module, cell: Cell, input_size: int, hidden_size: int, dtype: Any, param_dtype: Any
+    module: nn.Module, cell: Cell, input_size: Size, hidden_size: Size, dtype: Any, param_dtype: Any
 ) -> Params:
-    """The cell's parameters as one entry "cell" of the module, a plain dict there; cast to the compute dtype."""
+    """The cell's parameters as one entry "cell" of the module, nested dicts there; cast to the compute dtype."""
 
-    def fields(key: jax.Array) -> dict[str, jax.Array]:
-        params = cell.init_params(key, input_size, hidden_size, param_dtype)
-        return {name: value for name, value in params._asdict().items() if value is not None}
+    def fields(key: jax.Array) -> Any:
+        return as_dicts(cell.init_params(key, input_size, hidden_size, param_dtype))
 
     return cell_params(cell, module.param("cell", fields), input_size, hidden_size, dtype)
 
 
-def cell_params(cell: Cell, values: Mapping[str, jax.Array], input_size: int, hidden_size: int, dtype: Any) -> Params:
-    """A cell's parameters from the dict that a module keeps them in, cast to a dtype."""
+def cell_params(
+    cell: Cell, values: Mapping[str, Any], input_size: Size, hidden_size: Size, dtype: Any = None
+) -> Params:
+    """A cell's parameters from the dicts that a module keeps them in, `cast` to a dtype where there is one."""
     template = jax.eval_shape(lambda: cell.init_params(jax.random.key(0), input_size, hidden_size))
-    params = type(template)(**{name: values.get(name) for name in template._fields})
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+    params = _as_template(template, values)
+    return params if dtype is None else cast(params, dtype)
+
+
+def cast(params: Params, dtype: Any) -> Params:
+    """The parameters, those of real floating-point numbers in this dtype; complex ones and integers as they are."""
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)

@@ -1,6 +1,5 @@
 """One recurrent layer."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,30 +9,31 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells import Cell
-from rnnjax.dropout import Dropout, check_has_kernel, check_rate, drop_weights, state_mask, zoneout_masks, zoneout_rates
-from rnnjax.dtypes import promoted
+from rnnjax.layers.forward import (
+    as_inputs,
+    check_options,
+    compute_dtype,
+    forward,
+    input_size,
+    last_output,
+    one_row,
+    one_step,
+    start_state,
+)
 from rnnjax.layers.parameters import declare_cell
 from rnnjax.modes import is_deterministic, known
-from rnnjax.recurrences import Chunked, Noise, Recurrence
-from rnnjax.recurrences.noise import reader_of_hidden
-from rnnjax.types import BatchFlags, BatchInputs, Lengths, Params, State
-
-
-def as_resets(inputs: BatchInputs, resets: Any) -> BatchFlags | None:
-    """Resets as an array of bools. Raises ValueError where they are not one a step and sequence."""
-    if resets is None:
-        return None
-    resets = jnp.asarray(resets).astype(bool)
-    if resets.shape != inputs.shape[:2]:
-        raise ValueError(f"resets: expected shape (B, T) = {inputs.shape[:2]}, got {resets.shape}")
-    return resets
+from rnnjax.recurrences import Chunked, Recurrence
+from rnnjax.types import BatchFlags, BatchInputs, Lengths, Size, State
 
 
 class RNN(nn.Module):
     """One recurrent layer: `cell` run over time by `recurrence`.
 
-    `dtype` is what is computed in (None: what inputs and parameters promote to), `param_dtype` what
-    parameters are kept in. Forward-mode differentiation (`jax.jvp`) needs `Scan` or `Unrolled`.
+    `hidden_size` is a number of features, or for a cell over several feature axes their shape: `(16, 16, 8)` for 8
+    channels on 16 x 16 places. `dtype` is what is computed in (None: what inputs and parameters promote to),
+    `param_dtype` what parameters are kept in. With `learn_initial_state` the state that a call begins from, and that a
+    reset puts back, is a parameter, the same for every sequence. Forward-mode differentiation (`jax.jvp`) needs `Scan`
+    or `Unrolled`.
 
     Regularisation, in training only, which is where there is an rng "dropout" unless `deterministic` says otherwise;
     every mask that of one row of the batch unless said otherwise:
@@ -42,7 +42,7 @@ class RNN(nn.Module):
         state_dropout                  units of the state where the recurrent kernel reads it, the same ones at
                                        every step; outputs and the state carried on have them
         weight_dropout                 weights of the recurrent kernel, the same ones for all rows
-        zoneout                        units keep their value of the step before, others at every step; one rate, or
+        zoneout                        each step draws a new set of units that keep their previous value; one rate, or
                                        one for a state field by name: {"hidden": 0.05, "cell": 0.5}
 
     What is kept of the first four is scaled by `1 / (1 - rate)`; outside training `zoneout` gives the expectation,
@@ -51,12 +51,12 @@ class RNN(nn.Module):
     Keskar and Socher 2017, "Regularizing and Optimizing LSTM Language Models"; Krueger et al. 2017, "Zoneout:
     Regularizing RNNs by Randomly Preserving Hidden Activations".
 
-    Raises ValueError for a rate outside [0, 1), a zoneout of a field that the state has not, or where there is no
-    recurrent kernel to drop from; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
+    Raises ValueError for a rate outside [0, 1) and, when called, a zoneout of a field that the state has not, or where
+    there is no recurrent kernel to drop from; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
     """
 
     cell: Cell
-    hidden_size: int
+    hidden_size: Size
     recurrence: Recurrence = Chunked()
     reverse: bool = False
     dtype: Any = None
@@ -66,13 +66,15 @@ class RNN(nn.Module):
     state_dropout: float = 0.0
     weight_dropout: float = 0.0
     zoneout: float | Mapping[str, float] = 0.0
+    learn_initial_state: bool = False
 
     def __post_init__(self):
-        for name in ("input_dropout", "output_dropout", "state_dropout", "weight_dropout"):
-            check_rate(name, getattr(self, name))
-        zoneout_rates(self.cell, self.zoneout, self.hidden_size)
+        check_options(self)
+        # Hashable, so that the module is.
         if isinstance(self.zoneout, Mapping):
-            self.zoneout = flax.core.freeze(dict(self.zoneout))  # hashable, so that the module is
+            self.zoneout = flax.core.freeze(dict(self.zoneout))
+        if isinstance(self.hidden_size, list):
+            self.hidden_size = tuple(self.hidden_size)
         super().__post_init__()
 
     @nn.compact
@@ -87,63 +89,71 @@ class RNN(nn.Module):
         reverse: bool | None = None,
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
-    ) -> tuple[jax.Array, State]:
-        """Outputs `(B, T, H)` and the final state, from inputs `(B, T, I)`.
+        all_states: bool = False,
+    ) -> tuple[Any, ...]:
+        """Outputs `(B, T, O)` and the final state, from inputs `(B, T, I)`.
 
         The call begins from `initial_state`, an earlier call's final state, say; `resets[b, t]` puts `reset_state`
         back before step t. Both are the cell's own initial state, zeros, where None. Sequences are padded on the
         right; past its `lengths[b]` a sequence's outputs are zero and its state is held. `reverse` overrides the
-        field. Masks are drawn from the rng "dropout", and no mask where there is none or with `deterministic=True`;
-        `rows (B,)` numbers each row within the whole batch (see `Dropout`). Raises ValueError where shapes do not
-        fit.
+        field. With `all_states` the state after every step follows as a third, each array `(B, T, ...)`. Masks are
+        drawn from the rng "dropout", and no mask where there is none or with `deterministic=True`; `rows (B,)` numbers
+        each row within the whole batch (see `Dropout`). Raises ValueError where shapes do not fit.
         """
-        inputs = jnp.asarray(inputs)
-        if inputs.ndim != 3:
-            raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
-        resets = as_resets(inputs, resets)
-        lengths = None if lengths is None else jnp.asarray(lengths)
-        deterministic = is_deterministic(self, deterministic)
-        dtype = self.dtype or promoted(inputs, self.param_dtype)
-        params = declare_cell(self, self.cell, inputs.shape[-1], self.hidden_size, dtype, self.param_dtype)
-        if initial_state is None:
-            initial_state = self.cell.init_state(inputs.shape[0], self.hidden_size, dtype)
-        inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs.astype(dtype), rows, deterministic=deterministic)
-        params, noise = self._regularise(params, inputs, rows, deterministic)
-        hidden, final_state = self.recurrence(
-            self.cell,
+        inputs = as_inputs(inputs)
+        dtype = compute_dtype(self, inputs)
+        params = declare_cell(self, self.cell, input_size(inputs), self.hidden_size, dtype, self.param_dtype)
+        learnt = None
+        if self.learn_initial_state:
+            learnt = self.param("initial_state", lambda _: one_row(self.cell, self.hidden_size, self.param_dtype))
+        return forward(
+            self,
             params,
-            jnp.swapaxes(inputs, 0, 1),
+            learnt,
+            inputs,
             initial_state,
-            lengths=lengths,
-            resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
+            lengths,
+            resets,
             reset_state=reset_state,
             reverse=self.reverse if reverse is None else known("reverse", reverse),
-            noise=noise,
+            make_key=None if is_deterministic(self, deterministic) else lambda: self.make_rng("dropout"),
+            rows=rows,
+            all_states=known("all_states", all_states),
         )
-        outputs = Dropout(self.output_dropout, shared_axes=(1,))(
-            jnp.swapaxes(hidden, 0, 1), rows, deterministic=deterministic
-        )
-        return outputs, final_state
 
-    def _regularise(
-        self, params: Params, inputs: jax.Array, rows: jax.Array | None, deterministic: bool
-    ) -> tuple[Params, Noise]:
-        """The parameters with weights dropped, and what the recurrence does to the state."""
-        if self.weight_dropout:
-            check_has_kernel(self.cell, params)
-        if self.state_dropout:
-            reader_of_hidden(self.cell, params, "state_dropout")
-        rates = zoneout_rates(self.cell, self.zoneout, self.hidden_size)
-        if deterministic:
-            return params, Noise(hold=rates)
-        batch, time, _ = inputs.shape
-        make_key = functools.partial(self.make_rng, "dropout")
-        if self.weight_dropout:
-            params = drop_weights(make_key(), params, self.weight_dropout)
-        mask = None
-        if self.state_dropout:
-            mask = state_mask(make_key(), self.state_dropout, batch, rows, self.hidden_size)
-        return params, Noise(mask, zoneout_masks(make_key, rates, batch, rows, time, self.hidden_size))
+    def step(
+        self,
+        inputs: jax.Array,
+        state: State,
+        resets: jax.Array | None = None,
+        *,
+        reset_state: State | None = None,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, State]:
+        """One observation `(B, I)` and the state before it in, its output `(B, O)` and the state after it out.
+
+        `resets (B,)` puts `reset_state` back first. Steps one after the other give what one call over all of them
+        gives.
+        """
+        options = {"reset_state": reset_state, "deterministic": deterministic, "rows": rows}
+        return one_step(self, inputs, state, resets, **options)
+
+    def initial_state(self, batch_size: int, dtype: Any = None) -> State:
+        """The state that a call begins from where none is given, for so many sequences.
+
+        A learnt one is among the variables: `layer.apply(variables, batch_size, method="initial_state")`. Raises
+        ValueError where they are not given.
+        """
+        dtype = dtype or self.dtype or self.param_dtype
+        if not self.learn_initial_state:
+            return start_state(self, batch_size, dtype, None)
+        if self.scope is None or not self.has_variable("params", "initial_state"):
+            raise ValueError(
+                "initial_state: expected the variables that it is learnt in, got none: "
+                'layer.apply(variables, batch_size, method="initial_state")'
+            )
+        return start_state(self, batch_size, dtype, self.get_variable("params", "initial_state"))
 
     @property
     def causal(self) -> bool:
@@ -151,5 +161,8 @@ class RNN(nn.Module):
         return not self.reverse
 
     def last(self, final_state: State) -> jax.Array:
-        """The output at each sequence's last step, `(B, H)`, from the final state."""
-        return final_state.hidden
+        """The output at each sequence's last step, `(B, H)`, from the final state.
+
+        Raises TypeError for a cell whose output is not its state's `hidden`: it cannot be told from the state alone.
+        """
+        return last_output(self.cell, final_state)

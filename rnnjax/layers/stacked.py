@@ -1,30 +1,48 @@
 """Recurrent layers one on the other."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 
-from rnnjax.modes import check_separate, static
+from rnnjax.dropout import drop
+from rnnjax.dtypes import promoted
+from rnnjax.layers.containers import all_causal, check_stack, last_of_stack, layer_options, stacked
+from rnnjax.layers.forward import one_step
+from rnnjax.modes import check_separate, is_deterministic
 from rnnjax.types import BatchFlags, BatchInputs, Lengths, State
+
+NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class StackedRNN(nn.Module):
     """Recurrent layers one on the other, each reading the outputs of the one below.
 
-    Raises ValueError where there is no layer, or one in two places.
+        y_l = layer_l(norm_l(x_l))
+        x_{l+1} = dropout(y_l) + x_l               x_l only with `residual`, no dropout after the last layer
+
+    `norm` is "layer", "rms" or None and has parameters of its own for each layer; `dropout` draws a mask for each row
+    and step in training (see `RNN`). With `residual` the first layer's inputs are added where they have the outputs'
+    size; between further layers sizes must agree. Past its length a sequence's outputs are zero. Sources: Ba, Kiros and
+    Hinton 2016, "Layer Normalization"; Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"; Zaremba,
+    Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization" (dropout between layers); Wu et al. 2016,
+    "Google's Neural Machine Translation System" (residual connections). Raises ValueError where there is no layer, or
+    one in two places, for another norm, and a dropout outside [0, 1).
     """
 
     layers: Sequence[nn.Module]
+    residual: bool = False
+    norm: Literal["layer", "rms"] | None = None
+    dropout: float = 0.0
 
     def __post_init__(self):
-        if not self.layers:
-            raise ValueError("layers: expected at least one, got none")
+        check_stack(self.layers, self.norm, self.dropout)
         self.layers = tuple(self.layers)  # hashable, so that the module is
         check_separate("layers", self.layers)
         super().__post_init__()
 
+    @nn.compact
     def __call__(
         self,
         inputs: BatchInputs,
@@ -35,30 +53,63 @@ class StackedRNN(nn.Module):
         reset_state: Sequence[State] | None = None,
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
-    ) -> tuple[jax.Array, tuple[State, ...]]:
+        all_states: bool = False,
+    ) -> tuple[Any, ...]:
         """The top layer's outputs, and every layer's final state. `initial_state` and `reset_state` are one a layer.
 
-        `deterministic` and `rows` are for every layer (see `RNN`).
+        With `all_states` every layer's states over time follow as a third. `deterministic` and `rows` are for every
+        layer (see `RNN`).
         """
-        options: list[dict[str, Any]] = [
-            {"deterministic": static("deterministic", deterministic), "rows": rows} for _ in self.layers
-        ]
-        for name, states in (("initial_state", initial_state), ("reset_state", reset_state)):
-            if states is not None and len(states) != len(self.layers):
-                raise ValueError(f"{name}: expected {len(self.layers)}, one a layer, got {len(states)}")
-            for option, state in zip(options, states or (), strict=False):
-                option[name] = state
-        finals = []
-        for layer, option in zip(self.layers, options, strict=True):
-            inputs, final = layer(inputs, lengths=lengths, resets=resets, **option)
-            finals.append(final)
-        return inputs, tuple(finals)
+        draws = self.dropout and not is_deterministic(self, deterministic)
+
+        def dropped(outputs: jax.Array) -> jax.Array:
+            return drop(lambda: self.make_rng("dropout"), self.dropout, outputs, rows) if draws else outputs
+
+        return stacked(
+            self.layers,
+            inputs,
+            initial_state,
+            lengths,
+            resets,
+            reset_state,
+            layer_options(deterministic, all_states, rows=rows),
+            normalised=self._normalised,
+            dropped=dropped,
+            residual=self.residual,
+        )
+
+    def _normalised(self, i: int, inputs: jax.Array) -> jax.Array:
+        if self.norm is None:
+            return inputs
+        # The compute dtype is what comes: a norm's own float32 parameters do not widen it.
+        return NORMS[self.norm](dtype=promoted(inputs), name=f"norm_{i}")(inputs)
+
+    def step(
+        self,
+        inputs: jax.Array,
+        state: Sequence[State],
+        resets: jax.Array | None = None,
+        *,
+        reset_state: Sequence[State] | None = None,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, tuple[State, ...]]:
+        """One observation through all layers (see `RNN.step`); the states are one a layer."""
+        options = {"reset_state": reset_state, "deterministic": deterministic, "rows": rows}
+        return one_step(self, inputs, state, resets, **options)
+
+    def initial_state(self, batch_size: int, dtype: Any = None) -> tuple[State, ...]:
+        """The states that a call begins from where none are given (see `RNN.initial_state`)."""
+        return tuple(layer.initial_state(batch_size, dtype) for layer in self.layers)
 
     @property
     def causal(self) -> bool:
         """Whether no output reads a later step."""
-        return all(getattr(layer, "causal", True) for layer in self.layers)
+        return all_causal(self.layers)
 
     def last(self, final_state: Sequence[State]) -> jax.Array:
-        """The top layer's output at each sequence's last step."""
-        return self.layers[-1].last(final_state[-1])
+        """The top layer's output at each sequence's last step.
+
+        Raises TypeError with `residual`: the final state alone does not tell what is added to it.
+        """
+        return last_of_stack(self.layers, self.residual, final_state)

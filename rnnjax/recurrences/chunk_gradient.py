@@ -11,12 +11,20 @@ from jax.custom_derivatives import SymbolicZero
 from rnnjax.cells.cell import PointwiseCell
 from rnnjax.dtypes import at_least_float32
 from rnnjax.recurrences.chunks import Walk
-from rnnjax.recurrences.gates import PreActivations, Weights, in_dtype, update, without_maps
-from rnnjax.recurrences.noise import hold_back, masked
-from rnnjax.recurrences.recurrence import Flags, clear_padding, enter, leave, select, zero_where
-from rnnjax.types import Params, State
+from rnnjax.recurrences.gates import PreActivations, Weights, in_dtype, update
+from rnnjax.recurrences.noise import has_output, hold_back, masked, read_out
+from rnnjax.recurrences.recurrence import Flags, Problem, Taken, clear_padding, enter, leave, select, zero_where
+from rnnjax.types import State
 
 Keep = Literal["gates", "boundaries"]
+
+
+class Plan(NamedTuple):
+    """How a `Problem` is run: in which chunks, what is kept for the backward pass, and whether all states are taken."""
+
+    walk: Walk
+    keep: Keep
+    all_states: bool
 
 
 class Kept(NamedTuple):
@@ -27,158 +35,177 @@ class Kept(NamedTuple):
     chunks: State | None = None
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def run_chunks(
-    cell: PointwiseCell,
-    keep: Keep,
-    walk: Walk,
-    params: Params,
-    inputs: jax.Array,
-    initial_state: State,
-    reset_state: State | None,
-    flags: Flags,
-    mask: jax.Array | None,
-) -> tuple[jax.Array, State]:
-    """Outputs and the final state of a `Problem` with at least one step."""
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def run_chunks(cell: PointwiseCell, plan: Plan, problem: Problem) -> tuple[Taken, State]:
+    """What is taken of every step, and the final state, of a `Problem` with at least one step."""
     # Nothing is kept, and one chunk is the fastest. It is walked over all the same, since the loops must be alike (see
     # `_values`); the compiler takes one of a single turn away.
-    walk = walk._replace(size=walk.size and inputs.shape[0])
-    values, _ = _values(cell, keep, walk, params, inputs, initial_state, reset_state, flags, mask, keeping=False)
+    walk = plan.walk._replace(size=plan.walk.size and problem.inputs.shape[0])
+    values, _ = _values(cell, plan._replace(walk=walk), problem, keeping=False)
     return values
 
 
-def _values(
-    cell: PointwiseCell,
-    keep: Keep,
-    walk: Walk,
-    params: Params,
-    inputs: jax.Array,
-    initial_state: State,
-    reset_state: State | None,
-    flags: Flags,
-    mask: jax.Array | None,
-    *,
-    keeping: bool,
-) -> tuple[tuple[jax.Array, State], Kept]:
+def _values(cell: PointwiseCell, plan: Plan, problem: Problem, *, keeping: bool) -> tuple[tuple[Taken, State], Kept]:
     """The values and, with `keeping`, what the backward pass needs.
 
     The loops are built alike either way, and must be: under `vmap` of another transformation JAX takes the values from
     one of the two and their mapped axes from the other.
     """
-    steps = _steps(cell, Weights.of(cell, params, initial_state), reset_state, mask, walk.reverse)
-    if keep == "gates":
+    steps, initial_state = _steps(cell, plan, problem), problem.initial_state
+    if plan.keep == "gates":
 
-        def take(before: State, gates: PreActivations, after: State) -> tuple[jax.Array, Any]:
-            return after.hidden, (before, gates) if keeping else None
+        def take(before: State, gates: PreActivations, taken: Taken) -> tuple[Taken, Any]:
+            return taken, (before, gates) if keeping else None
 
-        final, (hidden, kept) = steps(initial_state, inputs, flags, take)
-        return (hidden, final), Kept(steps=kept)
+        final, (taken, kept) = steps(initial_state, problem.inputs, problem.flags, take)
+        return (taken, final), Kept(steps=kept)
 
-    def chunk(state: State, xs: tuple[jax.Array, Flags], _: None) -> tuple[State, jax.Array, State]:
-        final, hidden = steps(state, *xs, lambda before, gates, after: after.hidden)
-        return final, hidden, state
+    def chunk(state: State, xs: tuple[jax.Array, Flags], _: None) -> tuple[State, Taken, State]:
+        final, taken = steps(state, *xs, lambda before, gates, taken: taken)
+        return final, taken, state
 
-    final, hidden, before_chunks = walk.over(chunk, initial_state, (inputs, flags))
-    return (hidden, final), Kept(chunks=before_chunks)
+    final, taken, before_chunks = plan.walk.over(chunk, initial_state, (problem.inputs, problem.flags))
+    return (taken, final), Kept(chunks=before_chunks)
 
 
-def _steps(
-    cell: PointwiseCell, weights: Weights, reset_state: State | None, mask: jax.Array | None, reverse: bool
-) -> Callable:
-    """A scan over steps, `(state, inputs, flags, take) -> (state, what take(before, gates, after) takes of each)`."""
-    extras = without_maps(weights.params)
+def _weights(cell: PointwiseCell, problem: Problem) -> Weights:
+    return Weights.of(cell, problem.params, problem.initial_state, problem.inputs.shape[2:])
+
+
+def _steps(cell: PointwiseCell, plan: Plan, problem: Problem) -> Callable:
+    """A scan over steps, `(state, inputs, flags, take) -> (state, what take(before, gates, taken) takes of each)`."""
+    weights, extras, mask = _weights(cell, problem), problem.params.extras, problem.hidden_mask
 
     def steps(state: State, inputs: jax.Array, flags: Flags, take: Callable) -> tuple[State, Any]:
         def step(state: State, xs: tuple[jax.Array, Flags]) -> tuple[State, Any]:
             inputs, flags = xs
-            before = enter(reset_state, state, flags)
-            gates = weights.pre_activations(clear_padding(inputs, flags), masked(before.hidden, mask))
-            state, after = leave(state, hold_back(before, update(cell, extras, gates, before), flags.hold), flags)
-            return state, take(before, gates, after)
+            inputs = clear_padding(inputs, flags)
+            before = enter(problem.reset_state, state, flags)
+            gates = weights.pre_activations(cell, inputs, masked(before.hidden, mask))
+            after = hold_back(before, update(cell, extras, gates, before), flags.hold)
+            state, taken = leave(before, after, read_out(cell, extras, inputs, after), flags, plan.all_states)
+            return state, take(before, gates, taken)
 
-        return jax.lax.scan(step, state, (inputs, flags), reverse=reverse)
+        return jax.lax.scan(step, state, (inputs, flags), reverse=plan.walk.reverse)
 
     return steps
 
 
-def _forward(cell: PointwiseCell, keep: Keep, walk: Walk, *primals: Any) -> tuple[Any, Any]:
+def _forward(cell: PointwiseCell, plan: Plan, problem: Any) -> tuple[Any, Any]:
     """The values, and what the backward pass needs."""
-    params, inputs, initial_state, reset_state, flags, mask = jax.tree.map(lambda primal: primal.value, primals)
-    values, kept = _values(cell, keep, walk, params, inputs, initial_state, reset_state, flags, mask, keeping=True)
-    return values, (params, inputs, initial_state, reset_state, flags, mask, kept)
+    problem = jax.tree.map(lambda primal: primal.value, problem)
+    values, kept = _values(cell, plan, problem, keeping=True)
+    return values, (problem, kept)
 
 
-def _backward(cell: PointwiseCell, keep: Keep, walk: Walk, saved: Any, cotangents: Any) -> tuple[Any, ...]:
-    params, inputs, initial_state, reset_state, flags, mask, kept = saved
-    d_hidden, d_final = cotangents
+def _backward(cell: PointwiseCell, plan: Plan, saved: Any, cotangents: Any) -> tuple[Any, ...]:
+    problem, kept = saved
+    params, inputs, initial_state, reset_state, flags, mask = problem
+    taken, d_final = cotangents
     # Where only the last state is read, no array of zeros stands for the outputs' gradient.
-    d_hidden = None if isinstance(d_hidden, SymbolicZero) else d_hidden
+    d_outputs = None if nothing_comes(taken.outputs) else taken.outputs
+    d_states = None
+    if not nothing_comes(taken.states):
+        steps_of = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(inputs), *leaf.shape)), initial_state)
+        d_states = arriving(taken.states, steps_of)
+    d_final = arriving(d_final, initial_state)
+    weights, steps, own_output = _weights(cell, problem), _steps(cell, plan, problem), has_output(cell)
+    transposed = cell.input_map.transpose(params.input.kernel, inputs.shape[2:], cell.gates)
+    recurrent_transposed = None
+    if cell.recurrent_map is not None:
+        read = initial_state.hidden.shape[1:]
+        recurrent_transposed = cell.recurrent_map.transpose(params.recurrent.kernel, read, cell.recurrent_gates)
 
-    def arriving(like: jax.Array, leaf: Any) -> Any:
-        if not is_continuous(like):
-            return None
-        return jnp.zeros_like(like) if isinstance(leaf, SymbolicZero) else leaf
+    def after(given: Any, gates: PreActivations, inputs: Any, before: State, hold: Any) -> tuple[State, Any]:
+        """The state after a step, and where it is another than `hidden` the output."""
+        extras, before = replaced((params.extras, before), given)
+        state = hold_back(before, update(cell, extras, gates, before), hold)
+        return continuous(state), read_out(cell, extras, inputs, state) if own_output else None
 
-    d_final = jax.tree.map(arriving, initial_state, d_final)
-    extras, weights = without_maps(params), Weights.of(cell, params, initial_state)
-    kernel_t = params.kernel.T
-    recurrent_t = None if params.recurrent_kernel is None else params.recurrent_kernel.T
-    steps = _steps(cell, weights, reset_state, mask, walk.reverse)
-
-    def after(given: Any, extras: Params, before: State, gates: PreActivations, hold: Any) -> State:
-        extras, before = replaced((extras, before), given)
-        return continuous(hold_back(before, update(cell, extras, gates, before), hold))
-
-    def step(carry: Any, xs: Any) -> tuple[Any, PreActivations]:
+    def step(carry: Any, xs: Any) -> tuple[Any, tuple[PreActivations, Any]]:
         d_state, d_reset, d_extras = carry
-        (before, gates), d_hidden, flags = xs
-        d_after = d_state if d_hidden is None else d_state._replace(hidden=d_state.hidden + d_hidden)
+        (before, gates), d_output, d_states, flags, inputs = xs
+        if d_states is not None:
+            d_state = add(d_state, d_states)
+        d_after = d_state
+        if d_output is not None and not own_output:
+            d_after = d_state._replace(hidden=d_state.hidden + d_output)
         if flags.valid is not None:
-            d_after = zero_where(~flags.valid, d_after)
-        _, pullback = jax.vjp(
-            lambda given, gates: after(given, extras, before, gates, flags.hold), continuous((extras, before)), gates
+            d_after, d_output = zero_where(~flags.valid, (d_after, d_output))
+            inputs = None if inputs is None else clear_padding(inputs, flags)
+        (_, output), pullback = jax.vjp(
+            lambda given, gates, inputs: after(given, gates, inputs, before, flags.hold),
+            continuous((params.extras, before)),
+            gates,
+            inputs,
         )
-        (d_extra, d_before), d_gates = pullback(d_after)
-        if recurrent_t is not None:
+        if own_output and d_output is None:
+            d_output = jnp.zeros_like(output)
+        (d_extra, d_before), d_gates, d_inputs = pullback((d_after, d_output if own_output else None))
+        if recurrent_transposed is not None and d_before.hidden is not None:
             d_recurrent = d_gates.inputs if d_gates.recurrent is None else d_gates.recurrent
-            d_read = masked(d_recurrent @ recurrent_t, mask)
+            d_read = masked(recurrent_transposed(d_recurrent), mask)
             d_before = d_before._replace(hidden=d_before.hidden + in_dtype(d_read, d_before.hidden))
         if flags.valid is not None:
             d_before = select(flags.valid, d_before, d_state)
         if flags.reset is not None:
             d_reset = select(flags.reset, add(d_reset, d_before), d_reset)
             d_before = zero_where(flags.reset, d_before)
-        return (d_before, d_reset, add(d_extras, d_extra)), d_gates
+        return (d_before, d_reset, add(d_extras, d_extra)), (d_gates, d_inputs)
 
     def chunk(carry: Any, xs: Any, entering: State | None) -> tuple[Any, jax.Array | None, None]:
         d_state, d_reset, d_params = carry
-        inputs, d_hidden, flags, read = xs
+        inputs, d_outputs, d_states, flags, read = xs
         if read is None:
-            _, read = steps(entering, inputs, flags, lambda before, gates, after: (before, gates))
-        (d_state, d_reset, d_extras), d_gates = jax.lax.scan(
-            step, (d_state, d_reset, without_maps(d_params)), (read, d_hidden, flags), reverse=not walk.reverse
+            _, read = steps(entering, inputs, flags, lambda before, gates, taken: (before, gates))
+        (d_state, d_reset, d_extras), (d_gates, d_direct) = jax.lax.scan(
+            step,
+            (d_state, d_reset, d_params.extras),
+            (read, d_outputs, d_states, flags, inputs if own_output else None),
+            reverse=not plan.walk.reverse,
         )
         before, _ = read
-        d_params = weights.pullback(
-            clear_padding(inputs, flags), masked(before.hidden, mask), d_gates, d_params, d_extras
-        )
+        cleared = clear_padding(inputs, flags)
+        d_params = weights.pullback(cell, cleared, masked(before.hidden, mask), d_gates, d_params)
         # Where nobody asks for it JAX leaves it out. Whether anybody does must not be known here: JAX keeps what the
         # forward rule found out the last time, of another gradient perhaps.
-        d_inputs = in_dtype(clear_padding(d_gates.inputs @ kernel_t, flags), inputs)
-        return (d_state, d_reset, d_params), d_inputs, None
+        d_inputs = transposed(d_gates.inputs)
+        if d_direct is not None:
+            d_inputs = d_inputs + in_dtype(d_direct, d_inputs)
+        return (
+            (d_state, d_reset, d_params._replace(extras=d_extras)),
+            in_dtype(clear_padding(d_inputs, flags), inputs),
+            None,
+        )
 
     carry = (d_final, wide_zeros(reset_state), wide_zeros(params))
-    back = Walk(size=walk.size, reverse=not walk.reverse)
+    back = Walk(size=plan.walk.size, reverse=not plan.walk.reverse)
     (d_state, d_reset, d_params), d_inputs, _ = back.over(
-        chunk, carry, (inputs, d_hidden, flags, kept.steps), kept.chunks
+        chunk, carry, (inputs, d_outputs, d_states, flags, kept.steps), kept.chunks
     )
     d_reset, d_params = jax.tree.map(
         lambda like, total: total.astype(like.dtype), continuous((reset_state, params)), (d_reset, d_params)
     )
-    return d_params, d_inputs, d_state, d_reset, None, None
+    return (Problem(d_params, d_inputs, d_state, d_reset, None, None),)  # pyright: ignore[reportArgumentType]
 
 
 run_chunks.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+def arriving(cotangents: Any, like: Any) -> Any:
+    """The cotangents of a tree's continuous arrays, zeros where nothing comes; None for its other arrays."""
+
+    def leaf(array: jax.Array, cotangent: Any) -> Any:
+        if not is_continuous(array):
+            return None
+        return jnp.zeros_like(array) if isinstance(cotangent, SymbolicZero) else cotangent
+
+    return jax.tree.map(leaf, like, cotangents)
+
+
+def nothing_comes(cotangents: Any) -> bool:
+    """Whether all of a tree's cotangents are zeros, for which no array need stand."""
+    return all(isinstance(leaf, SymbolicZero) for leaf in jax.tree.leaves(cotangents))
 
 
 def continuous(tree: Any) -> Any:

@@ -4,14 +4,12 @@ import dataclasses
 import math
 from typing import get_args
 
-import jax
-
 from rnnjax.cells.cell import Cell, PointwiseCell
-from rnnjax.recurrences.chunk_gradient import Keep, run_chunks
+from rnnjax.recurrences.chunk_gradient import Keep, Plan, run_chunks
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import reads_sum
-from rnnjax.recurrences.recurrence import Problem, Recurrence
-from rnnjax.types import Params, State, TimeHidden
+from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
+from rnnjax.types import State
 
 # Steps of a chunk at least: few enough for its pre-activations to stay in a core's cache.
 SHORTEST = 10
@@ -31,12 +29,12 @@ class Chunked(Recurrence):
     """A scan over steps whose backward pass is fused over chunks of `size` steps.
 
         for t in range(T):                          # from T-1 down with reverse=True
-            state = update(inputs[t] @ W + b, state.hidden @ R + c, state)
-            hidden[t] = state.hidden
+            state = update(extras, W(inputs[t]) + b, R(state.hidden) + c, state)
+            outputs[t] = output(extras, state, inputs[t])
 
         for chunk in reversed(range(ceil(T / size))):
             for t in reversed(chunk):
-                d_gates[t], d_state = pullback of update, with d_gates[t] @ R.T
+                d_gates[t], d_state = pullback of update and output, with R^T(d_gates[t])
             d_W, d_R, d_inputs[chunk] += products of inputs[chunk], states before and W with d_gates[chunk]
 
     `keep` says what the forward pass leaves for the backward pass:
@@ -64,43 +62,47 @@ class Chunked(Recurrence):
         if self.keep not in (None, *get_args(Keep)):
             raise ValueError(f"keep: expected one of {list(get_args(Keep))}, got {self.keep!r}")
 
-    def run(self, cell: Cell, problem: Problem, reverse: bool) -> tuple[TimeHidden, State]:
-        """Outputs and the final state; from T-1 down with `reverse`."""
+    def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
+        """What is taken of every step, and the final state; from T-1 down with `reverse`."""
         if not isinstance(cell, PointwiseCell):
             raise TypeError(
                 f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"
             )
-        params, inputs, state, reset_state, flags, mask = problem
-        time = inputs.shape[0]
-        size = self.size or _chunk_size(params, inputs)
+        time = problem.inputs.shape[0]
+        size = self.size or _chunk_size(cell, problem)
         # One chunk where there are no more steps, or nobody knows how many.
         walk = Walk(size=size if isinstance(time, int) and time > size else None, reverse=reverse)
-        keep = self.keep or _cheaper(cell, params, state, time)
+        plan = Plan(walk, self.keep or _cheaper(cell, problem), all_states)
         try:
-            return run_chunks(cell, keep, walk, params, inputs, state, reset_state, flags, mask)
+            return run_chunks(cell, plan, problem)
         except TypeError as error:
             if "forward-mode" in str(error):
                 raise TypeError(NO_FORWARD_MODE) from error
             raise
 
 
-def _chunk_size(params: Params, inputs: jax.Array) -> int:
+def _chunk_size(cell: PointwiseCell, problem: Problem) -> int:
     """A chunk's steps where the user does not say: a multiple of the shortest, so that many lengths leave no rest."""
-    time, batch, features = inputs.shape
+    time, batch, *features = problem.inputs.shape
     if not (isinstance(time, int) and isinstance(batch, int)):
         return SHORTEST
     # Half the root of the steps for little memory; and as many rows as the kernels have, or adding up the kernels'
     # gradients chunk by chunk moves more numbers than the chunks hold.
-    rows = features + (0 if params.recurrent_kernel is None else params.recurrent_kernel.shape[0])
+    read = () if cell.recurrent_map is None else problem.initial_state.hidden.shape[1:]
+    rows = math.prod(features) + (math.prod(read) if read else 0)
     return SHORTEST * max(1, math.isqrt(time) // (2 * SHORTEST), round(rows / (max(batch, 1) * SHORTEST)))
 
 
-def _cheaper(cell: PointwiseCell, params: Params, state: State, time: int) -> Keep:
+def _cheaper(cell: PointwiseCell, problem: Problem) -> Keep:
     """What to keep where the user does not say."""
-    batch, hidden = state.hidden.shape
+    params, inputs, state = problem.params, problem.inputs, problem.initial_state
+    time, batch = inputs.shape[:2]
+    hidden = math.prod(cell.size_of(state))
     if hidden >= GATES_FROM_HIDDEN or not (isinstance(time, int) and isinstance(batch, int)):
         return "gates"
-    one = params.recurrent_kernel is None or reads_sum(cell, params, state)
-    gates = params.kernel.shape[1] * (1 if one else 2)
-    kept = time * batch * (gates + len(state) * hidden) * state.hidden.dtype.itemsize
+    gates = cell.gates * hidden
+    if cell.recurrent_map is not None and not reads_sum(cell, params, state, inputs.shape[2:]):
+        gates += cell.recurrent_gates * hidden
+    states = sum(math.prod(leaf.shape[1:]) for leaf in state)
+    kept = time * batch * (gates + states) * state.hidden.dtype.itemsize
     return "gates" if kept <= GATES_TO_BYTES else "boundaries"

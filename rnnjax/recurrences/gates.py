@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.cell import PointwiseCell, add_bias, affine, as_read, pre_activations
-from rnnjax.dtypes import at_least_float32, promoted
-from rnnjax.types import Params, State
+from rnnjax.cells.cell import CellParams, PointwiseCell, as_read
+from rnnjax.dtypes import widen
+from rnnjax.maps import Dense, MapParams, add_bias, outer
+from rnnjax.types import Extras, Features, State
 
 
 class PreActivations(NamedTuple):
@@ -21,54 +22,52 @@ class PreActivations(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The two affine maps of a cell; `joint` is one kernel `(I + H, G)` where only their sum is read."""
+    """The two maps of a cell; `joint` is one kernel `(I + H, G)` where both are matrices and only their sum is read."""
 
-    params: Params
+    params: CellParams
     joint: jax.Array | None
 
     @classmethod
-    def of(cls, cell: PointwiseCell, params: Params, state: State) -> "Weights":
+    def of(cls, cell: PointwiseCell, params: CellParams, state: State, inputs: Features) -> "Weights":
         """The maps as `cell` reads them. `joint` is made here, once, and not in a loop over steps."""
-        if not reads_sum(cell, params, state):
+        if not (is_dense(cell) and reads_sum(cell, params, state, inputs)):
             return cls(params, None)
-        return cls(params, jnp.concatenate([params.kernel, params.recurrent_kernel]))
+        return cls(params, jnp.concatenate([params.input.kernel, params.recurrent.kernel]))
 
-    def pre_activations(self, inputs: jax.Array, hidden: jax.Array) -> PreActivations:
+    def pre_activations(self, cell: PointwiseCell, inputs: jax.Array, hidden: jax.Array) -> PreActivations:
         """Of one step, from inputs `(B, I)` and the hidden state before it `(B, H)`."""
         params = self.params
         if self.joint is None:
-            own, recurrent = pre_activations(params, inputs, hidden)
-            return PreActivations(own, None if params.recurrent_kernel is None else recurrent)
+            own, recurrent = cell.pre_activations(params, inputs, hidden)
+            return PreActivations(own, None if params.recurrent is None else recurrent)
         both = jnp.concatenate([inputs, as_read(hidden, self.joint)], axis=-1)
-        return PreActivations(add_bias(affine(both, self.joint, params.bias), params.recurrent_bias), None)
+        return PreActivations(add_bias(add_bias(both @ self.joint, params.input.bias), params.recurrent.bias), None)
 
     def pullback(
-        self, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: Params, extras: Params
-    ) -> Params:
-        """`extras`, and for the maps `sums` with a chunk's gradients added: one matrix product a kernel."""
-        width = inputs.shape[-1]
-        d_recurrent_kernel = d_second = None
+        self, cell: PointwiseCell, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: CellParams
+    ) -> CellParams:
+        """`sums` with the gradients of a chunk's maps added: one product a kernel."""
         if self.joint is not None:
+            width = inputs.shape[-1]
             d_joint = outer((inputs, hidden, None), gates.inputs)
-            d_kernel, d_recurrent_kernel, d_bias = d_joint[:width], d_joint[width:-1], d_joint[-1]
-            d_second = d_bias
+            own = MapParams(d_joint[:width], d_joint[-1])
+            recurrent = MapParams(d_joint[width:-1], d_joint[-1])
         else:
-            d_maps = outer((inputs, None), gates.inputs)
-            d_kernel, d_bias = d_maps[:-1], d_maps[-1]
-            if gates.recurrent is not None:
-                d_maps = outer((hidden, None), gates.recurrent)
-                d_recurrent_kernel, d_second = d_maps[:-1], d_maps[-1]
-        return extras._replace(
-            kernel=_add_to(sums.kernel, d_kernel),
-            recurrent_kernel=_add_to(sums.recurrent_kernel, d_recurrent_kernel),
-            bias=_add_to(sums.bias, d_bias),
-            recurrent_bias=_add_to(sums.recurrent_bias, d_second),
-        )
+            own = cell.input_map.pullback(self.params.input.kernel, inputs, gates.inputs, cell.gates)
+            recurrent = None
+            if cell.recurrent_map is not None:
+                kernel = self.params.recurrent.kernel
+                d_recurrent: Any = gates.recurrent
+                recurrent = cell.recurrent_map.pullback(kernel, hidden, d_recurrent, cell.recurrent_gates)
+        return sums._replace(input=_add_to(sums.input, own), recurrent=_add_to(sums.recurrent, recurrent))
 
 
-def _add_to(total: jax.Array | None, part: jax.Array | None) -> jax.Array | None:
-    """The sum; None for a parameter that the cell does not have."""
-    return None if total is None or part is None else total + in_dtype(part, total)
+def _add_to(total: Any, part: Any) -> Any:
+    """The sum; None for what the cell does not have."""
+    if total is None:
+        return None
+    bias = None if total.bias is None else total.bias + in_dtype(part.bias, total.bias)
+    return MapParams(total.kernel + in_dtype(part.kernel, total.kernel), bias)
 
 
 def in_dtype(cotangent: jax.Array, like: jax.Array) -> jax.Array:
@@ -78,51 +77,37 @@ def in_dtype(cotangent: jax.Array, like: jax.Array) -> jax.Array:
     return cotangent.astype(like.dtype)
 
 
-def without_maps(params: Params) -> Params:
-    """What `update` may read: the parameters without those of the two affine maps."""
-    return params._replace(kernel=None, recurrent_kernel=None, bias=None, recurrent_bias=None)
-
-
-def update(cell: PointwiseCell, params: Params, gates: PreActivations, state: State) -> State:
+def update(cell: PointwiseCell, extras: Extras, gates: PreActivations, state: State) -> State:
     """The cell's `update` of pre-activations in either form."""
     recurrent = jnp.zeros_like(gates.inputs) if gates.recurrent is None else gates.recurrent
-    return cell.wide_update(params, gates.inputs, recurrent, state)
+    return cell.wide_update(extras, gates.inputs, recurrent, state)
 
 
-def reads_sum(cell: PointwiseCell, params: Params, state: State) -> bool:
+def is_dense(cell: PointwiseCell) -> bool:
+    """Whether both maps are plain matrices, which may then be one."""
+    # A subclass may compute something else.
+    return type(cell.input_map) is Dense and type(cell.recurrent_map) is Dense
+
+
+def reads_sum(cell: PointwiseCell, params: CellParams, state: State, inputs: Features) -> bool:
     """Whether `update` does nothing with `a` and `r` but add them to each other.
 
     Read off its jaxpr, so that a cell need not say so. False is always safe.
     """
-    if params.recurrent_kernel is None:
+    if params.recurrent is None:
         return False
-    gates = jax.ShapeDtypeStruct((*state.hidden.shape[:-1], params.kernel.shape[1]), state.hidden.dtype)
-    extras = without_maps(params)
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (extras, gates, gates, state))
+    rows = jax.ShapeDtypeStruct((*state.hidden.shape[:1], *inputs), state.hidden.dtype)
+    both = jax.eval_shape(cell.pre_activations, params, rows, state.hidden)
+    if both[0].shape != both[1].shape:
+        return False
+    gates = jax.ShapeDtypeStruct(both[0].shape, state.hidden.dtype)
+    # As wide as a step has them: arrays of several dtypes may not meet where the user forbids promotion.
+    shapes = jax.eval_shape(widen, (params.extras, gates, gates, state))
     jaxpr = jax.make_jaxpr(cell.update)(*shapes).jaxpr
-    first = len(jax.tree.leaves(extras))
-    both: list[Any] = jaxpr.invars[first : first + 2]
-    readers = [equation for equation in jaxpr.eqns if any(variable in both for variable in equation.invars)]
-    escapes = any(variable in both for variable in jaxpr.outvars)
+    first = len(jax.tree.leaves(params.extras))
+    pair: list[Any] = jaxpr.invars[first : first + 2]
+    readers = [equation for equation in jaxpr.eqns if any(variable in pair for variable in equation.invars)]
+    escapes = any(variable in pair for variable in jaxpr.outvars)
     return (
-        not escapes and len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == set(both)
-    )
-
-
-def outer(left: tuple[jax.Array | None, ...], right: jax.Array) -> jax.Array:
-    """The sum over steps and batch of outer products, as one matrix product; in float32 at least.
-
-    The rows of `left`'s parts stand side by side; None stands for a column of ones (for the bias gradient).
-    """
-    steps, batch, width = right.shape
-    parts = [
-        jnp.ones((steps, batch, 1), right.dtype) if part is None else part.astype(promoted(part, right))
-        for part in left
-    ]
-    joined = jnp.concatenate(parts, axis=-1)
-    return jax.lax.dot_general(
-        joined.reshape(steps * batch, joined.shape[-1]),
-        right.reshape(steps * batch, width),
-        (((0,), (0,)), ((), ())),
-        preferred_element_type=at_least_float32(right.dtype),
+        not escapes and len(readers) == 1 and readers[0].primitive.name == "add" and set(readers[0].invars) == set(pair)
     )

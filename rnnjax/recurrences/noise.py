@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell, PointwiseCell
-from rnnjax.dtypes import cast_like, widen
-from rnnjax.recurrences.gates import Weights, update
-from rnnjax.types import Params, State
+from rnnjax.dtypes import cast_like, promoted, widen
+from rnnjax.types import Extras, Params, State
 
 
 class Noise(NamedTuple):
@@ -28,15 +27,15 @@ class Noise(NamedTuple):
 
 
 def prepare_noise(
-    noise: Noise, cell: Cell, params: Params, state: State, time: int
+    noise: Noise, cell: Cell, state: State, time: int
 ) -> tuple[jax.Array | None, dict[str, jax.Array] | None]:
     """Hidden mask and holds `(T, ...)` in the state's dtype.
 
-    Raises as `reader_of_hidden`, and ValueError where shapes do not fit.
+    Raises as `check_reads_hidden`, and ValueError where shapes do not fit.
     """
     mask, hold = noise
     if mask is not None:
-        reader_of_hidden(cell, params)
+        check_reads_hidden(cell)
         if mask.shape != state.hidden.shape:
             raise ValueError(f"hidden_mask: expected shape {state.hidden.shape}, got {mask.shape}")
         mask = jax.lax.stop_gradient(mask.astype(state.hidden.dtype))
@@ -60,16 +59,15 @@ def _shares(name: str, share: Any, leaf: jax.Array, time: int) -> jax.Array:
     return jax.lax.stop_gradient(share if share.dtype == bool else share.astype(leaf.dtype))
 
 
-def reader_of_hidden(cell: Cell, params: Params, name: str = "hidden_mask") -> PointwiseCell:
-    """The cell, if its hidden state can be masked, as `name` asks for, where a recurrent kernel reads it.
+def check_reads_hidden(cell: Cell, name: str = "hidden_mask") -> None:
+    """Raises for a cell whose hidden state cannot be masked, as `name` asks for, where a recurrent map reads it.
 
-    Raises TypeError for a cell that is not pointwise, ValueError for one without a recurrent kernel.
+    TypeError for a cell that is not pointwise, ValueError for one without a recurrent map.
     """
     if not isinstance(cell, PointwiseCell):
         raise TypeError(f"{name}: expected a PointwiseCell, got {type(cell).__name__}")
-    if getattr(params, "recurrent_kernel", None) is None:
-        raise ValueError(f"{name}: expected a cell with a recurrent kernel, got {type(cell).__name__}")
-    return cell
+    if cell.recurrent_map is None:
+        raise ValueError(f"{name}: expected a cell with a recurrent map, got {type(cell).__name__}")
 
 
 def masked(hidden: jax.Array, mask: jax.Array | None) -> jax.Array:
@@ -77,24 +75,48 @@ def masked(hidden: jax.Array, mask: jax.Array | None) -> jax.Array:
     return hidden if mask is None else hidden * jnp.expand_dims(mask, range(hidden.ndim - mask.ndim))
 
 
-def step_of(cell: Cell, params: Params, mask: jax.Array | None) -> Callable[[jax.Array, State], State]:
-    """The cell's step, `(inputs, before) -> after`, the hidden state masked where the recurrent kernel reads it.
+class Loop(NamedTuple):
+    """What a loop over steps calls: `step(inputs, before) -> after`, and `output(inputs, after)`."""
+
+    step: Callable[[jax.Array, State], State]
+    output: Callable[[jax.Array, State], jax.Array]
+
+
+def loop_of(cell: Cell, params: Params, mask: jax.Array | None) -> Loop:
+    """A cell's step, the hidden state masked where the recurrent map reads it, and its output.
 
     Each array of the state keeps its dtype. A loop sums the gradients of the parameters over its steps in their own
     dtype, which must not be a narrow one: there the sum stands still once it is some hundred times what is added.
     The step is therefore given wide parameters, and narrows them.
     """
     wide = widen(params)
-    reader = None if mask is None else reader_of_hidden(cell, params)
 
     def step(inputs: jax.Array, before: State) -> State:
         narrow = cast_like(wide, params)
-        if reader is None:
+        if not isinstance(cell, PointwiseCell):
             return cast_like(cell.step(narrow, inputs, before), before)
-        gates = Weights(narrow, None).pre_activations(inputs, masked(before.hidden, mask))
-        return update(reader, narrow, gates, before)
+        gates = cell.pre_activations(narrow, inputs, masked(before.hidden, mask))
+        return cell.wide_update(narrow.extras, *gates, before)
 
-    return step
+    def output(inputs: jax.Array, after: State) -> jax.Array:
+        return read_out(cell, cell.extras_of(cast_like(wide, params)), inputs, after)
+
+    return Loop(step, output)
+
+
+def has_output(cell: Cell) -> bool:
+    """Whether the cell's output is another than `state.hidden`."""
+    return type(cell).output is not Cell.output
+
+
+def read_out(cell: Cell, extras: Extras, inputs: jax.Array, after: State) -> jax.Array:
+    """The cell's output, computed in float32 at least; a real one has the dtype that inputs and extras promote to."""
+    if not has_output(cell):
+        return after.hidden
+    dtype = promoted(inputs, *(leaf for leaf in jax.tree.leaves(extras) if jnp.issubdtype(leaf.dtype, jnp.floating)))
+    extras, after, wide = widen((extras, after, inputs))
+    output = cell.output(extras, after, wide)
+    return output.astype(dtype) if jnp.issubdtype(output.dtype, jnp.floating) else output
 
 
 def hold_back(before: State, after: State, hold: Mapping[str, jax.Array] | None) -> State:

@@ -9,18 +9,17 @@ given), and a reset on a padded step does nothing. A length above T counts as T,
 
 import abc
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.cells.cell import Cell, CellParams, PointwiseCell
 from rnnjax.dtypes import cast_like, promoted
 from rnnjax.meshes import spec_of, vary_alike, within_explicit_axes
-from rnnjax.recurrences.noise import Noise, hold_back, prepare_noise
-from rnnjax.types import Lengths, Params, State, TimeFlags, TimeHidden, TimeInputs
+from rnnjax.recurrences.noise import Loop, Noise, hold_back, loop_of, prepare_noise
+from rnnjax.types import Features, Lengths, Params, Size, State, TimeFlags, TimeInputs
 
 # From the narrowest: a state's array may be given in a narrower kind than the cell keeps it in.
 KINDS = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
@@ -48,6 +47,13 @@ class Problem(NamedTuple):
     hidden_mask: jax.Array | None
 
 
+class Taken(NamedTuple):
+    """What is taken of every step: its output, and the state after it or None."""
+
+    outputs: jax.Array
+    states: State | None
+
+
 class Recurrence(abc.ABC):
     """How steps are run over time: a strategy, the same numbers whichever is taken.
 
@@ -66,29 +72,67 @@ class Recurrence(abc.ABC):
         reset_state: State | None = None,
         reverse: bool = False,
         noise: Noise | None = None,
-    ) -> tuple[TimeHidden, State]:
-        """Outputs `(T, B, H)` and the final state, from inputs `(T, B, I)` and the state to begin from.
+        all_states: bool = False,
+    ) -> tuple[Any, ...]:
+        """Outputs `(T, B, O)` and the final state, from inputs `(T, B, I)` and the state to begin from.
 
-        Raises ValueError where shapes do not fit.
+        With `all_states` the state after every step follows, each array `(T, B, ...)`; on a padded step it is the one
+        that is held. Raises ValueError where shapes do not fit.
         """
-        problem = prepare(
+        cell, problem = prepare(
             cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
         )
+        initial = problem.initial_state
+
         if problem.inputs.shape[0] == 0:
-            hidden = problem.initial_state.hidden
-            return jnp.zeros((0, *hidden.shape), hidden.dtype), problem.initial_state
+            output = one_output(cell, problem)
+            empty = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), (output, initial))
+            return (empty[0], initial, empty[1]) if all_states else (empty[0], initial)
 
         def specs() -> Any:
             # Split over the batch as the inputs are, and whole in all other axes.
             batch = spec_of(problem.inputs)[1]
-            states = jax.tree.map(lambda leaf: PartitionSpec(batch, *[None] * (leaf.ndim - 1)), problem.initial_state)
-            return PartitionSpec(None, batch, None), states
+            output: Any = one_output(cell, problem)
+            final = jax.tree.map(lambda leaf: PartitionSpec(batch, *[None] * (leaf.ndim - 1)), initial)
+            steps = jax.tree.map(
+                lambda leaf: PartitionSpec(None, batch, *[None] * (leaf.ndim - 1)),
+                Taken(output, initial if all_states else None),
+            )
+            return steps, final
 
-        return within_explicit_axes(lambda problem: self.run(cell, problem, reverse), specs, problem)
+        (outputs, states), final = within_explicit_axes(
+            lambda problem: self.run(cell, problem, reverse, all_states), specs, problem
+        )
+        return (outputs, final, states) if all_states else (outputs, final)
 
     @abc.abstractmethod
-    def run(self, cell: Cell, problem: Problem, reverse: bool) -> tuple[TimeHidden, State]:
-        """Outputs and the final state of at least one step; from T-1 down with `reverse`."""
+    def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
+        """What is taken of at least one step, and the final state; from T-1 down with `reverse`."""
+
+
+def settle(cell: Cell, params: Params) -> tuple[Cell, Params]:
+    """The cell and its parameters as loops take them (`Cell.effective`).
+
+    Raises TypeError for a cell that is not static: with an array in one of its fields, a traced one, say.
+    """
+    try:
+        hash(cell)
+    except TypeError:
+        raise TypeError(
+            f"{type(cell).__name__}: expected a hashable cell, got an array (or a list) in one of its fields, as of "
+            f"{cell!r:.200}; a number that is traced or learnt belongs to the parameters"
+        ) from None
+    return cell.effective(params)
+
+
+def one_output(cell: Cell, problem: Problem) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of the output of one step."""
+    like = [
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+        for tree in (problem.params, problem.initial_state)
+    ]
+    step = jax.ShapeDtypeStruct(problem.inputs.shape[1:], problem.inputs.dtype)
+    return jax.eval_shape(lambda params, state, inputs: loop_of(cell, params, None).output(inputs, state), *like, step)
 
 
 def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:
@@ -115,24 +159,20 @@ def enter(reset_state: State | None, state: State, flags: Flags) -> State:
     return state if flags.reset is None else select(flags.reset, cast_like(reset_state, state), state)
 
 
-def leave(state: State, after: State, flags: Flags) -> tuple[State, State]:
-    """The state to carry on after a step, and the same with zeros in `hidden` where padded."""
-    if flags.valid is None:
-        return after, after
-    after = select(flags.valid, after, state)
-    return after, after._replace(hidden=zero_where(~flags.valid, after.hidden))
-
-
 def advance(
-    step: Callable[[jax.Array, State], State],
-    reset_state: State | None,
-    state: State,
-    inputs: jax.Array,
-    flags: Flags,
-) -> tuple[State, State]:
-    """One step under the contract: the state to carry on, and the same with zeros in `hidden` where padded."""
+    loop: Loop, reset_state: State | None, state: State, inputs: jax.Array, flags: Flags, all_states: bool = False
+) -> tuple[State, Taken]:
+    """One step under the contract: the state to carry on, and what is taken, zeros for the output where padded."""
     before = enter(reset_state, state, flags)
-    return leave(state, hold_back(before, step(inputs, before), flags.hold), flags)
+    after = hold_back(before, loop.step(inputs, before), flags.hold)
+    return leave(before, after, loop.output(inputs, after), flags, all_states)
+
+
+def leave(before: State, after: State, output: jax.Array, flags: Flags, all_states: bool) -> tuple[State, Taken]:
+    """The state to carry on after a step, and what is taken of it."""
+    if flags.valid is not None:
+        after, output = select(flags.valid, after, before), zero_where(~flags.valid, output)
+    return after, Taken(output, after if all_states else None)
 
 
 def prepare(
@@ -145,28 +185,21 @@ def prepare(
     resets: TimeFlags | None = None,
     reset_state: State | None = None,
     noise: Noise | None = None,
-) -> Problem:
-    """Checked arguments with the flags of every step. Raises ValueError where shapes do not fit."""
-    if inputs.ndim != 3:
+) -> tuple[Cell, Problem]:
+    """The cell as loops take it, and checked arguments with the flags of every step.
+
+    Raises ValueError where shapes do not fit, and as `settle`.
+    """
+    cell, params = settle(cell, params)
+    if inputs.ndim < 3:
         raise ValueError(f"inputs: expected shape (T, B, I), got {inputs.shape}")
-    time, batch, width = inputs.shape
-    kernel = getattr(params, "kernel", None)
-    if kernel is not None and kernel.shape[0] != width:
-        raise ValueError(f"inputs: expected {kernel.shape[0]} features (the kernel's first axis), got {width}")
-    dtype = promoted(inputs, *jax.tree.leaves(params))
+    time, batch, *features = inputs.shape
+    # Complex parameters make no complex state: a cell says itself which of its arrays are.
+    dtype = promoted(inputs, *(leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)))
     state = as_state("initial_state", cell, initial_state, batch, dtype)
-    hidden_size = state.hidden.shape[-1]
-    recurrent_kernel = getattr(params, "recurrent_kernel", None)
-    if recurrent_kernel is not None and recurrent_kernel.shape[0] != hidden_size:
-        raise ValueError(
-            f"initial_state.hidden: expected {recurrent_kernel.shape[0]} features (the recurrent kernel's first "
-            f"axis), got {hidden_size}"
-        )
-    if isinstance(cell, PointwiseCell) and params.kernel.shape[1] != cell.gates * hidden_size:
-        raise ValueError(
-            f"initial_state.hidden: expected {params.kernel.shape[1] // cell.gates} features (the kernel's second "
-            f"axis by {cell.gates} gates), got {hidden_size}"
-        )
+    hidden_size = cell.size_of(state)
+    if isinstance(cell, PointwiseCell):
+        check_kernels(cell, params, tuple(features), state.hidden.shape[1:], hidden_size)
     valid = reset = None
     if lengths is not None:
         lengths = jnp.asarray(lengths)
@@ -179,24 +212,44 @@ def prepare(
             raise ValueError(f"resets: expected shape {(time, batch)}, got {reset.shape}")
         reset = reset if valid is None else reset & valid
         if reset_state is None:
-            reset_state = cell.init_state(batch, hidden_size, dtype)
-        reset_state = as_state("reset_state", cell, reset_state, batch, dtype, hidden_size)
-    mask, hold = prepare_noise(noise or Noise(), cell, params, state, time)
-    return vary_alike(
-        Problem(params, inputs, state, None if reset is None else reset_state, Flags(valid, reset, hold), mask)
-    )
+            reset_state = cell.init_state(batch, one_size(hidden_size), dtype)
+        reset_state = as_state("reset_state", cell, reset_state, batch, dtype, one_size(hidden_size))
+    mask, hold = prepare_noise(noise or Noise(), cell, state, time)
+    problem = Problem(params, inputs, state, None if reset is None else reset_state, Flags(valid, reset, hold), mask)
+    return cell, vary_alike(problem)
 
 
-def as_state(what: str, cell: Cell, state: Any, batch: int, dtype: Any, hidden_size: int | None = None) -> State:
+def check_kernels(cell: PointwiseCell, params: CellParams, inputs: Features, read: Features, hidden: Features) -> None:
+    """Raises ValueError for maps of another cell or of other sizes."""
+    if not isinstance(params, CellParams):
+        raise ValueError(f"params: expected CellParams, got {type(params).__name__}")
+    maps = [("input", cell.input_map, params.input, inputs, cell.gates)]
+    if cell.recurrent_map is not None:
+        maps.append(("recurrent", cell.recurrent_map, params.recurrent, read, cell.recurrent_gates))
+    for name, own, values, features, gates in maps:
+        expected = own.kernel_shape(features, hidden, gates)
+        if values is None or values.kernel.shape != expected:
+            got = None if values is None else values.kernel.shape
+            raise ValueError(
+                f"params.{name}.kernel: expected shape {expected} for features {features} and a hidden size of "
+                f"{hidden}, got {got}"
+            )
+
+
+def one_size(features: Features) -> Size:
+    """One number for features of one axis: a cell may know no other."""
+    return features[0] if len(features) == 1 else features
+
+
+def as_state(what: str, cell: Cell, state: Any, batch: int, dtype: Any, hidden_size: Size | None = None) -> State:
     """A state of the cell, each array in the dtype that the cell gives it; a plain tuple or list of its arrays will do.
 
     Raises ValueError for a state of another cell, of other sizes, or of numbers that such a dtype cannot hold.
     """
-    leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.ndim(leaf)]
-    if not leaves:
+    if not jax.tree.leaves(state):
         raise ValueError(f"{what}: expected a state of {type(cell).__name__}, got {state!r}")
     if hidden_size is None:
-        hidden_size = int(jnp.shape(getattr(state, "hidden", leaves[0]))[-1])
+        hidden_size = _size_of(what, cell, state)
     template = jax.eval_shape(functools.partial(cell.init_state, batch, hidden_size, dtype))
     if type(state) in (tuple, list) and len(state) == len(template):
         state = type(template)(*state)
@@ -210,6 +263,24 @@ def as_state(what: str, cell: Cell, state: Any, batch: int, dtype: Any, hidden_s
         if _kind(got_dtype) > _kind(want.dtype):
             raise ValueError(f"{what}.{name}: expected {want.dtype}, got {got_dtype}")
     return jax.tree.map(lambda like, leaf: jnp.asarray(leaf, like.dtype), template, state)
+
+
+def _size_of(what: str, cell: Cell, state: Any) -> Size:
+    if type(state) in (tuple, list):
+        kind = cell.state_type if isinstance(cell, PointwiseCell) else None
+        if kind is not None and len(state) == len(kind._fields):
+            state = kind(*state)
+        else:
+            return one_size(tuple(jnp.shape(state[0])[1:]))
+    if not hasattr(state, "_fields"):
+        raise ValueError(f"{what}: expected a state of {type(cell).__name__}, got {state!r}")
+    try:
+        return one_size(cell.size_of(state))
+    except AttributeError:
+        raise ValueError(
+            f"{what}: expected a state of {type(cell).__name__}, got fields {state._fields}; a cell whose state has no "
+            "`hidden` must give `size_of`"
+        ) from None
 
 
 def _kind(dtype: Any) -> int:

@@ -6,9 +6,9 @@ import jax
 
 from rnnjax.cells.cell import Cell
 from rnnjax.dtypes import widen
-from rnnjax.recurrences.noise import step_of
-from rnnjax.recurrences.recurrence import Problem, Recurrence, advance, clear_padding
-from rnnjax.types import State, TimeHidden
+from rnnjax.recurrences.noise import loop_of
+from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, advance, clear_padding
+from rnnjax.types import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Scan(Recurrence):
 
         for t in range(T):                          # from T-1 down with reverse=True
             state = cell.step(params, inputs[t], state)
-            hidden[t] = state.hidden
+            outputs[t] = cell.output(params, state, inputs[t])
 
     `unroll` steps are laid out in each turn of the loop. Works for every cell, and in forward mode too. Gradients
     of parameters are summed over steps in float32 or wider in whichever compute dtype. Raises ValueError for
@@ -30,17 +30,16 @@ class Scan(Recurrence):
         if self.unroll < 1:
             raise ValueError(f"unroll: expected at least 1, got {self.unroll}")
 
-    def run(self, cell: Cell, problem: Problem, reverse: bool) -> tuple[TimeHidden, State]:
-        """Outputs and the final state; from T-1 down with `reverse`."""
-        cell_step = step_of(cell, problem.params, problem.hidden_mask)
+    def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
+        """What is taken of every step, and the final state; from T-1 down with `reverse`."""
+        loop = loop_of(cell, problem.params, problem.hidden_mask)
         reset_state = widen(problem.reset_state)
 
         def step(state, xs):
             inputs, flags = xs
-            state, output = advance(cell_step, reset_state, state, clear_padding(inputs, flags), flags)
-            return state, output.hidden
+            return advance(loop, reset_state, state, clear_padding(inputs, flags), flags, all_states)
 
-        state, hidden = jax.lax.scan(
+        state, taken = jax.lax.scan(
             step, problem.initial_state, (problem.inputs, problem.flags), reverse=reverse, unroll=self.unroll
         )
-        return hidden, state
+        return taken, state

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell
 from rnnjax.dtypes import widen
-from rnnjax.recurrences.noise import step_of
-from rnnjax.recurrences.recurrence import Problem, Recurrence, advance, clear_padding
-from rnnjax.types import State, TimeHidden
+from rnnjax.recurrences.noise import loop_of
+from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, advance, clear_padding
+from rnnjax.types import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,21 +18,20 @@ class Unrolled(Recurrence):
 
         for t in range(T):                          # from T-1 down with reverse=True
             state = cell.step(params, inputs[t], state)
-            hidden[t] = state.hidden
+            outputs[t] = cell.output(params, state, inputs[t])
 
     Raises ValueError where the number of steps is not known while tracing (`jax.export` with a symbolic T).
     """
 
-    def run(self, cell: Cell, problem: Problem, reverse: bool) -> tuple[TimeHidden, State]:
-        """Outputs and the final state; from T-1 down with `reverse`."""
+    def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
+        """What is taken of every step, and the final state; from T-1 down with `reverse`."""
         _, inputs, state, _, flags, mask = problem
         steps = inputs.shape[0]
         if not isinstance(steps, int):
             raise ValueError(f"Unrolled: expected a fixed number of steps, got T = {steps}; use Scan or Chunked")
-        cell_step = step_of(cell, problem.params, mask)
-        reset_state, hidden = widen(problem.reset_state), {}
+        loop = loop_of(cell, problem.params, mask)
+        reset_state, taken = widen(problem.reset_state), {}
         for t in reversed(range(steps)) if reverse else range(steps):
             now = jax.tree.map(lambda leaf, t=t: leaf[t], flags)
-            state, output = advance(cell_step, reset_state, state, clear_padding(inputs[t], now), now)
-            hidden[t] = output.hidden
-        return jnp.stack([hidden[t] for t in range(steps)]), state
+            state, taken[t] = advance(loop, reset_state, state, clear_padding(inputs[t], now), now, all_states)
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(taken[t] for t in range(steps))), state

@@ -4,6 +4,8 @@ from rnnjax.training.arrays import load_arrays as load_arrays
 from rnnjax.training.arrays import save_arrays as save_arrays
 from rnnjax.training.checkpoints import Checkpoints as Checkpoints
 from rnnjax.training.checkpoints import load_best as load_best
+from rnnjax.training.ctc import ctc as ctc
+from rnnjax.training.ctc import ctc_decode as ctc_decode
 from rnnjax.training.devices import batch_mesh as batch_mesh
 from rnnjax.training.devices import use_cpu_cores as use_cpu_cores
 from rnnjax.training.divergence import DivergedError as DivergedError
@@ -14,6 +16,8 @@ from rnnjax.training.loop import fit as fit
 from rnnjax.training.loop import run_epoch as run_epoch
 from rnnjax.training.objectives import classification as classification
 from rnnjax.training.objectives import next_token as next_token
+from rnnjax.training.objectives import tagging as tagging
+from rnnjax.training.objectives import teacher_forcing as teacher_forcing
 from rnnjax.training.position import Position as Position
 from rnnjax.training.reports import EpochReport as EpochReport
 from rnnjax.training.reports import Scores as Scores

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnjax.data import Batch
+from rnnjax.data import Batch, PairBatch, TaggedBatch
 from rnnjax.dtypes import widen
 from rnnjax.training.step import Objective, Sums
 
@@ -69,15 +69,78 @@ def next_token(apply: Callable[..., Any]) -> Objective:
             rows=batch.rows,
             rngs=None if key is None else {"dropout": key},
         )
-        targets = batch.tokens[:, 1:]
-        logits, weights = widen((logits, batch.weights))
-        counted = (jnp.arange(targets.shape[1]) < lengths[:, None]) * weights[:, None]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        return {
-            "loss": (losses * counted).sum(),
-            "weight": counted.sum(),
-            "correct": ((logits.argmax(axis=-1) == targets) * counted).sum(),
-            "tokens": lengths.sum(),
-        }
+        sums = _step_sums(logits, jnp.asarray(batch.tokens[:, 1:]), lengths, batch.weights)
+        return sums | {"tokens": lengths.sum()}
 
     return objective
+
+
+def tagging(apply: Callable[..., jax.Array]) -> Objective:
+    """Cross-entropy of a tagger over the steps within each sequence's length.
+
+        loss = sum_b weight_b sum_{t < length_b} -log softmax(logits_bt)[tag_bt]
+
+    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` gives the logits `(B, T, C)`; the batch is a
+    `TaggedBatch`. The sums are the loss in nats, the steps that count, each with its row's weight, as `weight`, those
+    tagged correctly, and the steps read as `tokens`. Tags past a length may be anything.
+    """
+
+    def objective(params: Any, batch: TaggedBatch, key: jax.Array | None) -> Sums:
+        logits = apply(
+            params,
+            batch.inputs,
+            batch.lengths,
+            deterministic=key is None,
+            rows=batch.rows,
+            rngs=None if key is None else {"dropout": key},
+        )
+        sums = _step_sums(logits, jnp.asarray(batch.tags), batch.lengths, batch.weights)
+        return sums | {"tokens": batch.lengths.sum()}
+
+    return objective
+
+
+def teacher_forcing(apply: Callable[..., jax.Array], start: int, end: int) -> Objective:
+    """Cross-entropy of an encoder-decoder: each target token and the end from the source and the tokens before.
+
+        loss = sum_b weight_b sum_{t <= length_b} -log softmax(logits_bt)[y_bt],  y = targets_b, end
+        logits_b = apply(sources_b, [start, targets_b])
+
+    `apply(params, sources, targets_in, source_lengths, target_lengths, deterministic=, rows=, rngs=)` gives the logits
+    `(B, N + 1, V)`. The batch is a `PairBatch` whose targets `(B, N)` have neither start nor end. The sums are the loss
+    in nats, the tokens that were predicted (ends too), each with its row's weight, as `weight`, those predicted
+    correctly, and the tokens of sources and targets as `tokens`. Source: Williams and Zipser 1989, "A Learning
+    Algorithm for Continually Running Fully Recurrent Neural Networks".
+    """
+
+    def objective(params: Any, batch: PairBatch, key: jax.Array | None) -> Sums:
+        targets, lengths = jnp.asarray(batch.targets), jnp.asarray(batch.target_lengths)
+        targets_in = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=start)
+        places = jnp.arange(targets.shape[1] + 1)
+        targets_out = jnp.where(places == lengths[:, None], end, jnp.pad(targets, ((0, 0), (0, 1))))
+        logits = apply(
+            params,
+            batch.inputs,
+            targets_in,
+            batch.lengths,
+            lengths + 1,
+            deterministic=key is None,
+            rows=batch.rows,
+            rngs=None if key is None else {"dropout": key},
+        )
+        sums = _step_sums(logits, targets_out, lengths + 1, batch.weights)
+        return sums | {"tokens": batch.lengths.sum() + lengths.sum()}
+
+    return objective
+
+
+def _step_sums(logits: jax.Array, labels: jax.Array, lengths: Any, weights: Any) -> Sums:
+    """Loss, weight and correct steps of logits `(B, T, C)` within the lengths."""
+    logits, weights = widen((logits, weights))
+    counted = (jnp.arange(labels.shape[1]) < jnp.asarray(lengths)[:, None]) * weights[:, None]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return {
+        "loss": (losses * counted).sum(),
+        "weight": counted.sum(),
+        "correct": ((logits.argmax(axis=-1) == labels) * counted).sum(),
+    }

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from tables import CELLS, CLASSICS, HIDDEN, INPUT, make_problem
+import tables
+from tables import CELLS, CLASSICS, HIDDEN, INPUT, make_problem, replaced
 
 from rnnjax.analysis import gradient_norms, jacobian_products
 from rnnjax.cells import Cell, Elman
@@ -45,7 +46,7 @@ def products(*args, field=None):
 
 def float64(problem: Any) -> tuple[Any, Any, Any]:
     """(params, inputs, initial state) as the oracles take them."""
-    params = {name: np.float64(leaf) for name, leaf in problem.params._asdict().items() if leaf is not None}
+    params = {name: np.float64(leaf) for name, leaf in tables.flat(problem.params).items()}
     return params, np.float64(problem.inputs), tuple(np.float64(leaf) for leaf in problem.state)
 
 
@@ -174,7 +175,7 @@ def linear(scale: float, time: int, activation: Any = "tanh", batch: int = 2, hi
     """(cell, params, inputs, state) of an Elman net whose step Jacobians are all `scale` times orthogonal."""
     cell = Elman(activation=activation)
     params = cell.init_params(jax.random.key(0), INPUT, hidden)
-    params = params._replace(recurrent_kernel=scale * params.recurrent_kernel)
+    params = replaced(params, recurrent_kernel=scale * params.recurrent.kernel)
     return cell, params, jnp.zeros((time, batch, INPUT)), cell.init_state(batch, hidden)
 
 
@@ -193,9 +194,9 @@ def test_tanh_at_rest_is_linear_and_leaves_float32_unharmed(scale):
 def test_relu_in_its_linear_regime_decays_exactly_as_the_scale():
     cell, params, inputs, state = linear(0.9, 60, "relu")
     # An input this large keeps every feature above zero, whatever the orthogonal kernel does with the others.
-    params = params._replace(bias=params.bias + 100)
+    params = replaced(params, bias=params.input.bias + 100)
     kernel = 0.9 * jnp.roll(jnp.eye(8), 3, axis=1)
-    problem = (cell, params._replace(recurrent_kernel=kernel), inputs, state)
+    problem = (cell, replaced(params, recurrent_kernel=kernel), inputs, state)
     want = np.tile(np.arange(59, -1, -1)[:, None] * np.log10(0.9), (1, 2))
     assert_close(norms(last_hidden, *problem).whole, want)
     assert_close(products(*problem), want)
@@ -214,7 +215,7 @@ def test_parts_of_a_loss_are_added_at_any_size():
         return states.hidden[-1].sum() + 0.125 * fourth + 1e-20 * first
 
     cell, params, inputs, state = linear(0.5, 300)
-    problem = (cell, params._replace(recurrent_kernel=0.5 * jnp.eye(8)), inputs, state)
+    problem = (cell, replaced(params, recurrent_kernel=0.5 * jnp.eye(8)), inputs, state)
     one = np.log10(np.sqrt(8))
     got = norms(loss, *problem).whole[:, 0]
     # Four steps back 0.5**3 arrives, and as much is added; at the first step 0.5**299 is nothing beside 1e-20.
@@ -244,12 +245,12 @@ def test_sequences_of_a_batch_have_scales_of_their_own():
 
 def test_a_dead_gradient_is_minus_infinity_and_an_overflow_nan():
     cell, params, inputs, state = linear(2.0, 60, "relu")
-    dead = params._replace(bias=params.bias - 1)
+    dead = replaced(params, bias=params.input.bias - 1)
     got = norms(last_hidden, cell, dead, inputs, state).whole
     np.testing.assert_allclose(got[-1], 0, atol=1e-6)
     assert np.isneginf(got[:-1]).all()
     assert np.isneginf(products(cell, dead, inputs, state)[:-1]).all()
-    overflowing = params._replace(bias=params.bias + 1e30, recurrent_kernel=2 * jnp.eye(8))
+    overflowing = replaced(params, bias=params.input.bias + 1e30, recurrent_kernel=2 * jnp.eye(8))
     assert np.isnan(norms(last_hidden, cell, overflowing, inputs, state).whole).all()
     assert np.isnan(products(cell, overflowing, inputs, state)).all()
 

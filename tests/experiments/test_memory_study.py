@@ -163,20 +163,21 @@ def test_every_cell_has_its_start(name):
     cell = starting(name, recurrent_init="identity", recurrent_scale=0.5)
     assert cell == starting(name, recurrent_init="identity", recurrent_scale=0.5)
     assert starting(name) == CELLS[name]
-    kernel = cell.init_params(jax.random.key(0), 2, 3).recurrent_kernel
-    np.testing.assert_array_equal(kernel, np.tile(0.5 * np.eye(3), (1, cell.gates)))
+    kernel = cell.init_params(jax.random.key(0), 2, 3).recurrent.kernel
+    # That of heads has an axis more.
+    np.testing.assert_array_equal(kernel.reshape(3, -1), np.tile(0.5 * np.eye(3), (1, cell.recurrent_gates)))
 
 
 def test_a_cell_without_a_recurrent_kernel_scales_what_it_has():
     key = jax.random.key(0)
     own, half = (starting("indrnn", recurrent_scale=scale).init_params(key, 2, 3) for scale in (1.0, 0.5))
-    np.testing.assert_allclose(half.recurrent_weight, 0.5 * own.recurrent_weight)
+    np.testing.assert_allclose(half.extras.recurrent_weight, 0.5 * own.extras.recurrent_weight)
     with pytest.raises(ValueError, match=r"recurrent_init: expected own for indrnn, .* got identity"):
         starting("indrnn", recurrent_init="identity")
 
 
 def test_an_irnn_starts_as_one_that_remembers():
-    np.testing.assert_array_equal(starting("irnn").init_params(jax.random.key(0), 2, 3).recurrent_kernel, np.eye(3))
+    np.testing.assert_array_equal(starting("irnn").init_params(jax.random.key(0), 2, 3).recurrent.kernel, np.eye(3))
 
 
 def test_chrono_spreads_the_lengths_of_memory():
@@ -190,7 +191,7 @@ def test_chrono_spreads_the_lengths_of_memory():
     lengths = np.exp(bias[1])
     assert (lengths.min() >= 1, lengths.max() <= 99) == (True, True)
     np.testing.assert_allclose(np.quantile(lengths, [0.25, 0.5, 0.75]), [25.5, 50, 74.5], atol=6)
-    bias = starting("lstm", forget_bias=3.0).init_params(jax.random.key(0), 2, 5).bias.reshape(4, 5)
+    bias = starting("lstm", forget_bias=3.0).init_params(jax.random.key(0), 2, 5).input.bias.reshape(4, 5)
     np.testing.assert_array_equal(bias, np.array([0, 3, 0, 0])[:, None] * np.ones(5))
     with pytest.raises(ValueError, match="chrono: expected a task of at least 3 steps, got 2"):
         starting("lstm", longest=2)
@@ -216,7 +217,7 @@ def test_a_linear_schedule_ends_at_zero_and_gradients_are_clipped():
 
 def test_layers_stand_on_each_other():
     params = jax.eval_shape(lambda: training.initial_state(dataclasses.replace(TINY, layers=2), 0)).params
-    kernels = [layer["cell"]["kernel"].shape for layer in params["recurrent"].values()]
+    kernels = [layer["cell"]["input"]["kernel"].shape for layer in params["recurrent"].values()]
     assert kernels == [(9, 32), (8, 32)]
     assert params["head"]["kernel"].shape == (8, 8)
 

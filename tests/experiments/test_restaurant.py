@@ -98,15 +98,14 @@ def test_the_classic_vocabulary_and_padding():
 def test_one_unit_starts_without_memory():
     model = entrants(Restaurant("x"))[0].model(7)
     params: Any = model.init(jax.random.key(0), np.zeros((1, 10), np.int32))["params"]
-    assert {name: leaf.shape for name, leaf in params["recurrent"]["cell"].items()} == {
-        "kernel": (64, 1),
-        "recurrent_kernel": (1, 1),
-        "bias": (1,),
+    assert jax.tree.map(np.shape, params["recurrent"]["cell"]) == {
+        "input": {"kernel": (64, 1), "bias": (1,)},
+        "recurrent": {"kernel": (1, 1)},
     }
-    assert params["recurrent"]["cell"]["recurrent_kernel"].item() == 0
+    assert params["recurrent"]["cell"]["recurrent"]["kernel"].item() == 0
     tokens = np.array([[1, 2, 3], [4, 5, 3]])
     one, other = np.asarray(model.apply({"params": params}, tokens))
-    cell = params["recurrent"]["cell"]
+    cell = params["recurrent"]["cell"]["input"]
     want = params["embedding"]["embedding"][3] @ cell["kernel"][:, 0] + cell["bias"][0]
     np.testing.assert_allclose([one, other], [want, want], rtol=1e-4, atol=1e-7)
 

@@ -32,14 +32,6 @@ def other_vocabulary(path, tmp_path):
     (path / "vocabulary.json").write_text(json.dumps(vocabulary))
 
 
-def earlier_version(path, tmp_path):
-    config = read(path, "config.json")
-    for name in ("patience", "skip", "fingerprint", "state_dropout", "weight_dropout", "zoneout", "data_seed"):
-        del config[name]
-    (path / "config.json").write_text(json.dumps({**config, "devices": 2, "run_folder": None}))
-    (path / "checkpoints").rename(path / "checkpoint")
-
-
 def no_checkpoint(path, tmp_path):
     shutil.rmtree(path / "checkpoints")
     (path / "checkpoints").mkdir()
@@ -51,7 +43,6 @@ REFUSED = {
     "source": (other_source, [], "got another: the held-out part has changed; the data has changed\n"),
     "study": (other_study, [], "expected a run of experiments.sentiment, got one of 'sentiment-predict'"),
     "vocabulary": (other_vocabulary, [], r"vocabulary\.json: expected the vocabulary of this data, got another one"),
-    "earlier version": (earlier_version, [], "expected checkpoints to go on from, found none"),
     "no checkpoint": (no_checkpoint, [], "expected checkpoints to go on from, found none"),
 }
 

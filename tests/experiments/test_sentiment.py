@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_it_prints_facts_model_epochs_scores_and_times(tmp_path, reviews, capsys
     for part in (
         "training     108  50.0% 50.0%",
         "unique words in training",
-        "kernel 8x32, recurrent_kernel 8x32, bias 32",
+        "kernel 8x32, bias 32",
         "epoch  train loss",
         "best epoch",
         "true \\ predicted",
@@ -71,21 +70,6 @@ def test_it_prints_facts_model_epochs_scores_and_times(tmp_path, reviews, capsys
         "evaluate",
     ):
         assert part in out
-
-
-def test_a_run_of_an_earlier_version_is_read(run_folder, tmp_path, capsys):
-    older = tmp_path / "older"
-    shutil.copytree(run_folder, older)
-    config = json.loads((run_folder / "config.json").read_text())
-    assert config.pop("dense") == []
-    assert (config.pop("patience"), config.pop("skip")) == (None, 0)
-    assert [config.pop(name) for name in REGULARISED] == [0, 0, 0]
-    (older / "config.json").write_text(json.dumps({**config, "devices": 2, "run_folder": None}))
-    (checkpoint,) = (older / "checkpoints").glob("epoch012-*")
-    shutil.move(checkpoint / "params", older / "checkpoint")
-    shutil.rmtree(older / "checkpoints")
-    sentiment.main(["predict", str(older), "a lovely film"])
-    assert capsys.readouterr().out.startswith("1\t")
 
 
 def test_predict_scores_arguments_and_lines(run_folder, capsys, monkeypatch):
@@ -183,11 +167,11 @@ def test_the_classic_presets_are_the_networks_of_their_names():
         )
         for name in ("gru3", "bilstm2")
     )
-    assert [three["recurrent"][f"layers_{i}"]["cell"]["kernel"].shape for i in range(3)] == [(64, 192)] * 3
+    assert [three["recurrent"][f"layers_{i}"]["cell"]["input"]["kernel"].shape for i in range(3)] == [(64, 192)] * 3
     assert three["head"]["kernel"].shape == (64, 1)
     for i, inputs in enumerate((64, 128)):
         for direction in ("forward", "backward"):
-            assert both["recurrent"][f"layers_{i}"][direction]["cell"]["kernel"].shape == (inputs, 256)
+            assert both["recurrent"][f"layers_{i}"][direction]["cell"]["input"]["kernel"].shape == (inputs, 256)
     shapes = {name: both[name]["kernel"].shape for name in ("dense_0", "dense_1", "head")}
     assert shapes == {"dense_0": (128, 32), "dense_1": (32, 16), "head": (16, 1)}
 

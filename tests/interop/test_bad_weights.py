@@ -144,13 +144,13 @@ def test_flax_parameters_that_do_not_fit():
 def test_parameters_of_ours_that_do_not_fit(convert):
     cell = GRU_PARAMS["cell"]
     with pytest.raises(
-        ValueError, match=r"^cell/kernel: expected shape \(I, 12\), got \(3, 16\); GRU has 3 gates of 4, got 4"
+        ValueError, match=r"^cell/input/kernel: expected shape \(I, 12\), got \(3, 16\); GRU has 3 gates of 4, got 4"
     ):
-        convert(GRU_LAYER, {"cell": cell | {"kernel": floats(3, 16)}})
-    with pytest.raises(ValueError, match=r"^expected 4 arrays, got 3: missing cell/recurrent_bias$"):
-        convert(GRU_LAYER, {"cell": {name: array for name, array in cell.items() if name != "recurrent_bias"}})
+        convert(GRU_LAYER, {"cell": cell | {"input": cell["input"] | {"kernel": floats(3, 16)}}})
+    with pytest.raises(ValueError, match=r"^expected 4 arrays, got 3: missing cell/recurrent/bias$"):
+        convert(GRU_LAYER, {"cell": cell | {"recurrent": {"kernel": cell["recurrent"]["kernel"]}}})
     with pytest.raises(
-        ValueError, match=r"^expected 12 arrays, got 4: missing layers_0/forward/cell/kernel, .*cell/kernel"
+        ValueError, match=r"^expected 12 arrays, got 4: missing layers_0/forward/cell/input/kernel, .*cell/input/kernel"
     ):
         convert(LAYER, GRU_PARAMS)
     with pytest.raises(TypeError, match="expected a mapping of arrays, got ndarray"):
@@ -165,7 +165,7 @@ def test_one_gate_is_singular():
 def test_not_a_number_is_a_number():
     weights = to_torch(GRU_LAYER, GRU_PARAMS)
     weights["bias_ih_l0"][0] = np.nan
-    assert np.isnan(from_torch(GRU_LAYER, weights)["cell"]["bias"][0])
+    assert np.isnan(from_torch(GRU_LAYER, weights)["cell"]["input"]["bias"][0])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,9 +63,9 @@ def test_flax_given_our_weights_gives_our_outputs(cell):
     assert_agrees(layer, params, *run_flax(flax_module(peer, "single"), to_flax(layer, params)))
     if isinstance(cell, GRU):
         # Where Flax has one bias ours must be one too for the way back to be exact.
-        params["cell"]["recurrent_bias"][: 2 * HIDDEN] = 0
+        params["cell"]["recurrent"]["bias"][: 2 * HIDDEN] = 0
     elif cell.second_bias:
-        params["cell"]["recurrent_bias"][:] = 0
+        params["cell"]["recurrent"]["bias"][:] = 0
     assert_equal(from_flax(layer, to_flax(layer, params)), params)
 
 

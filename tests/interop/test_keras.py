@@ -78,10 +78,10 @@ def test_keras_one_bias_and_ours_two(cell):
     layer = RNN(cell, HIDDEN, Scan())
     params = random_params(layer)["cell"]
     weights = to_keras(layer, {"cell": params})
-    np.testing.assert_array_equal(weights[2], params["bias"] + params["recurrent_bias"])
+    np.testing.assert_array_equal(weights[2], params["input"]["bias"] + params["recurrent"]["bias"])
     back = from_keras(layer, weights)["cell"]
-    np.testing.assert_array_equal(back["bias"], weights[2])
-    assert not back["recurrent_bias"].any()
+    np.testing.assert_array_equal(back["input"]["bias"], weights[2])
+    assert not back["recurrent"]["bias"].any()
 
 
 WORDS, EMBEDDING = 11, 3

@@ -20,8 +20,8 @@ from rnnjax.training.debugging import TracedStep, first_bad_operation
 class Spoilt(Elman):
     """Elman's cell with the logarithm of a negative number in it."""
 
-    def update(self, params, inputs, recurrent, state):
-        new = super().update(params, inputs, recurrent, state)
+    def update(self, extras, inputs, recurrent, state):
+        new = super().update(extras, inputs, recurrent, state)
         return new._replace(hidden=new.hidden + 0 * jnp.log(-1 - new.hidden**2))
 
 

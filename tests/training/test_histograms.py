@@ -98,9 +98,9 @@ def test_every_leaf_is_named_by_its_path():
     forward = "recurrent/forward/cell"
     assert counts == {
         "embedding/embedding": 15,
-        f"{forward}/kernel": 24,
-        f"{forward}/recurrent_kernel": 16,
-        f"{forward}/bias": 8,
+        f"{forward}/input/kernel": 24,
+        f"{forward}/input/bias": 8,
+        f"{forward}/recurrent/kernel": 16,
     }
 
 

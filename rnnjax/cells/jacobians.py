@@ -1,0 +1,120 @@
+"""Jacobians of one step of a cell whose `update` is elementwise: a few numbers a unit."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells.cell import CellParams, PointwiseCell
+from rnnjax.dtypes import widen
+from rnnjax.types import Extras, Features, State
+
+
+class UnitJacobians(NamedTuple):
+    """Derivatives of each field of the state after a step, unit by unit; each of the three has these fields.
+
+    `inputs.hidden[b, g, u]` is that of `hidden[b, u]` for `a[b, g * H + u]`, an array `(B, gates, *hidden)`;
+    `recurrent.hidden (B, recurrent_gates, *hidden)` that for r, and `state.hidden.cell (B, *hidden)` that for the cell
+    before. A field that is not of real floating-point numbers has None, in either place.
+    """
+
+    inputs: State
+    recurrent: State
+    state: State
+
+
+def unit_jacobians(
+    cell: PointwiseCell, extras: Extras, inputs: jax.Array, recurrent: jax.Array, state: State
+) -> UnitJacobians:
+    """The Jacobians of one `update`, in float32 at least, from what it is given.
+
+    One derivative in forward mode for each block and each field: exact, since no unit of a block reads another one's.
+    Raises ValueError for a cell that does not say `elementwise`.
+    """
+    if not cell.elementwise:
+        raise ValueError(f"expected a cell whose update is elementwise, got {type(cell).__name__}")
+    extras, inputs, recurrent, state = widen((extras, inputs, recurrent, state))
+    width = state.hidden.shape[-1]
+
+    def of_blocks(after: Callable[[jax.Array], dict[str, jax.Array]], at: jax.Array) -> State:
+        def along(direction: jax.Array) -> dict[str, jax.Array]:
+            return jax.jvp(after, (at,), (direction,))[1]
+
+        return _as_fields(state, jax.vmap(along, out_axes=1)(_ones_by_block(at, width)))
+
+    def of_field(name: str) -> State:
+        at = getattr(state, name)
+        _, derivative = jax.jvp(
+            lambda leaf: _real(cell.update(extras, inputs, recurrent, state._replace(**{name: leaf}))),
+            (at,),
+            (jnp.ones_like(at),),
+        )
+        return _as_fields(state, derivative)
+
+    by_field = {name: of_field(name) for name in _real(state)}
+    return UnitJacobians(
+        of_blocks(lambda a: _real(cell.update(extras, a, recurrent, state)), inputs),
+        of_blocks(lambda r: _real(cell.update(extras, inputs, r, state)), recurrent),
+        # Asked for the other way round: of which field, and then for which.
+        _as_fields(
+            state,
+            {name: _as_fields(state, {by: getattr(each, name) for by, each in by_field.items()}) for name in by_field},
+        ),
+    )
+
+
+def step_jacobian(cell: PointwiseCell, params: CellParams, inputs: jax.Array, state: State) -> State:
+    """The Jacobian of one step for the state before it, from `x_t (B, I)` and that state.
+
+        d s_t / d s_{t-1} = diag(ds/ds) + sum over the blocks g of r of diag(ds/dr_g) R_g^T
+
+    `.cell.hidden[b, u, v]` is the derivative of `cell[b, u]` for `hidden[b, v]` before, `(B, *hidden, *hidden)`; fields
+    as in `UnitJacobians`. For any recurrent map, over one feature axis or more. Raises ValueError as `unit_jacobians`.
+    """
+    cell, params = cell.effective(params)
+    gates = cell.pre_activations(params, inputs, state.hidden)
+    units = unit_jacobians(cell, params.extras, *gates, state)
+    hidden = state.hidden.shape[1:]
+    matrix = None if cell.recurrent_map is None else _recurrent_matrix(cell, params, hidden)
+
+    def dense(name: str, by: str) -> jax.Array | None:
+        own = getattr(getattr(units.state, name), by)
+        total = jax.vmap(jnp.diag)(own.reshape(own.shape[0], -1))
+        if by == "hidden" and matrix is not None:
+            slopes = getattr(units.recurrent, name)
+            total = total + jnp.einsum("bgu,vgu->buv", slopes.reshape(*slopes.shape[:2], -1), matrix)
+        return total.reshape(-1, *hidden, *hidden)
+
+    names = list(_real(state))
+    return _as_fields(state, {name: _as_fields(state, {by: dense(name, by) for by in names}) for name in names})
+
+
+def _recurrent_matrix(cell: PointwiseCell, params: CellParams, hidden: Features) -> jax.Array:
+    """The recurrent map's linear part as `(H, gates, H)`, from what it makes of each unit alone."""
+    assert cell.recurrent_map is not None
+    assert params.recurrent is not None
+    (kernel,) = widen((params.recurrent.kernel,))
+    size = math.prod(hidden)
+    alone = jnp.eye(size, dtype=kernel.dtype).reshape(size, *hidden)
+    out = cell.recurrent_map.product(kernel, alone, cell.recurrent_gates)
+    out = out.reshape(*out.shape[:-1], cell.recurrent_gates, hidden[-1])
+    return jnp.moveaxis(out, -2, 1).reshape(size, cell.recurrent_gates, size)
+
+
+def _ones_by_block(like: jax.Array, width: int) -> jax.Array:
+    """`(blocks, *like)`: each with ones on one block of the last axis, and zeros elsewhere."""
+    blocks = like.shape[-1] // width
+    ones = jnp.repeat(jnp.eye(blocks, dtype=like.dtype), width, axis=-1)
+    return jnp.broadcast_to(jnp.expand_dims(ones, range(1, like.ndim)), (blocks, *like.shape))
+
+
+def _real(state: State) -> dict[str, jax.Array]:
+    """The fields that have a derivative here."""
+    return {name: leaf for name, leaf in state._asdict().items() if jnp.issubdtype(leaf.dtype, jnp.floating)}
+
+
+def _as_fields(like: State, values: dict) -> State:
+    """Values by field as a state, None for the other fields."""
+    return type(like)(*(values.get(name) for name in like._fields))

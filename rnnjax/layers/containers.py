@@ -1,0 +1,147 @@
+"""What layers of layers do, as functions of the layers they hold: shared by Flax Linen and NNX."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.dropout import check_rate
+from rnnjax.layers.forward import as_inputs, as_resets, clear_past, valid_steps
+from rnnjax.modes import Static, static
+from rnnjax.types import State
+
+MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
+    "concat": lambda forward, backward: jnp.concatenate([forward, backward], axis=-1),
+    "sum": lambda forward, backward: forward + backward,
+    "mean": lambda forward, backward: (forward + backward) / 2,
+    "product": lambda forward, backward: forward * backward,
+}
+
+NORMS = ("layer", "rms")
+
+
+def check_merge(merge: str) -> None:
+    """Raises ValueError for a merge that there is not."""
+    if merge not in MERGES:
+        raise ValueError(f"merge: expected one of {sorted(MERGES)}, got {merge!r}")
+
+
+def merged(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:
+    """Both directions' outputs as one. Raises ValueError for sizes that do not merge."""
+    if merge != "concat" and forward.shape != backward.shape:
+        raise ValueError(f"merge {merge!r}: expected outputs of one size, got {forward.shape} and {backward.shape}")
+    return MERGES[merge](forward, backward)
+
+
+def layer_options(deterministic: bool | None, all_states: bool, **others: Any) -> dict[str, Any]:
+    """What a container tells every layer; `all_states` only where it is asked for."""
+    options = {"deterministic": static("deterministic", deterministic), **others}
+    return options | ({"all_states": static("all_states", all_states)} if all_states else {})
+
+
+def both_directions(
+    layers: tuple[Any, Any],
+    merge: str,
+    inputs: Any,
+    initial_state: tuple[State, State] | None,
+    lengths: Any,
+    resets: Any,
+    reset_state: tuple[State, State] | None,
+    options: Mapping[str, Any],
+) -> tuple[Any, ...]:
+    """The first layer run up and the second run down, their outputs merged; their states in pairs."""
+    inputs = as_inputs(inputs)
+    resets = as_resets(inputs, resets)
+    up, down = initial_state or (None, None)
+    up_reset, down_reset = reset_state or (None, None)
+    # Run from the end, a sequence starts afresh at the step before the next one's first; what a sequence begins with at
+    # the first step of all says nothing about the last one.
+    ends = resets
+    if ends is not None:
+        if lengths is not None:
+            # On a padded step a reset says nothing, and so must not come to stand on the last valid one.
+            ends = ends & valid_steps(ends, lengths)
+        ends = jnp.concatenate([ends[:, 1:], jnp.zeros_like(ends[:, :1])], axis=1)
+    forward, *forward_states = layers[0](
+        inputs, up, lengths, resets, **{**options, "reset_state": up_reset, "reverse": Static(False)}
+    )
+    backward, *backward_states = layers[1](
+        inputs, down, lengths, ends, **{**options, "reset_state": down_reset, "reverse": Static(True)}
+    )
+    return merged(merge, forward, backward), *zip(forward_states, backward_states, strict=True)
+
+
+def check_stack(layers: Sequence[Any], norm: str | None, dropout: float) -> None:
+    """Raises ValueError where there is no layer, for a norm that there is not, and a dropout outside [0, 1)."""
+    if not layers:
+        raise ValueError("layers: expected at least one, got none")
+    if norm not in (None, *NORMS):
+        raise ValueError(f"norm: expected one of {sorted(NORMS)} or None, got {norm!r}")
+    check_rate("dropout", dropout)
+
+
+def stacked(
+    layers: Sequence[Any],
+    inputs: Any,
+    initial_state: Sequence[State] | None,
+    lengths: Any,
+    resets: Any,
+    reset_state: Sequence[State] | None,
+    options: Mapping[str, Any],
+    *,
+    normalised: Callable[[int, jax.Array], jax.Array],
+    dropped: Callable[[jax.Array], jax.Array],
+    residual: bool,
+) -> tuple[Any, ...]:
+    """Each layer run over the outputs of the one below; every layer's states.
+
+    `normalised` gives layer i's inputs, and `dropped` what goes on from its outputs.
+    """
+    own: list[dict[str, Any]] = [dict(options) for _ in layers]
+    for name, states in (("initial_state", initial_state), ("reset_state", reset_state)):
+        if states is not None and len(states) != len(layers):
+            raise ValueError(f"{name}: expected {len(layers)}, one a layer, got {len(states)}")
+        for option, state in zip(own, states or (), strict=False):
+            option[name] = state
+    outputs, states = as_inputs(inputs), []
+    if lengths is not None:
+        # What stands on padded steps, a NaN, say, must reach no norm and no residual sum.
+        outputs = clear_past(outputs, lengths)
+    for i, (layer, option) in enumerate(zip(layers, own, strict=True)):
+        below = outputs
+        outputs, *layer_states = layer(normalised(i, below), lengths=lengths, resets=resets, **option)
+        states.append(layer_states)
+        if i + 1 < len(layers):
+            outputs = dropped(outputs)
+        if residual:
+            outputs = _added(i, below, outputs)
+    if residual and lengths is not None:
+        outputs = clear_past(outputs, lengths)
+    return outputs, *zip(*states, strict=True)
+
+
+def _added(i: int, below: jax.Array, outputs: jax.Array) -> jax.Array:
+    """Layer i's outputs with what it read added. Raises ValueError for other sizes, but for the first layer's."""
+    if below.shape == outputs.shape:
+        return outputs + below.astype(outputs.dtype)
+    if i == 0:
+        return outputs
+    raise ValueError(f"residual: expected layer {i} to give what it reads, shape {below.shape}, got {outputs.shape}")
+
+
+def last_of_stack(layers: Sequence[Any], residual: bool, final_state: Sequence[State]) -> jax.Array:
+    """The top layer's output at each sequence's last step. Raises TypeError with `residual`."""
+    if residual:
+        raise TypeError("last: expected residual=False: what the top layer reads is not in its final state")
+    return layers[-1].last(final_state[-1])
+
+
+def all_causal(layers: Sequence[Any]) -> bool:
+    """Whether no layer's output reads a later step."""
+    return all(getattr(layer, "causal", True) for layer in layers)
+
+
+def refuse_step() -> None:
+    """Raises ValueError: a backward layer cannot read one observation after the other."""
+    raise ValueError("step: expected layers that look only back, got a Bidirectional layer")

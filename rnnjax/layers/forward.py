@@ -1,0 +1,184 @@
+"""What a recurrent layer does, as a pure function of its options and parameters: shared by Flax Linen and NNX."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cells import Cell
+from rnnjax.dropout import check_rate, check_zoneout, drop, drop_weights, state_mask, zoneout_masks, zoneout_rates
+from rnnjax.dtypes import promoted
+from rnnjax.recurrences import Noise, Recurrence
+from rnnjax.recurrences.noise import check_reads_hidden
+from rnnjax.recurrences.recurrence import as_state, one_size, settle
+from rnnjax.types import BatchFlags, BatchInputs, Params, Size, State
+
+RATES = ("input_dropout", "output_dropout", "state_dropout", "weight_dropout")
+
+
+class LayerOptions(Protocol):
+    """The options of one recurrent layer."""
+
+    cell: Cell
+    hidden_size: Size
+    recurrence: Recurrence
+    dtype: Any
+    param_dtype: Any
+    input_dropout: float
+    output_dropout: float
+    state_dropout: float
+    weight_dropout: float
+    zoneout: float | Mapping[str, float]
+
+
+def check_options(layer: Any) -> None:
+    """Raises ValueError for a rate outside [0, 1)."""
+    for name in RATES:
+        check_rate(name, getattr(layer, name))
+    check_zoneout(layer.zoneout)
+
+
+def as_resets(inputs: BatchInputs, resets: Any) -> BatchFlags | None:
+    """Resets as an array of bools. Raises ValueError where they are not one a step and sequence."""
+    if resets is None:
+        return None
+    resets = jnp.asarray(resets).astype(bool)
+    if resets.shape != inputs.shape[:2]:
+        raise ValueError(f"resets: expected shape (B, T) = {inputs.shape[:2]}, got {resets.shape}")
+    return resets
+
+
+def as_inputs(inputs: Any) -> jax.Array:
+    """Inputs as an array. Raises ValueError where there are no axes of batch, time and features."""
+    inputs = jnp.asarray(inputs)
+    if inputs.ndim < 3:
+        raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
+    return inputs
+
+
+def valid_steps(steps: jax.Array, lengths: Any) -> jax.Array:
+    """`(B, T)`: whether each step of `steps (B, T, ...)` is within its sequence's length."""
+    return jnp.arange(steps.shape[1])[None] < jnp.asarray(lengths)[:, None]
+
+
+def clear_past(steps: jax.Array, lengths: Any) -> jax.Array:
+    """`(B, T, ...)` with zeros past each sequence's length."""
+    valid = valid_steps(steps, lengths)
+    return jnp.where(jnp.expand_dims(valid, range(2, steps.ndim)), steps, 0)
+
+
+def compute_dtype(layer: LayerOptions, inputs: jax.Array) -> Any:
+    """What a layer computes in."""
+    return layer.dtype or promoted(inputs, layer.param_dtype)
+
+
+def forward(
+    layer: LayerOptions,
+    params: Params,
+    learnt: Mapping[str, jax.Array] | None,
+    inputs: jax.Array,
+    initial_state: State | None,
+    lengths: Any,
+    resets: Any,
+    *,
+    reset_state: State | None,
+    reverse: bool,
+    make_key: Callable[[], jax.Array] | None,
+    rows: jax.Array | None,
+    all_states: bool,
+) -> tuple[Any, ...]:
+    """Batch-major outputs, final state and, on request, all states, of parameters in the compute dtype.
+
+    `learnt` is the initial state that is a parameter, one row, or None. Masks are drawn from the keys that `make_key`
+    makes; without it nothing is drawn.
+    """
+    resets = as_resets(inputs, resets)
+    batch, time = inputs.shape[:2]
+    dtype = compute_dtype(layer, inputs)
+    inputs = inputs.astype(dtype)
+    start = start_state(layer, batch, dtype, learnt)
+    initial_state = start if initial_state is None else initial_state
+    if reset_state is None and resets is not None and learnt is not None:
+        reset_state = start
+    state = as_state("initial_state", layer.cell, initial_state, batch, dtype, layer.hidden_size)
+    rates = zoneout_rates(state, layer.zoneout)
+    cell, params = settle(layer.cell, params)
+    if layer.state_dropout:
+        check_reads_hidden(cell, "state_dropout")
+    noise = Noise(hold=rates)
+    if layer.weight_dropout and getattr(params, "recurrent", None) is None:
+        raise ValueError(f"weight_dropout: expected a cell with a recurrent map, got {type(cell).__name__}")
+    if make_key is not None:
+        inputs = drop(make_key, layer.input_dropout, inputs, rows, shared_axes=(1,))
+        if layer.weight_dropout:
+            params = drop_weights(make_key(), params, layer.weight_dropout)
+        mask = None
+        if layer.state_dropout:
+            mask = state_mask(make_key(), layer.state_dropout, state.hidden, rows)
+        noise = Noise(mask, zoneout_masks(make_key, rates, state, rows, time))
+    hidden, *states = layer.recurrence(
+        cell,
+        params,
+        jnp.swapaxes(inputs, 0, 1),
+        state,
+        lengths=None if lengths is None else jnp.asarray(lengths),
+        resets=None if resets is None else jnp.swapaxes(resets, 0, 1),
+        reset_state=reset_state,
+        reverse=reverse,
+        noise=noise,
+        all_states=all_states,
+    )
+    outputs = jnp.swapaxes(hidden, 0, 1)
+    if make_key is not None:
+        outputs = drop(make_key, layer.output_dropout, outputs, rows, shared_axes=(1,))
+    final, *over_time = states
+    return outputs, final, *(jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), each) for each in over_time)
+
+
+def input_size(inputs: jax.Array) -> Size:
+    """The size of the features of inputs `(B, T, ...)`."""
+    return one_size(inputs.shape[2:])
+
+
+def rows_of(state: Mapping[str, jax.Array], like: State) -> State:
+    """A learnt initial state, one row, as that of a batch; what is not learnt as it is in `like`."""
+    return like._replace(
+        **{
+            name: jnp.broadcast_to(row.astype(getattr(like, name).dtype), getattr(like, name).shape)
+            for name, row in state.items()
+        }
+    )
+
+
+def start_state(layer: LayerOptions, batch_size: int, dtype: Any, learnt: Mapping[str, jax.Array] | None) -> State:
+    """The state that a call begins from where none is given: the learnt one, or the cell's own."""
+    state = layer.cell.init_state(batch_size, layer.hidden_size, dtype)
+    return state if learnt is None else rows_of(learnt, state)
+
+
+def last_output(cell: Cell, final_state: State) -> jax.Array:
+    """The output at each sequence's last step. Raises TypeError for a cell whose output is not its state's `hidden`."""
+    if type(cell).output is not Cell.output:
+        raise TypeError(f"last: expected a cell whose output is state.hidden, got {type(cell).__name__}")
+    return final_state.hidden
+
+
+def one_row(cell: Cell, hidden_size: Size, dtype: Any) -> dict[str, jax.Array]:
+    """What of a cell's initial state can be learnt, one row: to start from."""
+    state = cell.init_state(1, hidden_size, dtype)
+    return {name: leaf[0] for name, leaf in state._asdict().items() if jnp.issubdtype(leaf.dtype, jnp.inexact)}
+
+
+def one_step(
+    run: Callable[..., tuple[Any, ...]], inputs: Any, state: Any, resets: Any, **options: Any
+) -> tuple[Any, Any]:
+    """One observation `(B, I)` through what runs over time: its output `(B, O)`, and the state after it.
+
+    Raises ValueError for a layer that runs from the end.
+    """
+    if not getattr(run, "causal", True):
+        raise ValueError("step: expected layers that look only back, got one that runs from the end")
+    resets = None if resets is None else jnp.asarray(resets)[:, None]
+    outputs, state = run(jnp.asarray(inputs)[:, None], state, resets=resets, **options)
+    return outputs[:, 0], state

@@ -1,0 +1,111 @@
+"""Which class is a sequence of?"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rnnjax.dropout import Dropout
+from rnnjax.dtypes import at_least_float32, promoted
+from rnnjax.models.embedding import as_tokens, check_sizes, embed
+from rnnjax.models.head import DenseHead
+from rnnjax.modes import is_deterministic, static
+from rnnjax.types import Lengths, Tokens
+
+POOLINGS = ("last", "mean", "max")
+
+
+class SequenceClassifier(nn.Module):
+    """Embedding, recurrent stack, pooling over time, dense head.
+
+        embedding -> word and variational dropout -> recurrent -> pooling -> dropout -> dense layers, ReLU -> dense
+
+    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None: then a text is the bag of its words. `pooling`
+    reads its outputs over each sequence's own steps ("last": at the last step; "mean", "max"). `word_dropout` drops
+    whole steps of the embedding, `input_dropout` features of it, the same ones at every step. `dense` are the sizes
+    of hidden dense layers. `logits` is 1 for a binary question (a sigmoid is left to the loss), C for C classes.
+    Tokens must be below `vocabulary_size`. Raises ValueError for an unknown pooling, the last step of a bag, a size
+    below 1 or a dropout outside [0, 1).
+    """
+
+    vocabulary_size: int
+    embedding_size: int
+    recurrent: nn.Module | None
+    logits: int = 1
+    pooling: Literal["last", "mean", "max"] = "last"
+    dense: Sequence[int] = ()
+    word_dropout: float = 0.0
+    input_dropout: float = 0.0
+    dropout: float = 0.0
+    dtype: Any = None
+
+    def __post_init__(self):
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling: expected one of {sorted(POOLINGS)}, got {self.pooling!r}")
+        if self.recurrent is None and self.pooling == "last":
+            raise ValueError("pooling: expected max or mean of a bag of words, which has no last step, got 'last'")
+        check_sizes(self, ("vocabulary_size", "embedding_size", "logits"))
+        self.dense = tuple(self.dense)  # hashable, so that the module is
+        if any(size < 1 for size in self.dense):
+            raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
+        for name in ("word_dropout", "input_dropout", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 0 <= rate < 1, got {getattr(self, name)}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Lengths | None = None,
+        *,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> jax.Array:
+        """Logits `(B,)` where `logits` is 1, else `(B, C)`, float32 or wider, from tokens `(B, T)` padded on the right.
+
+        Dropout draws from the rng "dropout" where there is one, unless `deterministic=True`; `rows (B,)` numbers each
+        row within the whole batch (see `Dropout`). A length above T counts as T; a sequence of length 0 is scored
+        from zeros.
+        """
+        tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
+        embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")
+        inputs = embed(embedding, tokens, self.dtype)
+        inputs = Dropout(self.word_dropout, shared_axes=(2,), name="word_dropout")(
+            inputs, rows, deterministic=deterministic
+        )
+        inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        if self.recurrent is None:
+            outputs, final_state = inputs, None
+        else:
+            outputs, final_state = self.recurrent(
+                inputs, lengths=lengths, deterministic=static("deterministic", deterministic), rows=rows
+            )
+        pooled = self._pool(outputs, final_state, lengths)
+        pooled = Dropout(self.dropout)(pooled, rows, deterministic=deterministic)
+        dtype = self.dtype or promoted(pooled, jnp.float32)
+        for i, size in enumerate(self.dense):
+            pooled = nn.relu(nn.Dense(size, dtype=dtype, name=f"dense_{i}")(pooled))
+        pooled, head = DenseHead(self.logits, self.dtype, name="head")(pooled)
+        logits = head.logits(pooled)
+        return logits[:, 0] if self.logits == 1 else logits
+
+    def _pool(self, outputs: jax.Array, final_state: Any, lengths: jax.Array | None) -> jax.Array:
+        if self.recurrent is not None and self.pooling == "last":
+            return self.recurrent.last(final_state)
+        batch, steps, _ = outputs.shape
+        counts = jnp.full(batch, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
+        valid = jnp.arange(steps)[None, :, None] < counts[:, None, None]
+        if self.pooling == "mean":
+            # Sum and count are float32 or wider: float16 ends at 65,504, bfloat16 counts up to 256.
+            wide = at_least_float32(outputs.dtype)
+            # Outputs of recurrent layers are zero past the length, embeddings are not.
+            own = outputs if self.recurrent is not None else jnp.where(valid, outputs, 0)
+            mean = own.sum(axis=1, dtype=wide) / jnp.maximum(counts, 1)[:, None].astype(wide)
+            return mean.astype(outputs.dtype)
+        # Not minus infinity: who looks for the first number that is not finite must not find it here.
+        lowest = jnp.finfo(outputs.dtype).min
+        highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)
+        return jnp.where(counts[:, None] > 0, highest, 0)

@@ -1,0 +1,204 @@
+"""From one sequence to another: an encoder, a decoder, and attention between them."""
+
+import math
+from typing import Any, Literal, NamedTuple, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rnnjax.dropout import Dropout, check_rate
+from rnnjax.dtypes import promoted
+from rnnjax.models.attention import Attention
+from rnnjax.models.embedding import as_tokens, check_sizes, embed
+from rnnjax.models.head import DenseHead
+from rnnjax.modes import Static, check_causal, check_separate, is_deterministic, static
+from rnnjax.types import Lengths, State, Tokens
+
+AttentionKind = Literal["general", "additive", "none"]
+Start = Literal["bridge", "zeros"]
+
+
+BRIDGED = ("hidden", "cell")
+
+
+class Encoded(NamedTuple):
+    """A batch of sources as the decoder reads them."""
+
+    outputs: jax.Array  # (B, S, E), the encoder's
+    valid: jax.Array  # (B, S), True within each source's length
+    state: State  # the decoder's, before its first step
+
+
+class Bridge(nn.Module):
+    """A decoder's state before its first step, from the encoder's last output."""
+
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, last: jax.Array, own: State) -> State:
+        """`own + tanh(last @ W + b)` for each array `hidden` or `cell` of real numbers in `own`; others as they are.
+
+        Others may be of one sign, or counts.
+        """
+        named, structure = jax.tree_util.tree_flatten_with_path(own)
+        leaves = [leaf for _, leaf in named]
+        dtype = self.dtype or promoted(last, jnp.float32)
+        for i, (path, leaf) in enumerate(named):
+            if getattr(path[-1], "name", None) in BRIDGED and jnp.issubdtype(leaf.dtype, jnp.floating):
+                dense = nn.Dense(math.prod(leaf.shape[1:]), dtype=dtype, name=f"array_{i}")
+                added = jnp.tanh(dense(last))
+                leaves[i] = leaf + added.reshape(leaf.shape).astype(leaf.dtype)
+        return jax.tree.unflatten(structure, leaves)
+
+
+class Join(nn.Module):
+    """Luong's attentional vector `tanh(W [context; output] + b)`, as wide as the decoder's output."""
+
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, contexts: jax.Array, outputs: jax.Array) -> jax.Array:
+        """Features `(B, T, H)` from contexts `(B, T, E)` and outputs `(B, T, H)`."""
+        dtype = self.dtype or promoted(contexts, outputs)
+        both = jnp.concatenate([contexts.astype(dtype), outputs.astype(dtype)], axis=-1)
+        return jnp.tanh(nn.Dense(outputs.shape[-1], dtype=dtype, name="dense")(both))
+
+
+class EncoderDecoder(nn.Module):
+    """Encoder and decoder, each an embedding and a recurrent stack, with attention between them.
+
+        e_1..S   = encoder(source embeddings)
+        d_1..T   = decoder(target embeddings), from the start state
+        c_t      = attention of d_t over e_1..S
+        h_t      = tanh(W [c_t; d_t] + b)
+        logits_t = h_t @ V + c
+
+    Attention reads the decoder's outputs and nothing of it enters the recurrence: a whole target is one call of the
+    decoder. With `attention="none"`, h_t is d_t. `encoder` may read the future, `decoder` must not. `start` is how the
+    decoder's state begins: "bridge" adds `tanh(W last + b)` of the encoder's last output to every `hidden` and `cell`
+    of the decoder's own initial state, with a W and b for each; "zeros" is that initial state itself. A bridge reads
+    `encoder.last`, which a stack with `residual` and a cell with an output of its own do not have. `dropout` is of both
+    embeddings and of h_t, the same features at every step. Tokens must be below their vocabulary's size.
+
+    Raises ValueError for a size below 1, another `attention` or `start`, a dropout outside [0, 1), a decoder that
+    reads the future, one layer in both places, or where neither attention nor bridge would let the decoder see the
+    source. Sources: Sutskever, Vinyals and Le 2014, "Sequence to Sequence Learning with Neural Networks"; Luong, Pham
+    and Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation".
+    """
+
+    source_vocabulary_size: int
+    target_vocabulary_size: int
+    embedding_size: int
+    encoder: nn.Module
+    decoder: nn.Module
+    attention: AttentionKind = "general"
+    start: Start = "bridge"
+    dropout: float = 0.0
+    dtype: Any = None
+
+    def __post_init__(self):
+        check_sizes(self, ("source_vocabulary_size", "target_vocabulary_size", "embedding_size"))
+        for name, kinds in (("attention", get_args(AttentionKind)), ("start", get_args(Start))):
+            if getattr(self, name) not in kinds:
+                raise ValueError(f"{name}: expected one of {list(kinds)}, got {getattr(self, name)!r}")
+        if self.attention == "none" and self.start == "zeros":
+            raise ValueError(
+                "attention, start: expected attention or a bridge, which let the decoder see the source, got 'none' "
+                "and 'zeros'"
+            )
+        check_rate("dropout", self.dropout)
+        check_causal(self.decoder, "decoder")
+        check_separate("encoder, decoder", (self.encoder, self.decoder))
+        super().__post_init__()
+
+    def setup(self):
+        self.source_embedding = nn.Embed(self.source_vocabulary_size, self.embedding_size)
+        self.target_embedding = nn.Embed(self.target_vocabulary_size, self.embedding_size)
+        if self.start == "bridge":
+            self.bridge = Bridge(self.dtype)
+        if self.attention != "none":
+            self.attend = Attention(self.attention, self.dtype)
+            self.join = Join(self.dtype)
+        self.head = DenseHead(self.target_vocabulary_size, self.dtype)
+        self.drop = Dropout(self.dropout, shared_axes=(1,))
+
+    def __call__(
+        self,
+        sources: Tokens,
+        targets_in: Tokens,
+        source_lengths: Lengths | None = None,
+        target_lengths: Lengths | None = None,
+        *,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> jax.Array:
+        """Logits `(B, T, V)` of the token after each of `targets_in (B, T)`, given sources `(B, S)`: teacher forcing.
+
+        Float32 or wider. Both are padded on the right; logits past a target's length mean nothing. A source of length
+        0 gives contexts of zeros and the bridge of a zero output. Dropout draws from the rng "dropout" where there is
+        one, unless `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`). Raises
+        ValueError for tokens of another shape, or that are not integers.
+        """
+        encoded = self.encode(sources, source_lengths, deterministic=deterministic, rows=rows)
+        logits, _, _ = self.decode(
+            encoded, targets_in, target_lengths=target_lengths, deterministic=deterministic, rows=rows
+        )
+        return logits
+
+    def encode(
+        self,
+        sources: Tokens,
+        source_lengths: Lengths | None = None,
+        *,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> Encoded:
+        """Sources `(B, S)` as the decoder reads them."""
+        sources, deterministic = as_tokens("sources", sources), is_deterministic(self, deterministic)
+        batch, steps = sources.shape
+        inputs = self.drop(embed(self.source_embedding, sources, self.dtype), rows, deterministic=deterministic)
+        outputs, final_state = self.encoder(
+            inputs, lengths=source_lengths, deterministic=static("deterministic", deterministic), rows=rows
+        )
+        counts = jnp.full(batch, steps) if source_lengths is None else jnp.asarray(source_lengths)
+        state = self._own_state(batch)
+        if self.start == "bridge":
+            state = self.bridge(self.encoder.last(final_state), state)
+        return Encoded(outputs, jnp.arange(steps)[None] < counts[:, None], state)
+
+    def decode(
+        self,
+        encoded: Encoded,
+        targets_in: Tokens,
+        state: State | None = None,
+        target_lengths: Lengths | None = None,
+        *,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, State, jax.Array | None]:
+        """Logits `(B, T, V)`, the decoder's final state, and attention weights `(B, T, S)` (None without attention).
+
+        Begins from `state`, an earlier call's final state, say; from the encoded sources' where None.
+        """
+        targets, deterministic = as_tokens("targets_in", targets_in), is_deterministic(self, deterministic)
+        inputs = self.drop(embed(self.target_embedding, targets, self.dtype), rows, deterministic=deterministic)
+        features, final_state = self.decoder(
+            inputs,
+            encoded.state if state is None else state,
+            target_lengths,
+            deterministic=static("deterministic", deterministic),
+            rows=rows,
+        )
+        weights = None
+        if self.attention != "none":
+            contexts, weights = self.attend(features, encoded.outputs, encoded.valid)
+            features = self.join(contexts, features)
+        features, head = self.head(self.drop(features, rows, deterministic=deterministic))
+        return head.logits(features), final_state, weights
+
+    def _own_state(self, batch: int) -> State:
+        """The decoder's own initial state: what it has after no step, whatever cells it is made of."""
+        dtype = self.dtype or self.target_embedding.embedding.dtype
+        nothing = jnp.zeros((batch, 0, self.embedding_size), dtype)
+        return self.decoder(nothing, deterministic=Static(True))[1]

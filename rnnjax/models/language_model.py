@@ -1,0 +1,98 @@
+"""Which word comes next, at every step?"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rnnjax.dropout import Dropout
+from rnnjax.dtypes import promoted
+from rnnjax.models.embedding import as_tokens, check_sizes, embed
+from rnnjax.models.head import DenseHead, Head
+from rnnjax.modes import check_causal, is_deterministic, static
+from rnnjax.types import BatchFlags, Lengths, State, Tokens
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrent stack, and at every step a dense head over the vocabulary: which word comes next?
+
+        embedding -> variational dropout -> recurrent -> variational dropout -> dense
+
+    `recurrent` is an `RNN` or a `StackedRNN` that looks only back. With `tied` the head's kernel is the embedding,
+    transposed; outputs of another size than the embedding's pass a linear projection first. Tokens must be below
+    `vocabulary_size`. Raises ValueError for a size below 1, a dropout outside [0, 1), or layers that are reversed or
+    bidirectional and would read the word that they predict. Sources: Mikolov et al. 2010, "Recurrent neural network
+    based language model"; Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
+    """
+
+    vocabulary_size: int
+    embedding_size: int
+    recurrent: nn.Module
+    dropout: float = 0.0
+    dtype: Any = None
+    tied: bool = False
+
+    def __post_init__(self):
+        check_sizes(self, ("vocabulary_size", "embedding_size"))
+        check_causal(self.recurrent)
+        super().__post_init__()
+
+    def __call__(
+        self,
+        tokens: Tokens,
+        lengths: Lengths | None = None,
+        initial_state: State | None = None,
+        resets: BatchFlags | None = None,
+        *,
+        reset_state: State | None = None,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, State]:
+        """Logits `(B, T, V)` of the word after each step, float32 or wider, and the final state.
+
+        The arguments are those of `features`.
+        """
+        features, head, final_state = self.features(
+            tokens, lengths, initial_state, resets, reset_state=reset_state, deterministic=deterministic, rows=rows
+        )
+        return head.logits(features), final_state
+
+    @nn.compact
+    def features(
+        self,
+        tokens: Tokens,
+        lengths: Lengths | None = None,
+        initial_state: State | None = None,
+        resets: BatchFlags | None = None,
+        *,
+        reset_state: State | None = None,
+        deterministic: bool | None = None,
+        rows: jax.Array | None = None,
+    ) -> tuple[jax.Array, Head, State]:
+        """What the head reads, `(B, T, F)`, the head and the final state, from tokens `(B, T)`.
+
+        The call begins from `initial_state`, an earlier call's final state, say; `resets[b, t]` puts `reset_state`
+        back before step t (each zeros where None). Dropout draws from the rng "dropout" where there is one, unless
+        `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
+        """
+        tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
+        embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")
+        inputs = embed(embedding, tokens, self.dtype)
+        inputs = Dropout(self.dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        outputs, final_state = self.recurrent(
+            inputs,
+            initial_state,
+            lengths,
+            resets,
+            reset_state=reset_state,
+            deterministic=static("deterministic", deterministic),
+            rows=rows,
+        )
+        if self.tied and outputs.shape[-1] != self.embedding_size:
+            dtype = self.dtype or promoted(outputs, jnp.float32)
+            outputs = nn.Dense(self.embedding_size, use_bias=False, dtype=dtype, name="projection")(outputs)
+        features = Dropout(self.dropout, shared_axes=(1,))(outputs, rows, deterministic=deterministic)
+        kernel = embedding.embedding.T if self.tied else None
+        features, head = DenseHead(self.vocabulary_size, self.dtype, name="head")(features, kernel)
+        return features, head, final_state

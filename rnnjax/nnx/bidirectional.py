@@ -1,0 +1,85 @@
+"""Two layers over the same inputs, one in each direction."""
+
+from typing import Any, Literal
+
+import jax
+from flax import nnx
+
+import rnnjax.layers as linen
+from rnnjax.layers.containers import both_directions, check_merge, layer_options, merged, refuse_step
+from rnnjax.nnx.parameters import check_separate
+from rnnjax.nnx.rnn import RNN
+from rnnjax.nnx.streams import Rngs, dropout_stream
+from rnnjax.types import BatchFlags, BatchInputs, Lengths, Size, State
+
+# Annotated where it is kept, too: `linen` hands it on.
+Merge = Literal["concat", "sum", "mean", "product"]
+
+
+class Bidirectional(nnx.Module):
+    """Two layers over the same inputs, one in each direction; the NNX module beside `rnnjax.Bidirectional`.
+
+    `backward` runs from each sequence's last step down, whatever its own `reverse` says. Raises ValueError for another
+    merge, one layer for both directions, and layers that read inputs of other sizes.
+    """
+
+    def __init__(self, forward: RNN, backward: RNN, merge: Merge = "concat"):
+        check_merge(merge)
+        check_separate("forward, backward", (forward, backward))
+        if forward.input_size != backward.input_size:
+            raise ValueError(
+                f"forward, backward: expected one input_size, got {forward.input_size} and {backward.input_size}"
+            )
+        self.forward = forward
+        self.backward = backward
+        self.merge: Merge = merge
+
+    def __call__(
+        self,
+        inputs: BatchInputs,
+        initial_state: tuple[State, State] | None = None,
+        lengths: Lengths | None = None,
+        resets: BatchFlags | None = None,
+        *,
+        reset_state: tuple[State, State] | None = None,
+        deterministic: bool | None = None,
+        rngs: Rngs = None,
+        rows: jax.Array | None = None,
+        all_states: bool = False,
+    ) -> tuple[Any, ...]:
+        """Outputs `(B, T, 2H)` (`(B, T, H)` unless merge is "concat") and both final states.
+
+        See `rnnjax.Bidirectional`; `rngs` is for both layers, and each draws masks of its own.
+        """
+        options = layer_options(deterministic, all_states, rngs=dropout_stream(rngs), rows=rows)
+        layers = self.forward, self.backward
+        return both_directions(layers, self.merge, inputs, initial_state, lengths, resets, reset_state, options)
+
+    @property
+    def input_size(self) -> Size:
+        """The size of the inputs' features."""
+        return self.forward.input_size
+
+    @property
+    def linen(self) -> linen.Bidirectional:
+        """The Linen layer of the same options."""
+        forward, backward = self.forward.linen.clone(parent=None), self.backward.linen.clone(parent=None)
+        return linen.Bidirectional(forward, backward, self.merge, parent=None)
+
+    def initial_state(self, batch_size: int, dtype: Any = None) -> tuple[State, State]:
+        """The states that a call begins from where none are given."""
+        return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
+
+    def step(self, *args: Any, **options: Any) -> Any:
+        """Raises ValueError: the backward layer cannot read one observation after the other."""
+        refuse_step()
+
+    @property
+    def causal(self) -> bool:
+        """False: the backward layer's outputs read later steps."""
+        return False
+
+    def last(self, final_state: tuple[State, State]) -> jax.Array:
+        """Both directions' outputs at the last step that each ran, merged, from the final states."""
+        forward, backward = final_state
+        return merged(self.merge, self.forward.last(forward), self.backward.last(backward))

@@ -1,0 +1,73 @@
+"""A layer's parameters as NNX keeps them: `nnx.Param` in nested `nnx.Dict`, under the names that Linen has."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+from flax import nnx
+from flax.core import meta
+
+import rnnjax.layers as linen
+from rnnjax.layers.forward import one_row, start_state
+from rnnjax.modes import refuse_shared
+from rnnjax.types import State
+
+
+def as_variables(tree: Any) -> Any:
+    """Nested dicts of arrays as `nnx.Dict` of `nnx.Param`. The axes that an initialiser names stay with the array.
+
+    Raises ValueError for an initialiser of `nnx.with_partitioning`: its box is no tree, and cells add to what is in it.
+    """
+    if isinstance(tree, dict):
+        return nnx.Dict({name: as_variables(value) for name, value in tree.items()})
+    if isinstance(tree, meta.AxisMetadata):
+        metadata: Any = tree
+        options = metadata.to_nnx_metadata() if hasattr(metadata, "to_nnx_metadata") else dict(vars(metadata))
+        return nnx.Param(options.pop("value"), **options, linen_meta_type=type(tree))
+    if isinstance(tree, nnx.VariableMetadata):
+        raise ValueError(
+            "initialisers: expected arrays or boxes of flax.linen.with_partitioning, got a box of "
+            "flax.nnx.with_partitioning"
+        )
+    return nnx.Param(tree)
+
+
+def as_arrays(variables: Any) -> Any:
+    """`as_variables` undone."""
+    if isinstance(variables, nnx.Dict):
+        # Not `.items()`: a parameter may have that name.
+        return {name: as_arrays(variables[name]) for name in iter(variables)}
+    return variables.get_value()
+
+
+class InitialState(nnx.Module):
+    """The state that a layer's calls begin from where none is given; learnt, it has a parameter for each field."""
+
+    def __init__(self, layer: linen.RNN):
+        # An underscore: no field of a state begins with one.
+        self._layer = layer
+        if layer.learn_initial_state:
+            for name, row in one_row(layer.cell, layer.hidden_size, layer.param_dtype).items():
+                setattr(self, name, nnx.Param(row))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The parameter of a field."""
+
+    def __call__(self, batch_size: int, dtype: Any = None) -> State:
+        """For so many sequences, each array `(B, ...)`."""
+        layer = self._layer
+        return start_state(layer, batch_size, dtype or layer.dtype or layer.param_dtype, learnt(self))
+
+
+def learnt(state: InitialState) -> dict[str, jax.Array] | None:
+    """The rows that are learnt, by field; None where nothing is."""
+    rows = {name: value.get_value() for name, value in vars(state).items() if isinstance(value, nnx.Param)}
+    return rows or None
+
+
+def check_separate(what: str, layers: Sequence[nnx.Module]) -> None:
+    """Raises ValueError for one layer, or one parameter, in two places."""
+    kinds = nnx.Module | nnx.Variable
+    refuse_shared(what, [[part for _, part in nnx.iter_graph(layer) if isinstance(part, kinds)] for layer in layers])

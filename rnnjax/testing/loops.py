@@ -1,0 +1,202 @@
+"""A cell under every recurrence, in every dtype, and against differences and a loop that knows no recurrence."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnnjax.cells import PointwiseCell
+from rnnjax.recurrences import Chunked, Recurrence, Scan, Unrolled
+from rnnjax.recurrences.chunk_gradient import continuous, replaced
+from rnnjax.testing.findings import TOLERANCES, Findings, readable, wide
+from rnnjax.testing.problem import (
+    CHUNK,
+    Arrays,
+    Problem,
+    Subject,
+    compiled,
+    gradients,
+    precision,
+    random_like,
+    run,
+    without_states,
+)
+
+RECURRENCES: tuple[Recurrence, ...] = (
+    Scan(unroll=2),
+    Unrolled(),
+    Chunked(CHUNK, "gates"),
+    Chunked(CHUNK, "boundaries"),
+)
+# A step of central differences, and what they may be off by, as a share of max(1, the derivative): in float64, and for
+# a state of which some array is narrower. Measured over the library's cells: 3.6e-8; with a float32 array: 1.5e-4.
+STEPS = {"float64": 1e-4, "float32": 1e-3}
+# Of the fourth order: what a cell's third derivative adds to a plain difference would pass for a fault.
+WEIGHTS = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
+DIFFERENCE_TOLERANCES = {"float64": 1e-6, "float32": 2e-3}
+
+
+def check_streaming(
+    subject: Subject, problem: Problem, step: Callable[..., Any], wanted: dict[bool, Any], findings: Findings
+) -> None:
+    """The cell's own step and output, one at a time with an `if` for every length and reset, give what `Scan` gives."""
+    tolerance = TOLERANCES[precision(subject, "float64")]
+    for reverse, (_, values, _) in wanted.items():
+        where = f"Scan(){' in reverse' * reverse}, float64, against the cell's steps one at a time"
+        findings.compare("streaming", where, values, _by_hand(problem, step, reverse), tolerance)
+    findings.checked.append("steps one at a time give the whole, with lengths 0, 1 and T, resets, and in reverse")
+
+
+def _by_hand(problem: Problem, step: Callable[..., Any], reverse: bool) -> dict[str, Any]:
+    params, inputs, state, reset_state = problem.arrays
+    lengths, resets, _ = problem.given
+
+    def where(rows: Any, yes: Any, no: Any) -> Any:
+        return jax.tree.map(lambda a, b: np.where(rows.reshape(-1, *[1] * (np.ndim(a) - 1)), a, b), yes, no)
+
+    taken: dict[int, Any] = {}
+    order = range(len(inputs))
+    for t in reversed(order) if reverse else order:
+        valid = t < lengths
+        after, output = step(params, inputs[t], where(resets[t], reset_state, state))
+        state = where(valid, after, state)
+        taken[t] = where(valid, output, np.zeros_like(output)), state
+    outputs, states = jax.tree.map(lambda *leaves: np.stack(leaves), *(taken[t] for t in order))
+    return {"outputs": outputs, "final_state": state, "states": states}
+
+
+def check_recurrences(
+    subject: Subject,
+    problem: Problem,
+    wanted: dict[bool, Any],
+    recurrences: Sequence[Recurrence],
+    findings: Findings,
+) -> None:
+    """Values and gradients of every recurrence are those of `Scan`, in float64 and in both directions."""
+    tolerance, agreeing = TOLERANCES[precision(subject, "float64")], ["Scan()"]
+    for recurrence in recurrences:
+        before = len(findings.failures)
+        if is_refused(recurrence, subject):
+            _check_refusal(subject, problem, recurrence, findings)
+            continue
+        for reverse, want in wanted.items():
+            where = f"{recurrence}{', reverse' * reverse}, float64, against Scan()"
+            with findings.guard(where):
+                got = compiled(gradients(subject.cell, recurrence, reverse=reverse))(problem.arrays, problem.given)
+                for kind, left, right in zip(("values", "gradients"), got[1:], want[1:], strict=True):
+                    findings.compare(f"{kind} of recurrences", where, left, right, tolerance)
+        if len(findings.failures) == before:
+            agreeing.append(str(recurrence))
+    findings.checked.append(f"equal values and gradients under {', '.join(agreeing)}, in both directions")
+
+
+def is_refused(recurrence: Recurrence, subject: Subject) -> bool:
+    """Whether the recurrence takes pointwise cells alone, and this is none."""
+    return isinstance(recurrence, Chunked) and not isinstance(subject.cell, PointwiseCell)
+
+
+def _check_refusal(subject: Subject, problem: Problem, recurrence: Recurrence, findings: Findings) -> None:
+    """A recurrence that cannot run the cell says so."""
+    try:
+        jax.eval_shape(lambda: run(subject.cell, recurrence, problem.arrays, problem.given))
+    except TypeError as error:
+        if "expected a PointwiseCell" in str(error):
+            findings.checked.append(f"{recurrence} refuses a cell that is no PointwiseCell, by name")
+            return
+        raise
+    findings.fail(str(recurrence), "expected a TypeError for a cell that is no PointwiseCell, got none")
+
+
+def check_dtypes(
+    subject: Subject,
+    problem: Problem,
+    dtypes: Sequence[str],
+    recurrences: Sequence[Recurrence],
+    findings: Findings,
+) -> None:
+    """In every dtype the numbers of float64, as closely as it allows, and states of the dtypes that the cell gives.
+
+    In float32 under every recurrence; in the half types, which take longest to compile, under `Scan` and the last one.
+    """
+    given = without_states(problem.given)
+    with jax.enable_x64(True):
+        want = compiled(gradients(subject.cell, Scan()))(problem.arrays, given)
+        want[1].pop("states")
+    runnable = [Scan(), *(recurrence for recurrence in recurrences if not is_refused(recurrence, subject))]
+    for dtype in dtypes:
+        before = len(findings.failures)
+        with jax.enable_x64(dtype == "float64"):
+            for recurrence in runnable if dtype == "float32" else (runnable[0], runnable[-1]):
+                where = f"{recurrence}, {dtype}, against float64"
+                with findings.guard(where):
+                    _check_dtype(subject, problem._replace(given=given), recurrence, dtype, want, where, findings)
+        if len(findings.failures) == before:
+            findings.checked.append(f"{dtype} computes what float64 does, and every array of the state keeps its dtype")
+
+
+def _check_dtype(
+    subject: Subject, problem: Problem, recurrence: Recurrence, dtype: str, want: Any, where: str, findings: Findings
+) -> None:
+    arrays = subject.cast(problem.arrays, dtype)
+    program = compiled(gradients(subject.cell, recurrence, all_states=False))
+    _, values, found = program(arrays, problem.given)
+    tolerance = TOLERANCES[precision(subject, dtype)]
+    findings.compare(f"values in {dtype}", where, values, want[1], tolerance)
+    findings.compare(f"gradients in {dtype}", where, found, want[2], tolerance)
+    for name, leaf, like in zip(
+        values["final_state"]._fields, values["final_state"], arrays.initial_state, strict=True
+    ):
+        if leaf.dtype != like.dtype:
+            findings.fail(where, f"final_state.{name}: expected {like.dtype}, as init_state gives, got {leaf.dtype}")
+
+
+def check_differences(subject: Subject, problem: Problem, program: Callable[..., Any], findings: Findings) -> None:
+    """The gradient of every array against central differences of the loss, along a random direction, in float64."""
+    narrow = precision(subject, "float64") != "float64"
+    size = STEPS["float32" if narrow else "float64"]
+    tolerance = DIFFERENCE_TOLERANCES["float32" if narrow else "float64"]
+    random, before = np.random.default_rng(subject.seed), len(findings.failures)
+    moving = continuous(jax.tree.map(jnp.asarray, problem.arrays))
+    slopes_by_name = program(problem.arrays, problem.given)[2]
+    found = Arrays(*(slopes_by_name[f"gradient of {name}"] for name in Arrays._fields))
+    paths = jax.tree.leaves_with_path(moving)
+    leaves, slopes, structure = jax.tree.leaves(moving), jax.tree.leaves(found), jax.tree.structure(moving)
+    for i, (path, leaf) in enumerate(paths):
+        direction = random_like(random, leaf)
+        want = 0.0
+        for steps, share in WEIGHTS.items():
+            moved = [*leaves[:i], np.asarray(leaf + steps * size * direction, leaf.dtype), *leaves[i + 1 :]]
+            arrays = replaced(problem.arrays, jax.tree.unflatten(structure, moved))
+            want += share * float(program(arrays, problem.given)[0]) / size
+        got = float((wide(slopes[i]) * direction).sum().real)
+        error = abs(got - want) / max(1, abs(want))
+        error = error if np.isfinite(error) else np.inf
+        findings.errors["differences"] = max(findings.errors.get("differences", 0.0), error)
+        if error > tolerance:
+            findings.fail(
+                "Scan(), float64, against central differences",
+                f"gradient of {jax.tree_util.keystr(path).lstrip('.')} along a random direction: expected {want:.6g}, "
+                f"got {got:.6g}: error {error:.1e} is above {tolerance:.0e} (a surrogate gradient, meant to be "
+                "another? `differences=False`)",
+            )
+    if len(findings.failures) == before:
+        findings.checked.append("gradients of parameters, inputs and both states are those of central differences")
+
+
+def check_at_rest(subject: Subject, problem: Problem, program: Callable[..., Any], findings: Findings) -> None:
+    """From new parameters, the cell's own state and inputs of zeros, where training begins: all numbers are finite."""
+    state = jax.device_get(subject.init_state(jnp.float64))
+    _, values, found = program(Arrays(problem.fresh, np.zeros_like(problem.arrays.inputs), state, state), problem.given)
+    before = len(findings.failures)
+    for path, leaf in jax.tree.leaves_with_path(values | found):
+        bad = ~np.isfinite(wide(leaf))
+        if bad.any():
+            name = readable(jax.tree_util.keystr(path))
+            findings.fail(
+                "Scan(), float64, at inputs and states of zeros",
+                f"{name}: expected finite numbers, got {leaf[bad][0]} ({bad.sum()} of {bad.size})",
+            )
+    if len(findings.failures) == before:
+        findings.checked.append("values and gradients are finite at inputs and states of zeros")

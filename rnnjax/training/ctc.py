@@ -1,0 +1,111 @@
+"""Connectionist temporal classification: labels without times, from logits at every step.
+
+Source: Graves, Fernandez, Gomez and Schmidhuber 2006, "Connectionist Temporal Classification: Labelling Unsegmented
+Sequence Data with Recurrent Neural Networks".
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from rnnjax.data import PairBatch
+from rnnjax.dtypes import widen
+from rnnjax.training.step import Objective, Sums
+
+
+def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
+    """The negative log probability of each row's labels, summed over all their alignments with the steps.
+
+        loss_b = -log sum_{paths that collapse to labels_b} prod_{t < length_b} softmax(logits_bt)[path_t]
+
+    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` gives the logits `(B, T, C)`, one class of which is
+    the `blank`; the batch is a `PairBatch` whose `targets (B, N)` are the labels, blanks not among them. By
+    `optax.ctc_loss`, in float32 or wider. A row without labels has the probability of blanks alone; one without labels
+    and steps has the loss 0.
+
+    Labels that need more steps than there are (one each, and a blank between two equal ones) have no alignment: such
+    a row has the weight 0 in all sums, and the sum `unaligned` has its own weight.
+
+    The sums are the loss in nats, the rows' weight, the rows whose greedy decoding is right in full as `correct`, the
+    steps read as `tokens`, and `unaligned`. Raises ValueError where there is no step, or no such class as `blank`.
+    """
+
+    def objective(params: Any, batch: PairBatch, key: jax.Array | None) -> Sums:
+        logits = apply(
+            params,
+            batch.inputs,
+            batch.lengths,
+            deterministic=key is None,
+            rows=batch.rows,
+            rngs=None if key is None else {"dropout": key},
+        )
+        _check(logits, blank)
+        if not logits.shape[1]:
+            raise ValueError(f"logits: expected at least one step, got shape {logits.shape}")
+        logits, weights = widen((logits, batch.weights))
+        labels, counts = jnp.asarray(batch.targets), jnp.asarray(batch.target_lengths)
+        lengths = jnp.clip(jnp.asarray(batch.lengths), 0, logits.shape[1])
+        padded = jnp.arange(labels.shape[1]) >= counts[:, None]
+        past = jnp.arange(logits.shape[1]) >= lengths[:, None]
+        losses = optax.ctc_loss(logits, past.astype(logits.dtype), labels, padded.astype(logits.dtype), blank_id=blank)
+        # What optax gives for these is some 1e5 nats, with a gradient that teaches nothing.
+        aligned = _steps_needed(labels, padded) <= lengths
+        counted = weights * aligned
+        decoded, decoded_counts = ctc_decode(logits, lengths, blank)
+        width = max(labels.shape[1], decoded.shape[1])
+        same = _filled(decoded, decoded_counts, width) == _filled(labels, counts, width)
+        return {
+            "loss": jnp.where(counted > 0, losses * counted, 0).sum(),
+            "weight": counted.sum(),
+            "correct": (same.all(axis=1) * counted).sum(),
+            "tokens": lengths.sum(),
+            "unaligned": (weights * ~aligned).sum(),
+        }
+
+    return objective
+
+
+def ctc_decode(logits: jax.Array, lengths: ArrayLike | None = None, blank: int = 0) -> tuple[jax.Array, jax.Array]:
+    """Labels `(B, T)`, padded with `blank`, and how many there are `(B,)`: the most probable path, collapsed.
+
+        path_t = argmax logits_t;  repeats are merged, then blanks dropped
+
+    From logits `(B, T, C)`, of which the steps past `lengths (B,)` are not read. Not always the most probable
+    labelling, whose paths may add up to more (best path decoding, section 3.2 of Graves et al. 2006). Raises
+    ValueError for logits of another shape, or no such class as `blank`.
+    """
+    _check(logits, blank)
+    batch, steps, _ = logits.shape
+    path = logits.argmax(axis=-1).astype(jnp.int32)
+    before = jnp.pad(path, ((0, 0), (1, 0)), constant_values=blank)[:, :-1]
+    kept = (path != blank) & (path != before)
+    if lengths is not None:
+        kept &= jnp.arange(steps) < jnp.asarray(lengths)[:, None]
+    # Each kept label goes to the place of its number; all others to a place that is not there.
+    places = jnp.where(kept, jnp.cumsum(kept, axis=1) - 1, steps)
+    labels = jnp.full((batch, steps), blank, jnp.int32)
+    labels = labels.at[jnp.arange(batch)[:, None], places].set(path, mode="drop")
+    return labels, kept.sum(axis=1, dtype=jnp.int32)
+
+
+def _check(logits: jax.Array, blank: int) -> None:
+    if logits.ndim != 3:
+        raise ValueError(f"logits: expected shape (B, T, C), got {logits.shape}")
+    if not 0 <= blank < logits.shape[-1]:
+        raise ValueError(f"blank: expected one of {logits.shape[-1]} classes, got {blank}")
+
+
+def _steps_needed(labels: jax.Array, padded: jax.Array) -> jax.Array:
+    """The fewest steps `(B,)` that an alignment of the labels takes."""
+    repeats = (labels[:, 1:] == labels[:, :-1]) & ~padded[:, 1:]
+    return (~padded).sum(axis=1) + repeats.sum(axis=1)
+
+
+def _filled(labels: jax.Array, counts: jax.Array, width: int) -> jax.Array:
+    """Labels of one width, -1 past each row's own."""
+    labels = jnp.pad(labels, ((0, 0), (0, width - labels.shape[1])))
+    return jnp.where(jnp.arange(width) < counts[:, None], labels, -1)
