@@ -90,11 +90,9 @@ def drop_weights(key: jax.Array, params: CellParams, rate: float) -> CellParams:
     `1 / (1 - rate)`.
 
     Sources: Wan et al. 2013, "Regularization of Neural Networks using DropConnect"; Merity, Keskar and Socher
-    2017, "Regularizing and Optimizing LSTM Language Models". Raises ValueError for a cell without a recurrent map.
+    2017, "Regularizing and Optimizing LSTM Language Models".
     """
-    recurrent = getattr(params, "recurrent", None)
-    if recurrent is None:
-        raise ValueError("weight_dropout: expected a cell with a recurrent map, got one without")
+    recurrent = params.recurrent
     keep = jax.random.bernoulli(key, 1 - rate, recurrent.kernel.shape)
     return params._replace(recurrent=recurrent._replace(kernel=jnp.where(keep, recurrent.kernel / (1 - rate), 0)))
 

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 
 from rnnjax.data import PairBatch
 from rnnjax.dtypes import widen
+from rnnjax.training.objectives import mode
 from rnnjax.training.step import Objective, Sums
 
 
@@ -39,9 +40,7 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
             params,
             batch.inputs,
             batch.lengths,
-            deterministic=key is None,
-            rows=batch.rows,
-            rngs=None if key is None else {"dropout": key},
+            **mode(batch, key),
         )
         _check(logits, blank)
         if not logits.shape[1]:

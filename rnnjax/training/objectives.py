@@ -15,6 +15,15 @@ from rnnjax.dtypes import widen
 from rnnjax.training.step import Objective, Sums
 
 
+def mode(batch: Any, key: jax.Array | None) -> dict[str, Any]:
+    """How a network is applied to a batch: in training where there is a key, and by the numbers of its rows."""
+    return {
+        "deterministic": key is None,
+        "rows": batch.rows,
+        "rngs": None if key is None else {"dropout": key},
+    }
+
+
 def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
     """Cross-entropy of a classifier: binary from one logit for two classes, over C logits otherwise.
 
@@ -28,9 +37,7 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
             params,
             batch.tokens,
             batch.lengths,
-            deterministic=key is None,
-            rows=batch.rows,
-            rngs=None if key is None else {"dropout": key},
+            **mode(batch, key),
         )
         logits, weights = widen((logits, batch.weights))
         if logits.ndim == 1:
@@ -65,9 +72,7 @@ def next_token(apply: Callable[..., Any]) -> Objective:
             params,
             batch.tokens[:, :-1],
             lengths,
-            deterministic=key is None,
-            rows=batch.rows,
-            rngs=None if key is None else {"dropout": key},
+            **mode(batch, key),
         )
         sums = _step_sums(logits, jnp.asarray(batch.tokens[:, 1:]), lengths, batch.weights)
         return sums | {"tokens": lengths.sum()}
@@ -90,9 +95,7 @@ def tagging(apply: Callable[..., jax.Array]) -> Objective:
             params,
             batch.inputs,
             batch.lengths,
-            deterministic=key is None,
-            rows=batch.rows,
-            rngs=None if key is None else {"dropout": key},
+            **mode(batch, key),
         )
         sums = _step_sums(logits, jnp.asarray(batch.tags), batch.lengths, batch.weights)
         return sums | {"tokens": batch.lengths.sum()}
@@ -124,9 +127,7 @@ def teacher_forcing(apply: Callable[..., jax.Array], start: int, end: int) -> Ob
             targets_in,
             batch.lengths,
             lengths + 1,
-            deterministic=key is None,
-            rows=batch.rows,
-            rngs=None if key is None else {"dropout": key},
+            **mode(batch, key),
         )
         sums = _step_sums(logits, targets_out, lengths + 1, batch.weights)
         return sums | {"tokens": batch.lengths.sum() + lengths.sum()}
