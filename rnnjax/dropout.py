@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells import CellParams
+from rnnjax.cells import Cell, CellParams
 from rnnjax.modes import is_deterministic
 from rnnjax.types import State
 
@@ -85,16 +85,21 @@ def drop(
     return jnp.where(keep, inputs / (1 - rate), 0)
 
 
-def drop_weights(key: jax.Array, params: CellParams, rate: float) -> CellParams:
-    """The parameters with weights of the recurrent kernel dropped, one mask for all rows; the rest is scaled by
-    `1 / (1 - rate)`.
+def drop_weights(key: jax.Array, cell: Cell, params: CellParams, rate: float) -> CellParams:
+    """The parameters with weights of the recurrent kernel and of further ones of its map dropped, one mask for all
+    rows; the rest is scaled by `1 / (1 - rate)`.
 
     Sources: Wan et al. 2013, "Regularization of Neural Networks using DropConnect"; Merity, Keskar and Socher
     2017, "Regularizing and Optimizing LSTM Language Models".
     """
-    recurrent = params.recurrent
-    keep = jax.random.bernoulli(key, 1 - rate, recurrent.kernel.shape)
-    return params._replace(recurrent=recurrent._replace(kernel=jnp.where(keep, recurrent.kernel / (1 - rate), 0)))
+
+    def dropped(own: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.where(jax.random.bernoulli(own, 1 - rate, kernel.shape), kernel / (1 - rate), 0)
+
+    recurrent, extras = params.recurrent, params.extras
+    for number, name in enumerate(getattr(cell, "further_kernels", ())):
+        extras = {**extras, name: dropped(jax.random.fold_in(key, number), extras[name])}
+    return params._replace(recurrent=recurrent._replace(kernel=dropped(key, recurrent.kernel)), extras=extras)
 
 
 def state_mask(key: jax.Array, rate: float, hidden: jax.Array, rows: jax.Array | None) -> jax.Array:

@@ -11,8 +11,9 @@ import pytest
 from reference import FLOAT64_TOLERANCE, assert_close
 from tables import BATCH, HIDDEN, INPUT, assert_runs_close, make_problem, run
 
-from rnnjax import LSTMP, RNN, Chunked, Conv, Dense, FullGateLSTM, GRUResetBefore, MultiplicativeLSTM, Scan
+from rnnjax import LSTMP, RNN, Chunked, Conv, CoRNN, Dense, FullGateLSTM, GRUResetBefore, MultiplicativeLSTM, Scan
 from rnnjax.cells import LSTM, PeepholeLSTM
+from rnnjax.dropout import drop_weights
 from rnnjax.layers import FlaxCell
 from rnnjax.parametrizations import Orthogonal, WeightNorm
 from rnnjax.recurrences import Noise
@@ -28,6 +29,11 @@ def run_layer(layer, variables, *given) -> Any:
     return layer.apply(variables, *given)
 
 
+def fields(extras):
+    """The extras by name."""
+    return extras if isinstance(extras, dict) else extras._asdict()
+
+
 def shapes(cell):
     return jax.tree.map(lambda leaf: leaf.shape, cell.init_params(KEY, INPUT, HIDDEN))
 
@@ -41,7 +47,7 @@ def test_the_kernels_have_the_blocks_that_they_make():
     i, h = INPUT, HIDDEN
     own = {type(cell): shapes(cell) for cell in CELLS}
     kernels = {
-        cell: (each.input.kernel, each.recurrent.kernel, getattr(each.extras, each.extras._fields[-1]))
+        cell: (each.input.kernel, each.recurrent.kernel, list(fields(each.extras).values())[-1])
         for cell, each in own.items()
     }
     assert kernels == {
@@ -57,7 +63,7 @@ def test_the_kernels_have_the_blocks_that_they_make():
     [(GRUResetBefore(), "candidate_kernel"), (FullGateLSTM(), "gate_kernel"), (MultiplicativeLSTM(), "gate_kernel")],
 )
 def test_each_block_of_a_further_recurrent_kernel_is_orthogonal(cell, name):
-    kernel = np.asarray(getattr(cell.init_params(KEY, INPUT, HIDDEN).extras, name))
+    kernel = np.asarray(fields(cell.init_params(KEY, INPUT, HIDDEN).extras)[name])
     for rows in np.split(kernel, kernel.shape[0] // HIDDEN):
         for block in np.split(rows, kernel.shape[1] // HIDDEN, axis=1):
             np.testing.assert_allclose(block @ block.T, np.eye(HIDDEN), atol=1e-6)
@@ -102,13 +108,13 @@ def test_a_projection_that_changes_nothing_is_the_lstm():
 def test_a_parametrization_holds_for_the_further_kernel_too(kind, parametrization):
     cell, plain = kind(recurrent_map=Dense(parametrization)), kind()
     params, x, state = arrays(cell, dtype=np.float64)
-    (name,) = params.extras._fields
+    (name,) = cell.further_kernels
     with jax.enable_x64(True):
         kernels = plain.init_params(KEY, INPUT, HIDDEN)
         kernels = kernels._replace(
             input=params.input,
             recurrent=params.recurrent._replace(kernel=parametrization.kernel(params.recurrent.kernel)),
-            extras=kernels.extras._replace(**{name: parametrization.kernel(getattr(params.extras, name))}),
+            extras={name: parametrization.kernel(params.extras[name])},
         )
         got, want = cell.step(params, x, state), plain.step(kernels, x, state)
     assert_close(got, want, "values", tolerance=FLOAT64_TOLERANCE, kind="float64")
@@ -128,7 +134,7 @@ def test_convolutions_make_it_the_convolutional_gru():
     cell = GRUResetBefore(input_map=Conv((3,)), recurrent_map=Conv((3,)))
     sizes = (5, 2), (5, 3)
     params = cell.init_params(KEY, *sizes)
-    assert params.extras.candidate_kernel.shape == (3, 3, 3)
+    assert params.extras["candidate_kernel"].shape == (3, 3, 3)
     x = jax.random.normal(KEY, (2, 5, 2))
     state = cell.init_state(2, sizes[1])._replace(hidden=jax.random.normal(KEY, (2, 5, 3)))
     moved = state._replace(hidden=state.hidden.at[:, 0].add(1.0))
@@ -136,6 +142,21 @@ def test_convolutions_make_it_the_convolutional_gru():
     # The reset gate sees one place away, and what it gates is seen another one away.
     assert (changed[:3] > 1e-5).all()
     np.testing.assert_array_equal(changed[3:], [0, 0])
+
+
+@pytest.mark.parametrize(
+    "cell", [GRUResetBefore(), MultiplicativeLSTM(), CoRNN()], ids=lambda cell: type(cell).__name__
+)
+def test_weight_dropout_reaches_the_further_kernel_too(cell):
+    (name,) = cell.further_kernels
+    params, *_ = arrays(cell)
+    dropped = drop_weights(KEY, cell, params, 0.5)
+    pairs = (params.recurrent.kernel, dropped.recurrent.kernel), (params.extras[name], dropped.extras[name])
+    for before, after in pairs:
+        kept = np.asarray(after) != 0
+        assert 0 < kept.mean() < 1
+        np.testing.assert_array_equal(after, np.where(kept, 2 * np.asarray(before), 0))
+    np.testing.assert_array_equal(dropped.input.kernel, params.input.kernel)
 
 
 @cells

@@ -108,7 +108,7 @@ def test_stack_has_the_bits_of_linen(norm, residual):
     if not residual:
         assert_equal(layer.last(outputs[1]), outputs[1][-1].hidden)
     else:
-        with pytest.raises(TypeError, match="last: expected residual=False"):
+        with pytest.raises(TypeError, match="last: expected the outputs too"):
             layer.last(outputs[1])
 
 

@@ -154,8 +154,12 @@ def test_last_is_the_output_at_the_last_valid_step():
             return state.cell
 
     assert Wide.output is not Cell.output
-    with pytest.raises(TypeError, match=r"last: expected a cell whose output is state\.hidden, got Wide"):
-        layer_of(Wide()).last(final)
+    wide = layer_of(Wide(), Scan())
+    outputs, final = wide(inputs, state, lengths)
+    want = [outputs[b, n - 1] if n else jnp.zeros(outputs.shape[-1]) for b, n in enumerate(lengths)]
+    np.testing.assert_array_equal(wide.last(final, outputs, lengths), np.stack(want))
+    with pytest.raises(TypeError, match=r"last: expected the outputs too, since Wide has an output of its own"):
+        wide.last(final)
 
 
 def test_importing_the_library_does_not_import_nnx():

@@ -11,7 +11,7 @@ from flax_modules import FAST_COMPILE, apply, random_like, random_variables
 from reference import assert_close
 from tables import BATCH, TIME
 
-from rnnjax import GRU, RNN, Cell, Chunked, Elman, PointwiseCell, Scan, StackedRNN, Unrolled
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Cell, Chunked, Elman, PointwiseCell, Scan, StackedRNN, Unrolled
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -84,12 +84,31 @@ def test_an_output_may_differ_from_the_state_in_value_and_size(recurrence):
     want = gradient(RNN(PlainReadOut(), 4, Scan()), variables, inputs, state)
     assert all(np.abs(leaf).max() > 1e-2 for leaf in jax.tree.leaves(want))
     assert_close(gradient(layer, variables, inputs, state), want, "gradients")
-    # A layer above reads it; the last one cannot be told from the state.
+    # A layer above reads it; the last one is read from the outputs.
     stack = StackedRNN([layer, RNN(GRU(), 3)])
     params: Any = stack.init(jax.random.key(0), inputs)["params"]
     assert params["layers_1"]["cell"]["input"]["kernel"].shape == (6, 9)
-    with pytest.raises(TypeError, match=r"last: expected a cell whose output is state.hidden, got ReadOut"):
+    with pytest.raises(TypeError, match=r"last: expected the outputs too, since ReadOut has an output of its own"):
         layer.last(final)
+    with pytest.raises(TypeError, match=r"last: expected the outputs too, since ReadOut"):
+        Bidirectional(layer, RNN(LSTM(), 4)).last((final, final), outputs)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", ["own output", "residual", "own output, residual"])
+def test_the_last_output_is_that_of_the_last_step_that_ran(kind, reverse):
+    cell = ReadOut() if "own" in kind else LSTM()
+    layer: Any = RNN(cell, 4, reverse=reverse)
+    if "residual" in kind:
+        layer = StackedRNN([RNN(LSTM(), 6), layer if "own" in kind else RNN(cell, 6, reverse=reverse)], residual=True)
+    inputs = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
+    variables = random_variables(layer, inputs)
+    outputs, final = apply(layer, variables, inputs, lengths=LENGTHS)
+    want = [row[0 if reverse else max(n - 1, 0)] for row, n in zip(np.asarray(outputs), LENGTHS, strict=True)]
+    assert {0, 1, TIME} <= set(LENGTHS.tolist())
+    np.testing.assert_array_equal(layer.last(final, outputs, LENGTHS), np.stack(want))
+    np.testing.assert_array_equal(layer.last(final, outputs), outputs[:, 0 if reverse else -1])
+    assert np.isfinite(layer.last(final, outputs[:, :0])).all()
 
 
 def test_an_output_in_bfloat16_stays_bfloat16():

@@ -53,7 +53,7 @@ def test_keras_gru_reset_before(reverse):
     def weights(params):
         """Keras has the update gate first, and the candidate's kernel in one with the others."""
         own, bias = (jnp.split(leaf, 3, -1) for leaf in (params.input.kernel, params.input.bias))
-        recurrent = [*jnp.split(params.recurrent.kernel, 2, -1), params.extras.candidate_kernel]
+        recurrent = [*jnp.split(params.recurrent.kernel, 2, -1), params.extras["candidate_kernel"]]
         return [jnp.concatenate([z, r, n], -1) for r, z, n in (own, recurrent, bias)]
 
     values = keras_values(layer, weights, HiddenState, reverse)

@@ -11,7 +11,7 @@ from flax_modules import apply, random_like, random_variables
 from reference import assert_close
 from tables import BATCH, TIME
 
-from rnnjax import GRU, LSTM, RNN, Elman, Scan, StackedRNN
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, Scan, StackedRNN
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -75,8 +75,12 @@ def test_a_residual_stack_wants_sizes_that_agree_from_the_second_layer_on():
     other = StackedRNN([RNN(LSTM(), 4), RNN(LSTM(), 5)], residual=True)
     with pytest.raises(ValueError, match=r"residual: expected layer 1 to give what it reads, shape \(2, 3, 4\), got"):
         other.init(jax.random.key(0), jnp.ones((2, 3, 7)))
-    with pytest.raises(TypeError, match="last: expected residual=False"):
-        stack.last((LSTM().init_state(2, 4),) * 2)
+    states = (LSTM().init_state(2, 4),) * 2
+    with pytest.raises(TypeError, match="last: expected the outputs too, since residual adds to them"):
+        stack.last(states)
+    both = StackedRNN([Bidirectional(RNN(LSTM(), 4), RNN(LSTM(), 4), "sum")], residual=True)
+    with pytest.raises(TypeError, match="last: expected a top layer of one direction, since residual is on, got one"):
+        both.last((states,), jnp.ones((2, 3, 4)))
     with pytest.raises(ValueError, match=r"norm: expected one of \['layer', 'rms'\] or None, got 'batch'"):
         StackedRNN([RNN(LSTM(), 4)], norm="batch")  # pyright: ignore[reportArgumentType]
 

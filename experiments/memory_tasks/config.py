@@ -39,7 +39,7 @@ class AnsweringRNN(nn.Module):
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Outputs `(B, A, O)` of the last A steps, from inputs `(B, T, I)`."""
         hidden, final = self.recurrent(inputs)
-        read = self.recurrent.last(final)[:, None] if self.answers == 1 else hidden[:, -self.answers :]
+        read = self.recurrent.last(final, hidden)[:, None] if self.answers == 1 else hidden[:, -self.answers :]
         return nn.Dense(self.outputs, name="head")(read)
 
 

@@ -13,7 +13,6 @@ from rnnjax.cells.full_gate_lstm import FullGateExtras as FullGateExtras
 from rnnjax.cells.full_gate_lstm import FullGateLSTM as FullGateLSTM
 from rnnjax.cells.full_gate_lstm import FullGateState as FullGateState
 from rnnjax.cells.gru import GRU as GRU
-from rnnjax.cells.gru_reset_before import CandidateKernel as CandidateKernel
 from rnnjax.cells.gru_reset_before import GRUResetBefore as GRUResetBefore
 from rnnjax.cells.indrnn import IndRNN as IndRNN
 from rnnjax.cells.indrnn import IndRNNExtras as IndRNNExtras
@@ -27,7 +26,6 @@ from rnnjax.cells.lstm import LSTMState as LSTMState
 from rnnjax.cells.lstmp import LSTMP as LSTMP
 from rnnjax.cells.lstmp import Projection as Projection
 from rnnjax.cells.mgu import MGU as MGU
-from rnnjax.cells.multiplicative_lstm import GateKernel as GateKernel
 from rnnjax.cells.multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
 from rnnjax.cells.peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from rnnjax.cells.peephole_lstm import Peepholes as Peepholes

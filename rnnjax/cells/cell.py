@@ -3,6 +3,8 @@
 import abc
 import copy
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -126,14 +128,16 @@ class PointwiseCell(Cell):
         state_type        the NamedTuple of its state, each array zeros of `(B, H)` at the start (`HiddenState`)
         elementwise       whether `update` mixes no features either, and holds no product: Jacobians rely on it (False)
         recurrent_gates   how many blocks R gives, where they are not as many as W gives
-        init_extras       parameters beyond the maps: peepholes, gains, further kernels (none)
+        further_kernels   kernels of R that `update` reads by `further_product`: how many blocks, by their names (none)
+        init_extras       parameters beyond the maps: peepholes, gains (the further kernels)
         read_size         the size of `hidden`, which R reads, where it is not H; then `init_state`, `size_of`, too
         check_sizes       what sizes must satisfy, beyond what the maps ask for
 
     Where there is no R, `recurrent` is zeros.
 
     `update` may hold further matrix products: every recurrence gives the same numbers, but only the maps' gradients are
-    summed over a whole chunk by one product in `Chunked`.
+    summed over a whole chunk by one product in `Chunked`. Further kernels of R are drawn, parametrized and dropped as R
+    is. Raises ValueError for a cell with further kernels and no recurrent map.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per gate block of
     the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a box that names the
@@ -144,6 +148,7 @@ class PointwiseCell(Cell):
     gates: ClassVar[int]
     state_type: ClassVar[Any] = HiddenState
     elementwise: ClassVar[bool] = False
+    further_kernels: ClassVar[Mapping[str, int]] = MappingProxyType({})
 
     input_map: Map = DENSE
     recurrent_map: Map | None = DENSE
@@ -151,6 +156,11 @@ class PointwiseCell(Cell):
     kernel_init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
     bias_init: Initializer = zeros
+
+    def __post_init__(self):
+        if self.further_kernels and not isinstance(self.recurrent_map, Map):
+            names = " and ".join(self.further_kernels)
+            raise ValueError(f"recurrent_map: expected a map, since {names} is one too, got {self.recurrent_map}")
 
     @property
     def recurrent_gates(self) -> int:
@@ -195,7 +205,19 @@ class PointwiseCell(Cell):
 
     def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> Extras:
         """Parameters beyond the maps, a NamedTuple or dict of arrays; None where there are none."""
-        return None
+        if self.recurrent_map is None or not self.further_kernels:
+            return None
+        keys = jax.random.split(key, len(self.further_kernels))
+        return {
+            name: self.recurrent_map.init(own, hidden, hidden, gates, self.recurrent_init, dtype, per_gate=True)
+            for own, (name, gates) in zip(keys, self.further_kernels.items(), strict=True)
+        }
+
+    def further_product(self, extras: Mapping[str, Any], name: str, values: jax.Array) -> jax.Array:
+        """What a further kernel gives of the values."""
+        if self.recurrent_map is None:
+            raise ValueError(f"{name}: expected a cell with a recurrent map, got none")
+        return self.recurrent_map.product(extras[name], values, self.further_kernels[name])
 
     def init_state(self, batch_size: int, hidden_size: Size, dtype: Any = jnp.float32) -> State:
         """Zeros, each `(B, H)`."""
@@ -213,8 +235,10 @@ class PointwiseCell(Cell):
     def effective(self, params: CellParams) -> tuple["PointwiseCell", CellParams]:
         """The cell with maps that have no parametrization, and the kernels themselves."""
         input_map, own = self.input_map.effective(params.input)
-        recurrent_map, recurrent = self.recurrent_map, params.recurrent
+        recurrent_map, recurrent, extras = self.recurrent_map, params.recurrent, params.extras
         if recurrent_map is not None:
+            for name in self.further_kernels:
+                extras = {**extras, name: recurrent_map.effective(MapParams(extras[name]))[1].kernel}
             recurrent_map, recurrent = recurrent_map.effective(recurrent)
         if input_map is self.input_map and recurrent_map is self.recurrent_map:
             return self, params
@@ -222,7 +246,7 @@ class PointwiseCell(Cell):
         cell = copy.copy(self)
         object.__setattr__(cell, "input_map", input_map)
         object.__setattr__(cell, "recurrent_map", recurrent_map)
-        return cell, params._replace(input=own, recurrent=recurrent)
+        return cell, CellParams(own, recurrent, extras)
 
     def pre_activations(self, params: CellParams, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`a = W(x) + b` and `r = R(h) + c` of effective parameters; r is zeros where there is no R."""

@@ -1,21 +1,16 @@
 """The LSTM whose recurrent kernel hangs on the input."""
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from rnnjax.cells.cell import CellParams, PointwiseCell, add_to_gate
 from rnnjax.cells.lstm import LSTM, LSTMState
-from rnnjax.maps import Dense, Map, MapParams
-from rnnjax.types import Features, Gates, RecurrentGates, Size
-
-
-class GateKernel(NamedTuple):
-    """What the gates read m by, or what the recurrent map's parametrization keeps in its place."""
-
-    gate_kernel: Any
+from rnnjax.types import Gates, RecurrentGates, Size
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,24 +22,17 @@ class MultiplicativeLSTM(PointwiseCell):
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(c_t)
 
-    with `a = x_t W + b` over five blocks. K is a kernel of the recurrent map, drawn and parametrized as R is, but a
-    layer's `state_dropout` and `weight_dropout` reach R alone. `bias_init` draws the bias of `a_m` as well, which
-    the paper does not have. `forget_bias` is added to the forget block of the bias when it is initialised. The mLSTM
-    of Beck et al. 2024 is another cell. Source: Krause, Lu, Murray and Renals 2016, "Multiplicative LSTM for
-    sequence modelling". Raises ValueError without a recurrent map.
+    with `a = x_t W + b` over five blocks. K is a kernel of the recurrent map, drawn, parametrized and dropped as R is.
+    `bias_init` draws the bias of `a_m` as well, which the paper does not have. `forget_bias` is added to the forget
+    block of the bias when it is initialised. The mLSTM of Beck et al. 2024 is another cell. Source: Krause, Lu, Murray
+    and Renals 2016, "Multiplicative LSTM for sequence modelling".
     """
 
     gates: ClassVar[int] = 5
     state_type: ClassVar[Any] = LSTMState
+    further_kernels: ClassVar[Mapping[str, int]] = MappingProxyType({"gate_kernel": 4})
 
     forget_bias: float = 1.0
-    recurrent_map: Map = dataclasses.field(default=Dense())
-
-    def __post_init__(self):
-        if not isinstance(self.recurrent_map, Map):
-            raise ValueError(
-                f"recurrent_map: expected a map, since m is a product of what it gives, got {self.recurrent_map}"
-            )
 
     @property
     def recurrent_gates(self) -> int:
@@ -58,19 +46,11 @@ class MultiplicativeLSTM(PointwiseCell):
         params = super().init_params(key, input_size, hidden_size, dtype)
         return params._replace(input=add_to_gate(params.input, 2, 5, self.forget_bias))
 
-    def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> GateKernel:
-        """`K`, four blocks as the recurrent map's."""
-        return GateKernel(self.recurrent_map.init(key, hidden, hidden, 4, self.recurrent_init, dtype, per_gate=True))
-
-    def effective(self, params: CellParams) -> tuple[PointwiseCell, CellParams]:
-        """The cell with maps that have no parametrization, and all three kernels themselves."""
-        _, gate = self.recurrent_map.effective(MapParams(params.extras.gate_kernel))
-        cell, params = super().effective(params)
-        return cell, params._replace(extras=GateKernel(gate.kernel))
-
-    def update(self, extras: GateKernel, inputs: Gates, recurrent: RecurrentGates, state: LSTMState) -> LSTMState:
+    def update(
+        self, extras: Mapping[str, Any], inputs: Gates, recurrent: RecurrentGates, state: LSTMState
+    ) -> LSTMState:
         """The equation above, from `a (B, 5H)` and `r (B, H)`."""
         width = recurrent.shape[-1]
         multiplied = inputs[..., :width] * recurrent
-        gates = self.recurrent_map.product(extras.gate_kernel, multiplied, 4)
+        gates = self.further_product(extras, "gate_kernel", multiplied)
         return LSTM().update(None, inputs[..., width:], gates, state)

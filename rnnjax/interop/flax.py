@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnjax.cells import GRU, LSTM, Elman
+from rnnjax.interop.parts import Part, Shape, recurrent_parts
 from rnnjax.interop.template import (
     Arrays,
-    Part,
-    Shape,
     Slot,
     cell_arrays,
     convert_from,
@@ -17,7 +16,6 @@ from rnnjax.interop.template import (
     flatten,
     nest,
     one_bias,
-    recurrent_parts,
     second_bias,
 )
 

@@ -8,26 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.cells import GRU, LSTM, Elman
+from rnnjax.cells import GRU, LSTM, Elman, GRUResetBefore
 from rnnjax.interop.files import Location, read_weights_h5
-from rnnjax.interop.template import (
-    Arrays,
-    Part,
-    Shape,
-    Slot,
-    cell_arrays,
-    convert_from,
-    convert_to,
-    one_bias,
-    output_size,
-    recurrent_parts,
-)
+from rnnjax.interop.parts import CELLS, Part, Shape, output_size, recurrent_parts
+from rnnjax.interop.template import Arrays, Slot, cell_arrays, convert_from, convert_to, one_bias
 from rnnjax.models import SequenceClassifier
 
 # What a .weights.h5 file calls a layer: by its class, whatever the user named it.
-CLASSES: dict[type | None, str] = {Elman: "simple_rnn", LSTM: "lstm", GRU: "gru"}
+CLASSES: dict[type | None, str] = {Elman: "simple_rnn", LSTM: "lstm", GRU: "gru", GRUResetBefore: "gru"}
 
-ONE_BIAS = "a Keras GRU has both biases where reset_after=True, which is the GRU here"
+KERAS_CELLS = (*CELLS, GRUResetBefore)
+
+BIASES: dict[type | None, str] = {
+    GRU: "a Keras GRU has both biases where reset_after=True; where it is False, the cell is GRUResetBefore",
+    GRUResetBefore: "a Keras GRU has one bias where reset_after=False; where it is True, the cell is GRU",
+}
+KEPT_APART = ("recurrent_bias", "candidate_kernel")
 
 
 def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
@@ -36,9 +32,10 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
         kernel (I, G), recurrent_kernel (H, G), bias (G,); the bias of a GRU is (2, G)
 
     `weights` is the list that `get_weights()` gives, or the path of a `.weights.h5` file that a Sequential or
-    functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM` and
-    `GRU` (`reset_after=True`), or a `SequenceClassifier` (Embedding, recurrent layers, Dense layers, of which the
-    last is the head). The gates of a Keras GRU are z, r, h, ours r, z, n. A second bias that Keras has not is
+    functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM`,
+    `GRU` (`reset_after=True`) or `GRUResetBefore` (`reset_after=False`, whose bias is (G,)), or a
+    `SequenceClassifier` (Embedding, recurrent layers, Dense layers, of which the last is the head). The gates of a
+    Keras GRU are z, r, h, ours r, z, n. A second bias that Keras has not is
     zero. What is in no array must be alike on both sides:
 
         Elman(activation="relu")                    SimpleRNN(activation="relu"); or "sigmoid"
@@ -78,8 +75,8 @@ def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
 
 def _parts(layer: Any) -> list[Part]:
     if not isinstance(layer, SequenceClassifier):
-        return recurrent_parts(layer)
-    recurrent = recurrent_parts(layer.recurrent, layer.embedding_size, ("recurrent",))
+        return recurrent_parts(layer, cells=KERAS_CELLS)
+    recurrent = recurrent_parts(layer.recurrent, layer.embedding_size, ("recurrent",), KERAS_CELLS)
     sizes = (output_size(layer.recurrent), *layer.dense, layer.logits)
     names = (*(f"dense_{i}" for i in range(len(layer.dense))), "head")
     return [
@@ -94,8 +91,12 @@ def _parts(layer: Any) -> list[Part]:
 
 def _shapes(part: Part) -> dict[str, Shape]:
     """Keras' arrays of a part, in its order."""
-    shapes = {name: shape for name, shape in part.shapes.items() if name != "recurrent_bias"}
-    return shapes | {"bias": (2, *shapes["bias"])} if part.cell is GRU else shapes
+    shapes = {name: shape for name, shape in part.shapes.items() if name not in KEPT_APART}
+    if part.cell is GRU:
+        return shapes | {"bias": (2, *shapes["bias"])}
+    if part.cell is GRUResetBefore:
+        return shapes | {"recurrent_kernel": (shapes["recurrent_kernel"][0], *shapes["bias"])}
+    return shapes
 
 
 def _slots(parts: Sequence[Part], keys: Sequence[Sequence[str]]) -> list[list[Slot]]:
@@ -106,7 +107,7 @@ def _slots(parts: Sequence[Part], keys: Sequence[Sequence[str]]) -> list[list[Sl
                 key,
                 shape,
                 label=f"{key} ({', '.join((*part.path, name))})",
-                hint=ONE_BIAS if name == "bias" and part.cell is GRU else "",
+                hint=BIASES.get(part.cell, "") if name == "bias" else "",
             )
             for key, (name, shape) in zip(own, _shapes(part).items(), strict=True)
         ]
@@ -144,19 +145,23 @@ def _class(part: Part) -> str:
 def _decode(part: Part, arrays: Arrays) -> Arrays:
     if part.cell is None:
         return arrays
+    if part.cell not in BIASES:
+        return cell_arrays(part, **arrays)
+    arrays = {name: _swap_gates(array) for name, array in arrays.items()}
     if part.cell is GRU:
-        arrays = {name: _swap_gates(array) for name, array in arrays.items()}
         bias, second = arrays.pop("bias")
         return cell_arrays(part, **arrays, bias=bias, second=second)
-    return cell_arrays(part, **arrays)
+    gates, candidate = np.split(arrays.pop("recurrent_kernel"), [-arrays["bias"].shape[0] // 3], axis=-1)
+    return cell_arrays(part, **arrays, recurrent_kernel=gates) | {"candidate_kernel": candidate}
 
 
 def _encode(part: Part, arrays: Arrays) -> Arrays:
     if part.cell is None:
         return arrays
     bias = np.stack([arrays["bias"], arrays["recurrent_bias"]]) if part.cell is GRU else one_bias(arrays)
-    keras = {"kernel": arrays["kernel"], "recurrent_kernel": arrays["recurrent_kernel"], "bias": bias}
-    return {name: _swap_gates(array) for name, array in keras.items()} if part.cell is GRU else keras
+    recurrent = [arrays[name] for name in ("recurrent_kernel", "candidate_kernel") if name in arrays]
+    keras = {"kernel": arrays["kernel"], "recurrent_kernel": np.concatenate(recurrent, axis=-1), "bias": bias}
+    return {name: _swap_gates(array) for name, array in keras.items()} if part.cell in BIASES else keras
 
 
 def _swap_gates(array: np.ndarray) -> np.ndarray:

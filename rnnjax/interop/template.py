@@ -1,4 +1,4 @@
-"""What the converters share: one walk over a layer's parts, one check of the arrays, one way to pair biases.
+"""What the converters share: one check of the arrays, one way to pair biases.
 
 A converter says for each part which arrays the other library has (`Slot`), and how one part's arrays become the
 other's. Nothing here knows a library.
@@ -11,11 +11,7 @@ import flax.traverse_util
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.cells import GRU, LSTM, Elman, PointwiseCell
-from rnnjax.layers import RNN, Bidirectional, StackedRNN
-from rnnjax.maps import Dense
-
-CELLS = (Elman, LSTM, GRU)
+from rnnjax.interop.parts import CELLS, Part, Shape
 
 # Where a cell's arrays stand among its parameters.
 PLACES = {
@@ -23,27 +19,11 @@ PLACES = {
     "recurrent_kernel": "recurrent/kernel",
     "bias": "input/bias",
     "recurrent_bias": "recurrent/bias",
+    "projection": "extras/projection",
+    "candidate_kernel": "extras/candidate_kernel",
 }
 
-# A letter stands for a size that the first array which has it shows.
-Shape = tuple[int | str, ...]
 Arrays = dict[str, np.ndarray]
-
-
-class Part(NamedTuple):
-    """What has parameters of its own: a `cell`, which `layer` runs, or an embedding or dense layer, without the two.
-
-    `shapes` are our own arrays'. The two directions of one recurrent layer share a `level`, counted from below, and
-    their `merge`.
-    """
-
-    path: tuple[str, ...]
-    shapes: dict[str, Shape]
-    cell: type[PointwiseCell] | None = None
-    layer: RNN | None = None
-    level: int = 0
-    direction: str = ""
-    merge: str = ""
 
 
 class Slot(NamedTuple):
@@ -60,88 +40,6 @@ class Slot(NamedTuple):
 
 
 Convert = Callable[[Part, Arrays], Arrays]
-
-
-def place(path: tuple[str, ...]) -> str:
-    """A layer's place within the one that is converted: what errors about it begin with."""
-    return ", ".join(path) or "layer"
-
-
-def output_size(layer: Any) -> Any:
-    """The features that a recurrent layer gives."""
-    if isinstance(layer, StackedRNN):
-        return output_size(layer.layers[-1])
-    if isinstance(layer, Bidirectional):
-        sizes: list[Any] = [layer.forward.hidden_size, layer.backward.hidden_size]
-        return sum(sizes) if layer.merge == "concat" else sizes[0]
-    return layer.hidden_size
-
-
-def recurrent_parts(layer: Any, input_size: int | str = "I", path: tuple[str, ...] = ()) -> list[Part]:
-    """The cells of a recurrent layer, from below, forward before backward.
-
-    Raises TypeError for another layer than `RNN`, `Bidirectional` or `StackedRNN` of those, or another cell than
-    `Elman`, `LSTM` or `GRU`; ValueError for a GRU of one bias or a layer with zoneout.
-    """
-    return _walk(layer, input_size, path, 0)
-
-
-def _walk(layer: Any, inputs: int | str, path: tuple[str, ...], level: int) -> list[Part]:
-    if isinstance(layer, Bidirectional):
-        return [
-            _cell_part(getattr(layer, direction), inputs, (*path, direction), level, direction, layer.merge)
-            for direction in ("forward", "backward")
-        ]
-    if not isinstance(layer, StackedRNN):
-        return [_cell_part(layer, inputs, path, level)]
-    if layer.residual or layer.norm:
-        raise ValueError(
-            f"{place(path)}: expected residual=False and norm=None, got {layer.residual} and {layer.norm!r}: the other "
-            "libraries' stacks have neither"
-        )
-    parts = []
-    for i, below in enumerate(layer.layers):
-        parts += _walk(below, inputs, (*path, f"layers_{i}"), level)
-        inputs, level = output_size(below), parts[-1].level + 1
-    return parts
-
-
-def _cell_part(
-    layer: Any, inputs: int | str, path: tuple[str, ...], level: int, direction: str = "", merge: str = ""
-) -> Part:
-    where = place(path)
-    if not isinstance(layer, RNN):
-        raise TypeError(f"{where}: expected an RNN, Bidirectional or StackedRNN, got {type(layer).__name__}")
-    cell, hidden_size = layer.cell, layer.hidden_size
-    # A subclass may compute something else from the same arrays.
-    if not isinstance(cell, CELLS) or type(cell) not in CELLS:
-        raise TypeError(f"{where}: expected the cell Elman, LSTM or GRU, got {type(cell).__name__}")
-    if isinstance(cell, GRU) and not cell.second_bias:
-        raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries' GRUs have both")
-    if cell.input_map != Dense() or cell.recurrent_map != Dense():
-        raise ValueError(
-            f"{where}: expected the maps Dense() and Dense(), got {cell.input_map} and {cell.recurrent_map}: the other "
-            "libraries' cells have matrices"
-        )
-    if layer.learn_initial_state:
-        raise ValueError(f"{where}: expected learn_initial_state=False, got True: the other libraries have none")
-    rates = layer.zoneout.values() if isinstance(layer.zoneout, Mapping) else [layer.zoneout]
-    if any(rates):
-        raise ValueError(
-            f"{where}: expected zoneout=0.0, got {layer.zoneout}: the other libraries have none, and outside training "
-            "it changes outputs too; layer.clone(zoneout=0.0) has the same parameters"
-        )
-    if not isinstance(hidden_size, int):
-        raise ValueError(f"{where}: expected a number for hidden_size, got {hidden_size}")
-    gates = cell.gates * hidden_size
-    shapes: dict[str, Shape] = {
-        "kernel": (inputs, gates),
-        "recurrent_kernel": (hidden_size, gates),
-        "bias": (gates,),
-    }
-    if cell.second_bias:
-        shapes["recurrent_bias"] = (gates,)
-    return Part(path, shapes, type(cell), layer, level, direction, merge)
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -253,7 +151,7 @@ def _gates_note(part: Part, shape: Shape, array: np.ndarray, gate_axis: int) -> 
     """What to say where the array would fit a cell with another number of gates."""
     if part.layer is None or part.cell is None or not array.ndim:
         return ""
-    gates, hidden_size = part.cell.gates, int(part.shapes["recurrent_kernel"][0])
+    gates, hidden_size = part.cell.gates, part.layer.hidden_size
     got, rest = divmod(array.shape[gate_axis], hidden_size)
     if shape[gate_axis] != gates * hidden_size or rest or got not in {cell.gates for cell in CELLS} - {gates}:
         return ""

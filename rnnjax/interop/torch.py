@@ -6,21 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.cells import Elman
+from rnnjax.cells import LSTMP, Elman
 from rnnjax.interop.files import Location, read_safetensors
-from rnnjax.interop.template import (
-    Arrays,
-    Part,
-    Shape,
-    Slot,
-    cell_arrays,
-    convert_from,
-    convert_to,
-    flatten,
-    place,
-    recurrent_parts,
-    second_bias,
-)
+from rnnjax.interop.parts import CELLS, Part, Shape, place, recurrent_parts
+from rnnjax.interop.template import Arrays, Slot, cell_arrays, convert_from, convert_to, flatten, second_bias
 
 
 def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str = "") -> dict[str, Any]:
@@ -31,9 +20,10 @@ def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str
     `weights` has `weight_ih_l0 (G, I)`, `weight_hh_l0 (G, H)`, `bias_ih_l0 (G,)`, `bias_hh_l0 (G,)`, the same with
     `_reverse` for the backward layer and with `l1` for the layer above: a mapping of arrays or CPU tensors, or the
     path of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") are another module's and left
-    alone. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM` or `GRU`. A
-    cell with `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their
-    sum. What is in no array must be alike on both sides:
+    alone. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM`, `GRU`, or
+    `LSTMP`, which is `nn.LSTM(proj_size=projection)` and has `weight_hr_l0 (projection, H)` as well. A cell with
+    `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their sum. What is
+    in no array must be alike on both sides:
 
         Elman(activation="relu")                    nn.RNN(nonlinearity="relu")
         initial_state=LSTMState(hidden, cell)       (h_0, c_0), which have a first axis for layers and directions
@@ -66,8 +56,8 @@ def to_torch(layer: Any, params: Any, *, prefix: str = "") -> dict[str, np.ndarr
 
 
 def _parts(layer: Any) -> list[Part]:
-    parts = recurrent_parts(layer)
-    kinds = {(part.cell, part.shapes["recurrent_kernel"][0], bool(part.direction), _activation(part)) for part in parts}
+    parts = recurrent_parts(layer, cells=(*CELLS, LSTMP))
+    kinds = {(part.cell, part.shapes["recurrent_kernel"], bool(part.direction), _activation(part)) for part in parts}
     width = sum(part.level == 0 for part in parts) * parts[0].shapes["recurrent_kernel"][0]
     if len(kinds) > 1 or any(part.shapes["kernel"][0] != width for part in parts if part.level):
         raise ValueError(
@@ -106,13 +96,15 @@ def _slots(parts: Sequence[Part], prefix: str) -> list[list[Slot]]:
     slots = []
     for part in parts:
         inputs, gates = part.shapes["kernel"]
-        hidden, _ = part.shapes["recurrent_kernel"]
+        read, _ = part.shapes["recurrent_kernel"]
         shapes: dict[str, Shape] = {
             "weight_ih": (gates, inputs),
-            "weight_hh": (gates, hidden),
+            "weight_hh": (gates, read),
             "bias_ih": (gates,),
             "bias_hh": (gates,),
         }
+        if "projection" in part.shapes:
+            shapes["weight_hr"] = part.shapes["projection"][::-1]
         suffix = f"_l{part.level}_reverse" if part.direction == "backward" else f"_l{part.level}"
         where = f" ({', '.join(part.path)})" if part.path else ""
         slots.append(
@@ -125,13 +117,15 @@ def _slots(parts: Sequence[Part], prefix: str) -> list[list[Slot]]:
 
 
 def _decode(part: Part, arrays: Arrays) -> Arrays:
-    return cell_arrays(part, arrays["weight_ih"].T, arrays["weight_hh"].T, arrays["bias_ih"], arrays["bias_hh"])
+    own = cell_arrays(part, arrays["weight_ih"].T, arrays["weight_hh"].T, arrays["bias_ih"], arrays["bias_hh"])
+    return own | {"projection": arrays["weight_hr"].T} if "weight_hr" in arrays else own
 
 
 def _encode(part: Part, arrays: Arrays) -> Arrays:
-    return {
+    torch = {
         "weight_ih": arrays["kernel"].T,
         "weight_hh": arrays["recurrent_kernel"].T,
         "bias_ih": arrays["bias"],
         "bias_hh": second_bias(arrays),
     }
+    return torch | {"weight_hr": arrays["projection"].T} if "projection" in arrays else torch

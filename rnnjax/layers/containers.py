@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.dropout import check_rate
-from rnnjax.layers.forward import as_inputs, as_resets, clear_past, valid_steps
+from rnnjax.layers.forward import as_inputs, as_resets, at_last, clear_past, valid_steps
 from rnnjax.modes import Static, static
 from rnnjax.types import State
 
@@ -130,11 +130,22 @@ def _added(i: int, below: jax.Array, outputs: jax.Array) -> jax.Array:
     raise ValueError(f"residual: expected layer {i} to give what it reads, shape {below.shape}, got {outputs.shape}")
 
 
-def last_of_stack(layers: Sequence[Any], residual: bool, final_state: Sequence[State]) -> jax.Array:
-    """The top layer's output at each sequence's last step. Raises TypeError with `residual`."""
-    if residual:
-        raise TypeError("last: expected residual=False: what the top layer reads is not in its final state")
-    return layers[-1].last(final_state[-1])
+def last_of_stack(
+    layers: Sequence[Any], residual: bool, final_state: Sequence[State], outputs: jax.Array | None, lengths: Any
+) -> jax.Array:
+    """The stack's output at the last step that each sequence runs.
+
+    Raises TypeError with `residual` where outputs are not given, or the top layer runs both ways.
+    """
+    top = layers[-1]
+    if not residual:
+        return top.last(final_state[-1], outputs, lengths)
+    if outputs is None:
+        raise TypeError("last: expected the outputs too, since residual adds to them what is in no state")
+    reverse = getattr(top, "reverse", False)
+    if not (reverse or getattr(top, "causal", True)):
+        raise TypeError("last: expected a top layer of one direction, since residual is on, got one of both")
+    return at_last(outputs, lengths, reverse)
 
 
 def all_causal(layers: Sequence[Any]) -> bool:

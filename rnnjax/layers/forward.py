@@ -10,7 +10,7 @@ from rnnjax.cells import Cell
 from rnnjax.dropout import check_rate, check_zoneout, drop, drop_weights, state_mask, zoneout_masks, zoneout_rates
 from rnnjax.dtypes import promoted
 from rnnjax.recurrences import Noise, Recurrence
-from rnnjax.recurrences.noise import check_reads_hidden
+from rnnjax.recurrences.noise import check_reads_hidden, has_output
 from rnnjax.recurrences.recurrence import as_state, one_size, settle
 from rnnjax.types import BatchFlags, BatchInputs, Params, Size, State
 
@@ -112,7 +112,7 @@ def forward(
     if make_key is not None:
         inputs = drop(make_key, layer.input_dropout, inputs, rows, shared_axes=(1,))
         if layer.weight_dropout:
-            params = drop_weights(make_key(), params, layer.weight_dropout)
+            params = drop_weights(make_key(), cell, params, layer.weight_dropout)
         mask = None
         if layer.state_dropout:
             mask = state_mask(make_key(), layer.state_dropout, state.hidden, rows)
@@ -157,11 +157,28 @@ def start_state(layer: LayerOptions, batch_size: int, dtype: Any, learnt: Mappin
     return state if learnt is None else rows_of(learnt, state)
 
 
-def last_output(cell: Cell, final_state: State) -> jax.Array:
-    """The output at each sequence's last step. Raises TypeError for a cell whose output is not its state's `hidden`."""
-    if type(cell).output is not Cell.output:
-        raise TypeError(f"last: expected a cell whose output is state.hidden, got {type(cell).__name__}")
-    return final_state.hidden
+def at_last(outputs: jax.Array, lengths: Any, reverse: bool) -> jax.Array:
+    """`(B, O)`: outputs `(B, T, O)` at the last step that each sequence runs, zeros where it runs none."""
+    batch, steps = outputs.shape[:2]
+    if not steps:
+        return jnp.zeros((batch, *outputs.shape[2:]), outputs.dtype)
+    counts = jnp.full(batch, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
+    position = jnp.zeros_like(counts) if reverse else jnp.maximum(counts - 1, 0)
+    rows = jax.vmap(lambda row, step: row[step])(outputs, position)
+    return jnp.where(jnp.expand_dims(counts > 0, range(1, rows.ndim)), rows, 0)
+
+
+def last_output(cell: Cell, final_state: State, outputs: jax.Array | None, lengths: Any, reverse: bool) -> jax.Array:
+    """The output at the last step that each sequence runs: of the final state, which may be all that is computed, or
+    of the outputs for a cell with an output of its own.
+
+    Raises TypeError where those are not given.
+    """
+    if not has_output(cell):
+        return final_state.hidden
+    if outputs is None:
+        raise TypeError(f"last: expected the outputs too, since {type(cell).__name__} has an output of its own")
+    return at_last(outputs, lengths, reverse)
 
 
 def one_row(cell: Cell, hidden_size: Size, dtype: Any) -> dict[str, jax.Array]:

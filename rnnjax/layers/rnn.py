@@ -160,9 +160,10 @@ class RNN(nn.Module):
         """Whether no output reads a later step."""
         return not self.reverse
 
-    def last(self, final_state: State) -> jax.Array:
-        """The output at each sequence's last step, `(B, H)`, from the final state.
+    def last(self, final_state: State, outputs: jax.Array | None = None, lengths: Lengths | None = None) -> jax.Array:
+        """The output at the last step that each sequence runs, `(B, O)`: the final state's `hidden`.
 
-        Raises TypeError for a cell whose output is not its state's `hidden`: it cannot be told from the state alone.
+        For a cell with an output of its own it is read from `outputs`: zeros for a sequence of length 0, and output
+        dropout has reached it. Raises TypeError where that cell's outputs are not given.
         """
-        return last_output(self.cell, final_state)
+        return last_output(self.cell, final_state, outputs, lengths, self.reverse)

@@ -107,9 +107,12 @@ class StackedRNN(nn.Module):
         """Whether no output reads a later step."""
         return all_causal(self.layers)
 
-    def last(self, final_state: Sequence[State]) -> jax.Array:
-        """The top layer's output at each sequence's last step.
+    def last(
+        self, final_state: Sequence[State], outputs: jax.Array | None = None, lengths: Lengths | None = None
+    ) -> jax.Array:
+        """The stack's output at the last step that each sequence runs (see `RNN.last`).
 
-        Raises TypeError with `residual`: the final state alone does not tell what is added to it.
+        Raises TypeError with `residual` where outputs are not given, since no state tells what is added, and where the
+        top layer is a `Bidirectional`.
         """
-        return last_of_stack(self.layers, self.residual, final_state)
+        return last_of_stack(self.layers, self.residual, final_state, outputs, lengths)

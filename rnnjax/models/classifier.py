@@ -94,7 +94,7 @@ class SequenceClassifier(nn.Module):
 
     def _pool(self, outputs: jax.Array, final_state: Any, lengths: jax.Array | None) -> jax.Array:
         if self.recurrent is not None and self.pooling == "last":
-            return self.recurrent.last(final_state)
+            return self.recurrent.last(final_state, outputs, lengths)
         batch, steps, _ = outputs.shape
         counts = jnp.full(batch, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
         valid = jnp.arange(steps)[None, :, None] < counts[:, None, None]

@@ -77,9 +77,8 @@ class EncoderDecoder(nn.Module):
     Attention reads the decoder's outputs and nothing of it enters the recurrence: a whole target is one call of the
     decoder. With `attention="none"`, h_t is d_t. `encoder` may read the future, `decoder` must not. `start` is how the
     decoder's state begins: "bridge" adds `tanh(W last + b)` of the encoder's last output to every `hidden` and `cell`
-    of the decoder's own initial state, with a W and b for each; "zeros" is that initial state itself. A bridge reads
-    `encoder.last`, which a stack with `residual` and a cell with an output of its own do not have. `dropout` is of both
-    embeddings and of h_t, the same features at every step. Tokens must be below their vocabulary's size.
+    of the decoder's own initial state, with a W and b for each; "zeros" is that initial state itself. `dropout` is of
+    both embeddings and of h_t, the same features at every step. Tokens must be below their vocabulary's size.
 
     Raises ValueError for a size below 1, another `attention` or `start`, a dropout outside [0, 1), a decoder that
     reads the future, one layer in both places, or where neither attention nor bridge would let the decoder see the
@@ -164,7 +163,7 @@ class EncoderDecoder(nn.Module):
         counts = jnp.full(batch, steps) if source_lengths is None else jnp.asarray(source_lengths)
         state = self._own_state(batch)
         if self.start == "bridge":
-            state = self.bridge(self.encoder.last(final_state), state)
+            state = self.bridge(self.encoder.last(final_state, outputs, source_lengths), state)
         return Encoded(outputs, jnp.arange(steps)[None] < counts[:, None], state)
 
     def decode(

@@ -79,7 +79,9 @@ class Bidirectional(nnx.Module):
         """False: the backward layer's outputs read later steps."""
         return False
 
-    def last(self, final_state: tuple[State, State]) -> jax.Array:
-        """Both directions' outputs at the last step that each ran, merged, from the final states."""
+    def last(
+        self, final_state: tuple[State, State], outputs: jax.Array | None = None, lengths: Lengths | None = None
+    ) -> jax.Array:
+        """Both directions' outputs at the last step that each ran, merged (see `rnnjax.Bidirectional.last`)."""
         forward, backward = final_state
         return merged(self.merge, self.forward.last(forward), self.backward.last(backward))

@@ -133,6 +133,6 @@ class RNN(nnx.Module):
         """Whether no output reads a later step."""
         return self.linen.causal
 
-    def last(self, final_state: State) -> jax.Array:
-        """The output at each sequence's last step, `(B, H)`, from the final state (see `rnnjax.RNN.last`)."""
-        return last_output(self.linen.cell, final_state)
+    def last(self, final_state: State, outputs: jax.Array | None = None, lengths: Lengths | None = None) -> jax.Array:
+        """The output at the last step that each sequence runs, `(B, O)` (see `rnnjax.RNN.last`)."""
+        return last_output(self.linen.cell, final_state, outputs, lengths, self.linen.reverse)

@@ -138,6 +138,8 @@ class StackedRNN(nnx.Module):
         """Whether no output reads a later step."""
         return all_causal(self.layers)
 
-    def last(self, final_state: Sequence[State]) -> jax.Array:
-        """The top layer's output at each sequence's last step. Raises TypeError with `residual`."""
-        return last_of_stack(self.layers, self.residual, final_state)
+    def last(
+        self, final_state: Sequence[State], outputs: jax.Array | None = None, lengths: Lengths | None = None
+    ) -> jax.Array:
+        """The stack's output at the last step that each sequence runs (see `rnnjax.StackedRNN.last`)."""
+        return last_of_stack(self.layers, self.residual, final_state, outputs, lengths)

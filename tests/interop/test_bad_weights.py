@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from interop_cases import HIDDEN, SHAPES, random_params
 
-from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, SequenceClassifier, StackedRNN
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, GRUResetBefore, SequenceClassifier, StackedRNN
 from rnnjax.interop import from_flax, from_keras, from_torch, to_flax, to_keras, to_torch
 
 LAYER = SHAPES["stacked_bidirectional"](LSTM())
@@ -123,9 +123,20 @@ def test_a_keras_gru_of_reset_after_false():
     with pytest.raises(
         ValueError,
         match=r"^weights\[2\] \(bias\): expected shape \(2, 12\), got \(12,\); "
-        r"a Keras GRU has both biases where reset_after=True, which is the GRU here$",
+        r"a Keras GRU has both biases where reset_after=True; where it is False, the cell is GRUResetBefore$",
     ):
         from_keras(GRU_LAYER, [*weights[:2], weights[2][0]])
+    before = RNN(GRUResetBefore(), HIDDEN)
+    with pytest.raises(
+        ValueError,
+        match=r"^weights\[2\] \(bias\): expected shape \(12,\), got \(2, 12\); "
+        r"a Keras GRU has one bias where reset_after=False; where it is True, the cell is GRU$",
+    ):
+        from_keras(before, weights)
+    with pytest.raises(ValueError, match=r"^layer: expected GRUResetBefore\(second_bias=False\), got True: the other"):
+        to_keras(RNN(GRUResetBefore(second_bias=True), HIDDEN), {})
+    with pytest.raises(TypeError, match=r"^layer: expected the cell Elman, LSTM, GRU or LSTMP, got GRUResetBefore$"):
+        to_torch(before, {})
 
 
 def test_flax_parameters_that_do_not_fit():
@@ -179,7 +190,7 @@ def test_layers_that_have_no_counterpart(convert):
     for layer, error, message in [
         (nn.Dense(3), TypeError, "^layer: expected an RNN, Bidirectional or StackedRNN, got Dense$"),
         (StackedRNN([shared, nn.Dense(3)]), TypeError, "^layers_1: expected an RNN, .* got Dense$"),
-        (RNN(OwnCell(), HIDDEN), TypeError, "^layer: expected the cell Elman, LSTM or GRU, got OwnCell$"),
+        (RNN(OwnCell(), HIDDEN), TypeError, r"^layer: expected the cell Elman, .*LSTM.* or \w+, got OwnCell$"),
         (Bidirectional(shared, RNN(OwnCell(), 4)), TypeError, "^backward: expected the cell .* got OwnCell$"),
         (RNN(GRU(second_bias=False), 4), ValueError, r"^layer: expected GRU\(second_bias=True\), got False"),
     ]:

@@ -1,5 +1,6 @@
 """Keras layers and whole models, as the list of their weights and as the file that Keras writes."""
 
+import functools
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ from interop_cases import (
 from keras import layers
 from reference import assert_close
 
-from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, Scan, SequenceClassifier, StackedRNN
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, GRUResetBefore, Scan, SequenceClassifier, StackedRNN
 from rnnjax.interop import from_keras, to_keras
 
 # Keras 3.15's variables warn NumPy 2 of themselves when their weights are asked for.
@@ -33,9 +34,15 @@ pytestmark = [
     pytest.mark.usefixtures("quick_compile"),
 ]
 
-PEERS: dict[str, Any] = {"elman": layers.SimpleRNN, "lstm": layers.LSTM, "gru": layers.GRU}
+PEERS: dict[str, Any] = {
+    "elman": layers.SimpleRNN,
+    "lstm": layers.LSTM,
+    "gru": layers.GRU,
+    "gru_reset_before": functools.partial(layers.GRU, reset_after=False),
+}
+OURS = CELLS | {"gru_reset_before": GRUResetBefore()}
 
-cells = pytest.mark.parametrize("name", CELLS)
+cells = pytest.mark.parametrize("name", OURS)
 shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
@@ -65,7 +72,7 @@ def run_keras(name: str, shape: str) -> tuple[list[np.ndarray], Any, Any]:
 @shapes
 def test_outputs_are_keras_and_the_weights_come_back(name, shape):
     weights, *want = run_keras(name, shape)
-    layer = SHAPES[shape](CELLS[name])
+    layer = SHAPES[shape](OURS[name])
     params = from_keras(layer, weights)
     assert_agrees(layer, params, *want)
     assert_equal(to_keras(layer, params), weights)

@@ -25,16 +25,23 @@ from interop_cases import (
 from oracles import logistic
 from reference import assert_close
 
-from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, StackedRNN
+from rnnjax import GRU, LSTM, LSTMP, RNN, Bidirectional, Elman, StackedRNN
 from rnnjax.interop import from_torch, to_torch
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 # Cells that keep both of PyTorch's biases.
-EXACT: dict[str, Any] = {"elman": Elman(second_bias=True), "lstm": LSTM(second_bias=True), "gru": GRU()}
-GATES = {"elman": 1, "lstm": 4, "gru": 3}
+EXACT: dict[str, Any] = {
+    "elman": Elman(second_bias=True),
+    "lstm": LSTM(second_bias=True),
+    "gru": GRU(),
+    "lstmp": LSTMP(projection=2, second_bias=True),
+}
+OURS = CELLS | {"lstmp": LSTMP(projection=2)}
+GATES = {"elman": 1, "lstm": 4, "gru": 3, "lstmp": 4}
+SIZES = {"lstmp": 2}  # of the hidden state, where it is not HIDDEN
 
-cells = pytest.mark.parametrize("name", CELLS)
+cells = pytest.mark.parametrize("name", OURS)
 shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
@@ -42,12 +49,13 @@ def random_state_dict(name: str, shape: str, prefix: str = "", dtype: Any = np.f
     """The `state_dict` of `nn.RNN`, `nn.LSTM` or `nn.GRU`, in its order, every number at random."""
     random = np.random.default_rng(0)
     gates, suffixes = GATES[name] * HIDDEN, ["", "_reverse"] if is_bidirectional(shape) else [""]
+    read = SIZES.get(name, HIDDEN)
     weights = {}
     for level in range(layer_count(shape)):
-        inputs = len(suffixes) * HIDDEN if level else INPUT
+        inputs = len(suffixes) * read if level else INPUT
         for suffix in suffixes:
-            kernels = {"weight_ih": (gates, inputs), "weight_hh": (gates, HIDDEN)}
-            for key, size in (kernels | {"bias_ih": (gates,), "bias_hh": (gates,)}).items():
+            sizes = {"weight_ih": (gates, inputs), "weight_hh": (gates, read), "bias_ih": (gates,), "bias_hh": (gates,)}
+            for key, size in (sizes | ({"weight_hr": (read, HIDDEN)} if name == "lstmp" else {})).items():
                 weights[f"{prefix}{key}_l{level}{suffix}"] = 0.5 * random.normal(size=size)
     return {key: array.astype(dtype) for key, array in weights.items()}
 
@@ -60,13 +68,14 @@ def run_torch_equations(
     `states` are h_0, and c_0 for an LSTM, each `(layers * directions, B, H)`.
     """
     if states is None:
-        states = np.zeros((2 if name == "lstm" else 1, 4, BATCH, HIDDEN))
+        states = zero_states(name)
     weights = {key: array.astype(np.float64) for key, array in weights.items()}
     outputs, final = random_inputs().astype(np.float64), []
     for level in range(layer_count(shape)):
         directions = []
         for suffix in ["", "_reverse"] if is_bidirectional(shape) else [""]:
-            own = {key: weights[f"{key}_l{level}{suffix}"] for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+            keys = "weight_ih", "weight_hh", "bias_ih", "bias_hh", *(["weight_hr"] if name == "lstmp" else [])
+            own = {key: weights[f"{key}_l{level}{suffix}"] for key in keys}
             place = len(final) // len(states)
             hidden = [state[place] for state in states]
             steps = {}
@@ -79,14 +88,21 @@ def run_torch_equations(
     return outputs, final
 
 
+def zero_states(name: str) -> list[np.ndarray]:
+    """h_0, and c_0 for an LSTM, of four layers and directions."""
+    hidden = np.zeros((4, BATCH, SIZES.get(name, HIDDEN)))
+    return [hidden, np.zeros((4, BATCH, HIDDEN))] if name in ("lstm", "lstmp") else [hidden]
+
+
 def torch_step(name: str, own: dict[str, np.ndarray], nonlinearity: Any, x: Any, h: Any, c: Any = None) -> list[Any]:
     a, r = x @ own["weight_ih"].T + own["bias_ih"], h @ own["weight_hh"].T + own["bias_hh"]
     if name == "elman":
         return [nonlinearity(a + r)]
-    if name == "lstm":
+    if name in ("lstm", "lstmp"):
         i, f, g, o = np.split(a + r, 4, axis=-1)
         c = logistic(f) * c + logistic(i) * np.tanh(g)
-        return [logistic(o) * np.tanh(c), c]
+        h = logistic(o) * np.tanh(c)
+        return [h @ own["weight_hr"].T if name == "lstmp" else h, c]
     (a_r, a_z, a_n), (r_r, r_z, r_n) = np.split(a, 3, axis=-1), np.split(r, 3, axis=-1)
     reset, update = logistic(a_r + r_r), logistic(a_z + r_z)
     return [(1 - update) * np.tanh(a_n + reset * r_n) + update * h]
@@ -95,7 +111,7 @@ def torch_step(name: str, own: dict[str, np.ndarray], nonlinearity: Any, x: Any,
 @cells
 @shapes
 def test_outputs_are_those_of_pytorchs_equations(name, shape):
-    layer, weights = SHAPES[shape](CELLS[name]), random_state_dict(name, shape)
+    layer, weights = SHAPES[shape](OURS[name]), random_state_dict(name, shape)
     assert_agrees(layer, from_torch(layer, weights), *run_torch_equations(name, weights, shape))
 
 
@@ -107,12 +123,10 @@ def test_a_relu_net_is_pytorchs():
 
 @cells
 def test_initial_states_are_one_a_layer_and_direction(name):
-    layer, weights = SHAPES["stacked_bidirectional"](CELLS[name]), random_state_dict(name, "stacked_bidirectional")
-    fields = CELLS[name].init_state(1, 1)._fields
-    states = np.random.default_rng(2).normal(size=(len(fields), 4, BATCH, HIDDEN)).astype(np.float32)
-    below, above = (
-        [type(CELLS[name].init_state(1, 1))(*states[:, place]) for place in pair] for pair in ((0, 1), (2, 3))
-    )
+    layer, weights = SHAPES["stacked_bidirectional"](OURS[name]), random_state_dict(name, "stacked_bidirectional")
+    random, kind = np.random.default_rng(2), type(OURS[name].init_state(1, 1))
+    states = [random.normal(size=zeros.shape).astype(np.float32) for zeros in zero_states(name)]
+    below, above = ([kind(*(state[place] for state in states)) for place in pair] for pair in ((0, 1), (2, 3)))
     outputs, _ = run_torch_equations(name, weights, "stacked_bidirectional", states)
     params = {"params": from_torch(layer, weights)}
     got, _ = apply(layer, params, random_inputs(), (tuple(below), tuple(above)))
@@ -120,18 +134,23 @@ def test_initial_states_are_one_a_layer_and_direction(name):
     assert np.abs(got - apply(layer, params, random_inputs())[0]).max() > 0.05
 
 
+# PyTorch says that its fastest kernels have no projection.
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")
 @cells
 @pytest.mark.parametrize("shape", ["single", "stacked_bidirectional"])
 def test_outputs_are_those_of_pytorch(name, shape):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed; its equations are tested in NumPy")
-    modules = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
-    module = modules[name](INPUT, HIDDEN, layer_count(shape), bidirectional=is_bidirectional(shape), batch_first=True)
+    modules = {"elman": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "lstmp": torch.nn.LSTM}
+    options: dict[str, Any] = {"bidirectional": is_bidirectional(shape), "batch_first": True}
+    if name == "lstmp":
+        options["proj_size"] = SIZES[name]
+    module = modules[name](INPUT, HIDDEN, layer_count(shape), **options)
     weights = random_state_dict(name, shape)
     assert list(module.state_dict()) == list(weights)
     module.load_state_dict({key: torch.from_numpy(array) for key, array in weights.items()})
     with torch.no_grad():
         outputs, final = module(torch.from_numpy(random_inputs()))
-    states = final if name == "lstm" else (final,)
+    states = final if name in ("lstm", "lstmp") else (final,)
     final = [np.asarray(state[i]) for i in range(len(states[0])) for state in states]
     layer = SHAPES[shape](EXACT[name])
     params = from_torch(layer, module.state_dict())
@@ -147,7 +166,7 @@ def test_there_and_back(name, shape):
     back = to_torch(layer, from_torch(layer, weights))
     assert list(back) == list(weights)
     assert_equal(back, weights)
-    for cell in (CELLS[name], EXACT[name]):
+    for cell in (OURS[name], EXACT[name]):
         layer = SHAPES[shape](cell)
         params = random_params(layer)
         assert_equal(from_torch(layer, to_torch(layer, params)), params)
