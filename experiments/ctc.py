@@ -25,7 +25,7 @@ PROGRAM = "experiments.ctc"
 EXPERIMENT = Experiment(
     question="Which symbols were rendered in noisy frames, when nobody says where one begins or ends?",
     command=f"python -m {PROGRAM} [frames | smoke]",
-    time="about 40 CPU seconds",
+    time="about 30 seconds",
 )
 PRESETS = {
     "frames": ("Up to 8 of 8 symbols, each held for 2 to 5 frames.", Rendering(train=4_000, longest=8, epochs=6)),

@@ -24,7 +24,7 @@ PROGRAM = "experiments.reversal"
 EXPERIMENT = Experiment(
     question="Can a string be told backwards, symbol by symbol, by an encoder-decoder with attention?",
     command=f"python -m {PROGRAM} [strings | smoke]",
-    time="about 50 CPU seconds",
+    time="about 40 seconds",
 )
 PRESETS = {
     "strings": ("Strings of up to 10 of 12 letters.", Reversal(train=20_000, hidden=64, epochs=3, batch_size=128)),

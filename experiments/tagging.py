@@ -25,7 +25,7 @@ PROGRAM = "experiments.tagging"
 EXPERIMENT = Experiment(
     question="Which two markers is a symbol between: does tagging take both directions?",
     command=f"python -m {PROGRAM} [markers | smoke]",
-    time="about 30 CPU seconds",
+    time="about 30 seconds",
 )
 PRESETS = {
     "markers": ("Sequences of up to 40 symbols with three markers.", Tagging(train=4_000, epochs=4)),

@@ -18,6 +18,11 @@ def promoted(*arrays: Any) -> np.dtype:
         return jnp.result_type(*arrays)
 
 
+def real_leaves(tree: Any) -> list[jax.Array]:
+    """The tree's arrays of real floating-point numbers."""
+    return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
 def widen(tree: Any) -> Any:
     """The tree with its bfloat16 and float16 arrays in float32; all others as they are."""
 

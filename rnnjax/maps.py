@@ -186,10 +186,14 @@ class Conv(Map):
 
     def kernel_shape(self, inputs: Features, outputs: Features, gates: int) -> tuple[int, ...]:
         axes = len(self.window)
+        if len(outputs) != axes + 1:
+            example = (*(16,) * axes, 8)
+            raise ValueError(
+                f"Conv: expected a hidden size of {axes} spatial axes and channels, such as {example}, got {outputs}"
+            )
         if len(inputs) != axes + 1 or inputs[:-1] != outputs[:-1]:
             raise ValueError(
-                f"Conv: expected inputs and state with the same {axes} spatial axes and channels, got {inputs} and "
-                f"{outputs}"
+                f"Conv: expected inputs with the state's spatial axes {outputs[:-1]} and channels, got {inputs}"
             )
         return (*self.window, inputs[-1], gates * outputs[-1])
 

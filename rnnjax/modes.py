@@ -49,7 +49,8 @@ def is_deterministic(module: nn.Module, deterministic: bool | None) -> bool:
 def check_causal(recurrent: Any, name: str = "recurrent") -> None:
     """Raises ValueError for layers that read later steps than the one they give the output of."""
     if not getattr(recurrent, "causal", True):
-        raise ValueError(f"{name}: expected layers that look only back, got one that reads the future: {recurrent}")
+        kind = type(recurrent).__name__
+        raise ValueError(f"{name}: expected layers that look only back, got one that reads later steps ({kind})")
 
 
 def check_separate(what: str, layers: Sequence[nn.Module]) -> None:

@@ -130,6 +130,13 @@ def test_a_parametrization_holds_for_the_further_kernel_too(kind, parametrizatio
         )
 
 
+def test_a_further_kernel_of_another_size_is_named():
+    params, x, state = arrays(GRUResetBefore())
+    wrong = params._replace(extras={"candidate_kernel": jnp.zeros((2, HIDDEN))})
+    with pytest.raises(ValueError, match=r"params\.extras\['candidate_kernel'\]: expected shape .*, got \(2, 4\)"):
+        Scan()(GRUResetBefore(), wrong, x[None], state)
+
+
 def test_convolutions_make_it_the_convolutional_gru():
     cell = GRUResetBefore(input_map=Conv((3,)), recurrent_map=Conv((3,)))
     sizes = (5, 2), (5, 3)

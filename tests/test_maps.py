@@ -241,7 +241,7 @@ REFUSED = {
     "empty_window": (lambda: Conv((0,)), r"window: expected 1 to 3 sizes of at least 1, got \(0,\)"),
     "places": (
         lambda: Conv((3,)).kernel_shape((5, 3), (6, 2), 1),
-        r"Conv: expected inputs and state with the same 1 spatial axes and channels, got \(5, 3\) and \(6, 2\)",
+        r"Conv: expected inputs with the state's spatial axes \(6,\) and channels, got \(5, 3\)",
     ),
     "square": (
         lambda: Dense(Orthogonal()).init(KEY, (3,), (4,), 2, orthogonal),

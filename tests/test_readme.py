@@ -38,6 +38,7 @@ assert (position.epoch, position.step) == (1, 4)
 assert (report.epoch, report.step) == (2, 8)
 assert sorted(path.name for path in folder.iterdir())[-1] == "epoch002-step00000008"
 assert list(trace) == ["input", "forget", "candidate", "output", "cell", "hidden"]
+np.testing.assert_allclose(by_unit.state.hidden.hidden.shape, (8, 64))
 assert [variant.name for variant in study.variants] == ["gru", "elman"]
 np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 """
@@ -45,7 +46,7 @@ np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 12
+    assert len(blocks) == 13
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*blocks, CHECKS]))
     environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time

@@ -43,10 +43,11 @@ class LayerNormLSTM(LSTM):
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(gain_c * LN(c_t) + shift_c)
 
-    LN takes the mean and variance over all features of a row: over the four blocks together, and over H for
-    the cell. The paper adds a shift to either normalised product and a bias to both; they could never be told apart
-    and are one here, which starts as an LSTM's bias does (`bias_init`, `forget_bias`). Gains start at 1. Source: Ba,
-    Kiros and Hinton 2016, "Layer Normalization", eq. 20 to 22. Raises ValueError for a second bias.
+    LN takes the mean and variance over the last axis: over the four blocks of all features together, and over H for
+    the cell; with `Conv` maps over the channels of each place. The paper adds a shift to either normalised product and
+    a bias to both; they could never be told apart and are one here, which starts as an LSTM's bias does (`bias_init`,
+    `forget_bias`). Gains start at 1. Source: Ba, Kiros and Hinton 2016, "Layer Normalization", eq. 20 to 22. Raises
+    ValueError for a second bias.
     """
 
     elementwise: ClassVar[bool] = False

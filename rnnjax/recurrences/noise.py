@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell, PointwiseCell
-from rnnjax.dtypes import cast_like, promoted, widen
+from rnnjax.dtypes import cast_like, promoted, real_leaves, widen
 from rnnjax.types import Extras, Params, State
 
 
@@ -113,7 +113,7 @@ def read_out(cell: Cell, extras: Extras, inputs: jax.Array, after: State) -> jax
     """The cell's output, computed in float32 at least; a real one has the dtype that inputs and extras promote to."""
     if not has_output(cell):
         return after.hidden
-    dtype = promoted(inputs, *(leaf for leaf in jax.tree.leaves(extras) if jnp.issubdtype(leaf.dtype, jnp.floating)))
+    dtype = promoted(inputs, *real_leaves(extras))
     extras, after, wide = widen((extras, after, inputs))
     output = cell.output(extras, after, wide)
     return output.astype(dtype) if jnp.issubdtype(output.dtype, jnp.floating) else output

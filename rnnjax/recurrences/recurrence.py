@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from rnnjax.cells.cell import Cell, CellParams, PointwiseCell
-from rnnjax.dtypes import cast_like, promoted
+from rnnjax.dtypes import cast_like, promoted, real_leaves
+from rnnjax.maps import MapParams
 from rnnjax.meshes import spec_of, vary_alike, within_explicit_axes
 from rnnjax.recurrences.noise import Loop, Noise, hold_back, loop_of, prepare_noise
 from rnnjax.types import Features, Lengths, Params, Size, State, TimeFlags, TimeInputs
@@ -195,7 +196,7 @@ def prepare(
         raise ValueError(f"inputs: expected shape (T, B, I), got {inputs.shape}")
     time, batch, *features = inputs.shape
     # Complex parameters make no complex state: a cell says itself which of its arrays are.
-    dtype = promoted(inputs, *(leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.floating)))
+    dtype = promoted(inputs, *real_leaves(params))
     state = as_state("initial_state", cell, initial_state, batch, dtype)
     hidden_size = cell.size_of(state)
     if isinstance(cell, PointwiseCell):
@@ -223,15 +224,18 @@ def check_kernels(cell: PointwiseCell, params: CellParams, inputs: Features, rea
     """Raises ValueError for maps of another cell or of other sizes."""
     if not isinstance(params, CellParams):
         raise ValueError(f"params: expected CellParams, got {type(params).__name__}")
-    maps = [("input", cell.input_map, params.input, inputs, cell.gates)]
+    maps = [("input.kernel", cell.input_map, params.input, inputs, cell.gates)]
     if cell.recurrent_map is not None:
-        maps.append(("recurrent", cell.recurrent_map, params.recurrent, read, cell.recurrent_gates))
+        own = cell.recurrent_map
+        maps.append(("recurrent.kernel", own, params.recurrent, read, cell.recurrent_gates))
+        further = cell.further_kernels.items()
+        maps += [(f"extras[{name!r}]", own, MapParams(params.extras[name]), hidden, gates) for name, gates in further]
     for name, own, values, features, gates in maps:
         expected = own.kernel_shape(features, hidden, gates)
         if values is None or values.kernel.shape != expected:
             got = None if values is None else values.kernel.shape
             raise ValueError(
-                f"params.{name}.kernel: expected shape {expected} for features {features} and a hidden size of "
+                f"params.{name}: expected shape {expected} for features {features} and a hidden size of "
                 f"{hidden}, got {got}"
             )
 

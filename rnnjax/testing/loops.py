@@ -30,12 +30,13 @@ RECURRENCES: tuple[Recurrence, ...] = (
     Chunked(CHUNK, "gates"),
     Chunked(CHUNK, "boundaries"),
 )
-# A step of central differences, and what they may be off by, as a share of max(1, the derivative): in float64, and for
-# a state of which some array is narrower. Measured over the library's cells: 3.6e-8; with a float32 array: 1.5e-4.
-STEPS = {"float64": 1e-4, "float32": 1e-3}
+# Steps of central differences, of which the best counts, and what they may be off by, as a share of max(1, the
+# derivative): in float64, and for a state of which some array is narrower, whose rounding wants a longer step and whose
+# curvature a shorter one. Measured over the library's cells: 3.6e-8; with a float32 matrix for a state: 2.1e-3.
+STEPS = {"float64": (1e-4,), "float32": (3e-3, 1e-2)}
 # Of the fourth order: what a cell's third derivative adds to a plain difference would pass for a fault.
 WEIGHTS = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
-DIFFERENCE_TOLERANCES = {"float64": 1e-6, "float32": 2e-3}
+DIFFERENCE_TOLERANCES = {"float64": 1e-6, "float32": 5e-3}
 
 
 def check_streaming(
@@ -155,7 +156,7 @@ def _check_dtype(
 def check_differences(subject: Subject, problem: Problem, program: Callable[..., Any], findings: Findings) -> None:
     """The gradient of every array against central differences of the loss, along a random direction, in float64."""
     narrow = precision(subject, "float64") != "float64"
-    size = STEPS["float32" if narrow else "float64"]
+    sizes = STEPS["float32" if narrow else "float64"]
     tolerance = DIFFERENCE_TOLERANCES["float32" if narrow else "float64"]
     random, before = np.random.default_rng(subject.seed), len(findings.failures)
     moving = continuous(jax.tree.map(jnp.asarray, problem.arrays))
@@ -165,14 +166,15 @@ def check_differences(subject: Subject, problem: Problem, program: Callable[...,
     leaves, slopes, structure = jax.tree.leaves(moving), jax.tree.leaves(found), jax.tree.structure(moving)
     for i, (path, leaf) in enumerate(paths):
         direction = random_like(random, leaf)
-        want = 0.0
-        for steps, share in WEIGHTS.items():
-            moved = [*leaves[:i], np.asarray(leaf + steps * size * direction, leaf.dtype), *leaves[i + 1 :]]
-            arrays = replaced(problem.arrays, jax.tree.unflatten(structure, moved))
-            want += share * float(program(arrays, problem.given)[0]) / size
+
+        def loss_at(distance: float, i: int = i, leaf: Any = leaf, direction: Any = direction) -> float:
+            moved = [*leaves[:i], np.asarray(leaf + distance * direction, leaf.dtype), *leaves[i + 1 :]]
+            return float(program(replaced(problem.arrays, jax.tree.unflatten(structure, moved)), problem.given)[0])
+
         got = float((wide(slopes[i]) * direction).sum().real)
-        error = abs(got - want) / max(1, abs(want))
-        error = error if np.isfinite(error) else np.inf
+        wants = [sum(share * loss_at(steps * size) for steps, share in WEIGHTS.items()) / size for size in sizes]
+        errors = [abs(got - want) / max(1, abs(want)) for want in wants]
+        error, want = min(zip(np.nan_to_num(errors, nan=np.inf), wants, strict=True))
         findings.errors["differences"] = max(findings.errors.get("differences", 0.0), error)
         if error > tolerance:
             findings.fail(
