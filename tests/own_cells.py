@@ -56,6 +56,36 @@ class Counting(PointwiseCell):
         return MixedState(hidden, state.steps + 1, phase)
 
 
+class MatrixState(NamedTuple):
+    hidden: jax.Array
+    memory: jax.Array
+    count: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Associative(PointwiseCell):
+    """A state with a float32 matrix, which keys and values are written to, and an output that is read out of it."""
+
+    gates: ClassVar[int] = 3
+    state_type: ClassVar[Any] = MatrixState
+
+    def init_extras(self, key, inputs, hidden, dtype):
+        return {"read_out": jax.random.normal(key, (hidden[0], 3), dtype) / 2}
+
+    def init_state(self, batch_size, hidden_size, dtype=jnp.float32):
+        hidden = jnp.zeros((batch_size, hidden_size), dtype)
+        memory = jnp.zeros((batch_size, hidden_size, hidden_size), jnp.float32)
+        return MatrixState(hidden, memory, jnp.zeros(batch_size, jnp.int32))
+
+    def update(self, extras, inputs, recurrent, state):
+        key, value, query = jnp.split(jnp.tanh(inputs + recurrent), 3, axis=-1)
+        memory = 0.9 * state.memory + key[..., None] * value[:, None]
+        return MatrixState(jnp.tanh(jnp.einsum("bkv,bk->bv", memory, query)), memory, state.count + 1)
+
+    def output(self, extras, state, inputs):
+        return jnp.sin(state.hidden @ extras["read_out"])
+
+
 class Square(NamedTuple):
     mixing: jax.Array
     skip: jax.Array

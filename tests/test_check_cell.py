@@ -60,7 +60,10 @@ def test_cells_of_the_library_pass(name):
     assert not check_cell(CELLS[name], **QUICK).hints
 
 
-@pytest.mark.parametrize("cell", [own_cells.Counting(), own_cells.Further()], ids=lambda cell: type(cell).__name__)
+OTHERS = [own_cells.Counting(), own_cells.Further(), own_cells.Associative()]
+
+
+@pytest.mark.parametrize("cell", OTHERS, ids=lambda cell: type(cell).__name__)
 def test_states_of_other_dtypes_further_products_and_outputs_pass(cell):
     assert not check_cell(cell, **QUICK).hints
 
