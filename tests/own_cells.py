@@ -59,7 +59,7 @@ class Counting(PointwiseCell):
 class MatrixState(NamedTuple):
     hidden: jax.Array
     memory: jax.Array
-    count: jax.Array
+    steps: jax.Array
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Associative(PointwiseCell):
     def update(self, extras, inputs, recurrent, state):
         key, value, query = jnp.split(jnp.tanh(inputs + recurrent), 3, axis=-1)
         memory = 0.9 * state.memory + key[..., None] * value[:, None]
-        return MatrixState(jnp.tanh(jnp.einsum("bkv,bk->bv", memory, query)), memory, state.count + 1)
+        return MatrixState(jnp.tanh(jnp.einsum("bkv,bk->bv", memory, query)), memory, state.steps + 1)
 
     def output(self, extras, state, inputs):
         return jnp.sin(state.hidden @ extras["read_out"])

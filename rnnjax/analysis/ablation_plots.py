@@ -6,6 +6,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnnjax.analysis.labels import SHORT, label
 from rnnjax.analysis.plots import BLACK
 from rnnjax.analysis.run_plots import COLOURS
 
@@ -71,10 +72,10 @@ def curve_figure(groups: Sequence[Group[MeanCurve]], score: str) -> Figure:
         for index, curve in enumerate(group.members):
             steps, mean, low, high = band(curve.seeds)
             colour = COLOURS[index - 1] if index else BLACK
-            axes.plot(steps, mean, color=colour, linewidth=1.4, label=curve.name)
+            axes.plot(steps, mean, color=colour, linewidth=1.4, label=label(curve.name))
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.set(xlabel="steps", ylabel=score)
-        axes.set_title(group.title, fontsize=9)
+        axes.set(xlabel="steps", ylabel=label(score, SHORT))
+        axes.set_title(label(group.title), fontsize=9)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     for axes in places[len(panels) :]:
@@ -119,8 +120,8 @@ def interval_figure(groups: Sequence[Group[Interval]], score: str) -> Figure:
         base = group.members[0].scores
         if len(base) and len(group.members) > 1:
             axes.plot([np.mean(base)] * 2, [top - 0.4, place - 0.6], color=BLACK, linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(every)), [member.name for member in every], fontsize=7)
+    axes.set_yticks(range(len(every)), [label(member.name) for member in every], fontsize=7)
     axes.set_ylim(place - 0.4, -0.6)
-    axes.set_xlabel(f"{score}: seeds, their mean, and its 95% interval")
+    axes.set_xlabel(f"{label(score)}: seeds, their mean, and its 95% interval")
     axes.grid(axis="x", alpha=0.3)
     return figure

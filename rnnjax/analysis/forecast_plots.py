@@ -8,6 +8,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from rnnjax.analysis.labels import label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
 from rnnjax.analysis.run_plots import COLOURS
 
@@ -47,12 +48,12 @@ def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], na
             high = len(levels) - 1 - low
             if np.ptp(panel.quantiles, axis=-1).max() > 0:
                 band = (np.concatenate([before[1], panel.quantiles[:, side]]) for side in (low, high))
-                label = f"{levels[high] - levels[low]:.0%} interval"
-                axes.fill_between(dates, *band, color=BLUE, alpha=0.12 + 0.1 * low, linewidth=0, label=label)
+                words = f"{levels[high] - levels[low]:.0%} interval"
+                axes.fill_between(dates, *band, color=BLUE, alpha=0.12 + 0.1 * low, linewidth=0, label=words)
         lines = (
             (panel.actual, {"color": BLACK, "linestyle": ":", "linewidth": 1.6, "label": "what came"}),
-            (panel.baseline, {"color": ORANGE, "linestyle": "--", "linewidth": 1.2, "label": baseline}),
-            (panel.quantiles[:, middle], {"color": BLUE, "linewidth": 1.6, "label": name}),
+            (panel.baseline, {"color": ORANGE, "linestyle": "--", "linewidth": 1.2, "label": label(baseline)}),
+            (panel.quantiles[:, middle], {"color": BLUE, "linewidth": 1.6, "label": label(name)}),
         )
         for values, style in lines:
             axes.plot(dates, np.concatenate([before[1], values]), **style)
@@ -60,7 +61,7 @@ def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], na
         locator = AutoDateLocator(maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        axes.set_title(panel.title, fontsize=9)
+        axes.set_title(label(panel.title), fontsize=9)
         axes.grid(alpha=0.3)
         axes.margins(x=0.01)
     for axes in every[len(panels) :]:
@@ -81,7 +82,9 @@ def calibration_figure(
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1.2, label="calibrated")
     for index, (name, below) in enumerate(shares.items()):
-        left.plot(levels, below, marker="o", markersize=4, color=SEED_COLOURS[index % len(SEED_COLOURS)], label=name)
+        left.plot(
+            levels, below, marker="o", markersize=4, color=SEED_COLOURS[index % len(SEED_COLOURS)], label=label(name)
+        )
     left.set(xlabel="quantile", ylabel="share of numbers below it", xlim=(0, 1), ylim=(0, 1))
     for index, (nominal, inside) in enumerate(by_step.items()):
         colour = (GREEN, BLUE, ORANGE)[index % 3]
@@ -105,7 +108,7 @@ def loss_curves(training: np.ndarray, validation: np.ndarray, best: np.ndarray, 
     for row, name in enumerate(names):
         colour = SEED_COLOURS[row % len(SEED_COLOURS)]
         axes.plot(epochs, training[:, row], color=colour, linestyle="--", linewidth=1, alpha=0.7)
-        axes.plot(epochs, validation[:, row], color=colour, linewidth=1.4, label=name)
+        axes.plot(epochs, validation[:, row], color=colour, linewidth=1.4, label=label(name))
         if best[row]:
             ring = {"markersize": 9, "markerfacecolor": "none", "markeredgecolor": colour}
             axes.plot(best[row], validation[best[row] - 1, row], "o", **ring)

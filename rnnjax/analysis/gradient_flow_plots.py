@@ -9,6 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from rnnjax.analysis.labels import label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
 
 # In the order of the scales: from light blue for what vanishes, over black, to red for what explodes.
@@ -82,7 +83,7 @@ def _draw_flows(figure: SubFigure, flows: Sequence[FlowCurves], styles: Mapping[
             axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
             axes.grid(alpha=0.25)
             axes.margins(x=0)
-        column[0].set_title(flow.name, fontsize=9)
+        column[0].set_title(label(flow.name), fontsize=9)
         column[1].set_xlabel("steps back")
     rows[0, 0].set_ylabel(r"gradient  $|\partial L\,/\,\partial h_t|$")
     rows[1, 0].set_ylabel(r"singular value  $\sigma_{\max}(\partial s_T\,/\,\partial s_t)$")
@@ -104,14 +105,14 @@ def _draw_trainings(figure: SubFigure, trainings: Sequence[ClippingCurves]) -> N
         highest = min(numbers.max(initial=1), LOSS_SHOWN if which == 0 else np.inf)
         row[0].set(yscale="log", ylim=(numbers.min(initial=1) / 2, highest * 3), ylabel=name)
         for axes, training in zip(row, trainings, strict=True):
-            labels = ("no clipping", f"clipped at norm {training.clip:g}")
-            for curves, label, style in zip(training[2:], labels, styles, strict=True):
-                _draw_curve(axes, curves[which], 1, label=label, **style)
+            names = ("no clipping", f"clipped at norm {training.clip:g}")
+            for curves, words, style in zip(training[2:], names, styles, strict=True):
+                _draw_curve(axes, curves[which], 1, label=words, **style)
             axes.grid(alpha=0.25)
             if which == 0:
                 axes.set_xlabel("update")
             else:
-                axes.set_title(training.name, fontsize=9)
+                axes.set_title(label(training.name), fontsize=9)
                 axes.axhline(training.clip, color="0.45", linewidth=0.8, linestyle=":")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     cross = Line2D([], [], **CROSS)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnnjax.analysis.labels import SHORT, label
+
 BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
 
 
@@ -29,9 +31,9 @@ def learning_curves(
     for axes, (name, shown, steps, validation) in zip(figure.subplots(1, 2), panels, strict=True):
         window = max(1, len(steps) // 50)
         mean = np.convolve(steps, np.ones(window) / window, mode="valid")
-        label = f"training, mean of {window} steps" if window > 1 else "training"
+        words = f"training, mean of {window} steps" if window > 1 else "training"
         axes.plot(np.arange(1, len(steps) + 1), shown(np.asarray(steps)), color=BLUE, alpha=0.15, linewidth=0.8)
-        axes.plot(np.arange(window, len(steps) + 1), shown(mean), color=BLUE, label=label)
+        axes.plot(np.arange(window, len(steps) + 1), shown(mean), color=BLUE, label=words)
         axes.plot(
             epoch_steps, shown(np.asarray(validation)), color=ORANGE, marker="o", linestyle="--", label="validation"
         )
@@ -52,8 +54,9 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
         colour = "white" if share[true, predicted] > 0.5 else "black"
         text = f"{count:,}\n{share[true, predicted]:.1%}"
         axes.text(predicted, true, text, ha="center", va="center", color=colour)
-    axes.set_xticks(range(size), classes)
-    axes.set_yticks(range(size), classes)
+    names = [label(name, SHORT) for name in classes]
+    axes.set_xticks(range(size), names)
+    axes.set_yticks(range(size), names)
     axes.set(xlabel="predicted class", ylabel="true class")
     figure.colorbar(image, label="share of the true class")
     return figure
@@ -66,8 +69,8 @@ def length_histogram(lengths: np.ndarray, longest: int, widths: Sequence[int]) -
     shown = np.quantile(lengths, 0.995)
     axes.hist(lengths[lengths <= shown], bins=80, color=BLUE, alpha=0.8)
     for i, width in enumerate(widths):
-        label = "batch widths" if i == 0 else None
-        axes.axvline(width, color=BLACK, linestyle=":", linewidth=1.4, label=label)
+        words = "batch widths" if i == 0 else None
+        axes.axvline(width, color=BLACK, linestyle=":", linewidth=1.4, label=words)
     cut = np.mean(lengths > longest)
     axes.axvline(longest, color=ORANGE, linestyle="--", label=f"cap {longest}: {cut:.1%} are cut")
     axes.set(xlabel="words per text (the longest 0.5% not shown)", ylabel="texts")
@@ -84,10 +87,10 @@ def fold_accuracies(names: Sequence[str], accuracies: Sequence[np.ndarray]) -> F
         _, ranks = np.unique(values, return_inverse=True)
         heights = [np.sum(ranks[:i] == rank) for i, rank in enumerate(ranks)]
         axes.plot(values, row - 0.08 * np.array(heights), "o", color=BLUE, alpha=0.7, markersize=6)
-        label = "mean of the folds" if row == 0 else None
-        axes.plot([np.mean(values)] * 2, [row - 0.35, row + 0.25], color=ORANGE, linewidth=2.5, label=label)
+        words = "mean of the folds" if row == 0 else None
+        axes.plot([np.mean(values)] * 2, [row - 0.35, row + 0.25], color=ORANGE, linewidth=2.5, label=words)
         axes.annotate(f"{np.mean(values):.3f}", (np.mean(values), row + 0.27), ha="center", va="top", color=ORANGE)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [label(name, SHORT) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel="accuracy (one dot a fold)")
     axes.grid(axis="x", alpha=0.3)

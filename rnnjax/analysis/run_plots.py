@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from rnnjax.analysis.labels import label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
 
 # Okabe and Ito's, which colour-blind readers tell apart; the later ones are dashed, too.
@@ -62,7 +63,9 @@ def comparison_figure(runs: Sequence[RunCurves]) -> Figure:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(6.4, 4 * columns), 3.2 * rows + 0.25 * len(runs)), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    handles = [Line2D([], [], label=f"{run.mark}  {run.label}", **_style(index)) for index, run in enumerate(runs)]
+    handles = [
+        Line2D([], [], label=label(f"{run.mark}  {run.label}"), **_style(index)) for index, run in enumerate(runs)
+    ]
     figure.legend(handles=handles, frameon=False, loc="outside lower left", fontsize=9)
     ends = [_draw(axes, panel, runs) for axes, panel in zip(grid, panels, strict=False)]
     for axes in grid[len(panels) :]:

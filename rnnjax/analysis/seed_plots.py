@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnnjax.analysis.labels import SHORT, label
 from rnnjax.analysis.plots import BLACK
 from rnnjax.analysis.run_plots import COLOURS
 
@@ -35,17 +36,17 @@ def seed_curves(title: str, curves: Sequence[SeedCurve], loss: Panel, score: Pan
     A seed without a finite loss has its cross at the top.
     """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(label(title), fontsize=10)
     panels = figure.subplots(1, 2)
     for axes, panel in zip(panels, (loss, score), strict=True):
         for style, (name, level) in zip((":", "--", "-."), panel.levels.items(), strict=False):
-            axes.axhline(level, color=BLACK, linewidth=0.9, linestyle=style, label=f"{name} ({level:.3g})")
-        axes.set(xlabel="updates", ylabel=panel.name)
+            axes.axhline(level, color=BLACK, linewidth=0.9, linestyle=style, label=label(f"{name} ({level:.3g})"))
+        axes.set(xlabel="updates", ylabel=label(panel.name, SHORT))
         axes.grid(alpha=0.3)
     for index, curve in enumerate(curves):
         colour = COLOURS[index % len(COLOURS)]
         for axes, values in zip(panels, (curve.losses, curve.scores), strict=True):
-            axes.plot(curve.updates, values, color=colour, linewidth=1.3, label=curve.label)
+            axes.plot(curve.updates, values, color=colour, linewidth=1.3, label=label(curve.label))
             if curve.solved is not None:
                 at = np.searchsorted(curve.updates, curve.solved)
                 ring = {"markersize": 9, "markerfacecolor": "none", "markeredgecolor": colour}

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from rnnjax.analysis.labels import SHORT, label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
 
 VERDICTS = LinearSegmentedColormap.from_list("verdicts", [ORANGE, "white", BLUE])
@@ -51,7 +52,7 @@ def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) ->
         steps, verdicts, c=verdicts, cmap=VERDICTS, vmin=0, vmax=1, s=size, edgecolors=BLACK, linewidths=0.6, zorder=3
     )
     _label_words(axes, words if few else None)
-    axes.set(ylim=(-0.06, 1.06), ylabel=f"probability of {positive}")
+    axes.set(ylim=(-0.06, 1.06), ylabel=f"probability of {label(positive, SHORT)}")
     if few:
         for step in turning_words(verdicts, TURNS):
             axes.get_xticklabels()[step].set_weight("bold")
@@ -59,8 +60,10 @@ def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) ->
         # Over the axes, where no point is, and so far apart that they do not touch.
         for step in turning_words(verdicts, TURNS, apart=len(words) // 15):
             axes.axvline(step, color="0.8", linewidth=0.8, zorder=0)
-            axes.text(step, 1.08, str(words[step]), rotation=45, ha="left", va="bottom", weight="bold", fontsize=9)
-    figure.colorbar(shown, label=f"probability of {positive}", ticks=[0, 0.5, 1])
+            axes.text(
+                step, 1.08, label(words[step], SHORT), rotation=45, ha="left", va="bottom", weight="bold", fontsize=9
+            )
+    figure.colorbar(shown, label=f"probability of {label(positive, SHORT)}", ticks=[0, 0.5, 1])
     return figure
 
 
@@ -89,12 +92,12 @@ def step_figure(words: Sequence[str], trace: Mapping[str, np.ndarray], title: st
             vmin=0 if share else -limit,
             vmax=limit,
         )
-        axes.set_ylabel(f"{name}\n{units} units")
+        axes.set_ylabel(f"{label(name, SHORT)}\n{units} units")
         axes.set_yticks([])
         figure.colorbar(image, ax=axes, pad=0.01, label="share" if share else "value")
     _label_words(panels[-1], words if len(words) <= LABELLED else None)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(label(title), fontsize=11)
     return figure
 
 
@@ -103,5 +106,6 @@ def _label_words(axes: Axes, words: Sequence[str] | None) -> None:
         axes.set_xlabel("word number")
         return
     size = 10 if len(words) <= LABELLED // 2 else 8
-    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
+    shown = [label(word, SHORT) for word in words]
+    axes.set_xticks(range(len(words)), shown, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_xlabel("word read")
