@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from io import BufferedWriter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rnnjax.files import append_to
 
@@ -31,7 +32,7 @@ def append(path: Path, row: dict[str, Any]) -> None:
         file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedWriter:
     # Links of folders before it are the user's own.
     return append_to(path.parent.resolve() / path.name)
 

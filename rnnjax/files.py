@@ -5,8 +5,9 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from io import BufferedWriter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from rnnjax.untrusted import check_file, check_folder, check_own, kind_of
 
@@ -19,7 +20,7 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
+def new_file(path: Path) -> Iterator[BufferedWriter]:
     """A file that gets its name once the disk has all of it: there is always the whole old one or the whole new one.
 
     What has the name is replaced, be it a link, of which only the link is. Raises ValueError where the folder is a
@@ -42,13 +43,13 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
-def create_file(path: Path) -> BinaryIO:
+def create_file(path: Path) -> BufferedWriter:
     """A file of a name that nothing has. Raises FileExistsError for one that is there, ValueError as `new_file`."""
     with _opened(path.parent) as folder:
         return _create(path.name, folder)
 
 
-def append_to(path: Path) -> BinaryIO:
+def append_to(path: Path) -> BufferedWriter:
     """A file, open at its end, and made where there is none.
 
     Raises ValueError for what is no file, or one that has another name too, which would be written to as well.
@@ -97,6 +98,6 @@ def _opened(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _create(name: str, folder: int) -> BinaryIO:
+def _create(name: str, folder: int) -> BufferedWriter:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     return os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb")

@@ -3,8 +3,9 @@
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 # Entries of a folder that is walked: far more than any checkpoint has.
 MOST_ENTRIES = 100_000
@@ -44,7 +45,7 @@ def check_own(path: Path, status: os.stat_result) -> None:
         raise ValueError(f"{path}: expected a file of one name, got a hard link")
 
 
-def open_plain(path: Path, most_bytes: int) -> BinaryIO:
+def open_plain(path: Path, most_bytes: int) -> BufferedReader:
     """A file, open to be read, and never waited for. Raises as `check_file`."""
     check_file(path, most_bytes)  # before it is opened: a device may act on that
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")

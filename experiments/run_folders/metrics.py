@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from rnnjax.files import new_file
 from rnnjax.training import Position
@@ -93,7 +94,7 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
                 damaged.append(f"line {count}: expected {needed}, found none")
 
 
-def _texts(stream: BinaryIO) -> Iterator[str]:
+def _texts(stream: BufferedReader) -> Iterator[str]:
     """The lines; one that is longer than any line of a run is in pieces, which are no JSON."""
     while line := stream.readline(LONGEST_LINE):
         yield line.decode("utf-8", errors="replace")

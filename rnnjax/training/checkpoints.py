@@ -108,7 +108,7 @@ class Checkpoints:
 
     def _write(self, host: TrainState, position: Position) -> None:
         path = self.path / _name(position.epoch, position.step)
-        if path.exists():  # a run that was stopped, went on and was stopped again at once
+        if kind_of(path) is not None:  # a run that was stopped, went on and was stopped again at once
             return
         needed = SPARE + sum(leaf.nbytes for leaf in jax.tree.leaves(host))
         if (free := shutil.disk_usage(self.path).free) < needed:
@@ -210,7 +210,7 @@ def newest(path: Path, set_aside: bool = False) -> Path:
         try:
             check_seal(checkpoint)
         except (ValueError, FileNotFoundError) as error:
-            if not checkpoint.exists():  # a live run has written newer ones since
+            if kind_of(checkpoint) is None:  # a live run has written newer ones since
                 return newest(path, set_aside)
             warnings.warn(f"damaged checkpoint, left out: {error}", stacklevel=2)
         else:
@@ -247,7 +247,7 @@ def load_best(path: Path, template: Any) -> Any:
         best = find_best(path, read_position(checkpoint))
         check_seal(best)
     except (ValueError, FileNotFoundError) as error:
-        if not (checkpoint.exists() and best.exists()):  # a live run has written newer ones since
+        if None in (kind_of(checkpoint), kind_of(best)):  # a live run has written newer ones since
             return load_best(path, template)
         warnings.warn(f"{first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
         best = checkpoint
@@ -256,6 +256,6 @@ def load_best(path: Path, template: Any) -> Any:
             raise ValueError(f"{path}: expected a whole checkpoint of trained parameters, got damaged ones only")
         return load_arrays(best / PARAMS, template)
     except (ValueError, FileNotFoundError):
-        if best.exists():
+        if kind_of(best) is not None:
             raise
         return load_best(path, template)
