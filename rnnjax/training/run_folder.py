@@ -63,7 +63,8 @@ class RunFolder:
     @staticmethod
     def check_new(path: Path, name: str = "run folder") -> None:
         """Raises FileExistsError for anything but an empty folder, PermissionError where it cannot be made."""
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        kind = kind_of(path)
+        if kind is not None and not (kind == "a folder" and not any(path.iterdir())):
             raise FileExistsError(f"{name}: expected a new path, got {path}, which exists")
         parent = next(parent for parent in path.resolve().parents if parent.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):

@@ -14,6 +14,7 @@ import signal
 import stat
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from matplotlib.figure import Figure
@@ -162,7 +163,7 @@ def resume(run_folder):
         ):
             patch.setattr(session_module, "fit", fit)
             session.begin({name: told[name] for name in ("classes", "held_out", "fingerprint")}, trained.tokenizer)
-            session.train(first, 73, lambda *_: None, step=None)
+            session.train(first, 73, lambda *_: None, step=cast(Any, None))
             for name in figures:
                 session.log.figure(session.step, name, Figure(figsize=(0.1, 0.1)))
 
