@@ -15,6 +15,7 @@ from benchmarks.peers import tables as peers_tables
 from benchmarks.recurrences import outcome
 from benchmarks.recurrences import report as throughput_report
 from rnnjax.commands import parse, run
+from rnnjax.files import make_folder, write_text
 
 PROGRAM = "benchmarks.report"
 REPORT = "report.md"
@@ -64,9 +65,9 @@ def read_all(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
 def report(options: Report) -> str:
     """The Markdown of all benchmarks that have rows, written with the figures."""
     found = read_all(options.rows)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(options.folder)
     text = "\n".join(RENDERERS[name](some, options.folder) for name, some in found.items())
-    (options.folder / REPORT).write_text(text, encoding="utf-8")
+    write_text(options.folder / REPORT, text)
     return text
 
 

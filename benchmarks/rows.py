@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
+
+from rnnjax.files import append_to
 
 
 def check_writable(path: Path) -> None:
@@ -13,20 +16,25 @@ def check_writable(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()
+        _open(path).close()
     except OSError as error:
         raise ValueError(f"rows: expected a file that can be written, got {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"rows: {error}") from error
     if path.stat().st_size and not list(read(path)):
         raise ValueError(f"{path}: expected a new file or one of rows, got neither")
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
     """The row as one line more, in the place of a last line that a kill cut off."""
-    whole = path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
-    with path.open("r+b" if path.exists() else "wb") as file:
-        file.seek(whole)
+    with _open(path) as file:
+        file.truncate(path.read_bytes().rfind(b"\n") + 1)
         file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
-        file.truncate()
+
+
+def _open(path: Path) -> BufferedWriter:
+    # Links of folders before it are the user's own.
+    return append_to(path.parent.resolve() / path.name)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

@@ -32,6 +32,7 @@ from experiments.forecasting.training import Epoch, check_all_learnt, inputs_of,
 from experiments.run_files import new_path, record
 from rnnjax.commands import parse_presets, run
 from rnnjax.data.windows import Windows
+from rnnjax.files import save_figure
 from rnnjax.training import RunFolder, save_arrays, use_cpu_cores
 from rnnjax.training.devices import seed_mesh
 from rnnjax.training.run_folder import FIGURES
@@ -124,7 +125,7 @@ def study(preset: str, config: Forecast) -> Path:
     write_future(path / FORECASTS, config, parts, params, read)
     write_test(path / TESTED, parts, outcome)
     for name, figure in figures(config, parts, outcome, epochs).items():
-        figure.savefig(path / FIGURES / f"{name}.png", dpi=150)
+        save_figure(path / FIGURES / f"{name}.png", figure)
     best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
     print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
     print(f"\nthe test part\n{result_table(config, outcome)}")

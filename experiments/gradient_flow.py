@@ -32,6 +32,7 @@ from rnnjax.analysis import (
     jacobian_products,
 )
 from rnnjax.commands import check_fields, parse, run
+from rnnjax.files import save_figure
 from rnnjax.training import RunFolder
 from rnnjax.training.run_folder import FIGURES
 from rnnjax.types import Params
@@ -246,7 +247,7 @@ def study(config: GradientFlow) -> Path:
             for clip, training in pair.items():
                 lists = {name: finite_or_none(values) for name, values in training._asdict().items()}
                 record(log, "training", {"net": "Elman", "scale": scale, "clip": clip, **lists})
-    draw(rows, results, config).savefig(path / FIGURES / "gradient_flow.png", dpi=150)
+    save_figure(path / FIGURES / "gradient_flow.png", draw(rows, results, config))
     print(f"figure {path / FIGURES / 'gradient_flow.png'}\nrun folder {path}")
     return path
 

@@ -19,6 +19,7 @@ from experiments.memory_tasks.results import after, block_line, draw, first_resu
 from experiments.memory_tasks.training import Block, train
 from experiments.run_files import new_path, record
 from rnnjax.commands import parse_presets, run
+from rnnjax.files import save_figure
 from rnnjax.training import RunFolder, use_cpu_cores
 from rnnjax.training.devices import seed_mesh
 from rnnjax.training.run_folder import FIGURES
@@ -79,7 +80,7 @@ def study(preset: str, config: Memory) -> Path:
             record(log, "result", result_line(result))
     print(f"\n{result_table(task, results)}\n{time.perf_counter() - start:.1f} s")
     figure = path / FIGURES / "learning_curves.png"
-    draw(config, blocks, results).savefig(figure, dpi=150)
+    save_figure(figure, draw(config, blocks, results))
     print(f"figure {figure}\nrun folder {path}")
     return path
 

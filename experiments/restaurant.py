@@ -26,6 +26,7 @@ from experiments.sentences.networks import Restaurant, entrants, read
 from rnnjax.analysis import fold_accuracies
 from rnnjax.commands import parse, printable, run
 from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
+from rnnjax.files import save_figure
 from rnnjax.training import RunFolder, use_cpu_cores
 from rnnjax.training.run_folder import FIGURES
 
@@ -156,7 +157,7 @@ def compare(options: Restaurant) -> Path:
         for result in outcomes:
             record(log, "outcome", {"model": result.name, "accuracies": result.accuracies.tolist()})
     figure = fold_accuracies([result.name for result in outcomes], [result.accuracies for result in outcomes])
-    figure.savefig(path / FIGURES / "fold_accuracies.png", dpi=150)
+    save_figure(path / FIGURES / "fold_accuracies.png", figure)
 
     tested = "a part of each fold's training rows" if options.choose else "the rows that each fold left out"
     print(f"\n{options.folds} stratified folds, tested on {tested}\n{score_table(outcomes)}")

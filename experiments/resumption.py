@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.execution import EXECUTION, as_json, settings
-from experiments.run_log import TENSORBOARD
 from rnnjax.training import RunFolder
 from rnnjax.training.checkpoints import find_checkpoints
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, STATUS, read_object
+from rnnjax.untrusted import kind_of
 
 NEWEST = "newest"
 # What of a config may be another one when a run is resumed; all of Execution may.
@@ -42,6 +42,8 @@ def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Pat
     wanted = as_json({"experiment": experiment, **settings(config)})
     found = []
     for file in folder.glob(f"[!.]*/{CONFIG}"):
+        if kind_of(file.parent) != "a folder":
+            continue  # a link would be to another name's run
         try:
             values, written = read_object(file), _written(file.parent)
         except (ValueError, OSError):
@@ -74,9 +76,6 @@ def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
     asked = {"experiment": experiment, **settings(config)}
     check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
     folder.read_environment()
-    for name, is_right in ((STATUS, Path.is_file), (METRICS, Path.is_file), (TENSORBOARD, Path.is_dir)):
-        if (path / name).exists() and not is_right(path / name):
-            raise ValueError(f"{path / name}: expected a {'file' if is_right is Path.is_file else 'folder'}")
     return goes_on
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from experiments.run_files import record
+from rnnjax.files import make_folder, save_figure
 from rnnjax.training import RunFolder, StepReport
-from rnnjax.training.run_folder import FIGURES, METRICS
+from rnnjax.training.run_folder import FIGURES, METRICS, TENSORBOARD
 from rnnjax.training.tensorboard import TensorBoard
 
-TENSORBOARD = "tensorboard"
 # A run's lines that TensorBoard shows, and under which names.
 STEP_TAGS = {name: f"train/{name}" for name in ("loss", "accuracy", "gradient_norm", "learning_rate")}
 EPOCH_TAGS = {
@@ -64,8 +64,8 @@ class Log:
         """A figure as a PNG file."""
         if self._folder is not None:
             with self._writing():
-                (self._folder.path / FIGURES).mkdir(exist_ok=True)  # an empty folder does not survive every copy
-                figure.savefig(self._folder.path / FIGURES / f"{name}.png", dpi=150)
+                make_folder(self._folder.path / FIGURES)  # an empty folder does not survive every copy
+                save_figure(self._folder.path / FIGURES / f"{name}.png", figure)
                 if self._board is not None:
                     self._board.figure(step, name, figure)
 

@@ -19,6 +19,7 @@ from experiments.run_folders.listing import run_table, sort_runs
 from experiments.run_folders.reading import find_runs, read_run
 from rnnjax.analysis import comparison_figure
 from rnnjax.commands import parse, run
+from rnnjax.files import save_figure
 
 PROGRAM = "experiments.runs"
 EXPERIMENT = Experiment(
@@ -102,7 +103,7 @@ def compare(options: Compare) -> None:
     for read in runs:
         for problem in read.problems:
             print(f"{read.path}: {problem}")
-    figure.savefig(file, dpi=150)
+    save_figure(file.parent.resolve() / file.name, figure)
     print(f"figure {file}")
 
 

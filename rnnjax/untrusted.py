@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,68 @@ MOST_ENTRIES = 100_000
 DEPTH = 32
 
 
+def kind_of(path: Path) -> str | None:
+    """What has this name, in words; None where nothing has. No link is followed, and nothing is opened."""
+    try:
+        return _kind(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def check_plain(path: Path) -> None:
     """Raises FileNotFoundError where there is nothing, ValueError for what is no file or folder itself.
 
     A link may lead to any file of this machine; a pipe or a device may never end.
     """
-    mode = path.lstat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ValueError(f"{path}: expected a file or folder, got {_kind(mode)}")
+    _check(path, path.lstat(), "a file or folder", ("a file", "a folder"))
+
+
+def check_folder(path: Path) -> None:
+    """As `check_plain`, ValueError for a file, too."""
+    _check(path, path.lstat(), "a folder", ("a folder",))
+
+
+def check_file(path: Path, most_bytes: int | None = None) -> None:
+    """As `check_plain`, ValueError for a folder, too, and for more bytes than that."""
+    _check_file(path, path.lstat(), most_bytes)
+
+
+def check_own(path: Path, status: os.stat_result) -> None:
+    """Raises ValueError for what is no file, or has other names: whoever writes to it writes to those, too."""
+    _check_file(path, status, None)
+    if status.st_nlink > 1:
+        raise ValueError(f"{path}: expected a file of one name, got a hard link")
+
+
+def open_plain(path: Path, most_bytes: int) -> BufferedReader:
+    """A file, open to be read, and never waited for. Raises as `check_file`."""
+    check_file(path, most_bytes)  # before it is opened: a device may act on that
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    try:
+        _check_file(path, os.fstat(file.fileno()), most_bytes)
+    except ValueError:
+        file.close()
+        raise
+    return file
+
+
+def _check_file(path: Path, status: os.stat_result, most_bytes: int | None) -> None:
+    _check(path, status, "a file", ("a file",))
+    if most_bytes is not None and status.st_size > most_bytes:
+        raise ValueError(f"{path}: expected at most {most_bytes:,} bytes, got {status.st_size:,}")
+
+
+def _check(path: Path, status: os.stat_result, expected: str, kinds: tuple[str, ...]) -> None:
+    if (kind := _kind(status.st_mode)) not in kinds:
+        raise ValueError(f"{path}: expected {expected}, got {kind}")
+
+
+def _kind(mode: int) -> str:
+    kinds = (
+        *((stat.S_ISREG, "a file"), (stat.S_ISDIR, "a folder"), (stat.S_ISLNK, "a symbolic link")),
+        *((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket")),
+    )
+    return next((words for is_kind, words in kinds if is_kind(mode)), "a device")
 
 
 def check_tree(path: Path, depth: int = DEPTH) -> None:
@@ -35,22 +90,16 @@ def check_tree(path: Path, depth: int = DEPTH) -> None:
             check_tree(path / entry.name, depth - 1)
 
 
-def _kind(mode: int) -> str:
-    kinds = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    return next((words for is_kind, words in kinds if is_kind(mode)), "a device")
-
-
 def read_json(path: Path, most_bytes: int) -> Any:
     """What a JSON file holds, read strictly.
 
     Raises FileNotFoundError where there is none, ValueError for what is no file of at most `most_bytes`, and for
     what JSON does not have or says twice: NaN and infinities, a name that an object has already.
     """
-    check_plain(path)
-    if (size := path.stat().st_size) > most_bytes:
-        raise ValueError(f"{path}: expected at most {most_bytes:,} bytes, got {size:,}")
+    with open_plain(path, most_bytes) as file:
+        read = file.read(most_bytes + 1)
     try:
-        return json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
+        return json.loads(read.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
     except RecursionError as error:
         raise ValueError(f"{path}: expected JSON, got lists or objects nested too deeply") from error
     except ValueError as error:

@@ -12,6 +12,7 @@ from benchmarks.recurrences.cases import Case
 from benchmarks.recurrences.figures import place, throughput_figure
 from benchmarks.recurrences.outcome import BENCHMARK, Outcome, Settings, from_row
 from benchmarks.recurrences.tables import group_table
+from rnnjax.files import save_figure
 
 NOTE = (
     "deviation: the larger of that of the last outputs and that of the gradients from `Scan` in float64, relative to "
@@ -76,6 +77,6 @@ def section(panel: Sequence[Outcome], folder: Path, prefix: str) -> str:
     parts = [f"### {name}", group_table(panel)]
     if any(outcome.compile_seconds is not None for outcome in panel):
         file = f"{prefix}{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.png"
-        throughput_figure(name, panel).savefig(folder / file, dpi=130)
+        save_figure(folder / file, throughput_figure(name, panel), 130)
         parts.append(f"![{name}]({file})")
     return "\n\n".join(parts)

@@ -21,6 +21,7 @@ from experiments.ablations.runner import check_place, one_by_one, open_tasks, pl
 from experiments.ablations.study import Study
 from experiments.report import table
 from rnnjax.commands import check_fields, parse, run
+from rnnjax.files import make_folder
 from rnnjax.training import Interrupted, RunFolder, StopSignals, use_cpu_cores
 
 PROGRAM = "experiments.ablations"
@@ -91,7 +92,7 @@ def _run(name: str, study: Study, options: Ablations, stop: StopSignals) -> None
             plan(variants, open_tasks(variants, options.seeds or study.seeds, folder))
         return
     if not options.report:
-        (folder / ROWS).mkdir(parents=True, exist_ok=True)
+        make_folder(folder / ROWS)
     elif not folder.is_dir():
         raise ValueError(f"report: expected rows in {folder}, got none")
     with RunFolder(folder).lock(), compiled_once():

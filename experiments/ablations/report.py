@@ -11,7 +11,7 @@ from experiments.ablations.statistics import Summary, paired_difference, summary
 from experiments.ablations.study import Study, Variant
 from experiments.memory_tasks.config import Memory
 from rnnjax.analysis.ablation_plots import Group, Interval, MeanCurve, curve_figure, interval_figure
-from rnnjax.training.run_folder import write_text
+from rnnjax.files import save_figure, write_text
 
 REPORT, CURVES, SCORES = "report.md", "curves.png", "scores.png"
 
@@ -25,14 +25,10 @@ def write_report(
     text += [f"![scores]({SCORES})", "", "| variant | question |", "|---|---|"]
     text += [f"| {variant.name} | {_cell(variant.question)} |" for variant in variants]
     groups = grouped(variants)
-    curve_figure(
-        [Group(title, [_curve(member, rows[member.name]) for member in members]) for title, members in groups],
-        study.score,
-    ).savefig(folder / CURVES, dpi=150)
-    interval_figure(
-        [Group(title, [_interval(member, rows[member.name]) for member in members]) for title, members in groups],
-        study.score,
-    ).savefig(folder / SCORES, dpi=150)
+    curves = [Group(title, [_curve(member, rows[member.name]) for member in members]) for title, members in groups]
+    save_figure(folder / CURVES, curve_figure(curves, study.score))
+    means = [Group(title, [_interval(member, rows[member.name]) for member in members]) for title, members in groups]
+    save_figure(folder / SCORES, interval_figure(means, study.score))
     write_text(folder / REPORT, "\n".join(text) + "\n")
     return "\n".join(lines)
 

@@ -3,7 +3,6 @@
 import functools
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ import pyarrow.parquet
 from experiments.ablations.study import Variant, computed
 from experiments.ablations.trials import Outcome
 from rnnjax.errors import first_line
+from rnnjax.files import new_file
 from rnnjax.training.run_folder import environment
-from rnnjax.untrusted import check_plain
+from rnnjax.untrusted import kind_of, open_plain
 
 ROWS = "rows"
+MOST_ROWS = 2**28  # bytes; those of the largest study take less than one in ten
 SCHEMA = pa.schema(
     [
         ("variant", pa.string()),
@@ -68,11 +69,8 @@ def write_rows(folder: Path, variant: Variant, rows: Sequence[Row]) -> None:
     """Adds rows to those of the variant."""
     file = _file(folder, variant)
     every = sorted([*read_rows(folder, variant), *rows], key=lambda row: row["seed"])
-    new = file.with_name(f".{file.name}.new")
-    pyarrow.parquet.write_table(pa.Table.from_pylist(every, schema=SCHEMA), new)
-    with new.open("rb") as written:
-        os.fsync(written.fileno())
-    os.replace(new, file)
+    with new_file(file) as new:
+        pyarrow.parquet.write_table(pa.Table.from_pylist(every, schema=SCHEMA), new)
 
 
 def read_rows(folder: Path, variant: Variant) -> list[Row]:
@@ -81,13 +79,11 @@ def read_rows(folder: Path, variant: Variant) -> list[Row]:
     Raises ValueError for a file that is damaged, or of a variant of that name that computed something else.
     """
     file = _file(folder, variant)
-    if not os.path.lexists(file):
+    if kind_of(file) is None:
         return []
-    check_plain(file)
-    if not file.is_file():
-        raise ValueError(f"{file}: expected the rows of a variant, got a folder")
     try:
-        rows = pyarrow.parquet.read_table(file, schema=SCHEMA).to_pylist()
+        with open_plain(file, MOST_ROWS) as opened:
+            rows = pyarrow.parquet.read_table(opened, schema=SCHEMA).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: expected the rows of a variant, got: {first_line(error)}") from error
     if any(row["config"] != as_json(variant) for row in rows):

@@ -18,6 +18,7 @@ from experiments.ablations.study import Variant
 from experiments.ablations.trials import estimate, trained
 from experiments.report import table
 from experiments.run_folders.listing import duration
+from rnnjax.untrusted import check_folder, kind_of
 
 # Rows and figures of the largest study take less.
 SPARE = 64 * 2**20  # bytes
@@ -47,7 +48,13 @@ def open_tasks(variants: Sequence[Variant], seeds: int, folder: Path) -> list[Ta
 
 
 def check_place(folder: Path) -> None:
-    """Raises OSError where rows or the report could not be written. Nothing is left behind."""
+    """Raises OSError where rows or the report could not be written, ValueError where they are in a link.
+
+    Nothing is left behind.
+    """
+    for place in (folder, folder / ROWS):
+        if kind_of(place) == "a symbolic link":
+            check_folder(place)
     there = next(place for place in (folder / ROWS, folder, *folder.absolute().parents) if os.path.lexists(place))
     try:
         tempfile.TemporaryDirectory(dir=there).cleanup()

@@ -11,6 +11,7 @@ from experiments.forecasting.config import Forecast
 from experiments.forecasting.parts import Parts
 from experiments.forecasting.results import Outcome, network_quantiles
 from rnnjax.data.windows import Windows, joined
+from rnnjax.files import write_text
 from rnnjax.forecasting import LEVELS
 
 
@@ -67,4 +68,4 @@ def _write(path: Path, parts: Parts, windows: Windows, columns: Mapping[str, np.
     names = np.array([one.series.name for one in parts.scaled], object)[windows.series]
     series = {"series": names.repeat(parts.windowing.horizon)}
     table = pandas.DataFrame(series | {name: column.ravel() for name, column in columns.items()})
-    table.to_csv(path, index=False, lineterminator="\r\n")
+    write_text(path, table.to_csv(index=False, lineterminator="\r\n"))

@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
+from rnnjax.files import new_file
 from rnnjax.training import Position
-from rnnjax.training.run_folder import write_text
+from rnnjax.untrusted import kind_of, open_plain
 
 # The numbers that are read, by the kind of line; the first is needed.
 NUMBERS = {
@@ -20,6 +22,8 @@ NUMBERS = {
 }
 WHOLE = ("step", "epoch")
 LARGEST_WHOLE = 2**53
+# Bytes of a file, some 25 million steps, and of a line.
+MOST_METRICS, LONGEST_LINE = 2**32, 2**24
 Line = dict[str, float]
 
 
@@ -66,12 +70,15 @@ def _go_back(lines: list[Line], name: str, number: float) -> None:
 def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str, Line, str]]:
     """Kind, numbers and part of every line of the kinds that are read; what is wrong goes to `damaged`."""
     try:
-        stream = file.open(encoding="utf-8", errors="replace")
+        stream = open_plain(file, MOST_METRICS)
     except OSError as error:
         damaged.append(str(error.strerror))
         return
+    except ValueError as error:
+        damaged.append(str(error).removeprefix(f"{file}: "))
+        return
     with stream:
-        for count, text in enumerate(stream, start=1):
+        for count, text in enumerate(_texts(stream), start=1):
             entry = _entry(text)
             if entry is None:
                 if text.endswith("\n") or not running:
@@ -87,11 +94,18 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
                 damaged.append(f"line {count}: expected {needed}, found none")
 
 
+def _texts(stream: BufferedReader) -> Iterator[str]:
+    """The lines; one that is longer than any line of a run is in pieces, which are no JSON."""
+    while line := stream.readline(LONGEST_LINE):
+        yield line.decode("utf-8", errors="replace")
+
+
 def is_plain(file: Path, problems: list[str]) -> bool:
-    """Whether it is a file, and no link, which may lead anywhere: that is a problem."""
-    if file.is_symlink():
-        problems.append(f"{file.name}: expected a file, got a symbolic link")
-    return file.is_file() and not file.is_symlink()
+    """Whether it is a file; a link, which may lead anywhere, or another thing of that name is a problem."""
+    kind = kind_of(file)
+    if kind not in ("a file", None):
+        problems.append(f"{file.name}: expected a file, got {kind}")
+    return kind == "a file"
 
 
 def _entry(text: str) -> dict[str, Any] | None:
@@ -105,8 +119,13 @@ def _entry(text: str) -> dict[str, Any] | None:
 
 def forget_after(file: Path, position: Position) -> None:
     """Takes out of metrics.jsonl what came after a position, which the run will write again, and what is damaged."""
-    lines = file.read_text(encoding="utf-8", errors="replace").split("\n")[:-1] if file.exists() else []
-    write_text(file, "".join(f"{line}\n" for line in lines if _is_before(_entry(line), position)))
+    with new_file(file) as new:
+        if kind_of(file) is None:
+            return
+        with open_plain(file, MOST_METRICS) as stream:
+            for text in _texts(stream):
+                if text.endswith("\n") and _is_before(_entry(text), position):
+                    new.write(text.encode())
 
 
 def _is_before(entry: dict[str, Any] | None, position: Position) -> bool:

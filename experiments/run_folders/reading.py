@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from experiments.run_folders.metrics import Metrics, is_plain, is_whole, read_metrics
-from rnnjax.training.run_folder import CONFIG, ENVIRONMENT, METRICS
+from rnnjax.training.run_folder import CONFIG, ENVIRONMENT, LOCK, METRICS, MOST_CONFIG, STATUS, check_lock
+from rnnjax.untrusted import kind_of, open_plain
 
-STATUS, LOCK = "status.json", "lock"
 RUNNING, KILLED, UNKNOWN = "running", "killed", "unknown"
 WRITTEN = (RUNNING, "finished", "stopped", "diverged", "failed")
 
@@ -104,7 +104,7 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
 
 def read_run(path: Path) -> Run:
     """The run of a folder. Raises FileNotFoundError for a folder without a config."""
-    if not (path / CONFIG).is_file():
+    if kind_of(path / CONFIG) in (None, "a folder"):
         raise FileNotFoundError(f"run folder: expected {CONFIG} in {path}, found none")
     problems: list[str] = []
     config = _object(path / CONFIG, problems)
@@ -126,9 +126,16 @@ def _object(file: Path, problems: list[str]) -> dict[str, Any]:
     if not is_plain(file, problems):
         return {}
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        with open_plain(file, MOST_CONFIG) as opened:
+            read = opened.read(MOST_CONFIG)
     except OSError as error:
         problems.append(f"{file.name}: {error.strerror}")
+        return {}
+    except ValueError as error:
+        problems.append(str(error).removeprefix(f"{file.parent}{os.sep}"))
+        return {}
+    try:
+        value = json.loads(read.decode("utf-8"))
     except (ValueError, RecursionError):
         problems.append(f"{file.name}: expected JSON")
     else:
@@ -153,9 +160,10 @@ def _status(path: Path, problems: list[str]) -> Status:
 
 def _is_held(lock: Path, problems: list[str]) -> bool:
     """Whether a process holds the lock. Its file is never made here."""
-    if not lock.is_file():
+    if kind_of(lock) is None:
         return False
     try:
+        check_lock(lock)
         with FileLock(lock, blocking=False):
             return False
     except Timeout:
@@ -163,6 +171,9 @@ def _is_held(lock: Path, problems: list[str]) -> bool:
     except OSError as error:  # another user's: nobody can tell
         problems.append(f"{lock.name}: {error.strerror}")
         return True
+    except ValueError as error:  # no lock of a run's
+        problems.append(str(error).removeprefix(f"{lock.parent}{os.sep}"))
+        return False
 
 
 def _time(text: Any, otherwise: float) -> float:
@@ -175,4 +186,4 @@ def _time(text: Any, otherwise: float) -> float:
 
 def _modified(file: Path) -> float:
     """When the file was last written to; 0 where it is not there."""
-    return file.stat().st_mtime if file.is_file() else 0.0
+    return file.lstat().st_mtime if kind_of(file) == "a file" else 0.0

@@ -19,6 +19,7 @@ from experiments.text_classifier.trained import Trained, open_run
 from rnnjax.analysis import class_probabilities
 from rnnjax.commands import printable
 from rnnjax.data import LabelledTexts, load_source
+from rnnjax.files import make_folder
 from rnnjax.training import RunFolder, batch_mesh, classification, eval_step
 from rnnjax.training import evaluate as score_batches
 
@@ -74,7 +75,7 @@ def predict(options: Predict) -> None:
             raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
     if options.figures is not None:
         RunFolder.check_new(options.figures, "figures")
-        options.figures.mkdir(parents=True, exist_ok=True)
+        make_folder(options.figures)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
         # Classes that a stranger's run folder names, too, are kept to their columns.
         names = [printable(name) for name in trained.classes]

@@ -19,6 +19,7 @@ from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_fig
 from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
 from rnnjax.data import Plan, Sequences, collate
+from rnnjax.files import save_figure
 
 SHOWN_TURNS = 3
 # Steps in a figure of gates: more could not be read.
@@ -102,7 +103,7 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     if not verdicts.spans:
         return
     figure = verdict_figure(verdicts.words, verdicts.values, verdicts.shown_class)
-    figure.savefig(folder / f"{name}_verdict.png", dpi=150)
+    save_figure(folder / f"{name}_verdict.png", figure)
     config = trained.config
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]
@@ -114,4 +115,4 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     for path, trace in traces.items():
         steps = {gate: values[0, -len(shown) :] for gate, values in trace.items()}
         figure = step_figure(shown, steps, title=f"{path}{part}")
-        figure.savefig(folder / f"{name}_{path.replace('/', '_')}.png", dpi=150)
+        save_figure(folder / f"{name}_{path.replace('/', '_')}.png", figure)

@@ -8,6 +8,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from rnnjax.errors import first_line
+from rnnjax.untrusted import check_tree
 
 
 def save_arrays(path: Path, tree: Any) -> None:
@@ -23,6 +24,7 @@ def load_arrays(path: Path, template: Any) -> Any:
     """
     if not path.is_dir():
         raise FileNotFoundError(f"checkpoint: expected a folder, got {path}")
+    check_tree(path)
     try:
         with _checkpointer() as checkpointer:
             # Compared first: a restore that fails half-way leaves threads behind.

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import time
+import uuid
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,13 +17,14 @@ import jax
 import numpy as np
 
 from rnnjax.errors import first_line
+from rnnjax.files import make_folder, remove, write_text
 from rnnjax.training.arrays import load_arrays, save_arrays
 from rnnjax.training.checksums import check_seal, seal, sync_directory
 from rnnjax.training.divergence import ADVICE, DivergedError
 from rnnjax.training.position import Position
 from rnnjax.training.processes import arrays_from_first, first_alone, gathered, is_first
 from rnnjax.training.state import TrainState
-from rnnjax.untrusted import read_json
+from rnnjax.untrusted import kind_of, read_json
 
 PARAMS, TRAINING, POSITION = "params", "training", "position.json"
 NAME = re.compile(r"epoch(\d+)-step(\d+)")
@@ -60,9 +62,9 @@ class Checkpoints:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._pending: Future[None] | None = None
         if is_first():
-            path.mkdir(exist_ok=True)
+            make_folder(path)
             for left_over in path.glob(".*-epoch*"):  # of a process that was killed
-                shutil.rmtree(left_over)
+                remove(left_over)
 
     def due(self) -> bool:
         """Whether it is time, to be asked once after every step."""
@@ -106,20 +108,18 @@ class Checkpoints:
 
     def _write(self, host: TrainState, position: Position) -> None:
         path = self.path / _name(position.epoch, position.step)
-        if path.exists():  # a run that was stopped, went on and was stopped again at once
+        if kind_of(path) is not None:  # a run that was stopped, went on and was stopped again at once
             return
         needed = SPARE + sum(leaf.nbytes for leaf in jax.tree.leaves(host))
         if (free := shutil.disk_usage(self.path).free) < needed:
             # Asked before: Orbax leaves threads behind that complain on their own.
             raise OSError(errno.ENOSPC, f"expected {needed:,} bytes of free disk, got {free:,}")
-        writing = self.path / f"{WRITING}{path.name}"
-        if writing.exists():
-            shutil.rmtree(writing)
+        writing = self.path / f"{WRITING}{uuid.uuid4().hex}-{path.name}"
         try:
             writing.mkdir()
             save_arrays(writing / PARAMS, host.evaluated)
             save_arrays(writing / TRAINING, _training(host))
-            (writing / POSITION).write_text(json.dumps(position.to_json(), allow_nan=False), encoding="utf-8")
+            write_text(writing / POSITION, json.dumps(position.to_json(), allow_nan=False))
             seal(writing)
             os.rename(writing, path)
         except BaseException:
@@ -128,9 +128,9 @@ class Checkpoints:
         sync_directory(self.path)
         for old in find_checkpoints(self.path)[: -self._keep]:
             if not _is_best(old, position):
-                removed = self.path / f"{REMOVED}{old.name}"
+                removed = self.path / f"{REMOVED}{uuid.uuid4().hex}-{old.name}"
                 os.rename(old, removed)
-                shutil.rmtree(removed)
+                remove(removed)
 
     def restore(self, template: TrainState) -> tuple[TrainState, Position]:
         """The newest whole checkpoint; a damaged one is named in a warning and set aside.
@@ -210,14 +210,15 @@ def newest(path: Path, set_aside: bool = False) -> Path:
         try:
             check_seal(checkpoint)
         except (ValueError, FileNotFoundError) as error:
-            if not checkpoint.exists():  # a live run has written newer ones since
+            if kind_of(checkpoint) is None:  # a live run has written newer ones since
                 return newest(path, set_aside)
             warnings.warn(f"damaged checkpoint, left out: {error}", stacklevel=2)
         else:
             # Only now: where all are damaged they keep their names, and whoever looks again is told so again.
             for damaged in found[found.index(checkpoint) + 1 :] if set_aside else ():
                 aside = damaged.with_name(DAMAGED + damaged.name)
-                shutil.rmtree(aside, ignore_errors=True)
+                if kind_of(aside) is not None:
+                    remove(aside)
                 os.rename(damaged, aside)
             return checkpoint
     if found:
@@ -246,7 +247,7 @@ def load_best(path: Path, template: Any) -> Any:
         best = find_best(path, read_position(checkpoint))
         check_seal(best)
     except (ValueError, FileNotFoundError) as error:
-        if not (checkpoint.exists() and best.exists()):  # a live run has written newer ones since
+        if None in (kind_of(checkpoint), kind_of(best)):  # a live run has written newer ones since
             return load_best(path, template)
         warnings.warn(f"{first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
         best = checkpoint
@@ -255,6 +256,6 @@ def load_best(path: Path, template: Any) -> Any:
             raise ValueError(f"{path}: expected a whole checkpoint of trained parameters, got damaged ones only")
         return load_arrays(best / PARAMS, template)
     except (ValueError, FileNotFoundError):
-        if best.exists():
+        if kind_of(best) is not None:
             raise
         return load_best(path, template)

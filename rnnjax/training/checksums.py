@@ -5,23 +5,22 @@ import json
 import os
 from pathlib import Path
 
-from rnnjax.untrusted import check_tree, read_json
+from rnnjax.files import write_text
+from rnnjax.training.capacity import check_capacity
+from rnnjax.untrusted import check_tree, open_plain, read_json
 
 CHECKSUMS = "checksums.json"
 LARGEST_LIST = 1 << 20  # bytes; a checkpoint of many arrays has a list of kilobytes
 
 
 def seal(folder: Path) -> None:
-    """Writes the SHA-256 of every file in the folder, and has the disk keep all of it before it returns."""
+    """Writes size and SHA-256 of every file in the folder, and has the disk keep all of it before it returns."""
     sums = {}
     for name, file in _files(folder).items():
         with file.open("rb") as opened:
-            sums[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+            sums[name] = [file.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest()]
             os.fsync(opened.fileno())
-    with (folder / CHECKSUMS).open("w", encoding="utf-8") as opened:
-        json.dump(sums, opened, indent=1)
-        opened.flush()
-        os.fsync(opened.fileno())
+    write_text(folder / CHECKSUMS, json.dumps(sums, indent=1))
     for directory, _, _ in os.walk(folder):
         sync_directory(Path(directory))
 
@@ -36,13 +35,19 @@ def check_seal(folder: Path) -> None:
     if not isinstance(sums, dict):
         raise ValueError(f"{list_file}: expected names and checksums, got {type(sums).__name__}")
     found = _files(folder)
+    sizes = {name: file.lstat().st_size for name, file in found.items()}
+    check_capacity(str(folder), sum(sizes.values()))
     for name in sorted(found.keys() | sums.keys()):
         if name not in found:
             raise ValueError(f"{folder / name}: expected a file of the checkpoint, found none")
         if name not in sums:
             raise ValueError(f"{folder / name}: expected no such file in the checkpoint, found one")
-        with found[name].open("rb") as opened:
-            if hashlib.file_digest(opened, "sha256").hexdigest() != sums[name]:
+        was = sums[name] if isinstance(sums[name], list) and len(sums[name]) == 2 else (None, None)
+        # The size first: a file without end that is mostly holes takes no room on a disk.
+        if was[0] != sizes[name]:
+            raise ValueError(f"{folder / name}: expected the bytes that were written, got others (wrong size)")
+        with open_plain(found[name], sizes[name]) as opened:
+            if hashlib.file_digest(opened, "sha256").hexdigest() != was[1]:
                 raise ValueError(f"{folder / name}: expected the bytes that were written, got others (wrong checksum)")
 
 

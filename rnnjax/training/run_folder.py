@@ -1,6 +1,7 @@
 """What a run leaves behind: enough to trace every figure to what made it, and to go on with it."""
 
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -17,10 +18,12 @@ from typing import Any, TextIO
 import filelock
 import jax
 
-from rnnjax.untrusted import check_plain, read_json
+from rnnjax.files import append_to, make_folder, write_text
+from rnnjax.untrusted import check_file, check_folder, check_own, kind_of, read_json
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
-CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "lock"
+CHECKPOINTS, FIGURES, TENSORBOARD, STATUS, LOCK = "checkpoints", "figures", "tensorboard", "status.json", "lock"
+FILES, FOLDERS = (CONFIG, VOCABULARY, METRICS, ENVIRONMENT, STATUS, LOCK), (CHECKPOINTS, FIGURES, TENSORBOARD)
 MOST_CONFIG = 2**20  # bytes
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
@@ -45,7 +48,7 @@ class RunFolder:
         hidden = path.with_name(f".{uuid.uuid4().hex}")
         hidden.mkdir()
         try:
-            (hidden / FIGURES).mkdir()
+            make_folder(hidden / FIGURES)
             write_json(hidden / CONFIG, config)
             write_json(hidden / ENVIRONMENT, environment())
             for name, text in texts.items():
@@ -60,7 +63,8 @@ class RunFolder:
     @staticmethod
     def check_new(path: Path, name: str = "run folder") -> None:
         """Raises FileExistsError for anything but an empty folder, PermissionError where it cannot be made."""
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        kind = kind_of(path)
+        if kind is not None and not (kind == "a folder" and not any(path.iterdir())):
             raise FileExistsError(f"{name}: expected a new path, got {path}, which exists")
         parent = next(parent for parent in path.resolve().parents if parent.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
@@ -70,23 +74,27 @@ class RunFolder:
     def open(cls, path: Path) -> "RunFolder":
         """An existing run folder.
 
-        Raises FileNotFoundError for a path that is not one, ValueError where what is read of it is not plain files:
-        it may be a stranger's, and a link could lead anywhere.
+        Raises FileNotFoundError for a path that is not one, ValueError where a name that is read or written is not a
+        plain file or folder: it may be a stranger's, and a link could lead anywhere.
         """
         for name in (CONFIG, VOCABULARY):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
         # Each checkpoint is looked at when it is read: while a run is live they come and go.
-        for name in (CONFIG, VOCABULARY, CHECKPOINTS, METRICS, ENVIRONMENT):
-            if os.path.lexists(path / name):
-                check_plain(path / name)
+        for names, check in ((FILES, check_file), (FOLDERS, check_folder)):
+            for name in names:
+                if kind_of(path / name) is not None:
+                    check(path / name)
         return cls(path)
 
     def lock(self) -> filelock.BaseFileLock:
         """Held until it is released or the process is gone.
 
-        Raises BlockingIOError where another process holds it, OSError where the folder cannot be written to.
+        Raises BlockingIOError where another process holds it, OSError where the folder cannot be written to,
+        ValueError where the folder is a link, and as `check_lock`.
         """
+        check_folder(self.path)
+        check_lock(self.path / LOCK)
         # Whoever lists runs holds it for a moment.
         lock = filelock.FileLock(self.path / LOCK, timeout=LOCK_SECONDS)
         try:
@@ -126,17 +134,13 @@ class RunFolder:
 
     def metrics(self) -> TextIO:
         """metrics.jsonl, open for appending, one line flushed at a time."""
-        return (self.path / METRICS).open("a", encoding="utf-8", buffering=1)
+        return io.TextIOWrapper(append_to(self.path / METRICS), encoding="utf-8", line_buffering=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """A file's new text: whatever happens there is either the whole old or the whole new one."""
-    new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    os.replace(new, path)
+def check_lock(path: Path) -> None:
+    """Raises ValueError for a lock that is no file of one name: some versions of filelock empty what they open."""
+    if kind_of(path) is not None:
+        check_own(path, path.lstat())
 
 
 def read_object(path: Path) -> dict[str, Any]:

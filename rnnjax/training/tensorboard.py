@@ -1,13 +1,15 @@
 """Event files that TensorBoard reads: scalars, histograms and figures of a run.
 
-Records are written by tensorboardX, in this thread. Its `SummaryWriter` has a thread of its own, which dies on a full
-disk; training then waits for it for ever.
+Records are written here, in this thread: the `RecordWriter` of tensorboardX follows links, and its `SummaryWriter` has
+a thread of its own, which dies on a full disk; training then waits for it for ever.
 """
 
 import io
+import os
 import socket
 import struct
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -15,9 +17,10 @@ from typing import Any, SupportsFloat
 import jax
 import numpy as np
 from matplotlib.figure import Figure
-from tensorboardX import RecordWriter
 from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import masked_crc32c
 
+from rnnjax.files import create_file, make_folder
 from rnnjax.training.histograms import EDGES, Histogram
 
 # Seconds after which what was written is on disk for whoever watches.
@@ -35,11 +38,11 @@ class TensorBoard:
     """
 
     def __init__(self, path: Path, resumed_at: int | None = None):
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         # TensorBoard reads files by name, which must follow the order of sessions within a second too.
         earlier = len(list(path.glob("events.out.tfevents.*")))
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{earlier:04d}"
-        self._writer = RecordWriter(str(path.resolve() / name))
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{earlier:04d}.{uuid.uuid4().hex}"
+        self._file = create_file(path / name)
         self._flushed = time.monotonic()
         self._closed = False
         self._write(_events.Event(file_version="brain.Event:2"))
@@ -86,7 +89,8 @@ class TensorBoard:
     def flush(self) -> None:
         """Everything so far is on disk when this returns."""
         self._check()
-        self._writer.flush()
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._flushed = time.monotonic()
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ class TensorBoard:
             self.flush()
         finally:
             self._closed = True
-            self._writer.close()
+            self._file.close()
 
     def _check(self) -> None:
         if self._closed:
@@ -110,9 +114,16 @@ class TensorBoard:
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
-        self._writer.write(event.SerializeToString())
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        self._file.write(length + _checksum(length) + data + _checksum(data))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
+
+
+def _checksum(data: bytes) -> bytes:
+    """The masked CRC-32C of a TFRecord."""
+    return struct.pack("<I", masked_crc32c(data))
 
 
 def _proto(histogram: Histogram) -> Any:

@@ -128,7 +128,7 @@ def test_damaged_rows_of_any_variant_are_refused_before_anything_is_run(folder, 
         ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
     (place / "rows" / "lower.parquet").unlink()
     (place / "rows" / "lower.parquet").mkdir()
-    with pytest.raises(ValueError, match=r"lower\.parquet: expected the rows of a variant, got a folder"):
+    with pytest.raises(ValueError, match=r"lower\.parquet: expected a file, got a folder"):
         ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
 
 
@@ -137,6 +137,17 @@ def test_a_report_that_could_not_be_written_is_refused_before_anything_is_run(tm
     (tmp_path / "curves.png").mkdir()
     message = "folder: expected to write a file curves.png, got a folder of that name: "
     assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]
+
+
+def test_rows_in_a_folder_that_is_a_link_are_neither_read_nor_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "estimate", None)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "rows").symlink_to(tmp_path / "theirs")
+    for option in ([], ["--dry-run"], ["--report"]):
+        told = complaint(capsys, "smoke", "--folder", tmp_path / "study", *option)[1]
+        assert "rows: expected a folder, got a symbolic link" in told
+    assert list((tmp_path / "theirs").iterdir()) == []
 
 
 def test_a_study_of_ones_own_runs_by_the_same_command(tmp_path, capsys):

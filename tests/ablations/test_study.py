@@ -241,7 +241,7 @@ def test_rows_are_added_and_checked(tmp_path):
         read_rows(tmp_path, variant)
     (tmp_path / "rows" / "a.parquet").unlink()
     (tmp_path / "rows" / "a.parquet").symlink_to("/dev/zero")
-    with pytest.raises(ValueError, match="expected a file or folder, got a symbolic link"):
+    with pytest.raises(ValueError, match="expected a file, got a symbolic link"):
         read_rows(tmp_path, variant)
 
 
