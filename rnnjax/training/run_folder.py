@@ -1,5 +1,6 @@
 """What a run leaves behind: enough to trace every figure to what made it, and to go on with it."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -12,16 +13,20 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any
 
 import filelock
 import jax
 
+from rnnjax.training.seals import START, Mark, SealedLines, digest, sealed, unsealed
 from rnnjax.untrusted import check_plain, read_json
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, STATUS, LOCK = "checkpoints", "figures", "status.json", "lock"
 MOST_CONFIG = 2**20  # bytes
+# What of a config may be another one when a run is resumed: how long, from where, and how it is carried out.
+MAY_CHANGE = ("epochs", "patience", "source", "file", "execution")
+RUN = "run"
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datasets", "tokenizers", "orbax-checkpoint")
@@ -47,7 +52,7 @@ class RunFolder:
         try:
             (hidden / FIGURES).mkdir()
             write_json(hidden / CONFIG, config)
-            write_json(hidden / ENVIRONMENT, environment())
+            write_json(hidden / ENVIRONMENT, {RUN: uuid.uuid4().hex, **environment()})
             for name, text in texts.items():
                 write_text(hidden / name, text)
             os.rename(hidden, path)
@@ -99,10 +104,11 @@ class RunFolder:
             ) from error
         return lock
 
-    def write_status(self, status: str, step: int, message: str = "") -> None:
-        """How the run stands: running, finished, stopped, diverged or failed."""
+    def write_status(self, status: str, step: int, message: str = "", mark: Mark | None = None) -> None:
+        """How the run stands: running, finished, stopped, diverged or failed; `mark` is where metrics.jsonl ends."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        write_json(self.path / STATUS, {"status": status, "step": step, "time": now, "message": message})
+        values = {"status": status, "step": step, "time": now, "message": message, METRICS: mark}
+        write_json(self.path / STATUS, values)
 
     def read_environment(self) -> dict[str, Any]:
         """What environment.json holds; nothing where there is no such file. Raises ValueError for other things."""
@@ -124,9 +130,25 @@ class RunFolder:
         """What config.json holds. Raises ValueError where that is not a JSON object."""
         return read_object(self.path / CONFIG)
 
-    def metrics(self) -> TextIO:
-        """metrics.jsonl, open for appending, one line flushed at a time."""
-        return (self.path / METRICS).open("a", encoding="utf-8", buffering=1)
+    def seals(self) -> dict[str, str | None]:
+        """What each checkpoint says of the run that it belongs to: its name, and digests of config and vocabulary.
+
+        What may change when a run is resumed is not in them. Raises as `config` and `read_environment`.
+        """
+        seals = {RUN: self.read_environment().get(RUN), CONFIG: digest(self.config(), MAY_CHANGE)}
+        if (self.path / VOCABULARY).exists():
+            with (self.path / VOCABULARY).open("rb") as opened:
+                seals[VOCABULARY] = hashlib.file_digest(opened, "sha256").hexdigest()
+        return seals
+
+    def metrics(self, mark: Mark = START) -> SealedLines:
+        """metrics.jsonl, open for appending after a mark, one line flushed at a time."""
+        return SealedLines((self.path / METRICS).open("a", encoding="utf-8", buffering=1), mark)
+
+    def cut_metrics(self, mark: Mark) -> None:
+        """Takes out of metrics.jsonl what stands after a mark: a run that goes on from there writes it again."""
+        with (self.path / METRICS).open("ab") as opened:
+            opened.truncate(mark.bytes)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -140,16 +162,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises ValueError where there is another thing, or more than a config can be."""
+    """The JSON object that `write_json` wrote to a file.
+
+    Raises ValueError where there is another thing, or more than a config can be, or it was changed since.
+    """
     value = read_json(path, MOST_CONFIG)
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+    try:
+        return unsealed(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """The value as indented JSON with a final newline."""
-    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """The values, and a seal of them, as indented JSON with a final newline."""
+    write_text(path, json.dumps(sealed(value), indent=2) + "\n")
 
 
 def environment() -> dict[str, Any]:
