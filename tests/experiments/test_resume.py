@@ -65,6 +65,14 @@ def test_a_resumed_run_is_as_if_it_had_never_been_stopped(stopped, unbroken, cap
     assert all(b"train/loss" in file.read_bytes() for file in events)
 
 
+@pytest.mark.parametrize("left", ['{"kind": "st', '{"kind": "step", "step": 11, "loss": 1.0}\n', "\n\x00"])
+def test_what_a_killed_run_wrote_after_its_checkpoint_is_written_again(left, stopped, unbroken):
+    with (stopped / "metrics.jsonl").open("a") as opened:
+        opened.write(left)
+    sentiment.main(["--resume", str(stopped), *TWO])
+    assert lines(stopped) == lines(unbroken)
+
+
 def test_it_may_be_stopped_again(stopped, unbroken):
     with pytest.MonkeyPatch.context() as patch:
         act_after(patch, 14, terminate)

@@ -81,6 +81,21 @@ def test_lines_go_on_where_they_ended(folder):
         assert file.read_text() == text
 
 
+def test_whatever_a_killed_run_left_after_a_mark_is_cut(folder):
+    run, marks = folder
+    file, mark = run.path / "metrics.jsonl", marks[1]
+    text = file.read_bytes()
+    for length in range(len(text) + 1):
+        file.write_bytes(text[:length])
+        if length < mark.bytes:
+            with pytest.raises(ValueError, match=r"metrics\.jsonl: line [12]: expected the line that was written"):
+                check_lines(file, mark)
+        else:
+            check_lines(file, mark)
+            run.cut_metrics(mark)
+            assert file.read_bytes() == text[: mark.bytes]
+
+
 def without(*numbers):
     return lambda lines: [line for number, line in enumerate(lines, start=1) if number not in numbers]
 
