@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.execution import EXECUTION, as_json, settings
+from experiments.execution import as_json, settings
 from rnnjax.training import RunFolder
 from rnnjax.training.checkpoints import find_checkpoints
-from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, STATUS, read_object
+from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, MAY_CHANGE, METRICS, STATUS, read_object
 from rnnjax.untrusted import kind_of
 
 NEWEST = "newest"
-# What of a config may be another one when a run is resumed; all of Execution may.
-MAY_CHANGE = ("epochs", "patience")
-# Where the data lies may change too: whether it is the same data is told by a fingerprint of its content.
-PLACES = ("source", "file")
+MISSING = object()
 FINGERPRINTS = {"fingerprint": "data", "held_out": "held-out part", "text": "text"}
 
 
@@ -87,7 +84,7 @@ def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
         if name in FINGERPRINTS
         else f"{name} was {then.get(name, 'not there')!r} and is {now.get(name, 'not there')!r}"
         for name in dict.fromkeys([*now, *then])
-        if name not in (*MAY_CHANGE, *PLACES, EXECUTION) and then.get(name) != now.get(name)
+        if name not in MAY_CHANGE and then.get(name, MISSING) != now.get(name, MISSING)
     ]
     if differing:
         raise ValueError(f"{path}: expected the run's own config to resume it, got another: {'; '.join(differing)}")

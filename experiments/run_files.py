@@ -1,15 +1,15 @@
 """Where runs are written, and the lines of their metrics."""
 
-import json
 import os
 import reprlib
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from experiments.execution import EXECUTION
 from rnnjax.training import RunFolder
 from rnnjax.training.run_folder import CONFIG
+from rnnjax.training.seals import SealedLines
 
 
 def new_path(name: str) -> Path:
@@ -17,9 +17,9 @@ def new_path(name: str) -> Path:
     return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
-def record(log: TextIO, kind: str, values: dict[str, Any]) -> None:
+def record(log: SealedLines, kind: str, values: dict[str, Any]) -> None:
     """One line of metrics.jsonl."""
-    log.write(json.dumps({"kind": kind, **values}, allow_nan=False) + "\n")
+    log.write({"kind": kind, **values})
 
 
 def read_config(path: Path, kind: str, fields: set[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from experiments.run_files import record
 from rnnjax.files import make_folder, save_figure
 from rnnjax.training import RunFolder, StepReport
 from rnnjax.training.run_folder import FIGURES, METRICS, TENSORBOARD
+from rnnjax.training.seals import START, Mark
 from rnnjax.training.tensorboard import TensorBoard
 
 # A run's lines that TensorBoard shows, and under which names.
@@ -35,11 +36,11 @@ class Log:
     what is safe where the disk is full.
     """
 
-    def __init__(self, folder: RunFolder | None, resumed_at: int | None, tensorboard: bool):
+    def __init__(self, folder: RunFolder | None, resumed_at: int | None, tensorboard: bool, mark: Mark = START):
         self._folder, self._board = folder, None
         if folder is not None:
             with self._writing():
-                self._metrics = folder.metrics()
+                self._metrics = folder.metrics(mark)
                 self._board = TensorBoard(folder.path / TENSORBOARD, resumed_at) if tensorboard else None
 
     def step(self, report: StepReport) -> None:
@@ -69,14 +70,20 @@ class Log:
                 if self._board is not None:
                     self._board.figure(step, name, figure)
 
-    def flush(self) -> None:
-        """Everything so far is on disk when this returns."""
+    @property
+    def mark(self) -> Mark | None:
+        """Where the lines end; None for a log of nothing."""
+        return None if self._folder is None else self._metrics.mark
+
+    def flush(self) -> Mark:
+        """Everything so far, up to the mark, is on disk when this returns."""
         if self._folder is not None:
             with self._writing():
                 self._metrics.flush()
                 os.fsync(self._metrics.fileno())
                 if self._board is not None:
                     self._board.flush()
+        return self.mark or START
 
     def close(self) -> None:
         """Flushes, and closes the files."""

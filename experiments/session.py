@@ -15,7 +15,7 @@ from experiments.execution import EXECUTION, as_json, settings
 from experiments.report import Progress
 from experiments.resumption import NEWEST, check_resumable, check_same, newest_run
 from experiments.run_files import new_path
-from experiments.run_folders.metrics import Metrics, forget_after, read_metrics
+from experiments.run_folders.metrics import Metrics, read_metrics
 from experiments.run_log import Log
 from rnnjax.data import load_vocabulary
 from rnnjax.errors import first_line
@@ -37,6 +37,7 @@ from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.processes import first_alone, is_first, was_lost
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
+from rnnjax.training.seals import Mark
 from rnnjax.training.step import Carrying, Objective
 
 
@@ -168,18 +169,20 @@ class Session:
                     steps=self.execution.checkpoint_steps,
                     minutes=self.execution.checkpoint_minutes,
                     before=lambda: self.log.flush(),
+                    run=self.folder,
                 )
             )
             position = None
             if self._goes_on:
                 state, position = checkpoints.restore(state)
                 self._go_on(position)
+            self._begun = True
+            self._status("running")  # before metrics.jsonl is cut, which then ends elsewhere than the last status says
             if is_first():
                 if self.resuming:
-                    self._note_resumption(position or Position())
-                self.log = Log(self.folder, position.step if position else None, self.execution.tensorboard)
-            self._begun = True
-            self._status("running")
+                    self._note_resumption(position or Position(), checkpoints.log)
+                resumed_at = position.step if position else None
+                self.log = Log(self.folder, resumed_at, self.execution.tensorboard, checkpoints.log)
             progress = stack.enter_context(Progress(steps, self.step, hidden=not is_first()))
 
             def watch(report: StepReport) -> None:
@@ -212,10 +215,9 @@ class Session:
         # Without a best one (its checkpoint is damaged) the newest parameters count.
         self.best_epoch = position.best.epoch if position.best else position.epoch
 
-    def _note_resumption(self, position: Position) -> None:
+    def _note_resumption(self, position: Position, log: Mark) -> None:
         """Only now is anything of a resumed run written: whatever it may be refused for comes before."""
-        self.metrics()  # which warns of what is damaged
-        forget_after(self.path / METRICS, position)
+        self.folder.cut_metrics(log)
         self.folder.add_environment(position.step)
         write_json(self.path / CONFIG, as_json(self._settings))
         left = "goes on from there"
@@ -236,7 +238,7 @@ class Session:
 
     def _status(self, status: str, message: str = "") -> None:
         if is_first():
-            self.folder.write_status(status, self.step, message)
+            self.folder.write_status(status, self.step, message, self.log.mark)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # From here on the run has ended: a signal must not keep that from being written.

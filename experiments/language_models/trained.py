@@ -16,7 +16,15 @@ from experiments.text_classifier.config import param_shapes
 from rnnjax import LanguageModel
 from rnnjax.commands import check_fields, printable
 from rnnjax.data import TokenVocabulary
-from rnnjax.training import batch_mesh, eval_step, evaluate_stream, initial_carry, load_best, next_in_stream
+from rnnjax.training import (
+    RunFolder,
+    batch_mesh,
+    eval_step,
+    evaluate_stream,
+    initial_carry,
+    load_best,
+    next_in_stream,
+)
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
 
@@ -58,7 +66,8 @@ def open_run(path: Path) -> Trained:
     if vocabulary.level != told.config.level:
         raise ValueError(f"{path / VOCABULARY}: expected {told.config.level}s, got {vocabulary.level}s")
     model = told.config.network(len(vocabulary))
-    return Trained(told, vocabulary, model, load_best(path / CHECKPOINTS, param_shapes(model)))
+    params = load_best(path / CHECKPOINTS, param_shapes(model), RunFolder(path).seals())
+    return Trained(told, vocabulary, model, params)
 
 
 @dataclasses.dataclass(frozen=True)

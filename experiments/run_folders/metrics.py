@@ -7,8 +7,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from rnnjax.files import new_file
-from rnnjax.training import Position
+from rnnjax.training.seals import LONGEST_LINE, MOST_METRICS, check_line
 from rnnjax.untrusted import kind_of, open_plain
 
 # The numbers that are read, by the kind of line; the first is needed.
@@ -22,8 +21,6 @@ NUMBERS = {
 }
 WHOLE = ("step", "epoch")
 LARGEST_WHOLE = 2**53
-# Bytes of a file, some 25 million steps, and of a line.
-MOST_METRICS, LONGEST_LINE = 2**32, 2**24
 Line = dict[str, float]
 
 
@@ -35,17 +32,17 @@ class Metrics(NamedTuple):
     finals: dict[str, Line]
 
 
-def read_metrics(file: Path, running: bool, problems: list[str]) -> Metrics:
+def read_metrics(file: Path, running: bool, problems: list[str], last: str | None = None) -> Metrics:
     """The file's steps, epochs and final scores; none where there is no file. What is damaged goes to `problems`.
 
     A run that was resumed goes back to an earlier step: lines of that step or of later ones no longer count. While
-    a run is running, its last line may be half-written.
+    a run is running, its last line may be half-written. `last` is the seal that the file must end with, where known.
     """
     metrics = Metrics([], [], {})
     if not is_plain(file, problems):
         return metrics
     damaged: list[str] = []
-    for kind, line, part in _lines(file, running, damaged):
+    for kind, line, part in _lines(file, running, damaged, last):
         if kind == "step":
             _go_back(metrics.steps, "step", line["step"])
             _go_back(metrics.epochs, "step", line["step"])
@@ -67,7 +64,7 @@ def _go_back(lines: list[Line], name: str, number: float) -> None:
         lines.pop()
 
 
-def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str, Line, str]]:
+def _lines(file: Path, running: bool, damaged: list[str], last: str | None) -> Iterator[tuple[str, Line, str]]:
     """Kind, numbers and part of every line of the kinds that are read; what is wrong goes to `damaged`."""
     try:
         stream = open_plain(file, MOST_METRICS)
@@ -77,13 +74,17 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
     except ValueError as error:
         damaged.append(str(error).removeprefix(f"{file}: "))
         return
+    seal = ""
     with stream:
         for count, text in enumerate(_texts(stream), start=1):
             entry = _entry(text)
+            seal, right = check_line(text, seal)
             if entry is None:
                 if text.endswith("\n") or not running:
                     damaged.append(f"line {count}: expected a JSON object with a kind")
                 continue
+            if not right and (text.endswith("\n") or not running):
+                damaged.append(f"line {count}: expected the line that was written, got another one (wrong seal)")
             kind = entry["kind"]
             if kind not in NUMBERS:  # another study's
                 continue
@@ -92,6 +93,8 @@ def _lines(file: Path, running: bool, damaged: list[str]) -> Iterator[tuple[str,
                 yield kind, line, str(entry.get("part", "?"))
             elif entry.get(needed) is None:
                 damaged.append(f"line {count}: expected {needed}, found none")
+    if last is not None and seal != last:
+        damaged.append(f"expected its last line to be that of the seal {last}, found {seal or 'none'}")
 
 
 def _texts(stream: BufferedReader) -> Iterator[str]:
@@ -115,26 +118,6 @@ def _entry(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) and isinstance(entry.get("kind"), str) else None
-
-
-def forget_after(file: Path, position: Position) -> None:
-    """Takes out of metrics.jsonl what came after a position, which the run will write again, and what is damaged."""
-    with new_file(file) as new:
-        if kind_of(file) is None:
-            return
-        with open_plain(file, MOST_METRICS) as stream:
-            for text in _texts(stream):
-                if text.endswith("\n") and _is_before(_entry(text), position):
-                    new.write(text.encode())
-
-
-def _is_before(entry: dict[str, Any] | None, position: Position) -> bool:
-    """An epoch's line may have its last step's number, and be written after a checkpoint at that step."""
-    last = {"step": position.step, "epoch": position.epoch}
-    if entry is None or entry["kind"] not in last:
-        return False
-    number = entry.get(entry["kind"])
-    return is_whole(number) and number <= last[entry["kind"]]
 
 
 def _numbers(entry: dict[str, Any], kind: str, place: str, damaged: list[str]) -> Line:

@@ -1,5 +1,6 @@
 """A run folder as it is: half-written, damaged and older ones too."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -11,10 +12,12 @@ from filelock import FileLock, Timeout
 
 from experiments.run_folders.metrics import Metrics, is_plain, is_whole, read_metrics
 from rnnjax.training.run_folder import CONFIG, ENVIRONMENT, LOCK, METRICS, MOST_CONFIG, STATUS, check_lock
+from rnnjax.training.seals import Mark, unsealed
 from rnnjax.untrusted import kind_of, open_plain
 
 RUNNING, KILLED, UNKNOWN = "running", "killed", "unknown"
-WRITTEN = (RUNNING, "finished", "stopped", "diverged", "failed")
+ENDED = ("finished", "stopped", "diverged", "failed")
+WRITTEN = (RUNNING, *ENDED)
 
 
 class Score(NamedTuple):
@@ -32,6 +35,7 @@ class Status(NamedTuple):
     status: str = UNKNOWN
     message: str = ""
     step: int | None = None
+    last: str | None = None  # the seal of the last line of metrics, of a run that has ended
 
 
 class Run(NamedTuple):
@@ -114,7 +118,7 @@ def read_run(path: Path) -> Run:
         path=path,
         config=config,
         status=status,
-        metrics=read_metrics(path / METRICS, status.status == RUNNING, problems),
+        metrics=read_metrics(path / METRICS, status.status == RUNNING, problems, status.last),
         started=_time(_object(path / ENVIRONMENT, problems).get("time"), made),
         seconds_of_files=max(0.0, _modified(path / METRICS) - made),
         problems=problems,
@@ -140,7 +144,11 @@ def _object(file: Path, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{file.name}: expected JSON")
     else:
         if isinstance(value, dict):
-            return value
+            try:
+                return unsealed(value)
+            except ValueError as error:
+                problems.append(f"{file.name}: {error}")
+                return value
         problems.append(f"{file.name}: expected a JSON object, got {type(value).__name__}")
     return {}
 
@@ -149,13 +157,17 @@ def _status(path: Path, problems: list[str]) -> Status:
     values = _object(path / STATUS, problems)
     if not values:
         return Status()
-    status, message, step = (values.get(name) for name in Status._fields)
+    status, message, step = (values.get(name) for name in ("status", "message", "step"))
     if status not in WRITTEN:
         problems.append(f"{STATUS}: expected one of {', '.join(WRITTEN)}, got {status!r}")
         status = UNKNOWN
     if status == RUNNING and not _is_held(path / LOCK, problems):
         status = KILLED
-    return Status(status, message if isinstance(message, str) else "", step if is_whole(step) else None)
+    words, number, last = message if isinstance(message, str) else "", step if is_whole(step) else None, None
+    if status in ENDED:
+        with contextlib.suppress(ValueError):
+            last = Mark.from_json(values.get(METRICS)).seal
+    return Status(status, words, number, last)
 
 
 def _is_held(lock: Path, problems: list[str]) -> bool:

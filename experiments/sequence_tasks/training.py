@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,6 +14,7 @@ from experiments.sequence_tasks.config import SequenceTask
 from rnnjax.data import cut_batches
 from rnnjax.data.sequence_batches import SequenceBatch
 from rnnjax.training import RunFolder, TrainState, adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.training.seals import SealedLines
 from rnnjax.training.step import Objective
 
 
@@ -21,7 +22,7 @@ class Run(NamedTuple):
     """A study under way: its options, and where its metrics go."""
 
     config: SequenceTask
-    log: TextIO
+    log: SealedLines
 
 
 class Trained(NamedTuple):

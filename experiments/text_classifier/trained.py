@@ -12,7 +12,7 @@ from experiments.text_classifier.config import TextClassification, build_model, 
 from rnnjax import SequenceClassifier
 from rnnjax.commands import check_type
 from rnnjax.data import load_vocabulary
-from rnnjax.training import load_best
+from rnnjax.training import RunFolder, load_best
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
 # Beyond any study; they are printed and each has a score.
@@ -71,5 +71,5 @@ def open_run(path: Path) -> Trained:
     told = read_told(path)
     tokenizer = load_vocabulary(path / VOCABULARY)
     model = build_model(told.config, tokenizer.get_vocab_size(), len(told.classes))
-    params = load_best(path / CHECKPOINTS, param_shapes(model))
+    params = load_best(path / CHECKPOINTS, param_shapes(model), RunFolder(path).seals())
     return Trained(told.config, told.classes, told.held_out, tokenizer, model, params)

@@ -25,6 +25,7 @@ from rnnjax.commands import check_fields
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
 from rnnjax.data.text import OOV, PAD
 from rnnjax.training import (
+    RunFolder,
     TrainState,
     adam,
     batch_mesh,
@@ -252,5 +253,5 @@ def predict(options: Predict) -> None:
     config = read_text_config(options.run)
     tokenizer = load_vocabulary(options.run / VOCABULARY)
     model = build(config, tokenizer.get_vocab_size())
-    params = load_best(options.run / CHECKPOINTS, param_shapes(model))
+    params = load_best(options.run / CHECKPOINTS, param_shapes(model), RunFolder(options.run).seals())
     print_next(Trained(tokenizer, model, params), options.prompt, options.top)

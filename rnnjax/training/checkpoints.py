@@ -8,9 +8,10 @@ import shutil
 import time
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -21,14 +22,24 @@ from rnnjax.files import make_folder, remove, write_text
 from rnnjax.training.arrays import load_arrays, save_arrays
 from rnnjax.training.checksums import check_seal, seal, sync_directory
 from rnnjax.training.divergence import ADVICE, DivergedError
+from rnnjax.training.places import (
+    BELONGS,
+    POSITION,
+    MisplacedError,
+    check_place,
+    checkpoint_name,
+    read_mark,
+    read_position,
+)
 from rnnjax.training.position import Position
 from rnnjax.training.processes import arrays_from_first, first_alone, gathered, is_first
+from rnnjax.training.run_folder import METRICS, RunFolder
+from rnnjax.training.seals import START, Mark, check_lines
 from rnnjax.training.state import TrainState
-from rnnjax.untrusted import kind_of, read_json
+from rnnjax.untrusted import kind_of
 
-PARAMS, TRAINING, POSITION = "params", "training", "position.json"
+PARAMS, TRAINING = "params", "training"
 NAME = re.compile(r"epoch(\d+)-step(\d+)")
-LARGEST_POSITION = 1 << 24  # bytes; a confusion matrix of 1,000 classes is a few MB
 SPARE = 1 << 20  # bytes that must stay free beside a checkpoint's arrays
 WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 
@@ -41,7 +52,8 @@ class Checkpoints:
     checksums of them all, and gets its name only once the disk has all of it. The newest `keep` and that of the
     best epoch stay. One is due `steps` steps or `minutes` minutes after the last one. With several processes only
     the first reads and writes, and the others get from it what they need. `before` is called before each one is
-    written: for a log that must not end earlier.
+    written: it gives the mark of a log that must not end earlier. With `run` each also holds the seals of the run that
+    it is of, and `log` is the mark of the one that was restored.
     """
 
     def __init__(
@@ -51,13 +63,16 @@ class Checkpoints:
         *,
         steps: int | None = None,
         minutes: float | None = None,
-        before: Callable[[], None] = lambda: None,
+        before: Callable[[], Mark] = Mark,
+        run: RunFolder | None = None,
     ):
         for name, value in (("keep", keep), ("steps", steps), ("minutes", minutes)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
         self.path = path
         self._keep, self._steps, self._minutes, self._before = keep, steps, minutes, before
+        self._run, self.log = run, START
+        self._seals = run.seals() if run is not None and is_first() else {}
         self._since, self._last = 0, time.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._pending: Future[None] | None = None
@@ -84,8 +99,8 @@ class Checkpoints:
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise DivergedError(f"after step {position.step}: expected finite parameters, got others; {ADVICE}")
         if is_first():
-            self._before()
-            self._pending = self._writer.submit(self._write, host, position)
+            belongs = {METRICS: self._before(), **self._seals}
+            self._pending = self._writer.submit(self._write, host, position, belongs)
 
     def wait(self) -> None:
         """Until the last one is written. Raises OSError where it could not be."""
@@ -106,8 +121,8 @@ class Checkpoints:
     def __exit__(self, *stopped: object) -> None:
         self._writer.shutdown()
 
-    def _write(self, host: TrainState, position: Position) -> None:
-        path = self.path / _name(position.epoch, position.step)
+    def _write(self, host: TrainState, position: Position, belongs: dict[str, Any]) -> None:
+        path = self.path / checkpoint_name(position.epoch, position.step)
         if kind_of(path) is not None:  # a run that was stopped, went on and was stopped again at once
             return
         needed = SPARE + sum(leaf.nbytes for leaf in jax.tree.leaves(host))
@@ -120,6 +135,7 @@ class Checkpoints:
             save_arrays(writing / PARAMS, host.evaluated)
             save_arrays(writing / TRAINING, _training(host))
             write_text(writing / POSITION, json.dumps(position.to_json(), allow_nan=False))
+            write_text(writing / BELONGS, json.dumps(belongs))
             seal(writing)
             os.rename(writing, path)
         except BaseException:
@@ -135,7 +151,8 @@ class Checkpoints:
     def restore(self, template: TrainState) -> tuple[TrainState, Position]:
         """The newest whole checkpoint; a damaged one is named in a warning and set aside.
 
-        `template` is a state of the same shapes. Raises ValueError where there is none, or it is of another model.
+        `template` is a state of the same shapes. Raises ValueError where there is none, or it is of another model or
+        run, or stands in another one's place, and where the log up to it is not what it was.
         """
         host = template._replace(key=jax.eval_shape(jax.random.key_data, template.key))
         state = None
@@ -150,11 +167,16 @@ class Checkpoints:
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(template.key))), position
 
     def _read(self, host: TrainState) -> tuple[Position, TrainState]:
-        path = newest(self.path, set_aside=True)
+        path = newest(self.path, set_aside=True, seals=self._seals)
         position = read_position(path)
+        self.log = self._check_log(path)
         if position.best is not None:
             try:
-                check_seal(find_best(self.path, position))
+                best = find_best(self.path, position)
+                check_seal(best)
+                check_place(best, self._seals)
+            except MisplacedError:
+                raise
             except (ValueError, FileNotFoundError) as error:
                 warnings.warn(f"{error}; the best epoch is chosen anew from here on", stacklevel=2)
                 position = position._replace(best=None, waited=0)
@@ -165,10 +187,25 @@ class Checkpoints:
             state = state._replace(params=training["params"], average=evaluated)
         return position, state._replace(carry=training.get("carry", ()))
 
+    def _check_log(self, checkpoint: Path) -> Mark:
+        """How far the run's log is that of a checkpoint: nothing, with a warning, where it was taken away."""
+        if self._run is None:
+            return START
+        mark, log = read_mark(checkpoint), self._run.path / METRICS
+        if mark.bytes and not (log.exists() and log.stat().st_size):
+            warnings.warn(f"{log}: expected the lines before {checkpoint.name}, found none", stacklevel=2)
+            return START
+        if mark.bytes:
+            try:
+                check_lines(log, mark)
+            except ValueError as error:
+                raise ValueError(f"{error}; take the file away to go on without its lines") from error
+        return mark
+
     def best_params(self, template: Any) -> Any:
         """The parameters of the best epoch, in every process. Raises as `load_best`."""
         self.wait()
-        return arrays_from_first(load_best(self.path, template) if is_first() else None, template)
+        return arrays_from_first(load_best(self.path, template, self._seals) if is_first() else None, template)
 
 
 def _training(state: TrainState) -> dict[str, Any]:
@@ -185,11 +222,7 @@ def find_checkpoints(path: Path) -> list[Path]:
 
 def _is_best(path: Path, position: Position) -> bool:
     best = position.best
-    return best is not None and path.name == _name(best.epoch, best.step)
-
-
-def _name(epoch: int, step: int) -> str:
-    return f"epoch{epoch:03d}-step{step:08d}"
+    return best is not None and path.name == checkpoint_name(best.epoch, best.step)
 
 
 def find_best(path: Path, position: Position) -> Path:
@@ -200,18 +233,22 @@ def find_best(path: Path, position: Position) -> Path:
     raise FileNotFoundError(f"{path}: expected a checkpoint of the best epoch, found none")
 
 
-def newest(path: Path, set_aside: bool = False) -> Path:
+def newest(path: Path, set_aside: bool = False, seals: Mapping[str, str | None] = MappingProxyType({})) -> Path:
     """The newest whole checkpoint; each damaged one before it is named in a warning, and renamed if so asked.
 
-    Raises FileNotFoundError where there never was one, ValueError where all are damaged.
+    Raises FileNotFoundError where there never was one, ValueError where all are damaged, MisplacedError where it is
+    not what its name says, or is of a run of other seals.
     """
     found = find_checkpoints(path)
     for checkpoint in reversed(found):
         try:
             check_seal(checkpoint)
+            check_place(checkpoint, seals)
+        except MisplacedError:
+            raise
         except (ValueError, FileNotFoundError) as error:
             if kind_of(checkpoint) is None:  # a live run has written newer ones since
-                return newest(path, set_aside)
+                return newest(path, set_aside, seals)
             warnings.warn(f"damaged checkpoint, left out: {error}", stacklevel=2)
         else:
             # Only now: where all are damaged they keep their names, and whoever looks again is told so again.
@@ -226,29 +263,22 @@ def newest(path: Path, set_aside: bool = False) -> Path:
     raise FileNotFoundError(f"{path}: expected a checkpoint, found none")
 
 
-def read_position(checkpoint: Path) -> Position:
-    """Where a checkpoint stands. Raises ValueError for a file that does not say so."""
-    file = checkpoint / POSITION
-    values = read_json(file, LARGEST_POSITION)
-    try:
-        return Position.from_json(values)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-
-
-def load_best(path: Path, template: Any) -> Any:
+def load_best(path: Path, template: Any, seals: Mapping[str, str | None] = MappingProxyType({})) -> Any:
     """The parameters of the best epoch; of the newest checkpoint, with a warning, where there is no whole best one.
 
     Raises FileNotFoundError where there is no checkpoint, ValueError where all are damaged, those before the first step
-    aside, or of another model.
+    aside, or of another model, or where one is not what its name says, or of a run of other `seals`.
     """
-    checkpoint = best = newest(path)
+    checkpoint = best = newest(path, seals=seals)
     try:
         best = find_best(path, read_position(checkpoint))
         check_seal(best)
+        check_place(best, seals)
+    except MisplacedError:
+        raise
     except (ValueError, FileNotFoundError) as error:
         if None in (kind_of(checkpoint), kind_of(best)):  # a live run has written newer ones since
-            return load_best(path, template)
+            return load_best(path, template, seals)
         warnings.warn(f"{first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
         best = checkpoint
     try:
@@ -258,4 +288,4 @@ def load_best(path: Path, template: Any) -> Any:
     except (ValueError, FileNotFoundError):
         if kind_of(best) is not None:
             raise
-        return load_best(path, template)
+        return load_best(path, template, seals)

@@ -1,5 +1,6 @@
 """What a run leaves behind: enough to trace every figure to what made it, and to go on with it."""
 
+import hashlib
 import importlib.metadata
 import io
 import json
@@ -13,18 +14,22 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any
 
 import filelock
 import jax
 
 from rnnjax.files import append_to, make_folder, write_text
-from rnnjax.untrusted import check_file, check_folder, check_own, kind_of, read_json
+from rnnjax.training.seals import START, Mark, SealedLines, digest, sealed, unsealed
+from rnnjax.untrusted import check_file, check_folder, check_own, kind_of, open_plain, read_json
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, TENSORBOARD, STATUS, LOCK = "checkpoints", "figures", "tensorboard", "status.json", "lock"
 FILES, FOLDERS = (CONFIG, VOCABULARY, METRICS, ENVIRONMENT, STATUS, LOCK), (CHECKPOINTS, FIGURES, TENSORBOARD)
-MOST_CONFIG = 2**20  # bytes
+MOST_CONFIG, MOST_VOCABULARY = 2**20, 2**28  # bytes
+# What of a config may be another one when a run is resumed: how long, from where, and how it is carried out.
+MAY_CHANGE = ("epochs", "patience", "source", "file", "execution")
+RUN = "run"
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datasets", "tokenizers", "orbax-checkpoint")
@@ -50,7 +55,7 @@ class RunFolder:
         try:
             make_folder(hidden / FIGURES)
             write_json(hidden / CONFIG, config)
-            write_json(hidden / ENVIRONMENT, environment())
+            write_json(hidden / ENVIRONMENT, {RUN: uuid.uuid4().hex, **environment()})
             for name, text in texts.items():
                 write_text(hidden / name, text)
             os.rename(hidden, path)
@@ -107,10 +112,11 @@ class RunFolder:
             ) from error
         return lock
 
-    def write_status(self, status: str, step: int, message: str = "") -> None:
-        """How the run stands: running, finished, stopped, diverged or failed."""
+    def write_status(self, status: str, step: int, message: str = "", mark: Mark | None = None) -> None:
+        """How the run stands: running, finished, stopped, diverged or failed; `mark` is where metrics.jsonl ends."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        write_json(self.path / STATUS, {"status": status, "step": step, "time": now, "message": message})
+        values = {"status": status, "step": step, "time": now, "message": message, METRICS: mark}
+        write_json(self.path / STATUS, values)
 
     def read_environment(self) -> dict[str, Any]:
         """What environment.json holds; nothing where there is no such file. Raises ValueError for other things."""
@@ -132,9 +138,26 @@ class RunFolder:
         """What config.json holds. Raises ValueError where that is not a JSON object."""
         return read_object(self.path / CONFIG)
 
-    def metrics(self) -> TextIO:
-        """metrics.jsonl, open for appending, one line flushed at a time."""
-        return io.TextIOWrapper(append_to(self.path / METRICS), encoding="utf-8", line_buffering=True)
+    def seals(self) -> dict[str, str | None]:
+        """What each checkpoint says of the run that it belongs to: its name, and digests of config and vocabulary.
+
+        What may change when a run is resumed is not in them. Raises as `config` and `read_environment`.
+        """
+        seals = {RUN: self.read_environment().get(RUN), CONFIG: digest(self.config(), MAY_CHANGE)}
+        if kind_of(self.path / VOCABULARY) is not None:
+            with open_plain(self.path / VOCABULARY, MOST_VOCABULARY) as opened:
+                seals[VOCABULARY] = hashlib.file_digest(opened, "sha256").hexdigest()
+        return seals
+
+    def metrics(self, mark: Mark = START) -> SealedLines:
+        """metrics.jsonl, open for appending after a mark, one line flushed at a time."""
+        lines = io.TextIOWrapper(append_to(self.path / METRICS), encoding="utf-8", line_buffering=True)
+        return SealedLines(lines, mark)
+
+    def cut_metrics(self, mark: Mark) -> None:
+        """Takes out of metrics.jsonl what stands after a mark: a run that goes on from there writes it again."""
+        with append_to(self.path / METRICS) as opened:
+            opened.truncate(mark.bytes)
 
 
 def check_lock(path: Path) -> None:
@@ -144,16 +167,22 @@ def check_lock(path: Path) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises ValueError where there is another thing, or more than a config can be."""
+    """The JSON object that `write_json` wrote to a file.
+
+    Raises ValueError where there is another thing, or more than a config can be, or it was changed since.
+    """
     value = read_json(path, MOST_CONFIG)
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+    try:
+        return unsealed(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def write_json(path: Path, value: Any) -> None:
-    """The value as indented JSON with a final newline."""
-    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """The values, and a seal of them, as indented JSON with a final newline."""
+    write_text(path, json.dumps(sealed(value), indent=2) + "\n")
 
 
 def environment() -> dict[str, Any]:

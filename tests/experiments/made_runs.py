@@ -4,7 +4,10 @@ import json
 import re
 from typing import Any
 
+from resealed import sealed_lines
+
 from experiments import runs
+from rnnjax.training.seals import sealed
 
 CONFIG = {"experiment": "sentiment-lstm", "cell": "lstm", "hidden": 100, "epochs": 4, "run_folder": "x"}
 
@@ -35,10 +38,8 @@ def make_run(path, config=CONFIG, lines=LINES, status: Any = None, time=None):
         ("environment.json", time and {"time": time}),
     ):
         if value is not None:
-            (path / name).write_text(value if isinstance(value, str) else json.dumps(value))
-    (path / "metrics.jsonl").write_text(
-        lines if isinstance(lines, str) else "".join(json.dumps(x) + "\n" for x in lines)
-    )
+            (path / name).write_text(value if isinstance(value, str) else json.dumps(sealed(value)))
+    (path / "metrics.jsonl").write_text(lines if isinstance(lines, str) else sealed_lines(lines))
     return path
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 
 from experiments.run_log import Log
+from rnnjax.training.seals import Mark, check_lines
 
 NETWORK = ["--cell", "elman", "--recurrence", "scan", "--no-bidirectional", "--pooling", "mean", "--embedding", "4"]
 # Three epochs of six steps.
@@ -40,9 +41,11 @@ def read(path, name):
 
 
 def lines(path):
-    """metrics.jsonl, but for times."""
+    """metrics.jsonl, but for times, and the seals, which must be right, and are of the times too."""
     found = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in TIMES} for line in found]
+    if found:
+        check_lines(path / "metrics.jsonl", Mark((path / "metrics.jsonl").stat().st_size, found[-1]["seal"]))
+    return [{name: value for name, value in line.items() if name not in (*TIMES, "seal")} for line in found]
 
 
 def files(path):

@@ -6,14 +6,16 @@ import os
 import pytest
 from filelock import FileLock
 from made_runs import CONFIG, LINES, epoch_line, listed, make_run, read_table, step_line
+from resealed import sealed_lines
 
 from experiments import runs
 from experiments.run_folders.listing import shorten
 from experiments.run_folders.reading import read_run
+from rnnjax.training.seals import sealed
 
 
 def test_a_half_written_line_is_no_damage_while_a_run_is_running(tmp_path, capsys):
-    lines = "".join(json.dumps(line) + "\n" for line in LINES[:3]) + '{"kind": "step", "st'
+    lines = sealed_lines(LINES[:3]) + '{"kind": "step", "st'
     path = make_run(tmp_path / "one", lines=lines, status={"status": "running"})
     assert listed(capsys, tmp_path)[0]["note"] == "metrics.jsonl: line 4: expected a JSON object with a kind"
     with FileLock(path / "lock"):
@@ -46,13 +48,13 @@ DAMAGED_FILES = {
     "config_bytes": ("config.json", b"\xff\xfe{}", "expected JSON"),
     "config_deep": ("config.json", "[" * 100_000, "expected JSON"),
     "environment": ("environment.json", "", "expected JSON"),
-    "time": ("environment.json", '{"time": 7}', ""),
-    "time_words": ("environment.json", '{"time": "noon"}', ""),
+    "time": ("environment.json", {"time": 7}, ""),
+    "time_words": ("environment.json", {"time": "noon"}, ""),
     "status": ("status.json", "nonsense", "expected JSON"),
-    "status_word": ("status.json", '{"status": "dead"}', f"expected one of {STATUSES}, got 'dead'"),
+    "status_word": ("status.json", {"status": "dead"}, f"expected one of {STATUSES}, got 'dead'"),
     "status_types": (
         "status.json",
-        '{"status": ["running"], "step": "x", "message": 7}',
+        {"status": ["running"], "step": "x", "message": 7},
         f"expected one of {STATUSES}, got ['running']",
     ),
 }
@@ -62,6 +64,7 @@ DAMAGED_FILES = {
 def test_a_damaged_file_is_named_in_its_row(name, content, note, tmp_path, capsys):
     make_run(tmp_path / "good")
     damaged = make_run(tmp_path / "damaged")
+    content = json.dumps(sealed(content)) if isinstance(content, dict) else content
     (damaged / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     rows = {row["run"]: row for row in listed(capsys, tmp_path)}
     assert rows["damaged"].get("note", "") == shorten(note and f"{name}: {note}", 80)
@@ -94,9 +97,8 @@ DAMAGED_LINES = {
 @pytest.mark.parametrize(("line", "note"), DAMAGED_LINES.values(), ids=DAMAGED_LINES.keys())
 def test_a_damaged_line_is_named_and_the_others_count(line, note, tmp_path, capsys):
     path = make_run(tmp_path / "one")
-    first = line if isinstance(line, bytes) else json.dumps(line).encode()
-    good = (path / "metrics.jsonl").read_bytes()
-    (path / "metrics.jsonl").write_bytes(first + b"\n" + good)
+    text = line + b"\n" + sealed_lines(LINES).encode() if isinstance(line, bytes) else sealed_lines([line, *LINES])
+    (path / "metrics.jsonl").write_bytes(text if isinstance(text, bytes) else text.encode())
     (row,) = listed(capsys, tmp_path)
     assert row.get("note", "") == (note and f"metrics.jsonl: line 1: {note}")
     assert (row["best"], row["step"]) == ("accuracy 0.8100 (epoch 2)", "6")

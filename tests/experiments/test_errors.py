@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 import pytest
 from complaints import complaint_of
+from resealed import change_config
 from tiny_reviews import TINY, write_reviews
 
 from experiments import sentiment
@@ -163,7 +164,10 @@ BROKEN_RUNS = {
 def test_a_broken_config(change, message, run_folder, tmp_path, capsys):
     broken = tmp_path / "broken"
     shutil.copytree(run_folder, broken)
-    (broken / "config.json").write_text(change(json.loads((run_folder / "config.json").read_text())))
+    text = change(json.loads((run_folder / "config.json").read_text()))
+    (broken / "config.json").write_text(text)
+    if text.startswith("{") and text.endswith("}"):
+        change_config(broken)  # which seals it
     assert message in complaint(capsys, "predict", str(broken), "a film")[1]
 
 
@@ -194,9 +198,8 @@ def test_a_part_that_a_source_has_not(run_folder, reviews, capsys):
 def test_a_source_that_changed_since_the_run(run_folder, tmp_path, capsys):
     changed = tmp_path / "changed"
     shutil.copytree(run_folder, changed)
-    config = json.loads((changed / "config.json").read_text())
     other = write_reviews(tmp_path / "other.csv", seed=9)
-    (changed / "config.json").write_text(json.dumps({**config, "source": str(other)}))
+    change_config(changed, source=str(other))
     error = complaint(capsys, "evaluate", str(changed), *TINY[-2:])[1]
     assert "other.csv: expected the texts that the run held out, got others" in error
 

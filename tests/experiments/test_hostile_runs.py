@@ -11,6 +11,7 @@ import pytest
 from damage import damage, edits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from resealed import change_config
 
 from experiments import sentiment
 from experiments.gradient_flow import GradientFlow
@@ -20,6 +21,7 @@ from experiments.text_classifier.trained import open_run
 from experiments.words.text import Text
 from rnnjax.commands import printable
 from rnnjax.training import RunFolder, capacity
+from rnnjax.training.run_folder import write_json
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ OUT_OF_BOUNDS = {
 @pytest.mark.parametrize("field", OUT_OF_BOUNDS)
 def test_a_config_out_of_bounds(field, hostile):
     value, message = OUT_OF_BOUNDS[field]
-    (hostile / "config.json").write_text(json.dumps(config_of(hostile) | {field: value}))
+    change_config(hostile, **{field: value})
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         open_run(hostile)
     assert "\n" not in str(caught.value)
@@ -85,12 +87,12 @@ def test_a_config_that_is_no_plain_json(text, message, hostile):
 
 def test_parameters_beyond_the_memory_are_refused_before_they_are_made(hostile, run_folder, monkeypatch):
     # 65,536 features of an LSTM, two directions of three layers: nearly a terabyte.
-    (hostile / "config.json").write_text(json.dumps(config_of(hostile) | {"hidden": 65_536, "layers": 3}))
+    change_config(hostile, hidden=65_536, layers=3)
     with pytest.raises(
         ValueError, match=r"^parameters: expected at most [\d,]+ bytes, .* got \d{3},\d{3},\d{3},\d{3}$"
     ):
         open_run(hostile)
-    (hostile / "config.json").write_text(json.dumps(config_of(run_folder)))
+    change_config(hostile, **config_of(run_folder))
     open_run(hostile)
     monkeypatch.setattr(capacity.os, "sysconf", lambda name: 10)
     with pytest.raises(
@@ -101,7 +103,7 @@ def test_parameters_beyond_the_memory_are_refused_before_they_are_made(hostile, 
 
 def test_a_batch_beyond_the_memory_is_refused_before_it_is_made(hostile):
     changes = {"pad": "start", "longest": 10_000_000, "batch_size": 1_000_000}
-    (hostile / "config.json").write_text(json.dumps(config_of(hostile) | changes))
+    change_config(hostile, **changes)
     with pytest.raises(ValueError, match=r"^a batch of 1,000,000 texts of 10,000,000 words: expected at most "):
         sentiment.main(["predict", str(hostile), "a film"])
 
@@ -143,14 +145,14 @@ def test_no_file_of_a_checkpoint_is_another(make, hostile):
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe.csv"])
 def test_evaluate_does_not_read_a_source_without_end(source, hostile):
     os.mkfifo(hostile / "pipe.csv")
-    (hostile / "config.json").write_text(json.dumps(config_of(hostile) | {"source": str(hostile / source)}))
+    change_config(hostile, source=str(hostile / source))
     with pytest.raises(ValueError, match=r"source: expected a file or folder, got .*, a pipe or device"):
         sentiment.main(["evaluate", str(hostile)])
 
 
 def test_what_a_terminal_obeys_is_shown_instead(hostile, capsys):
     classes = ["\x1b[2Jbad", "good\x9b\u202e\n"]
-    (hostile / "config.json").write_text(json.dumps(config_of(hostile) | {"classes": classes}))
+    change_config(hostile, classes=classes)
     sentiment.main(["predict", str(hostile), "a film \x1b]0;title\x07", "--trace"])
     out = capsys.readouterr().out
     assert "␛[2Jbad=0." in out
@@ -178,7 +180,7 @@ COMMON = {"deadline": None, "derandomize": True, "database": None}
     changes=st.dictionaries(st.sampled_from([*vars(TextClassification()), "classes", "held_out"]), VALUES, min_size=1)
 )
 def test_a_config_of_any_values(changes, hostile, run_folder):
-    (hostile / "config.json").write_text(json.dumps(config_of(run_folder) | changes))
+    write_json(hostile / "config.json", config_of(run_folder) | changes)
     check_run(hostile)
 
 

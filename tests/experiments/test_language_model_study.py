@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from complaints import complaint_of
 from matplotlib.image import imread
+from resealed import change_object
 from small_runs import TWO, act_after, checkpoints, lines, read, terminate
 from tiny_texts import text_of, write_treebank
 
@@ -224,8 +225,8 @@ def test_what_is_not_there_is_one_line(small_run, tmp_path, capsys):
     assert "hold_out: expected less than half, got 0.5" in said("ptb-small", "--hold-out", "0.5")
     assert "hold_out: expected a number above 0, got 0.0" in said("ptb-small", "--hold-out", "0")
     assert "run folder: expected config.json in" in said("generate", tmp_path)
-    for name, text in (("config.json", '{"experiment": "sentiment-lstm"}'), ("vocabulary.json", "{}")):
-        (tmp_path / name).write_text(text)
+    change_object(tmp_path / "config.json", experiment="sentiment-lstm")
+    (tmp_path / "vocabulary.json").write_text("{}")
     assert "expected the fields of a language model's run" in said("generate", tmp_path)
     vocabulary = small_run / "vocabulary.json"
     text = vocabulary.read_text()

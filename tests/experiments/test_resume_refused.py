@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from complaints import complaint_of
+from resealed import change_object
 from small_runs import SMALL, TWO, files, read
 from tiny_reviews import write_reviews
 
@@ -17,11 +18,11 @@ pytestmark = pytest.mark.usefixtures("quick_runs")
 
 def other_source(path, tmp_path):
     source = write_reviews(tmp_path / "other.csv", seed=7)
-    (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "source": str(source)}))
+    change_object(path / "config.json", source=str(source))
 
 
 def other_study(path, tmp_path):
-    (path / "config.json").write_text(json.dumps({**read(path, "config.json"), "experiment": "sentiment-predict"}))
+    change_object(path / "config.json", experiment="sentiment-predict")
 
 
 def other_vocabulary(path, tmp_path):
@@ -86,7 +87,7 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("environment.json", '{"resumed": 3}', r"environment\.json: resumed: expected a list, got int"),
+        ("environment.json", {"resumed": 3}, r"environment\.json: resumed: expected a list, got int"),
         ("environment.json", "[", r"environment\.json: expected JSON, got"),
         ("config.json", {"execution": 3}, r"config\.json: execution: expected an object, got 3"),
         ("config.json", {"execution": {"keep": "all"}}, r"config\.json: keep: expected int or nothing, got 'all'"),
@@ -100,8 +101,10 @@ def test_what_is_damaged_is_refused_and_left_alone(file, text, message, unbroken
     if text is None:
         (path / file).unlink()
         (path / file).mkdir()
+    elif isinstance(text, str):
+        (path / file).write_text(text)
     else:
-        (path / file).write_text(text if isinstance(text, str) else json.dumps({**read(path, file), **text}))
+        change_object(path / file, **text)
     before = files(path)
     status, error = complaint_of(sentiment, capsys, "--resume", path, *TWO)
     assert status == 1

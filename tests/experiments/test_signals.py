@@ -97,10 +97,10 @@ def test_a_signal_whose_exception_is_dropped_is_raised_again(monkeypatch):
 def test_a_signal_when_all_is_done_changes_nothing(tmp_path, reviews, monkeypatch):
     plain = RunFolder.write_status
 
-    def interrupted(self, status, step, message=""):
+    def interrupted(self, status, *more):
         if status == "finished":
             terminate()
-        plain(self, status, step, message)
+        plain(self, status, *more)
 
     monkeypatch.setattr(RunFolder, "write_status", interrupted)
     sentiment.main(new(reviews, tmp_path / "run", "--epochs", "1"))

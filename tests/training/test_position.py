@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from experiments.run_folders.metrics import forget_after
 from rnnjax.training import RunFolder, processes
 from rnnjax.training.checksums import CHECKSUMS, check_seal, seal
 from rnnjax.training.position import Best, Position
@@ -155,34 +154,6 @@ def test_a_checksum_that_is_none_is_refused(checksum, sealed):
 
 
 # Run folders
-
-
-def line(**values):
-    return json.dumps(values)
-
-
-def test_what_came_after_a_position_is_forgotten(tmp_path):
-    kept = [
-        *(line(kind="step", step=step, loss=0.1 * step) for step in (1, 2, 3)),
-        line(kind="epoch", epoch=1, step=3),
-        line(kind="step", step=4),
-    ]
-    # Of the epoch that ended with step 4 there is a line, but the checkpoint was written before it.
-    later = [line(kind="epoch", epoch=2, step=4), line(kind="step", step=5), line(kind="final", epoch=2)]
-    damaged = ["", "{", "[]", "5", "\x00", line(kind=[1], step=1), line(kind="step"), line(kind="step", step="1")]
-    damaged += [line(step=1), line(kind={}, epoch=1), "[" * 10**5]
-    file = tmp_path / "metrics.jsonl"
-    text = "\n".join([*kept, *damaged, *later])
-    file.write_bytes(text.encode() + b'\n\xff{"kind": "step"}\n{"kind": "step", "step": 1')
-    forget_after(file, Position(epoch=1, batch=1, step=4))
-    assert file.read_text() == "".join(f"{line}\n" for line in kept)
-    forget_after(file, Position())
-    assert file.read_text() == ""
-
-
-def test_a_run_without_metrics_has_nothing_to_forget(tmp_path):
-    forget_after(tmp_path / "metrics.jsonl", Position())
-    assert (tmp_path / "metrics.jsonl").read_text() == ""
 
 
 def test_a_run_in_use_is_refused(tmp_path, monkeypatch):

@@ -1,0 +1,37 @@
+"""Files of runs as somebody writes them who knows their format: what they say is wrong, but their seals are right."""
+
+import json
+
+from rnnjax.training import RunFolder
+from rnnjax.training.checkpoints import find_checkpoints
+from rnnjax.training.checksums import seal
+from rnnjax.training.run_folder import write_json
+from rnnjax.training.seals import sealed_line
+
+
+def change_object(file, **changes):
+    """A sealed JSON file with other values."""
+    write_json(file, {**json.loads(file.read_text()), **changes} if file.exists() else changes)
+
+
+def change_config(run, **changes):
+    """As `change_object`, and the run's checkpoints are made to be of that config."""
+    change_object(run / "config.json", **changes)
+    adopt(run, *find_checkpoints(run / "checkpoints"))
+
+
+def adopt(run, *checkpoints):
+    """Makes checkpoints say that they are of a run."""
+    for checkpoint in checkpoints:
+        file = checkpoint / "run.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **RunFolder(run).seals()}))
+        seal(checkpoint)
+
+
+def sealed_lines(values):
+    """Lines of metrics.jsonl."""
+    text, before = "", ""
+    for each in values:
+        line, before = sealed_line(json.dumps(each), before)
+        text += line
+    return text
