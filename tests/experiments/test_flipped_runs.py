@@ -130,7 +130,9 @@ def test_flips_in_a_run_without_checkpoints_are_noticed_where_it_is_told(tmp_pat
     folder = RunFolder.create(tmp_path / "run", {"experiment": "tagging", "epochs": 3, "rate": 0.5})
     with folder.metrics() as log:
         for epoch in (1, 2, 3):
-            record(log, "epoch", {"epoch": epoch, "step": 4 * epoch, "validation_accuracy": 0.1 * epoch})
+            record(
+                log, "epoch", {"epoch": epoch, "step": 4 * epoch, "validation_accuracy": 0.1 * epoch, "seconds": 1.0}
+            )
         record(log, "final", {"part": "test", "accuracy": 0.25, "loss": 0.5})
     noticed, wanted = result(told, folder.path, capsys)
     assert not noticed, wanted
