@@ -27,6 +27,7 @@ from benchmarks.recurrences.options import DEFAULT, PRESETS, Throughput
 from benchmarks.recurrences.outcome import Outcome, Settings, from_row, to_row
 from benchmarks.recurrences.tables import speed_table
 from rnnjax.commands import parse_presets, run
+from rnnjax.files import create_file
 from rnnjax.training import RunFolder, batch_mesh, use_cpu_cores
 
 PROGRAM = "benchmarks.throughput"
@@ -70,7 +71,7 @@ def start_file(options: Throughput, name: str) -> Path:
         return path
     RunFolder.check_new(path, "rows")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    create_file(path.parent.resolve() / path.name).close()
     return path
 
 

@@ -46,7 +46,9 @@ def writes(source: str) -> list[str]:
 
 def test_every_file_is_written_in_one_place():
     sources = {
-        str(path.relative_to(ROOT)): path for name in ("rnnjax", "experiments") for path in (ROOT / name).rglob("*.py")
+        str(path.relative_to(ROOT)): path
+        for name in ("rnnjax", "experiments", "benchmarks")
+        for path in (ROOT / name).rglob("*.py")
     }
     assert len(sources) > 100
     found = {name: writes(path.read_text(encoding="utf-8")) for name, path in sources.items() if name not in ELSEWHERE}
