@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import pytest
 from matplotlib.figure import Figure
+from resealed import change_object
 
 from experiments import runs
 from experiments import session as session_module
@@ -48,6 +49,7 @@ NAMES = {
     "checkpoints/epoch*-step*": DAMAGED,
     "checkpoints/epoch*-step*/position.json": DAMAGED,
     "checkpoints/epoch*-step*/checksums.json": DAMAGED,
+    "checkpoints/epoch*-step*/run.json": DAMAGED,
     "checkpoints/epoch*-step*/params": DAMAGED,
     "checkpoints/epoch*-step*/params/*": DAMAGED,
     "checkpoints/epoch*-step*/training": DAMAGED,
@@ -262,8 +264,7 @@ def test_a_figure_that_a_folder_has_is_one_line(run_folder, resume, tmp_path):
 def test_a_run_that_is_listed_as_running_keeps_what_its_lock_leads_to(run_folder, tmp_path, capsys):
     for kind in KINDS:
         run = shutil.copytree(run_folder, tmp_path / kind / "run")
-        status = json.loads((run / "status.json").read_text())
-        (run / "status.json").write_text(json.dumps({**status, "status": "running"}))
+        change_object(run / "status.json", status="running")
         plants = Plants(kind, tmp_path / kind / "user")
         plants.put(run / "lock")
         assert told_by(runs.main, [str(tmp_path / kind)]) is None
