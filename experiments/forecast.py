@@ -124,8 +124,8 @@ def study(preset: str, config: Forecast) -> Path:
     save_arrays(path / PARAMETERS, params)
     write_future(path / FORECASTS, config, parts, params, read)
     write_test(path / TESTED, parts, outcome)
-    for name, figure in figures(config, parts, outcome, epochs).items():
-        save_figure(path / FIGURES / f"{name}.png", figure)
+    for name, draw in figures(config, parts, outcome, epochs).items():
+        save_figure(path / FIGURES / f"{name}.png", draw)
     best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
     print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
     print(f"\nthe test part\n{result_table(config, outcome)}")

@@ -247,7 +247,7 @@ def study(config: GradientFlow) -> Path:
             for clip, training in pair.items():
                 lists = {name: finite_or_none(values) for name, values in training._asdict().items()}
                 record(log, "training", {"net": "Elman", "scale": scale, "clip": clip, **lists})
-    save_figure(path / FIGURES / "gradient_flow.png", draw(rows, results, config))
+    save_figure(path / FIGURES / "gradient_flow.png", lambda: draw(rows, results, config))
     print(f"figure {path / FIGURES / 'gradient_flow.png'}\nrun folder {path}")
     return path
 

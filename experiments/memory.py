@@ -80,7 +80,7 @@ def study(preset: str, config: Memory) -> Path:
             record(log, "result", result_line(result))
     print(f"\n{result_table(task, results)}\n{time.perf_counter() - start:.1f} s")
     figure = path / FIGURES / "learning_curves.png"
-    save_figure(figure, draw(config, blocks, results))
+    save_figure(figure, lambda: draw(config, blocks, results))
     print(f"figure {figure}\nrun folder {path}")
     return path
 

@@ -156,8 +156,8 @@ def compare(options: Restaurant) -> Path:
     with folder.metrics() as log:
         for result in outcomes:
             record(log, "outcome", {"model": result.name, "accuracies": result.accuracies.tolist()})
-    figure = fold_accuracies([result.name for result in outcomes], [result.accuracies for result in outcomes])
-    save_figure(path / FIGURES / "fold_accuracies.png", figure)
+    names, accuracies = [result.name for result in outcomes], [result.accuracies for result in outcomes]
+    save_figure(path / FIGURES / "fold_accuracies.png", lambda: fold_accuracies(names, accuracies))
 
     tested = "a part of each fold's training rows" if options.choose else "the rows that each fold left out"
     print(f"\n{options.folds} stratified folds, tested on {tested}\n{score_table(outcomes)}")

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,13 @@ class Log:
         """A line of what is known at the end."""
         self._line("final", values, 0, {})
 
-    def figure(self, step: int, name: str, figure: Figure) -> None:
-        """A figure as a PNG file."""
+    def figure(self, step: int, name: str, draw: Callable[[], Figure]) -> None:
+        """A figure as a PNG file; one that cannot be drawn is a warning."""
         if self._folder is not None:
             with self._writing():
                 make_folder(self._folder.path / FIGURES)  # an empty folder does not survive every copy
-                save_figure(self._folder.path / FIGURES / f"{name}.png", figure)
-                if self._board is not None:
+                figure = save_figure(self._folder.path / FIGURES / f"{name}.png", draw)
+                if self._board is not None and figure is not None:
                     self._board.figure(step, name, figure)
 
     @property

@@ -95,7 +95,7 @@ def compare(options: Compare) -> None:
         if resolved.count(path.resolve()) > 1:
             raise ValueError(f"runs: expected different ones, got {path} more than once")
     runs = [read_run(path) for path in options.runs]
-    figure = comparison_figure(curves(runs))
+    drawn = comparison_figure(curves(runs))  # refused before anything is told
     if len(runs) > 1:
         print(difference_table(runs) if differing_fields(runs) else "the configs do not differ")
         print()
@@ -103,7 +103,7 @@ def compare(options: Compare) -> None:
     for read in runs:
         for problem in read.problems:
             print(f"{read.path}: {problem}")
-    save_figure(file.parent.resolve() / file.name, figure)
+    save_figure(file.parent.resolve() / file.name, lambda: drawn)
     print(f"figure {file}")
 
 

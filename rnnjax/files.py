@@ -1,14 +1,17 @@
 """Files that are written where a stranger may have been before: no link is followed, and no pipe is waited for."""
 
 import contextlib
+import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
+from rnnjax.errors import first_line
 from rnnjax.untrusted import check_file, check_folder, check_own, kind_of
 
 
@@ -81,10 +84,33 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def save_figure(path: Path, figure: Any, dots_per_inch: int = 150) -> None:
-    """A Matplotlib figure in the format that the name ends in. Raises as `new_file`."""
+def save_figure(path: Path, draw: Callable[[], Any], dots_per_inch: int = 150) -> Any:
+    """The Matplotlib figure that `draw` gives, in the format that the name ends in, and given back.
+
+    A figure that cannot be drawn is a warning, and None: the numbers of a run must not end with it. Raises as
+    `new_file`.
+    """
+    try:
+        figure = draw()
+        image = rendered(figure, path.suffix[1:], dots_per_inch)
+    except Exception as error:  # Matplotlib raises what comes, from any of its parts
+        warnings.warn(f"{path}: not drawn: {type(error).__name__}: {first_line(error)}", stacklevel=2)
+        return None
     with new_file(path) as file:
-        figure.savefig(file, format=path.suffix[1:], dpi=dots_per_inch)
+        file.write(image)
+    return figure
+
+
+def rendered(figure: Any, kind: str, dots_per_inch: int) -> bytes:
+    """A Matplotlib figure as a file of this kind; no text is handed to TeX, whatever Matplotlib's settings say."""
+    import matplotlib as mpl  # which whoever writes no figure need not wait for
+
+    for text in figure.findobj(lambda artist: hasattr(artist, "set_usetex")):
+        text.set_usetex(False)
+    file = io.BytesIO()
+    with mpl.rc_context({"text.usetex": False}):
+        figure.savefig(file, format=kind, dpi=dots_per_inch)
+    return file.getvalue()
 
 
 @contextlib.contextmanager

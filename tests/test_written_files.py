@@ -5,9 +5,11 @@ import os
 import stat
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
+from matplotlib.figure import Figure
 
-from rnnjax.files import append_to, create_file, make_folder, new_file, remove, write_text
+from rnnjax.files import append_to, create_file, make_folder, new_file, remove, save_figure, write_text
 from rnnjax.training import capacity
 from rnnjax.training.checksums import check_seal, seal
 from rnnjax.untrusted import kind_of, open_plain
@@ -160,3 +162,22 @@ def test_a_file_of_another_size_is_not_read(tmp_path, monkeypatch):
         check_seal(tmp_path)
     with pytest.raises(ValueError, match=r"file: expected at most 999,999 bytes, got 1,000,000,000"):
         open_plain(tmp_path / "file", 999_999)
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_warning(tmp_path):
+    def broken():
+        raise RuntimeError("no such glyph\nand more")
+
+    with pytest.warns(UserWarning, match=r"a\.png: not drawn: RuntimeError: no such glyph$"):
+        assert save_figure(tmp_path / "a.png", broken) is None
+    with pytest.warns(UserWarning, match=r"b\.png: not drawn: ValueError: "):
+        save_figure(tmp_path / "b.png", lambda: Figure(figsize=(-1, 1)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_texts_are_not_handed_to_tex(tmp_path):
+    with mpl.rc_context({"text.usetex": True}):
+        figure = Figure()
+        figure.subplots().set_title("50%_")
+        assert save_figure(tmp_path / "a.png", lambda: figure) is figure
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

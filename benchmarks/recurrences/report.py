@@ -77,6 +77,6 @@ def section(panel: Sequence[Outcome], folder: Path, prefix: str) -> str:
     parts = [f"### {name}", group_table(panel)]
     if any(outcome.compile_seconds is not None for outcome in panel):
         file = f"{prefix}{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.png"
-        save_figure(folder / file, throughput_figure(name, panel), 130)
+        save_figure(folder / file, lambda: throughput_figure(name, panel), 130)
         parts.append(f"![{name}]({file})")
     return "\n\n".join(parts)

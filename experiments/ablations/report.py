@@ -26,9 +26,9 @@ def write_report(
     text += [f"| {variant.name} | {_cell(variant.question)} |" for variant in variants]
     groups = grouped(variants)
     curves = [Group(title, [_curve(member, rows[member.name]) for member in members]) for title, members in groups]
-    save_figure(folder / CURVES, curve_figure(curves, study.score))
+    save_figure(folder / CURVES, lambda: curve_figure(curves, study.score))
     means = [Group(title, [_interval(member, rows[member.name]) for member in members]) for title, members in groups]
-    save_figure(folder / SCORES, interval_figure(means, study.score))
+    save_figure(folder / SCORES, lambda: interval_figure(means, study.score))
     write_text(folder / REPORT, "\n".join(text) + "\n")
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """What a study of forecasts draws."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,12 +18,15 @@ from rnnjax.forecasting import LEVELS
 MOST_PANELS = 6
 
 
-def figures(config: Forecast, parts: Parts, outcome: Outcome, epochs: Sequence[Epoch]) -> dict[str, Figure]:
-    """Every figure by its name; no calibration where nothing was said of it."""
+def figures(
+    config: Forecast, parts: Parts, outcome: Outcome, epochs: Sequence[Epoch]
+) -> dict[str, Callable[[], Figure]]:
+    """What draws every figure, by its name; no calibration where nothing was said of it."""
     names = [f"seed {config.seed + i}" for i in range(config.seeds)]
     drawn = {
-        "forecast": _forecast(config, parts, outcome),
-        "learning_curves": loss_curves(
+        "forecast": functools.partial(_forecast, config, parts, outcome),
+        "learning_curves": functools.partial(
+            loss_curves,
             np.stack([epoch.training for epoch in epochs]),
             np.stack([epoch.validation for epoch in epochs]),
             epochs[-1].best,
@@ -32,8 +36,8 @@ def figures(config: Forecast, parts: Parts, outcome: Outcome, epochs: Sequence[E
     if config.head != "point":
         below = (outcome.actual[..., None] <= outcome.quantiles).mean(axis=(1, 2))
         inside = [share.mean(axis=(0, 1)) for share in covered(outcome.quantiles, outcome.actual)]
-        drawn["calibration"] = calibration_figure(
-            LEVELS, dict(zip(names, below, strict=True)), dict(zip(INTERVALS, inside, strict=True))
+        drawn["calibration"] = functools.partial(
+            calibration_figure, LEVELS, dict(zip(names, below, strict=True)), dict(zip(INTERVALS, inside, strict=True))
         )
     return drawn
 

@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from experiments.curves import curves_of
+from experiments.curves import Curves, curves_of
 from experiments.language_models.config import PYTHON, Language
 from experiments.language_models.corpus import Corpus, read_corpus
 from experiments.language_models.scores import LARGEST_LOSS, epoch_line, in_words, measures, unigram_loss
@@ -19,6 +20,7 @@ from experiments.report import model_table, table
 from experiments.session import Session
 from experiments.text_classifier.config import init_params, logits_of
 from rnnjax import LanguageModel
+from rnnjax.analysis import learning_curves
 from rnnjax.data import SOURCES, TokenVocabulary
 from rnnjax.training import (
     Scores,
@@ -129,12 +131,16 @@ def draw(session: Session) -> None:
         name, of_loss = "perplexity", lambda losses: np.exp(np.minimum(losses, LARGEST_LOSS))
     else:
         name, of_loss = "bits per character", lambda losses: losses / np.log(2)
-    figure = curves_of(session.metrics(), loss_name=name, of_loss=of_loss)
-    if figure is not None:
+
+    def curves(points: Curves) -> Figure:
+        figure = learning_curves(*points, loss_name=name, of_loss=of_loss)
         if session.config.level == "word":
             axes = figure.axes[0]
             axes.set_yscale("log")
             # Perplexities are read as plain numbers.
             axes.yaxis.set_major_formatter(LogFormatter())
             axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-        session.log.figure(session.step, "learning_curves", figure)
+        return figure
+
+    if (points := curves_of(session.metrics())) is not None:
+        session.log.figure(session.step, "learning_curves", lambda: curves(points))

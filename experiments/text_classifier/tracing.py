@@ -102,8 +102,8 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     """PNG files: the verdict after each word, and the gates and states of every recurrent layer at every word."""
     if not verdicts.spans:
         return
-    figure = verdict_figure(verdicts.words, verdicts.values, verdicts.shown_class)
-    save_figure(folder / f"{name}_verdict.png", figure)
+    told = verdicts.words, verdicts.values, verdicts.shown_class
+    save_figure(folder / f"{name}_verdict.png", lambda: verdict_figure(*told))
     config = trained.config
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]
@@ -114,5 +114,5 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     part = f", the last {len(shown)} of {len(words)} words" if len(shown) < len(words) else ""
     for path, trace in traces.items():
         steps = {gate: values[0, -len(shown) :] for gate, values in trace.items()}
-        figure = step_figure(shown, steps, title=f"{path}{part}")
-        save_figure(folder / f"{name}_{path.replace('/', '_')}.png", figure)
+        draw = functools.partial(step_figure, shown, steps, title=f"{path}{part}")
+        save_figure(folder / f"{name}_{path.replace('/', '_')}.png", draw)

@@ -1,6 +1,7 @@
 """A training run of a text study: trains, prints, and leaves a run folder."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from experiments.report import Progress, confusion_table, model_table, table
 from experiments.session import Session
 from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
 from experiments.text_classifier.parts import Loader, Parts, facts, prepare
-from rnnjax.analysis import confusion_matrix, length_histogram
+from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.training import (
     EpochReport,
@@ -142,10 +143,11 @@ def wall_times(
 
 def draw(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
     """The run's figures, as PNG files: all of its steps and epochs, those before a resumption included."""
-    figures = {"lengths": length_histogram(parts.train.whole.lengths, session.config.longest, loader.widths)}
-    if (curves := curves_of(session.metrics())) is not None:
-        figures["learning_curves"] = curves
+    longest, lengths = session.config.longest, parts.train.whole.lengths
+    figures = {"lengths": functools.partial(length_histogram, lengths, longest, loader.widths)}
+    if (points := curves_of(session.metrics())) is not None:
+        figures["learning_curves"] = functools.partial(learning_curves, *points)
     for part, score in scores.items():
-        figures[f"confusion_{part}"] = confusion_matrix(score.confusion, parts.classes)
+        figures[f"confusion_{part}"] = functools.partial(confusion_matrix, score.confusion, parts.classes)
     for name, figure in figures.items():
         session.log.figure(session.step, name, figure)

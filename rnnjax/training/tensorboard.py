@@ -4,7 +4,6 @@ Records are written here, in this thread: the `RecordWriter` of tensorboardX fol
 a thread of its own, which dies on a full disk; training then waits for it for ever.
 """
 
-import io
 import os
 import socket
 import struct
@@ -20,7 +19,7 @@ from matplotlib.figure import Figure
 from tensorboardX.proto import event_pb2, summary_pb2
 from tensorboardX.record_writer import masked_crc32c
 
-from rnnjax.files import create_file, make_folder
+from rnnjax.files import create_file, make_folder, rendered
 from rnnjax.training.histograms import EDGES, Histogram
 
 # Seconds after which what was written is on disk for whoever watches.
@@ -79,9 +78,7 @@ class TensorBoard:
 
     def figure(self, step: int, name: str, figure: Figure) -> None:
         """A figure as a PNG image."""
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
-        png = file.getvalue()
+        png = rendered(figure, "png", 100)
         width, height = struct.unpack(">II", png[16:24])
         image = _summaries.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
         self._summary(step, [_summaries.Summary.Value(tag=name, image=image)])

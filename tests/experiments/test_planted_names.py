@@ -167,7 +167,7 @@ def resume(run_folder):
             session.begin({name: told[name] for name in ("classes", "held_out", "fingerprint")}, trained.tokenizer)
             session.train(first, 73, lambda *_: None, step=cast(Any, None))
             for name in figures:
-                session.log.figure(session.step, name, Figure(figsize=(0.1, 0.1)))
+                session.log.figure(session.step, name, lambda: Figure(figsize=(0.1, 0.1)))
 
     return go_on
 

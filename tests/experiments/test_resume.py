@@ -206,7 +206,7 @@ def test_a_run_goes_on_without_what_it_does_not_need(damage, stopped, unbroken):
     damage(stopped)
     lost = pytest.warns(UserWarning, match=r"metrics\.jsonl: expected the lines before epoch001-step.*, found none$")
     with pytest.MonkeyPatch.context() as patch, lost if damage is no_metrics else contextlib.nullcontext():
-        patch.setattr(training, "draw", lambda session, *_: session.log.figure(18, "one", Figure()))
+        patch.setattr(training, "draw", lambda session, *_: session.log.figure(18, "one", Figure))
         sentiment.main(["--resume", str(stopped), *TWO])
     assert (stopped / "figures" / "one.png").exists()
     assert read(stopped, "status.json")["status"] == "finished"
