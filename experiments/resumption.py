@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.execution import EXECUTION, as_json, settings
+from experiments.execution import EXECUTION, PLACES, as_json, settings
 from experiments.run_log import TENSORBOARD
 from rnnjax.training import RunFolder
 from rnnjax.training.checkpoints import find_checkpoints
@@ -13,8 +13,6 @@ from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, METRICS, STATUS, rea
 NEWEST = "newest"
 # What of a config may be another one when a run is resumed; all of Execution may.
 MAY_CHANGE = ("epochs", "patience")
-# Where the data lies may change too: whether it is the same data is told by a fingerprint of its content.
-PLACES = ("source", "file")
 FINGERPRINTS = {"fingerprint": "data", "held_out": "held-out part", "text": "text"}
 
 

@@ -15,13 +15,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-import jax
 import tyro
 
 from rnnjax.commands.terminal import printable
 from rnnjax.errors import first_line
 from rnnjax.training import DivergedError, Interrupted
-from rnnjax.training.processes import was_lost
+from rnnjax.training.processes import leave, was_lost
 
 # Characters of an error that are shown: it may quote a file.
 MOST_SHOWN = 2_000
@@ -129,8 +128,7 @@ def run(program: str, command: Callable[[], None]) -> None:
             if len(message) > MOST_SHOWN:
                 message = f"{message[:MOST_SHOWN]}..."
             print(f"{program}: {printable(_with_notes(message, error))}", file=sys.stderr)
-        if jax.distributed.is_initialized():
-            # Leaving in good order means to wait for the others, who may be gone, or wait for this one.
-            sys.stderr.flush()
-            os._exit(1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        leave(1)  # in good order means to wait for the others, who may be gone, or wait for this one
         raise SystemExit(1) from None
