@@ -33,6 +33,7 @@ from rnnjax.training import (
     load_best,
     next_token,
 )
+from rnnjax.training.capacity import check_layers
 from rnnjax.training.processes import is_first, say
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
@@ -127,6 +128,7 @@ class Trained(NamedTuple):
 
 def build(config: Text, vocabulary: int) -> LanguageModel:
     """The network of a config."""
+    check_layers(config.layers, config.hidden)
     layers = [RNN(CELLS[config.cell], config.hidden) for _ in range(config.layers)]
     return LanguageModel(vocabulary, config.embedding, StackedRNN(layers), dropout=config.dropout)
 

@@ -1,5 +1,6 @@
-"""Processes tell process 0 who they are before JAX connects them: whatever JAX then finds wrong ends them by SIGABRT."""
+"""Processes tell process 0 who they are before JAX connects them: what JAX finds wrong then ends them by a signal."""
 
+import contextlib
 import json
 import socket
 import time
@@ -119,10 +120,8 @@ def _error(wrong: str) -> Exception:
 
 
 def _send(line: socket.socket, value: Any) -> None:
-    try:
+    with contextlib.suppress(OSError):  # whoever has left needs no answer
         line.sendall(json.dumps(value).encode() + b"\n")
-    except OSError:
-        pass  # whoever has left needs no answer
 
 
 def _read(line: socket.socket) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_reviews import write_reviews
 
 from experiments import sentiment
 from experiments.execution import Execution
@@ -131,7 +132,7 @@ def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp
 
 def test_processes_with_other_options_or_data_end_with_one_line(reviews, tmp_path):
     other = tmp_path / "other.csv"
-    other.write_text(reviews.read_text().replace("good", "fine"))
+    write_reviews(other, seed=1)
     for own, name in ((("--seed", "1"), "seed"), (("--source", str(other)), "data (held_out)")):
         processes = start(tmp_path / "run", reviews, 2, own=own)
         said = [process.communicate(timeout=120)[1] for process in processes]
