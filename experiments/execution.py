@@ -1,17 +1,27 @@
 """How a run is carried out: options that training studies share, none of which belongs to what is computed."""
 
 import dataclasses
+import hashlib
 import reprlib
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from rnnjax.commands import check_fields
 from rnnjax.training import use_cpu_cores
-from rnnjax.training.processes import join
+from rnnjax.training.processes import check_same_everywhere, join
+from rnnjax.training.run_folder import versions
 
 EXECUTION = "execution"
 # What a resumed run keeps of these options, and what it is unless anybody says so.
 KEPT = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms")
+# What processes of one run must not differ in, besides what is computed: they write and look at the same steps.
+ALIKE = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms", "debug_nans")
+# Where the data lies may differ; whether it is the same data is told by a fingerprint of its content.
+PLACES = ("source", "file")
+# JAX's own settings that change numbers.
+NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
 DEFAULTS = {"checkpoint_minutes": 10.0, "keep": 2, "tensorboard": True}
 
 
@@ -76,11 +86,32 @@ class Execution:
         tensorboard = dataclasses.replace(self, **chosen, tensorboard=own["tensorboard"]).tensorboard
         return dataclasses.replace(self, **chosen, tensorboard=self.tensorboard and tensorboard)
 
-    def begin(self) -> None:
-        """Fixes the devices, and joins the other processes; must come before the first computation."""
+    def begin(self, config: Any) -> None:
+        """Fixes the devices, and joins the other processes, which must have the same config, `execution` apart.
+
+        Must come before the first computation.
+        """
         use_cpu_cores(self.devices)
         if self.distributed:
-            join(self.coordinator, self.processes, self.process)
+            join(self.coordinator, self.processes, self.process, facts_of(config))
+
+
+def facts_of(config: Any) -> dict[str, Any]:
+    """In what the processes of a run must not differ before they know the data: options, numbers and versions."""
+    options = settings(config) | {name: getattr(config.execution, name) for name in ALIKE}
+    facts = {name: value for name, value in options.items() if name not in PLACES}
+    facts["resume"] = config.execution.resume is not None
+    facts |= {name: str(getattr(jax.config, name)) for name in NUMERICS}
+    return as_json(facts | {f"version of {name}": version for name, version in versions().items()})
+
+
+def agreed(config: Any, facts: dict[str, Any], vocabulary: Any) -> dict[str, Any]:
+    """The facts of the data. Raises ValueError, in every process of the run, where one has other ones or options."""
+    words = hashlib.sha256(vocabulary.to_str().encode()).hexdigest()
+    devices = jax.local_device_count() if config.execution.devices is None else config.execution.devices
+    found = {f"data ({name})": value for name, value in facts.items()}
+    check_same_everywhere(as_json(facts_of(config) | {"devices": devices} | found | {"vocabulary of the data": words}))
+    return facts
 
 
 def settings(config: Any) -> dict[str, Any]:

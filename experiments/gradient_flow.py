@@ -34,6 +34,7 @@ from rnnjax.analysis import (
 from rnnjax.commands import check_fields, parse, run
 from rnnjax.files import save_figure
 from rnnjax.training import RunFolder
+from rnnjax.training.capacity import parameters_of
 from rnnjax.training.run_folder import FIGURES
 from rnnjax.types import Params
 
@@ -132,7 +133,7 @@ class Row(NamedTuple):
 
 def scaled_params(cell: Cell, scale: float, config: GradientFlow) -> Params:
     """The cell's initial parameters, the recurrent kernel times the scale; the same ones for every scale."""
-    params = cell.init_params(jax.random.key(config.seed), INPUTS, config.hidden)
+    params = parameters_of(lambda: cell.init_params(jax.random.key(config.seed), INPUTS, config.hidden))
     recurrent = params.recurrent._replace(kernel=scale * params.recurrent.kernel)
     return params._replace(recurrent=recurrent)
 

@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> None:
         use_cpu_cores(options.devices)
         evaluate(options)
     else:
-        options.execution.begin()
+        options.execution.begin(options)
         train(options, f"{PREFIX}{name}")
 
 

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     elif isinstance(options, Predict):
         predict(options)
     else:
-        options.execution.begin()
+        options.execution.begin(options)
         train_text(options)
 
 

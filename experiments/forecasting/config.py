@@ -13,6 +13,7 @@ from rnnjax.commands import check_fields
 from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.forecasting import Forecaster, Gaussian, Head, Point, Quantile
+from rnnjax.training.capacity import check_layers
 
 RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
 HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}
@@ -127,7 +128,8 @@ class Forecast:
                 )
 
     def network(self) -> Forecaster:
-        """The network."""
+        """The network. Raises ValueError for one that this machine has no memory for."""
+        check_layers(self.layers, self.hidden)
         layers = [RNN(CELLS[self.cell], self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         steps = self.horizon if self.strategy == "direct" else 1
         return Forecaster(StackedRNN(layers), HEADS[self.head], steps, self.projection)

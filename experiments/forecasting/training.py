@@ -16,6 +16,7 @@ from experiments.forecasting.config import Forecast
 from rnnjax.data.windows import Windows
 from rnnjax.forecasting import direct, recursive
 from rnnjax.training import DivergedError, TrainState
+from rnnjax.training.capacity import parameters_of
 from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
 
 # What a seed's keys are folded with.
@@ -93,7 +94,8 @@ def batch_size(config: Forecast, windows: int) -> int:
 def first_learner(config: Forecast, features: int, windows: int, seed: ArrayLike) -> Learner:
     """A seed before the first epoch."""
     key = jax.random.key(seed)
-    params = config.network().init(jax.random.fold_in(key, INITIAL), jnp.zeros((1, 1, features)))["params"]
+    first_key, inputs = jax.random.fold_in(key, INITIAL), jnp.zeros((1, 1, features))
+    params = parameters_of(lambda: config.network().init(first_key, inputs)["params"])
     updates = config.epochs * (windows // batch_size(config, windows))
     state = TrainState.create(params, config.optimizer(updates), key)
     zero = jnp.zeros((), jnp.int32)

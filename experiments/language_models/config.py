@@ -12,6 +12,7 @@ from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.commands import check_fields
 from rnnjax.data.tokens import Level
 from rnnjax.training import adam, sgd
+from rnnjax.training.capacity import check_layers
 
 Documents = Literal["none", "line", "blank-line"]
 PYTHON = "python"
@@ -102,6 +103,7 @@ class Language:
 
     def network(self, vocabulary: int) -> LanguageModel:
         """The network for so many tokens. Raises as its cell does where that has no such dropout."""
+        check_layers(self.layers, self.hidden)
         layers = [
             RNN(
                 CELLS[self.cell],

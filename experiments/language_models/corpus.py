@@ -13,8 +13,10 @@ import numpy as np
 
 from experiments.language_models.config import PYTHON, Documents, Language
 from rnnjax.data import SOURCES, Stream, TokenVocabulary, load_texts, split_text
+from rnnjax.data.file_checks import check_file
 from rnnjax.data.sources import LOADERS
 from rnnjax.data.tokens import LINE_END, Level
+from rnnjax.training.capacity import check_capacity
 
 # train.txt, ptb.valid.txt, wiki.test.tokens
 PART_OF_TEXT = re.compile(r"(?:.+\.)?(train|valid|validation|test)\.(?:txt|tokens)")
@@ -69,6 +71,8 @@ def read_text(file: Path) -> str:
     """A file's text. Raises FileNotFoundError where there is none, ValueError where it is not UTF-8."""
     if not file.is_file():
         raise FileNotFoundError(f"text: expected a file, got {file}")
+    check_file(file)
+    check_capacity(str(file), file.stat().st_size)
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

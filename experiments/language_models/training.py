@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from experiments.curves import Curves, curves_of
+from experiments.execution import agreed
 from experiments.language_models.config import PYTHON, Language
 from experiments.language_models.corpus import Corpus, read_corpus
 from experiments.language_models.scores import LARGEST_LOSS, epoch_line, in_words, measures, unigram_loss
@@ -59,7 +60,8 @@ def train(config: Language, name: str) -> Path:
         optimizer, objective = config.updates(epoch_steps), next_in_stream(features)
         step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
-        session.begin({"fingerprint": corpus.fingerprint}, corpus.vocabulary, TokenVocabulary.load)
+        facts_of_data = agreed(config, {"fingerprint": corpus.fingerprint}, corpus.vocabulary)
+        session.begin(facts_of_data, corpus.vocabulary, TokenVocabulary.load)
         say(f"\n{model_table(params)}\n")
         say(f"{mesh.size} devices, {epoch_steps:,} steps an epoch; run folder {session.path}\n")
         params = session.train(

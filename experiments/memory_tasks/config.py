@@ -15,6 +15,7 @@ from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN, Unrolled
 from rnnjax.commands import check_fields
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
+from rnnjax.training.capacity import check_layers
 
 Task = Literal["adding", "copy", "recall", "parity", "order", "digits"]
 TASKS: Mapping[str, Callable[..., MemoryTask]] = {
@@ -120,6 +121,7 @@ class Memory:
             forget_bias=self.forget_bias,
             longest=task.steps if self.chrono else None,
         )
+        check_layers(self.layers, self.hidden)
         layers = [RNN(cell, self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         return AnsweringRNN(StackedRNN(layers), task.answers, task.outputs)
 

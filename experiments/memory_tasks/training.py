@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 
 from experiments.memory_tasks.config import Memory
 from rnnjax.training import TrainState
+from rnnjax.training.capacity import parameters_of
 from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
 
 # What a seed's keys are folded with: batches of training and evaluation must not be the same.
@@ -33,7 +34,7 @@ def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
     key = jax.random.key(seed)
     task = config.problem()
     inputs = jnp.zeros((1, task.steps, task.features))
-    params = config.network().init(jax.random.fold_in(key, INITIAL), inputs)["params"]
+    params = parameters_of(lambda: config.network().init(jax.random.fold_in(key, INITIAL), inputs)["params"])
     return TrainState.create(params, config.optimizer(), key)
 
 

@@ -16,7 +16,7 @@ from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, Stacke
 from rnnjax.commands import check_fields
 from rnnjax.data.sequences import Order
 from rnnjax.training import TrainState, adam
-from rnnjax.training.capacity import check_capacity, tree_bytes
+from rnnjax.training.capacity import check_capacity, check_layers, tree_bytes
 
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
 
@@ -153,6 +153,7 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
             zoneout=config.zoneout,
         )
 
+    check_layers(config.layers, config.hidden)
     layers = [Bidirectional(layer(), layer()) if config.bidirectional else layer() for _ in range(config.layers)]
     return SequenceClassifier(
         vocabulary_size=vocabulary,

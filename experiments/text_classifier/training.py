@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 
 from experiments.curves import curves_of
+from experiments.execution import agreed
 from experiments.report import Progress, confusion_table, model_table, table
 from experiments.session import Session
 from experiments.text_classifier.config import TextClassification, build_model, build_optimizer, first_state, logits_of
@@ -50,7 +51,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
-        session.begin(facts_of_data, parts.tokenizer)
+        session.begin(agreed(config, facts_of_data, parts.tokenizer), parts.tokenizer)
         preparing = time.perf_counter() - start
         say(f"\n{model_table(first.params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
 from experiments.cells import CELLS, CellName
-from experiments.execution import Execution
+from experiments.execution import Execution, agreed
 from experiments.language_models.corpus import read_text
 from experiments.language_models.scores import epoch_line, perplexity, shown, unigram_loss
 from experiments.report import model_table, table
@@ -34,6 +34,7 @@ from rnnjax.training import (
     load_best,
     next_token,
 )
+from rnnjax.training.capacity import check_layers
 from rnnjax.training.processes import is_first, say
 from rnnjax.training.run_folder import CHECKPOINTS, CONFIG, VOCABULARY
 
@@ -128,6 +129,7 @@ class Trained(NamedTuple):
 
 def build(config: Text, vocabulary: int) -> LanguageModel:
     """The network of a config."""
+    check_layers(config.layers, config.hidden)
     layers = [RNN(CELLS[config.cell], config.hidden) for _ in range(config.layers)]
     return LanguageModel(vocabulary, config.embedding, StackedRNN(layers), dropout=config.dropout)
 
@@ -172,7 +174,8 @@ def train_text(config: Text) -> Path:
         optimizer = adam(config.learning_rate, steps=updates, schedule="linear", skip=config.skip)
         objective = next_token(logits_of(model))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
-        session.begin({"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}, corpus.tokenizer)
+        facts_of_data = {"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}
+        session.begin(agreed(config, facts_of_data, corpus.tokenizer), corpus.tokenizer)
         params = session.train(
             TrainState.create(params, optimizer, state_key),
             updates,

@@ -15,13 +15,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-import jax
 import tyro
 
 from rnnjax.commands.terminal import printable
 from rnnjax.errors import first_line
 from rnnjax.training import DivergedError, Interrupted
-from rnnjax.training.processes import was_lost
+from rnnjax.training.capacity import is_out_of_memory
+from rnnjax.training.processes import leave, was_lost
 
 # Characters of an error that are shown: it may quote a file.
 MOST_SHOWN = 2_000
@@ -118,7 +118,8 @@ def run(program: str, command: Callable[[], None]) -> None:
         print(f"{program}: {_with_notes(str(stopped), stopped)}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
     except Exception as error:
-        if not isinstance(error, (ValueError, OSError, ModuleNotFoundError, DivergedError)) and not was_lost(error):
+        expected = isinstance(error, (ValueError, OSError, ModuleNotFoundError, DivergedError))
+        if not expected and not was_lost(error) and not is_out_of_memory(error):
             raise
         if sys.flags.dev_mode:
             traceback.print_exc()
@@ -126,11 +127,12 @@ def run(program: str, command: Callable[[], None]) -> None:
             message = first_line(error)
             if was_lost(error) and not isinstance(error, OSError):
                 message = f"another process of the run was lost, which may say why ({message})"
+            if is_out_of_memory(error):
+                message = f"expected more memory than this process could have ({message})"
             if len(message) > MOST_SHOWN:
                 message = f"{message[:MOST_SHOWN]}..."
             print(f"{program}: {printable(_with_notes(message, error))}", file=sys.stderr)
-        if jax.distributed.is_initialized():
-            # Leaving in good order means to wait for the others, who may be gone, or wait for this one.
-            sys.stderr.flush()
-            os._exit(1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        leave(1)  # in good order means to wait for the others, who may be gone, or wait for this one
         raise SystemExit(1) from None

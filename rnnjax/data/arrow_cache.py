@@ -1,13 +1,19 @@
-"""Files of Arrow record batches in the cache folder of `datasets`: written once, and known by what they follow from."""
+"""What is kept in the cache folder of `datasets`: written once, and known by the content that it follows from."""
 
+import contextlib
+import hashlib
 import os
+import shutil
+import stat
 import uuid
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import datasets.config
 import pyarrow as pa
+
+from rnnjax.untrusted import check_tree
 
 CHECKSUM_BYTES = 4
 
@@ -19,8 +25,8 @@ def cached_arrow(name: str, schema: pa.Schema, batches: Callable[[], Iterable[pa
     reads too, and then its CRC-32. It appears whole or not at all, so that processes may share it. Raises OSError
     that names the file where it cannot be written.
     """
-    path = Path(datasets.config.HF_DATASETS_CACHE) / "rnnjax" / f"{name}.arrow"
-    if not path.is_file() or not _is_whole(path):
+    path = cache_folder() / f"{name}.arrow"
+    if not _is_whole(path):
         try:
             _write(path, schema, batches())
         except OSError as error:
@@ -28,8 +34,45 @@ def cached_arrow(name: str, schema: pa.Schema, batches: Callable[[], Iterable[pa
     return path
 
 
+def cache_folder() -> Path:
+    """Where this user's prepared data lie. Raises ValueError for a link, or a folder that others may write to."""
+    path = Path(datasets.config.HF_DATASETS_CACHE) / "rnnjax"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+    except OSError as error:
+        raise OSError(f"{path}: expected a place to keep data prepared for training, got: {error}") from error
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise ValueError(
+            f"{path}: expected a folder of user {os.geteuid()}, to which nobody else may write, got "
+            f"{stat.filemode(found.st_mode)} of user {found.st_uid}; set HF_DATASETS_CACHE to a folder of your own"
+        )
+    return path
+
+
+@contextlib.contextmanager
+def prepared_folder(kind: str, path: Path) -> Iterator[Path]:
+    """Where others may keep what they make of a file, in a folder of its content: they know it by path and time only.
+
+    Raises ValueError where the file changes meanwhile, and for a folder with links in it.
+    """
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        folder = cache_folder() / f"{kind}-{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    check_tree(folder)
+    yield folder
+    after = path.stat()
+    if any(
+        getattr(before, name) != getattr(after, name) for name in ("st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+    ):
+        shutil.rmtree(folder, ignore_errors=True)  # which may hold the other content
+        raise ValueError(f"{path}: expected a file that stays as it is while it is read, got a change")
+
+
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: another process may be writing the same.
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
@@ -47,8 +90,13 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> 
 
 
 def _is_whole(path: Path) -> bool:
-    size = path.stat().st_size - CHECKSUM_BYTES
-    if size < 0:
+    """Whether there is a file, no link to one, with its checksum."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    size = found.st_size - CHECKSUM_BYTES
+    if not stat.S_ISREG(found.st_mode) or size < 0:
         return False
     with path.open("rb") as file:
         file.seek(size)

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas
 
-from rnnjax.data.file_checks import check_unpacked
+from rnnjax.data.file_checks import check_file, check_header, check_lines
 from rnnjax.data.frequency import Frequency, infer_frequency
 from rnnjax.errors import first_line
+
+# Such a file is read as a whole.
+MOST_BYTES = 4 * 2**30
 
 
 class Series(NamedTuple):
@@ -62,10 +65,14 @@ def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTa
     """
     if not path.is_file():
         raise FileNotFoundError(f"source: expected a file, got {path}")
-    check_unpacked(path)
+    check_file(path)
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"{path}: expected at most {MOST_BYTES:,} bytes, got {size:,}")
+    check_lines(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected a line of column names and at least one row, got an empty file")
     separator = "\t" if path.suffix == ".tsv" else ","
+    check_header(path, separator)
     # Words such as "NA" are looked at here, so that the error can name their place.
     form: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "compression": None, "encoding": "utf-8"}
     try:

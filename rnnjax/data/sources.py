@@ -1,6 +1,5 @@
 """Labelled texts from the installed reviews, the hub, or files: always the same checked columns."""
 
-import codecs
 import glob
 import importlib.util
 import os
@@ -15,7 +14,16 @@ import datasets
 import datasets.exceptions
 import numpy as np
 
-from rnnjax.data.file_checks import check_column, check_depth, check_unpacked
+from rnnjax.data.arrow_cache import prepared_folder
+from rnnjax.data.file_checks import (
+    check_column,
+    check_depth,
+    check_file,
+    check_header,
+    check_lines,
+    check_parquet,
+    check_utf8,
+)
 from rnnjax.data.stored_texts import BATCH_ROWS, StoredTexts
 from rnnjax.data.tab_lines import read_tab_lines
 from rnnjax.errors import first_line
@@ -148,24 +156,29 @@ def _read(path: Path, text_column: str, label_column: str | None) -> datasets.Da
     if not path.is_file():
         raise ValueError(f"{path}: expected a file, got a folder, pipe or device")
     kind, options = LOADERS[suffix], {}
-    check_unpacked(path)
+    check_file(path)
+    if kind != "parquet":
+        check_lines(path)
     if kind == "json":
         check_depth(path)
     if kind == "csv":
         # Words such as "NA" and numbers are text here, neither missing values nor integers.
         options = {"keep_default_na": False, "converters": dict.fromkeys(columns, str)}
         options["sep"] = "\t" if suffix == ".tsv" else ","
+        check_header(path, options["sep"])
         # Rows of one field more than the header are ragged, not rows with an index in front.
         options["index_col"] = False
         options["chunksize"] = BATCH_ROWS
     if kind != "parquet":
-        _check_utf8(path)
+        check_utf8(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: expected at least one row, got an empty file")
     if kind == "tab_lines":
         rows = read_tab_lines(path, text_column, label_column or "label")
     else:
-        rows = _read_by_datasets(path, kind, options)
+        if kind == "parquet":
+            options["batch_size"] = BATCH_ROWS  # a row group may be anything
+        rows = _read_by_datasets(path, kind, columns, options)
     if len(rows) == 0:
         raise ValueError(f"{path}: expected at least one row, got none")
     for column in columns:
@@ -177,12 +190,15 @@ def _read(path: Path, text_column: str, label_column: str | None) -> datasets.Da
     return rows
 
 
-def _read_by_datasets(path: Path, kind: str, options: dict[str, Any]) -> datasets.Dataset:
+def _read_by_datasets(path: Path, kind: str, columns: list[str], options: dict[str, Any]) -> datasets.Dataset:
     try:
-        with warnings.catch_warnings():
+        if kind == "parquet":
+            check_parquet(path, columns)
+        with prepared_folder(kind, path) as folder, warnings.catch_warnings():
             warnings.filterwarnings("error", message="Length of header or names does not match length of data")
             # A file's own name, in which no character stands for others.
-            return getattr(datasets.Dataset, f"from_{kind}")(glob.escape(str(path)), **options)
+            name = glob.escape(str(path))
+            return getattr(datasets.Dataset, f"from_{kind}")(name, cache_dir=str(folder), **options)
     except Exception as error:  # the libraries trust what a file says of itself, and fail anyhow where it is damaged
         if isinstance(error, OSError) and error.errno is not None:  # the operating system's: a full disk, say
             raise
@@ -201,23 +217,6 @@ def _check_quotes(texts: Iterable[Any], path: Path) -> None:
                 f"{path}, row {row}: expected quote marks only around whole fields, got {reprlib.repr(text)}; a file "
                 "of lines text<TAB>label in which quote marks are text should end in .txt"
             )
-
-
-def _check_utf8(path: Path) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    done = 0
-    with path.open("rb") as file:
-        while True:
-            block = file.read(1 << 20)
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}: expected UTF-8, got an invalid byte near offset {done + error.start}"
-                ) from error
-            if not block:
-                return
-            done += len(block)
 
 
 def _values(rows: datasets.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:

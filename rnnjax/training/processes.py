@@ -1,9 +1,10 @@
 """Several processes, on one machine or many, that train together: every one runs the same program."""
 
+import json
 import math
-import socket
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,19 +12,28 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from rnnjax.errors import first_line
+from rnnjax.training.roll_call import call_roll, difference
 
 LOST = ("Gloo", "NCCL", "coordination service", "distributed service", "Connection reset", "DEADLINE_EXCEEDED")
 CONNECT_SECONDS = 120
 # A process that hangs without dying is noticed after this; one that dies, at once.
 HEARTBEAT_SECONDS = 60
+# Process 0 keeps what JAX connects them by: it leaves after the others, or JAX ends them in the middle of their words.
+LEAVE_SECONDS = 2
 
 
-def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+def join(
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Joins the processes of a run; must come before the first computation.
 
     `coordinator` is HOST:PORT of process 0, as every process reaches it. On SLURM, Open MPI, Kubernetes and TPU pods
-    all three follow from the environment. Raises ValueError for numbers that do not fit, ConnectionError where process
-    0 is not met within two minutes; where another one is missing by then, JAX ends process 0.
+    all three follow from the environment. Raises ValueError for numbers that do not fit together, and `facts` (JSON)
+    in which processes differ; ConnectionError where one is not met within two minutes, or the port is taken. Where the
+    environment says who there is, nothing of that is asked before JAX does, which ends a process by a signal.
     """
     given = (coordinator, processes, process)
     if any(value is not None for value in given) and None in given:
@@ -32,8 +42,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         raise ValueError(f"process: expected 0 to {processes - 1}, got {process}")
     if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
         raise ValueError(f"coordinator: expected HOST:PORT, got {coordinator!r}")
-    if coordinator is not None and process:
-        _wait_for(coordinator)
+    if coordinator is not None and processes is not None and process is not None:
+        call_roll(coordinator, processes, process, facts or {}, CONNECT_SECONDS)
     try:
         jax.distributed.initialize(
             coordinator,
@@ -46,20 +56,26 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         raise ValueError(f"coordinator, processes, process: expected all three outside a cluster: {error}") from error
 
 
-def _wait_for(coordinator: str) -> None:
-    """Until process 0 listens: JAX would end this process without a word of ours."""
-    host, _, port = coordinator.rpartition(":")
-    end = time.monotonic() + CONNECT_SECONDS
-    while True:
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-            return
-        except OSError as error:
-            if time.monotonic() > end:
-                raise ConnectionError(
-                    f"{coordinator}: expected process 0 within {CONNECT_SECONDS} s, got no answer ({error})"
-                ) from error
-            time.sleep(0.1)
+def check_same_everywhere(facts: Mapping[str, Any]) -> None:
+    """Raises ValueError, in every process, where they differ in one of these facts (JSON); all must call it."""
+    if jax.process_count() == 1:
+        return
+    own = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    size = int(multihost_utils.process_allgather(np.int32(len(own))).max())
+    # JSON may end in spaces.
+    rows = multihost_utils.process_allgather(np.pad(own, (0, size - len(own)), constant_values=ord(" ")))
+    wrong = difference([json.loads(row.astype(np.uint8).tobytes()) for row in np.asarray(rows)])
+    if wrong is not None:
+        raise ValueError(wrong)
+
+
+def leave(status: int) -> None:
+    """Ends this process where it is one of several, without waiting for what others do; else returns."""
+    if not jax.distributed.is_initialized():
+        return
+    if is_first():
+        time.sleep(LEAVE_SECONDS)
+    os._exit(status)
 
 
 def was_lost(error: BaseException) -> bool:

@@ -185,14 +185,19 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(sealed(value), indent=2) + "\n")
 
 
-def environment() -> dict[str, Any]:
-    """Versions, devices, commit and command of this process."""
-    versions = {}
+def versions() -> dict[str, str | None]:
+    """Versions of the packages that a run depends on; None for one that is not installed."""
+    found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
-            versions[name] = importlib.metadata.version(name)
+            found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
+            found[name] = None
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices, commit and command of this process."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv,
@@ -200,7 +205,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
-        "versions": versions,
+        "versions": versions(),
         "commit": _commit(),
     }
 

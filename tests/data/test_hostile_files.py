@@ -3,6 +3,7 @@
 import bz2
 import csv
 import functools
+import gzip
 import io
 import itertools
 import json
@@ -12,6 +13,7 @@ import tarfile
 import zipfile
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from damage import Edit, damage, edits
@@ -139,6 +141,10 @@ def archive(kind: str) -> bytes:
         return file.getvalue()
     if kind == "bzip2":
         return bz2.compress(FILES[".csv"])
+    if kind == "gzip":
+        return gzip.compress(FILES[".csv"])
+    if kind == "zstd":
+        return pa.compress(FILES[".csv"], "zstd", asbytes=True)
     with tarfile.open(fileobj=file, mode="w") as members:
         member = tarfile.TarInfo("../../outside.csv")
         member.size = len(FILES[".csv"])
@@ -147,7 +153,7 @@ def archive(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".txt"])
-@pytest.mark.parametrize("kind", ["zip", "tar", "bzip2"])
+@pytest.mark.parametrize("kind", ["zip", "tar", "bzip2", "gzip", "zstd"])
 def test_an_archive_is_not_unpacked(kind, suffix, tmp_path):
     path = tmp_path / f"films{suffix}"
     path.write_bytes(archive(kind))

@@ -171,8 +171,13 @@ def test_what_stops_in_the_middle_leaves_nothing(tmp_path, cache, tokenizer, mon
 
 def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path, cache, tokenizer):
     texts = stored(tmp_path / "texts.parquet").texts
+    (cache / "rnnjax").rename(tmp_path / "elsewhere")
     (cache / "rnnjax").write_text("a file")
-    with pytest.raises(OSError, match=r"rnnjax/tokens-\w{64}\.arrow: expected a place to keep .*, got: .*rnnjax"):
+    with pytest.raises(ValueError, match=r"rnnjax: expected a folder of user \d+, to which nobody .*, got -rw-"):
+        encode(tokenizer, texts)
+    cache.rename(tmp_path / "moved")
+    cache.write_text("a file")
+    with pytest.raises(OSError, match=r"rnnjax: expected a place to keep data prepared for training, got: .*cache"):
         encode(tokenizer, texts)
 
 

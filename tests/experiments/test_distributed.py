@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_reviews import write_reviews
 
 from experiments import sentiment
 from experiments.execution import Execution
@@ -25,8 +26,8 @@ PROCESSES_TOLERANCE = 2e-6
 SECONDS_TO_NOTICE = 30
 
 
-def start(run, reviews, processes, *options, resume=False):
-    """The processes of one run, each with one CPU device."""
+def start(run, reviews, processes, *options, resume=False, own=()):
+    """The processes of one run, each with one CPU device; `own` are options of the last one alone."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
@@ -40,7 +41,7 @@ def start(run, reviews, processes, *options, resume=False):
     def process(number):
         told = ["--distributed", "--coordinator", f"127.0.0.1:{port}", "--processes", processes, "--process", number]
         return subprocess.Popen(
-            [*command, *place, *options, "--devices", "1", *map(str, told)],
+            [*command, *place, *options, *(own if number == processes - 1 else ()), "--devices", "1", *map(str, told)],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -127,6 +128,20 @@ def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp
     assert len(both) > 15
     ours, wanted = ([line["loss"] for line in column] for column in zip(*both, strict=True))
     np.testing.assert_allclose(ours, wanted, rtol=PROCESSES_TOLERANCE)
+
+
+def test_processes_with_other_options_or_data_end_with_one_line(reviews, tmp_path):
+    other = tmp_path / "other.csv"
+    write_reviews(other, seed=1)
+    for own, name in ((("--seed", "1"), "seed"), (("--source", str(other)), "data (held_out)")):
+        processes = start(tmp_path / "run", reviews, 2, own=own)
+        said = [process.communicate(timeout=120)[1] for process in processes]
+        assert [process.returncode for process in processes] == [1, 1], said
+        for error in said:
+            words = f"experiments.sentiment: {name}: expected the same in every process, got"
+            assert [line for line in error.splitlines() if words in line] == error.splitlines(), error
+            assert len(error.splitlines()) == 1, error
+    assert not (tmp_path / "run").exists()
 
 
 WRONG = {
