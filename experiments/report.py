@@ -78,6 +78,6 @@ class Progress:
         self._bar.update()
 
     def say(self, line: str) -> None:
-        """A line above the bar."""
+        """Lines above the bar."""
         if not self._hidden:
-            self._bar.write(line)
+            self._bar.write("\n".join(map(printable, line.split("\n"))))

@@ -18,7 +18,7 @@ from experiments.run_folders.comparing import MARKS, curves, difference_table, d
 from experiments.run_folders.listing import run_table, sort_runs
 from experiments.run_folders.reading import find_runs, read_run
 from rnnjax.analysis import comparison_figure
-from rnnjax.commands import parse, run
+from rnnjax.commands import parse, printable, run
 from rnnjax.files import save_figure
 
 PROGRAM = "experiments.runs"
@@ -102,7 +102,7 @@ def compare(options: Compare) -> None:
     print(score_table(runs))
     for read in runs:
         for problem in read.problems:
-            print(f"{read.path}: {problem}")
+            print(printable(f"{read.path}: {problem}"))
     save_figure(file.parent.resolve() / file.name, lambda: drawn)
     print(f"figure {file}")
 

@@ -101,8 +101,11 @@ def save_figure(path: Path, draw: Callable[[], Any], dots_per_inch: int = 150) -
     return figure
 
 
-def rendered(figure: Any, kind: str, dots_per_inch: int) -> bytes:
-    """A Matplotlib figure as a file of this kind; no text is handed to TeX, whatever Matplotlib's settings say."""
+def rendered(figure: Any, kind: str, dots_per_inch: float | str) -> bytes:
+    """A Matplotlib figure as a file of this kind, with "figure" at its own dots per inch.
+
+    No text is handed to TeX, whatever Matplotlib's settings say.
+    """
     import matplotlib as mpl  # which whoever writes no figure need not wait for
 
     for text in figure.findobj(lambda artist: hasattr(artist, "set_usetex")):

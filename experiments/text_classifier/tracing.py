@@ -87,11 +87,11 @@ def print_verdicts(verdicts: Verdicts) -> None:
             line.stylize(Style(color="black", bgcolor=to_hex(VERDICTS(float(value)))), start, end)
     else:
         pairs = zip(verdicts.words, verdicts.values, strict=True)
-        line = Text(" ".join(f"{word} {value:.2f}" for word, value in pairs))
+        line = Text(" ".join(f"{printable(word)} {value:.2f}" for word, value in pairs))
     console.print(line)
     before = np.concatenate([[0.5], verdicts.values])
     turns = [
-        f"{verdicts.words[step]} ({before[step]:.2f} to {before[step + 1]:.2f})"
+        f"{printable(verdicts.words[step])} ({before[step]:.2f} to {before[step + 1]:.2f})"
         for step in turning_words(verdicts.values, SHOWN_TURNS)
     ]
     key = " (blue high, orange low)" if coloured else ""

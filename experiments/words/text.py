@@ -21,7 +21,7 @@ from experiments.run_files import read_config
 from experiments.session import Session
 from experiments.text_classifier.config import init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
-from rnnjax.commands import check_fields
+from rnnjax.commands import check_fields, printable
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
 from rnnjax.data.text import OOV, PAD
 from rnnjax.training import (
@@ -236,7 +236,7 @@ def next_words(trained: Trained, prompt: str, top: int) -> list[tuple[str, float
 def print_next(trained: Trained, prompt: str, top: int) -> None:
     """The most probable next words as a table."""
     rows = [(word, f"{share:.4f}") for word, share in next_words(trained, prompt, top)]
-    print(f"after {prompt!r}")
+    print(f"after {printable(repr(prompt))}")
     print(table(("next word", "probability"), rows))
 
 

@@ -1,6 +1,6 @@
 """Names that may come from strangers, in figures."""
 
-from rnnjax.commands import printable
+from rnnjax.terminal import printable
 
 LONGEST = 100  # characters that are shown
 SHORT = 30  # of a name at an axis, which many share

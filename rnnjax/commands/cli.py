@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from rnnjax.commands.terminal import printable
 from rnnjax.errors import first_line
+from rnnjax.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
 from rnnjax.training.capacity import is_out_of_memory
 from rnnjax.training.processes import leave, was_lost
@@ -36,7 +36,7 @@ def parse(options: Any, program: str, arguments: list[str]) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        print(f"{program}: {printable(one_line(complaint.getvalue()))}; see --help", file=sys.stderr)
+        _tell(program, f"{one_line(complaint.getvalue())}; see --help")
         raise SystemExit(2) from None
 
 
@@ -82,7 +82,7 @@ def one_line(box: str) -> str:
             break
         if not rule:
             words.append(line)
-    return re.sub(r"^Error parsing \S+: ", "", re.sub(r" +", " ", " ".join(words)))
+    return re.sub(r"^Error parsing (\S+): ", r"\1: ", re.sub(r" +", " ", " ".join(words)))
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
@@ -96,6 +96,11 @@ def _with_notes(message: str, error: BaseException) -> str:
     return "; ".join([message, *(note for note in getattr(error, "__notes__", ()) if "\n" not in note)])
 
 
+def _tell(program: str, line: str) -> None:
+    """A line on standard error, which may quote a stranger's text."""
+    print(printable(f"{program}: {line}"), file=sys.stderr)
+
+
 def run(program: str, command: Callable[[], None]) -> None:
     """Runs the command; an error that a user can mend ends it with one line, status 1.
 
@@ -104,7 +109,7 @@ def run(program: str, command: Callable[[], None]) -> None:
     for library in ("absl", "datasets", "huggingface_hub"):  # they log what they then raise, too
         logging.getLogger(library).setLevel(logging.CRITICAL)
     sys.excepthook = _complain
-    warnings.showwarning = lambda message, *_: print(f"{program}: warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: _tell(program, f"warning: {message}")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what of Ctrl-C while this was being imported
     try:
         command()
@@ -115,7 +120,7 @@ def run(program: str, command: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except Interrupted as stopped:
-        print(f"{program}: {_with_notes(str(stopped), stopped)}", file=sys.stderr)
+        _tell(program, _with_notes(str(stopped), stopped))
         raise SystemExit(128 + stopped.signal) from None
     except Exception as error:
         expected = isinstance(error, (ValueError, OSError, ModuleNotFoundError, DivergedError))
@@ -131,7 +136,7 @@ def run(program: str, command: Callable[[], None]) -> None:
                 message = f"expected more memory than this process could have ({message})"
             if len(message) > MOST_SHOWN:
                 message = f"{message[:MOST_SHOWN]}..."
-            print(f"{program}: {printable(_with_notes(message, error))}", file=sys.stderr)
+            _tell(program, _with_notes(message, error))
         sys.stdout.flush()
         sys.stderr.flush()
         leave(1)  # in good order means to wait for the others, who may be gone, or wait for this one

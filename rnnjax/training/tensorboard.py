@@ -78,7 +78,7 @@ class TensorBoard:
 
     def figure(self, step: int, name: str, figure: Figure) -> None:
         """A figure as a PNG image."""
-        png = rendered(figure, "png", 100)
+        png = rendered(figure, "png", "figure")
         width, height = struct.unpack(">II", png[16:24])
         image = _summaries.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
         self._summary(step, [_summaries.Summary.Value(tag=name, image=image)])
