@@ -46,15 +46,27 @@ def is_deterministic(module: nn.Module, deterministic: bool | None) -> bool:
     return not module.has_rng("dropout") if deterministic is None else known("deterministic", deterministic)
 
 
+def check_linen(name: str, layer: Any) -> None:
+    """Raises TypeError for what is no Linen module: a Linen model would not see the weights of an NNX layer."""
+    if not isinstance(layer, nn.Module):
+        kind = type(layer)
+        raise TypeError(
+            f"{name}: expected a flax.linen module, got {kind.__module__.partition('.')[0]}'s {kind.__name__}"
+        )
+
+
 def check_causal(recurrent: Any, name: str = "recurrent") -> None:
-    """Raises ValueError for layers that read later steps than the one they give the output of."""
+    """Raises ValueError for layers that read later steps than the one they give the output of, and as `check_linen`."""
+    check_linen(name, recurrent)
     if not getattr(recurrent, "causal", True):
         kind = type(recurrent).__name__
         raise ValueError(f"{name}: expected layers that look only back, got one that reads later steps ({kind})")
 
 
 def check_separate(what: str, layers: Sequence[nn.Module]) -> None:
-    """Raises ValueError for one layer in two places, which would share its weights."""
+    """Raises ValueError for one layer in two places, which would share its weights; as `check_linen`, too."""
+    for layer in layers:
+        check_linen(what, layer)
     refuse_shared(what, [list(_modules(layer)) for layer in layers])
 
 

@@ -12,7 +12,7 @@ from reference import FLOAT64_TOLERANCE, assert_close
 from tables import BATCH, HIDDEN, INPUT, assert_runs_close, make_problem, run
 
 from rnnjax import LSTMP, RNN, Chunked, Conv, CoRNN, Dense, FullGateLSTM, GRUResetBefore, MultiplicativeLSTM, Scan
-from rnnjax.cells import LSTM, PeepholeLSTM
+from rnnjax.cells import GRU, LSTM, HiddenState, PeepholeLSTM
 from rnnjax.dropout import drop_weights
 from rnnjax.layers import FlaxCell
 from rnnjax.parametrizations import Orthogonal, WeightNorm
@@ -250,3 +250,45 @@ def test_a_projected_state_of_another_size_is_named():
         Scan()(cell, problem.params, problem.inputs, cell.init_state(BATCH, HIDDEN + 1))
     with pytest.raises(ValueError, match=r"initial_state.hidden: expected shape \(5, 2\), got \(5, 3\)"):
         Scan()(cell, problem.params, problem.inputs, LSTMP(projection=3).init_state(BATCH, HIDDEN))
+
+
+class Twice(GRUResetBefore):
+    """One further kernel, read under another name."""
+
+    def update(self, extras, inputs, recurrent, state):
+        return HiddenState(self.further_product(extras, "another", state.hidden))
+
+
+class Lost(GRUResetBefore):
+    """Extras of its own in place of those that it has."""
+
+    def init_extras(self, key, inputs, hidden, dtype):
+        return {"gain": jnp.ones(hidden, dtype)}
+
+
+def test_further_kernels_that_do_not_fit_are_named():
+    cell = Twice()
+    with pytest.raises(ValueError, match=r"further_product: expected one of .*\['candidate_kernel'\], got 'another'"):
+        cell.step(*arrays(cell))
+    with pytest.raises(
+        ValueError, match=r"extras: expected 'candidate_kernel', which is one of further_kernels; an init"
+    ):
+        Lost().step(Lost().init_params(KEY, INPUT, HIDDEN), jnp.ones((2, INPUT)), Lost().init_state(2, HIDDEN))
+    for wrong in ({"candidate_kernel": 0}, ("candidate_kernel",)):
+        kind = type("Wrong", (GRUResetBefore,), {"further_kernels": wrong})
+        with pytest.raises(ValueError, match="further_kernels: expected names and how many blocks each has, got"):
+            kind()
+
+
+def test_pre_activations_are_of_the_kernels_that_are_meant():
+    cell = GRU(recurrent_map=Dense(WeightNorm()))
+    params, x, state = arrays(cell)
+    params = params._replace(
+        recurrent=params.recurrent._replace(
+            kernel=params.recurrent.kernel._replace(gain=2 * params.recurrent.kernel.gain)
+        )
+    )
+    plain, meant = cell.effective(params)
+    assert_close(cell.pre_activations(params, x, state.hidden), plain.pre_activations(meant, x, state.hidden), "values")
+    _, recurrent = cell.pre_activations(params, x, state.hidden)
+    assert np.abs(recurrent - state.hidden @ params.recurrent.kernel.direction).max() > 0.01

@@ -14,7 +14,7 @@ from nnx_layers import arguments, assert_equal, assert_same, differ, layer_of, r
 from tables import BATCH, HIDDEN, INPUT
 
 import rnnjax.layers as linen
-from rnnjax import GRU, LSTM, Cell, Elman, Scan
+from rnnjax import GRU, LSTM, Cell, Elman, LanguageModel, Scan, SequenceClassifier, SequenceTagger
 from rnnjax.nnx import RNN, Bidirectional, StackedRNN
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -182,3 +182,20 @@ def test_a_linen_module_may_make_one_that_is_no_part_of_it():
     assert_equal(outputs, RNN(GRU(), INPUT, HIDDEN, rngs=nnx.Rngs(0))(inputs)[0])
     assert made[0].linen.scope is None
     assert made[0].linen == linen.RNN(GRU(), HIDDEN)
+
+
+def test_layers_of_nnx_and_of_linen_are_not_mixed():
+    """A Linen model would not see the weights of an NNX layer, and train without them."""
+    own, other = layer_of(LSTM()), linen.RNN(LSTM(), HIDDEN)
+    for make in (
+        lambda: SequenceClassifier(9, 4, own),
+        lambda: SequenceTagger(9, 4, own, 3),
+        lambda: LanguageModel(9, 4, own),
+        lambda: linen.StackedRNN([own]),
+        lambda: linen.Bidirectional(own, own),
+    ):
+        with pytest.raises(TypeError, match=r"expected a flax\.linen module, got rnnjax's RNN"):
+            make()
+    for make in (lambda: StackedRNN([other]), lambda: Bidirectional(other, other)):
+        with pytest.raises(TypeError, match=r"expected a layer of rnnjax\.nnx, got rnnjax\.layers\.rnn's RNN"):
+            make()

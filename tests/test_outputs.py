@@ -90,7 +90,9 @@ def test_an_output_may_differ_from_the_state_in_value_and_size(recurrence):
     assert params["layers_1"]["cell"]["input"]["kernel"].shape == (6, 9)
     with pytest.raises(TypeError, match=r"last: expected the outputs too, since ReadOut has an output of its own"):
         layer.last(final)
-    with pytest.raises(TypeError, match=r"last: expected the outputs too, since ReadOut"):
+    with pytest.raises(
+        TypeError, match=r"last: expected cells whose output is state.hidden in a Bidirectional .*ReadOut"
+    ):
         Bidirectional(layer, RNN(LSTM(), 4)).last((final, final), outputs)
 
 

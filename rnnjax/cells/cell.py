@@ -129,7 +129,8 @@ class PointwiseCell(Cell):
         elementwise       whether `update` mixes no features either, and holds no product: Jacobians rely on it (False)
         recurrent_gates   how many blocks R gives, where they are not as many as W gives
         further_kernels   kernels of R that `update` reads by `further_product`: how many blocks, by their names (none)
-        init_extras       parameters beyond the maps: peepholes, gains (the further kernels)
+        init_extras       parameters beyond the maps: peepholes, gains; one of your own adds to those of `super()`,
+                          which are the further kernels
         read_size         the size of `hidden`, which R reads, where it is not H; then `init_state`, `size_of`, too
         check_sizes       what sizes must satisfy, beyond what the maps ask for
 
@@ -158,6 +159,10 @@ class PointwiseCell(Cell):
     bias_init: Initializer = zeros
 
     def __post_init__(self):
+        if not isinstance(self.further_kernels, Mapping) or min(self.further_kernels.values(), default=1) < 1:
+            raise ValueError(
+                f"further_kernels: expected names and how many blocks each has, got {self.further_kernels}"
+            )
         if self.further_kernels and not isinstance(self.recurrent_map, Map):
             names = " and ".join(self.further_kernels)
             raise ValueError(f"recurrent_map: expected a map, since {names} is one too, got {self.recurrent_map}")
@@ -214,9 +219,11 @@ class PointwiseCell(Cell):
         }
 
     def further_product(self, extras: Mapping[str, Any], name: str, values: jax.Array) -> jax.Array:
-        """What a further kernel gives of the values."""
-        if self.recurrent_map is None:
-            raise ValueError(f"{name}: expected a cell with a recurrent map, got none")
+        """What a further kernel gives of the values. Raises ValueError for a name that `further_kernels` has not."""
+        if self.recurrent_map is None or name not in self.further_kernels:
+            raise ValueError(
+                f"further_product: expected one of further_kernels, {list(self.further_kernels)}, got {name!r}"
+            )
         return self.recurrent_map.product(extras[name], values, self.further_kernels[name])
 
     def init_state(self, batch_size: int, hidden_size: Size, dtype: Any = jnp.float32) -> State:
@@ -238,6 +245,11 @@ class PointwiseCell(Cell):
         recurrent_map, recurrent, extras = self.recurrent_map, params.recurrent, params.extras
         if recurrent_map is not None:
             for name in self.further_kernels:
+                if extras is None or name not in extras:
+                    raise ValueError(
+                        f"extras: expected {name!r}, which is one of further_kernels; an init_extras of your own adds "
+                        "to what super().init_extras gives"
+                    )
                 extras = {**extras, name: recurrent_map.effective(MapParams(extras[name]))[1].kernel}
             recurrent_map, recurrent = recurrent_map.effective(recurrent)
         if input_map is self.input_map and recurrent_map is self.recurrent_map:
@@ -249,12 +261,13 @@ class PointwiseCell(Cell):
         return cell, CellParams(own, recurrent, extras)
 
     def pre_activations(self, params: CellParams, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """`a = W(x) + b` and `r = R(h) + c` of effective parameters; r is zeros where there is no R."""
-        own = self.input_map.apply(params.input, inputs, self.gates)
-        if self.recurrent_map is None:
+        """`a = W(x) + b` and `r = R(h) + c`; r is zeros where there is no R."""
+        cell, params = self.effective(params)  # which changes nothing of effective ones
+        own = cell.input_map.apply(params.input, inputs, cell.gates)
+        if cell.recurrent_map is None:
             return own, jnp.zeros_like(own)
         read = as_read(hidden, params.recurrent.kernel)
-        return own, self.recurrent_map.apply(params.recurrent, read, self.recurrent_gates)
+        return own, cell.recurrent_map.apply(params.recurrent, read, cell.recurrent_gates)
 
     def step(self, params: CellParams, inputs: Step, state: State) -> State:
         """One step, `x_t (B, I)` and the state before it in, the state after it out."""

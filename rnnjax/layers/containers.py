@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnnjax.cells import Cell
 from rnnjax.dropout import check_rate
 from rnnjax.layers.forward import as_inputs, as_resets, at_last, clear_past, valid_steps
 from rnnjax.modes import Static, static
+from rnnjax.recurrences.noise import has_output
 from rnnjax.types import State
 
 MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
@@ -32,6 +34,16 @@ def merged(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:
     if merge != "concat" and forward.shape != backward.shape:
         raise ValueError(f"merge {merge!r}: expected outputs of one size, got {forward.shape} and {backward.shape}")
     return MERGES[merge](forward, backward)
+
+
+def check_last_of_both(*cells: Cell) -> None:
+    """Raises TypeError for a cell with an output of its own: merged, both directions' cannot be told apart."""
+    for cell in cells:
+        if has_output(cell):
+            raise TypeError(
+                f"last: expected cells whose output is state.hidden in a Bidirectional layer, got {type(cell).__name__}"
+                "; a model that reads no last output can have it: pooling 'mean' or 'max', start='zeros'"
+            )
 
 
 def layer_options(deterministic: bool | None, all_states: bool, **others: Any) -> dict[str, Any]:
@@ -144,7 +156,10 @@ def last_of_stack(
         raise TypeError("last: expected the outputs too, since residual adds to them what is in no state")
     reverse = getattr(top, "reverse", False)
     if not (reverse or getattr(top, "causal", True)):
-        raise TypeError("last: expected a top layer of one direction, since residual is on, got one of both")
+        raise TypeError(
+            "last: expected a top layer of one direction, since residual is on, got one of both; a model that reads no "
+            "last output can have it: pooling 'mean' or 'max', start='zeros'"
+        )
     return at_last(outputs, lengths, reverse)
 
 

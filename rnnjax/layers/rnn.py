@@ -163,6 +163,7 @@ class RNN(nn.Module):
     def last(self, final_state: State, outputs: jax.Array | None = None, lengths: Lengths | None = None) -> jax.Array:
         """The output at the last step that each sequence runs, `(B, O)`: the final state's `hidden`.
 
+        `outputs` and `lengths` are those of the call that the state is of.
         For a cell with an output of its own it is read from `outputs`: zeros for a sequence of length 0, and output
         dropout has reached it. Raises TypeError where that cell's outputs are not given.
         """

@@ -11,7 +11,7 @@ from rnnjax.dropout import Dropout
 from rnnjax.dtypes import at_least_float32, promoted
 from rnnjax.models.embedding import as_tokens, check_sizes, embed
 from rnnjax.models.head import DenseHead
-from rnnjax.modes import is_deterministic, static
+from rnnjax.modes import check_linen, is_deterministic, static
 from rnnjax.types import Lengths, Tokens
 
 POOLINGS = ("last", "mean", "max")
@@ -46,6 +46,8 @@ class SequenceClassifier(nn.Module):
             raise ValueError(f"pooling: expected one of {sorted(POOLINGS)}, got {self.pooling!r}")
         if self.recurrent is None and self.pooling == "last":
             raise ValueError("pooling: expected max or mean of a bag of words, which has no last step, got 'last'")
+        if self.recurrent is not None:
+            check_linen("recurrent", self.recurrent)
         check_sizes(self, ("vocabulary_size", "embedding_size", "logits"))
         self.dense = tuple(self.dense)  # hashable, so that the module is
         if any(size < 1 for size in self.dense):

@@ -11,7 +11,7 @@ from rnnjax.dtypes import promoted
 from rnnjax.layers.forward import clear_past
 from rnnjax.models.embedding import as_tokens, check_sizes, embed
 from rnnjax.models.head import DenseHead
-from rnnjax.modes import is_deterministic, static
+from rnnjax.modes import check_linen, is_deterministic, static
 from rnnjax.types import BatchInputs, Lengths, Tokens
 
 
@@ -37,6 +37,7 @@ class SequenceTagger(nn.Module):
     dtype: Any = None
 
     def __post_init__(self):
+        check_linen("recurrent", self.recurrent)
         check_sizes(self, ("embedding_size", "tags"))
         if self.vocabulary_size is not None:
             check_sizes(self, ("vocabulary_size",))
