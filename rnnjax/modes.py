@@ -50,9 +50,7 @@ def check_linen(name: str, layer: Any) -> None:
     """Raises TypeError for what is no Linen module: a Linen model would not see the weights of an NNX layer."""
     if not isinstance(layer, nn.Module):
         kind = type(layer)
-        raise TypeError(
-            f"{name}: expected a flax.linen module, got {kind.__module__.partition('.')[0]}'s {kind.__name__}"
-        )
+        raise TypeError(f"{name}: expected a flax.linen module, got {kind.__module__}.{kind.__name__}")
 
 
 def check_causal(recurrent: Any, name: str = "recurrent") -> None:

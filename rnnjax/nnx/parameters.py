@@ -71,8 +71,7 @@ def check_separate(what: str, layers: Sequence[nnx.Module]) -> None:
     """Raises ValueError for one layer, or one parameter, in two places; TypeError for what is no NNX module."""
     for layer in layers:
         if not isinstance(layer, nnx.Module):
-            raise TypeError(
-                f"{what}: expected a layer of rnnjax.nnx, got {type(layer).__module__}'s {type(layer).__name__}"
-            )
+            kind = type(layer)
+            raise TypeError(f"{what}: expected a layer of rnnjax.nnx, got {kind.__module__}.{kind.__name__}")
     kinds = nnx.Module | nnx.Variable
     refuse_shared(what, [[part for _, part in nnx.iter_graph(layer) if isinstance(part, kinds)] for layer in layers])
