@@ -128,19 +128,24 @@ def flat(params: CellParams) -> dict[str, np.ndarray]:
     maps = {"kernel": params.input.kernel, "bias": params.input.bias}
     if params.recurrent is not None:
         maps |= {"recurrent_kernel": params.recurrent.kernel, "recurrent_bias": params.recurrent.bias}
-    extras = {} if params.extras is None else params.extras._asdict()
+    own = params.extras
+    extras = {} if own is None else own if isinstance(own, dict) else own._asdict()
     return {name: leaf for name, leaf in (maps | extras).items() if leaf is not None}
 
 
 def nested(like: CellParams, values: dict[str, np.ndarray]) -> CellParams:
     """`flat` undone."""
-    recurrent = like.recurrent
+    recurrent, extras = like.recurrent, like.extras
+    if isinstance(extras, dict):
+        extras = {name: values.get(name) for name in extras}
+    elif extras is not None:
+        extras = type(extras)(*(values.get(name) for name in extras._fields))
     return CellParams(
         like.input._replace(kernel=values["kernel"], bias=values.get("bias")),
         None
         if recurrent is None
         else recurrent._replace(kernel=values["recurrent_kernel"], bias=values.get("recurrent_bias")),
-        None if like.extras is None else type(like.extras)(*(values.get(name) for name in like.extras._fields)),
+        extras,
     )
 
 

@@ -82,7 +82,9 @@ def one_line(box: str) -> str:
             break
         if not rule:
             words.append(line)
-    return re.sub(r"^Error parsing (\S+): ", r"\1: ", re.sub(r" +", " ", " ".join(words)))
+    # An option is named; what stands for all of them is a name of tyro's own.
+    line = re.sub(r"^Error parsing (--\S+): ", r"\1: ", re.sub(r" +", " ", " ".join(words)))
+    return re.sub(r"^Error parsing \S+: ", "", line)
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:

@@ -263,7 +263,7 @@ def test_a_loss_that_is_no_number_deviates():
         (["--contestants", "torch"], "torch"),
         (["--contestants", "flax", "flax"], "contestants: expected different ones, got flax flax"),
         (["--contestants"], "contestants: expected different ones, got none"),
-        (["--rows", "."], "rows: expected a file that can be written, got .: Is a directory"),
+        (["--rows", "."], "expected a file, got a folder"),
         (["--source", "nowhere.csv"], "source: expected 'reviews', 'imdb' or a path that exists, got 'nowhere.csv'"),
     ],
 )

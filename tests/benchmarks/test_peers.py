@@ -255,7 +255,7 @@ def test_bad_options_are_one_line(capsys, arguments, words):
 
 
 def test_rows_that_cannot_be_written_stop_it_first(tmp_path):
-    with pytest.raises(ValueError, match=r"rows: expected a file that can be written, got .*: Is a directory"):
+    with pytest.raises(ValueError, match=r"rows: .*: expected a file, got a folder"):
         compare_and_report(Comparison(rows=tmp_path))
 
 

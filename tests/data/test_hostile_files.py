@@ -240,5 +240,5 @@ def test_a_vocabulary_out_of_bounds(tmp_path, monkeypatch):
         load_vocabulary(path)
     link = tmp_path / "link.json"
     link.symlink_to(path)
-    with pytest.raises(ValueError, match=r"link\.json: expected a file or folder, got a symbolic link"):
+    with pytest.raises(ValueError, match=r"link\.json: expected a file, got a symbolic link"):
         load_vocabulary(link)
