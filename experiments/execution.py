@@ -11,15 +11,13 @@ import jax
 from rnnjax.commands import check_fields
 from rnnjax.training import use_cpu_cores
 from rnnjax.training.processes import check_same_everywhere, join
-from rnnjax.training.run_folder import versions
+from rnnjax.training.run_folder import PLACES, versions
 
 EXECUTION = "execution"
 # What a resumed run keeps of these options, and what it is unless anybody says so.
 KEPT = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms")
 # What processes of one run must not differ in, besides what is computed: they write and look at the same steps.
 ALIKE = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms", "debug_nans")
-# Where the data lies may differ; whether it is the same data is told by a fingerprint of its content.
-PLACES = ("source", "file")
 # JAX's own settings that change numbers.
 NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
 DEFAULTS = {"checkpoint_minutes": 10.0, "keep": 2, "tensorboard": True}

@@ -13,6 +13,12 @@ def logistic(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
+def lstm_gates(p, x, h):
+    """Input gate, forget gate, candidate and output gate of an LSTM."""
+    i, f, g, o = np.split(x @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4)
+    return logistic(i), logistic(f), np.tanh(g), logistic(o)
+
+
 class Oracle(NamedTuple):
     """One step of a cell for one sequence, and its derivative, both from the step's inputs and earlier state."""
 

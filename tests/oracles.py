@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import oracles_further
-from oracle import Oracle, logistic
+from oracle import Oracle, logistic, lstm_gates
 
 
 def elman(activation: Callable, slope: Callable) -> Oracle:
@@ -26,19 +26,15 @@ def elman(activation: Callable, slope: Callable) -> Oracle:
 
 
 def lstm() -> Oracle:
-    def gates(p, x, h):
-        i, f, g, o = np.split(x @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4)
-        return logistic(i), logistic(f), np.tanh(g), logistic(o)
-
     def step(p, x, state):
         h, c = state
-        i, f, g, o = gates(p, x, h)
+        i, f, g, o = lstm_gates(p, x, h)
         c = f * c + i * g
         return o * np.tanh(c), c
 
     def back(p, x, state, d_state):
         (h, c), (d_h, d_c) = state, d_state
-        i, f, g, o = gates(p, x, h)
+        i, f, g, o = lstm_gates(p, x, h)
         tanh_c = np.tanh(f * c + i * g)
         d_c = d_c + d_h * o * (1 - tanh_c**2)
         d_i, d_f, d_g, d_o = d_c * g, d_c * c, d_c * i, d_h * tanh_c

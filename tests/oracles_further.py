@@ -1,23 +1,19 @@
 """Oracles of the cells with a further product, several feature axes or exponential gates: see `oracles.py`."""
 
 import numpy as np
-from oracle import Oracle, logistic
+from oracle import Oracle, logistic, lstm_gates
 
 
 def lstmp() -> Oracle:
-    def gates(p, x, h):
-        i, f, g, o = np.split(x @ p["kernel"] + h @ p["recurrent_kernel"] + p["bias"], 4)
-        return logistic(i), logistic(f), np.tanh(g), logistic(o)
-
     def step(p, x, state):
         h, c = state
-        i, f, g, o = gates(p, x, h)
+        i, f, g, o = lstm_gates(p, x, h)
         c = f * c + i * g
         return (o * np.tanh(c)) @ p["projection"], c
 
     def back(p, x, state, d_state):
         (h, c), (d_h, d_c) = state, d_state
-        i, f, g, o = gates(p, x, h)
+        i, f, g, o = lstm_gates(p, x, h)
         tanh_c = np.tanh(f * c + i * g)
         d_out = p["projection"] @ d_h
         d_c = d_c + d_out * o * (1 - tanh_c**2)

@@ -7,6 +7,7 @@ of RECURRENCES.
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import reference
@@ -121,6 +122,18 @@ def possible(state: Any) -> Any:
     return state._replace(
         **{name: make(getattr(state, name)) for name, make in POSSIBLE.items() if name in state._fields}
     )
+
+
+# For tests of layers: every recurrence once, lengths of a batch with 0, 1 and T among them, and resets.
+FEW_RECURRENCES = {
+    "scan": Scan(),
+    "unrolled": Unrolled(),
+    "gates": Chunked(3, "gates"),
+    "boundaries": Chunked(3, "boundaries"),
+}
+RAGGED = jnp.array([TIME, 0, 1, 5, TIME])
+RESETS = np.zeros((BATCH, TIME), bool)
+RESETS[0, 0] = RESETS[1, 4] = RESETS[2, TIME - 1] = RESETS[3, 2] = RESETS[3, 5] = True
 
 
 def flat(params: CellParams) -> dict[str, np.ndarray]:

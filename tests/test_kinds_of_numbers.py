@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax_modules import FAST_COMPILE, apply, random_like, random_variables
 from reference import assert_close
-from tables import BATCH, TIME
+from tables import BATCH, RAGGED, TIME
 
 from rnnjax import (
     GRU,
@@ -41,7 +41,6 @@ RECURRENCES: dict[str, Recurrence] = {
     "boundaries": Chunked(3, "boundaries"),
 }
 every_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES)
-LENGTHS = jnp.array([TIME, 0, 1, 5, TIME])
 INPUTS = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
 
 
@@ -98,7 +97,7 @@ def test_complex_parameters_have_the_gradients_of_scan(recurrence):
         layer = RNN(Rotation(), 4, recurrence)
 
         def loss(variables, inputs):
-            values: Any = layer.apply(variables, inputs, lengths=LENGTHS)
+            values: Any = layer.apply(variables, inputs, lengths=RAGGED)
             outputs, final = values
             return (outputs**2).sum() + final.phase.imag.sum()
 
@@ -133,7 +132,7 @@ def test_integers_among_the_parameters_stay_integers(recurrence):
         jnp.swapaxes(INPUTS, 0, 1),
         layer.initial_state(BATCH),
     )
-    got = layer.apply(variables, INPUTS, lengths=LENGTHS)
+    got = layer.apply(variables, INPUTS, lengths=RAGGED)
     assert np.isfinite(got[0]).all()
     assert got[0].shape == (BATCH, TIME, 4) == jnp.swapaxes(want[0], 0, 1).shape
 
@@ -177,7 +176,7 @@ def test_a_hidden_state_of_integers_has_the_gradients_of_scan(recurrence):
         layer = RNN(Spiking(), 4, recurrence)
 
         def loss(variables, inputs):
-            outputs, final = layer.apply(variables, inputs, lengths=LENGTHS)
+            outputs, final = layer.apply(variables, inputs, lengths=RAGGED)
             return (outputs**2).sum(), (outputs, final)
 
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(variables, inputs)
@@ -213,9 +212,9 @@ def test_a_reset_on_a_padded_step_changes_nothing_in_either_direction():
     variables = random_variables(layer, INPUTS)
     states = random_like(layer.initial_state(BATCH), 1)
     # At a sequence's very end, further on, and at the first step of a sequence of none.
-    padded = np.arange(TIME)[None] >= np.asarray(LENGTHS)[:, None]
-    want = apply(layer, variables, INPUTS, states, lengths=LENGTHS)
-    got = apply(layer, variables, INPUTS, states, lengths=LENGTHS, resets=jnp.asarray(padded))
+    padded = np.arange(TIME)[None] >= np.asarray(RAGGED)[:, None]
+    want = apply(layer, variables, INPUTS, states, lengths=RAGGED)
+    got = apply(layer, variables, INPUTS, states, lengths=RAGGED, resets=jnp.asarray(padded))
     assert_close(got, want, "values")
 
 
@@ -236,14 +235,14 @@ def test_a_layer_that_runs_from_the_end_has_no_step():
     ids=["layer", "residual", "tagger"],
 )
 def test_what_stands_on_padded_steps_reaches_no_gradient(model):
-    padded = (np.arange(TIME)[None] >= np.asarray(LENGTHS)[:, None])[..., None]
+    padded = (np.arange(TIME)[None] >= np.asarray(RAGGED)[:, None])[..., None]
     poisoned = jnp.where(padded, jnp.nan, INPUTS)
     variables = random_variables(model, INPUTS)
 
     @functools.partial(jax.jit, compiler_options=FAST_COMPILE)
     def gradient(inputs):
         def loss(variables):
-            outputs = model.apply(variables, inputs, lengths=LENGTHS)
+            outputs = model.apply(variables, inputs, lengths=RAGGED)
             first = outputs[0] if isinstance(outputs, tuple) else outputs
             return (first**2).sum()
 

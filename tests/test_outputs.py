@@ -9,21 +9,11 @@ import numpy as np
 import pytest
 from flax_modules import FAST_COMPILE, apply, random_like, random_variables
 from reference import assert_close
-from tables import BATCH, TIME
+from tables import BATCH, FEW_RECURRENCES, RAGGED, RESETS, TIME
 
-from rnnjax import GRU, LSTM, RNN, Bidirectional, Cell, Chunked, Elman, PointwiseCell, Scan, StackedRNN, Unrolled
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Cell, Chunked, Elman, PointwiseCell, Scan, StackedRNN
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
-
-RECURRENCES = {
-    "scan": Scan(),
-    "unrolled": Unrolled(),
-    "gates": Chunked(3, "gates"),
-    "boundaries": Chunked(3, "boundaries"),
-}
-LENGTHS = jnp.array([TIME, 0, 1, 5, TIME])
-RESETS = np.zeros((BATCH, TIME), bool)
-RESETS[0, 0] = RESETS[1, 4] = RESETS[2, TIME - 1] = RESETS[3, 2] = RESETS[3, 5] = True
 
 
 class ReadOut(Elman):
@@ -57,15 +47,15 @@ class PlainReadOut(Cell):
         return ReadOut().output(extras.extras, state, inputs)
 
 
-@pytest.mark.parametrize("recurrence", RECURRENCES)
+@pytest.mark.parametrize("recurrence", FEW_RECURRENCES)
 def test_an_output_may_differ_from_the_state_in_value_and_size(recurrence):
-    layer = RNN(ReadOut(), 4, RECURRENCES[recurrence])
+    layer = RNN(ReadOut(), 4, FEW_RECURRENCES[recurrence])
     inputs = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
     variables, state = random_variables(layer, inputs), random_like(layer.initial_state(BATCH), 1)
-    options = {"lengths": LENGTHS, "resets": jnp.asarray(RESETS)}
+    options = {"lengths": RAGGED, "resets": jnp.asarray(RESETS)}
     outputs, final, states = apply(layer, variables, inputs, state, **options, all_states=True)
     extras = variables["params"]["cell"]["extras"]
-    valid = np.arange(TIME)[None, :, None] < LENGTHS[:, None, None]
+    valid = np.arange(TIME)[None, :, None] < RAGGED[:, None, None]
     hidden, read, x, skip = (
         np.asarray(leaf, np.float64) for leaf in (states.hidden, extras["read_out"], inputs, extras["skip"])
     )
@@ -105,10 +95,10 @@ def test_the_last_output_is_that_of_the_last_step_that_ran(kind, reverse):
         layer = StackedRNN([RNN(LSTM(), 6), layer if "own" in kind else RNN(cell, 6, reverse=reverse)], residual=True)
     inputs = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
     variables = random_variables(layer, inputs)
-    outputs, final = apply(layer, variables, inputs, lengths=LENGTHS)
-    want = [row[0 if reverse else max(n - 1, 0)] for row, n in zip(np.asarray(outputs), LENGTHS, strict=True)]
-    assert {0, 1, TIME} <= set(LENGTHS.tolist())
-    np.testing.assert_array_equal(layer.last(final, outputs, LENGTHS), np.stack(want))
+    outputs, final = apply(layer, variables, inputs, lengths=RAGGED)
+    want = [row[0 if reverse else max(n - 1, 0)] for row, n in zip(np.asarray(outputs), RAGGED, strict=True)]
+    assert {0, 1, TIME} <= set(RAGGED.tolist())
+    np.testing.assert_array_equal(layer.last(final, outputs, RAGGED), np.stack(want))
     np.testing.assert_array_equal(layer.last(final, outputs), outputs[:, 0 if reverse else -1])
     assert np.isfinite(layer.last(final, outputs[:, :0])).all()
 

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from flax_modules import apply, random_like, random_variables
 from reference import assert_close
-from tables import BATCH, TIME
+from tables import BATCH, RAGGED, TIME
 
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Elman, Scan, StackedRNN
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
-
-LENGTHS = jnp.array([TIME, 0, 1, 5, TIME])
 
 
 def two_layers(**options: Any) -> tuple[StackedRNN, Any, jax.Array]:
@@ -38,13 +36,11 @@ def test_a_stack_is_its_layers_with_what_stands_between_them(norm, residual):
     params, below, finals = variables["params"], inputs, []
     for i, layer in enumerate(stack.layers):
         read = layer_norm(below, params[f"norm_{i}"], norm == "rms") if norm else below
-        outputs, final = apply(
-            layer, {"params": params[f"layers_{i}"]}, jnp.asarray(read, jnp.float32), lengths=LENGTHS
-        )
+        outputs, final = apply(layer, {"params": params[f"layers_{i}"]}, jnp.asarray(read, jnp.float32), lengths=RAGGED)
         below = outputs + below if residual else outputs
         finals.append(final)
-    valid = np.arange(TIME)[None, :, None] < LENGTHS[:, None, None]
-    got, final = apply(stack, variables, inputs, lengths=LENGTHS)
+    valid = np.arange(TIME)[None, :, None] < RAGGED[:, None, None]
+    got, final = apply(stack, variables, inputs, lengths=RAGGED)
     assert_close((got, final), (np.where(valid, below, 0), tuple(finals)), "values")
 
 

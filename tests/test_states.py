@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax_modules import apply, random_variables
 from reference import assert_close
-from tables import BATCH, CELLS, HIDDEN, INPUT, TIME
+from tables import BATCH, CELLS, HIDDEN, INPUT, RESETS, TIME
 
 from rnnjax import GRU, LSTM, RNN, Bidirectional, Chunked, LanguageModel, Recurrence, Scan, StackedRNN, Unrolled
 from rnnjax.analysis.step_trace import trace_cell
@@ -24,8 +24,6 @@ RECURRENCES: dict[str, Recurrence] = {
 INPUTS = jax.random.normal(jax.random.key(0), (BATCH, TIME, INPUT))
 TOKENS = jax.random.randint(jax.random.key(1), (BATCH, TIME), 0, 9)
 # Rows that are reset at their first step, in their midst, at their last step, and never.
-RESETS = np.zeros((BATCH, TIME), bool)
-RESETS[0, 0] = RESETS[1, 4] = RESETS[2, TIME - 1] = RESETS[3, 2] = RESETS[3, 5] = True
 
 
 def models(recurrence: Recurrence) -> dict[str, tuple[Any, Any]]:

@@ -9,22 +9,12 @@ import numpy as np
 import pytest
 from flax_modules import FAST_COMPILE, apply, random_like, random_variables
 from reference import assert_close
-from tables import BATCH, CELLS, TIME, sizes_of
+from tables import BATCH, CELLS, FEW_RECURRENCES, RAGGED, RESETS, TIME, sizes_of
 
-from rnnjax import GRU, LSTM, RNN, Bidirectional, Cell, Chunked, Scan, StackedRNN, Unrolled
+from rnnjax import GRU, LSTM, RNN, Bidirectional, Cell, Scan, StackedRNN
 from rnnjax.types import features
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
-
-RECURRENCES = {
-    "scan": Scan(),
-    "unrolled": Unrolled(),
-    "gates": Chunked(3, "gates"),
-    "boundaries": Chunked(3, "boundaries"),
-}
-LENGTHS = jnp.array([TIME, 0, 1, 5, TIME])
-RESETS = np.zeros((BATCH, TIME), bool)
-RESETS[0, 0] = RESETS[1, 4] = RESETS[2, TIME - 1] = RESETS[3, 2] = RESETS[3, 5] = True
 
 
 def stack_of(cell: Cell, recurrence: Any = None) -> tuple[Any, jax.Array]:
@@ -70,20 +60,20 @@ def test_a_bidirectional_layer_does_not_stream():
     assert [type(state).__name__ for state in layer.initial_state(2)] == ["LSTMState", "LSTMState"]
 
 
-@pytest.mark.parametrize("recurrence", RECURRENCES)
+@pytest.mark.parametrize("recurrence", FEW_RECURRENCES)
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_all_states_are_those_of_steps_and_have_gradients(name, reverse, recurrence):
-    cell, layer = CELLS[name], RNN(CELLS[name], 4, RECURRENCES[recurrence], reverse=reverse)
+    cell, layer = CELLS[name], RNN(CELLS[name], 4, FEW_RECURRENCES[recurrence], reverse=reverse)
     inputs = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
     variables, state = random_variables(layer, inputs), random_like(layer.initial_state(BATCH), 1)
-    options = {"lengths": LENGTHS, "resets": jnp.asarray(RESETS), "reset_state": random_like(state, 2)}
+    options = {"lengths": RAGGED, "resets": jnp.asarray(RESETS), "reset_state": random_like(state, 2)}
     outputs, final, states = apply(layer, variables, inputs, state, **options, all_states=True)
     assert_close((outputs, final), apply(layer, variables, inputs, state, **options), "values")
     # Step by step, the state held past the length; from the end where the layer runs backward.
     by_step = layer.clone(reverse=False, recurrence=Scan())
     for t in reversed(range(TIME)) if reverse else range(TIME):
-        now = {"lengths": (t < LENGTHS).astype(jnp.int32), "resets": jnp.asarray(RESETS[:, t : t + 1])}
+        now = {"lengths": (t < RAGGED).astype(jnp.int32), "resets": jnp.asarray(RESETS[:, t : t + 1])}
         _, state = apply(by_step, variables, inputs[:, t : t + 1], state, **now, reset_state=options["reset_state"])
         assert_close(jax.tree.map(lambda leaf, t=t: leaf[:, t], states), state, "values")
     weights = random_like(states, 3)
@@ -107,13 +97,13 @@ def test_all_states_of_containers_are_those_of_their_layers():
     stack = StackedRNN([both, RNN(GRU(), 3)])
     inputs = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
     variables = random_variables(stack, inputs)
-    outputs, final, (low, top) = apply(stack, variables, inputs, lengths=LENGTHS, all_states=True)
-    assert_close((outputs, final), apply(stack, variables, inputs, lengths=LENGTHS), "values")
+    outputs, final, (low, top) = apply(stack, variables, inputs, lengths=RAGGED, all_states=True)
+    assert_close((outputs, final), apply(stack, variables, inputs, lengths=RAGGED), "values")
     below, below_final, states = apply(
-        both, {"params": variables["params"]["layers_0"]}, inputs, lengths=LENGTHS, all_states=True
+        both, {"params": variables["params"]["layers_0"]}, inputs, lengths=RAGGED, all_states=True
     )
     assert_close((below_final, states), (final[0], low), "values")
-    upper = apply(RNN(GRU(), 3), {"params": variables["params"]["layers_1"]}, below, lengths=LENGTHS, all_states=True)
+    upper = apply(RNN(GRU(), 3), {"params": variables["params"]["layers_1"]}, below, lengths=RAGGED, all_states=True)
     assert_close(upper[2], top, "values")
     # Held past the length: the last step has every forward layer's final state.
     assert_close(jax.tree.map(lambda leaf: leaf[:, -1], top), final[1], "values")
@@ -127,9 +117,9 @@ def test_no_steps_give_no_states():
     assert (outputs.shape, states.cell.shape) == ((2, 0, 4), (2, 0, 4))
 
 
-@pytest.mark.parametrize("recurrence", RECURRENCES)
+@pytest.mark.parametrize("recurrence", FEW_RECURRENCES)
 def test_a_learnt_initial_state_is_what_a_call_and_a_reset_begin_from(recurrence):
-    plain = RNN(LSTM(), 4, RECURRENCES[recurrence])
+    plain = RNN(LSTM(), 4, FEW_RECURRENCES[recurrence])
     learnt = plain.clone(learn_initial_state=True)
     inputs = random_like(jax.ShapeDtypeStruct((BATCH, TIME, 3), jnp.float32), 0)
     fresh: Any = learnt.init(jax.random.key(0), inputs)
@@ -142,7 +132,7 @@ def test_a_learnt_initial_state_is_what_a_call_and_a_reset_begin_from(recurrence
         np.testing.assert_array_equal(getattr(state, name), np.tile(rows[name], (7, 1)))
     five = jax.tree.map(lambda leaf: leaf[:BATCH], state)
     own = {"params": {"cell": variables["params"]["cell"]}}
-    options: dict[str, Any] = {"lengths": LENGTHS, "resets": jnp.asarray(RESETS)}
+    options: dict[str, Any] = {"lengths": RAGGED, "resets": jnp.asarray(RESETS)}
     want = apply(plain, own, inputs, five, **options, reset_state=five)
     assert_close(apply(learnt, variables, inputs, **options), want, "values")
     assert np.abs(apply(plain, own, inputs, **options)[0] - want[0]).max() > 0.05

@@ -5,14 +5,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from rnnjax.layers.containers import (
-    both_directions,
-    check_last_of_both,
-    check_merge,
-    layer_options,
-    merged,
-    refuse_step,
-)
+from rnnjax.layers.containers import both_directions, check_merge, last_of_both, layer_options, refuse_step
 from rnnjax.layers.rnn import RNN
 from rnnjax.modes import check_separate
 from rnnjax.types import BatchFlags, BatchInputs, Lengths, State
@@ -79,6 +72,5 @@ class Bidirectional(nn.Module):
 
         Raises TypeError for a cell with an output of its own: merged, both directions' cannot be told apart.
         """
-        forward, backward = final_state
-        check_last_of_both(self.forward.cell, self.backward.cell)
-        return merged(self.merge, self.forward.last(forward), self.backward.last(backward))
+        layers = self.forward, self.backward
+        return last_of_both(layers, (self.forward.cell, self.backward.cell), self.merge, final_state)

@@ -36,16 +36,6 @@ def merged(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:
     return MERGES[merge](forward, backward)
 
 
-def check_last_of_both(*cells: Cell) -> None:
-    """Raises TypeError for a cell with an output of its own: merged, both directions' cannot be told apart."""
-    for cell in cells:
-        if has_output(cell):
-            raise TypeError(
-                f"last: expected cells whose output is state.hidden in a Bidirectional layer, got {type(cell).__name__}"
-                "; a model that reads no last output can have it: pooling 'mean' or 'max', start='zeros'"
-            )
-
-
 def layer_options(deterministic: bool | None, all_states: bool, **others: Any) -> dict[str, Any]:
     """What a container tells every layer; `all_states` only where it is asked for."""
     options = {"deterministic": static("deterministic", deterministic), **others}
@@ -82,6 +72,22 @@ def both_directions(
         inputs, down, lengths, ends, **{**options, "reset_state": down_reset, "reverse": Static(True)}
     )
     return merged(merge, forward, backward), *zip(forward_states, backward_states, strict=True)
+
+
+def last_of_both(
+    layers: tuple[Any, Any], cells: tuple[Cell, Cell], merge: str, final_state: tuple[State, State]
+) -> jax.Array:
+    """Both directions' outputs at the last step that each ran, merged.
+
+    Raises TypeError for a cell with an output of its own: merged, both directions' cannot be told apart.
+    """
+    for cell in cells:
+        if has_output(cell):
+            raise TypeError(
+                f"last: expected cells whose output is state.hidden in a Bidirectional layer, got {type(cell).__name__}"
+                "; a model that reads no last output can have it: pooling 'mean' or 'max', start='zeros'"
+            )
+    return merged(merge, *(layer.last(state) for layer, state in zip(layers, final_state, strict=True)))
 
 
 def check_stack(layers: Sequence[Any], norm: str | None, dropout: float) -> None:

@@ -6,14 +6,7 @@ import jax
 from flax import nnx
 
 import rnnjax.layers as linen
-from rnnjax.layers.containers import (
-    both_directions,
-    check_last_of_both,
-    check_merge,
-    layer_options,
-    merged,
-    refuse_step,
-)
+from rnnjax.layers.containers import both_directions, check_merge, last_of_both, layer_options, refuse_step
 from rnnjax.nnx.parameters import check_separate
 from rnnjax.nnx.rnn import RNN
 from rnnjax.nnx.streams import Rngs, dropout_stream
@@ -90,6 +83,5 @@ class Bidirectional(nnx.Module):
         self, final_state: tuple[State, State], outputs: jax.Array | None = None, lengths: Lengths | None = None
     ) -> jax.Array:
         """Both directions' outputs at the last step that each ran, merged (see `rnnjax.Bidirectional.last`)."""
-        forward, backward = final_state
-        check_last_of_both(self.forward.linen.cell, self.backward.linen.cell)
-        return merged(self.merge, self.forward.last(forward), self.backward.last(backward))
+        layers = self.forward, self.backward
+        return last_of_both(layers, (self.forward.linen.cell, self.backward.linen.cell), self.merge, final_state)

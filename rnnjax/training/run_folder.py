@@ -27,8 +27,10 @@ CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "m
 CHECKPOINTS, FIGURES, TENSORBOARD, STATUS, LOCK = "checkpoints", "figures", "tensorboard", "status.json", "lock"
 FILES, FOLDERS = (CONFIG, VOCABULARY, METRICS, ENVIRONMENT, STATUS, LOCK), (CHECKPOINTS, FIGURES, TENSORBOARD)
 MOST_CONFIG, MOST_VOCABULARY = 2**20, 2**28  # bytes
+# Where the data lies may differ; whether it is the same data is told by a fingerprint of its content.
+PLACES = ("source", "file")
 # What of a config may be another one when a run is resumed: how long, from where, and how it is carried out.
-MAY_CHANGE = ("epochs", "patience", "source", "file", "execution")
+MAY_CHANGE = ("epochs", "patience", *PLACES, "execution")
 RUN = "run"
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
