@@ -155,15 +155,17 @@ def fit(config: Forecast, parts: Parts, log: Any) -> tuple[Any, list[Epoch]]:
     """The parameters of every seed's best epoch, and all epochs. Raises DivergedError for a seed without one."""
     start, epochs = time.perf_counter(), list[Epoch]()
     best: Any = None
+    validation = inputs_of(parts.validation)
     with tqdm(total=config.epochs, unit="epoch", disable=None, dynamic_ncols=True) as bar:
-        for learner, epoch in train(config, inputs_of(parts.training), inputs_of(parts.validation)):
+        for learner, epoch in train(config, inputs_of(parts.training), validation):
             best = learner.best  # the last one is what counts
             epochs.append(epoch)
             record(log, "epoch", epoch.line() | {"seconds": round(time.perf_counter() - start, 3)})
             bar.set_postfix_str(f"validation {', '.join(f'{loss:.4g}' for loss in epoch.validation)}", refresh=False)
             bar.update()
-    check_all_learnt(config, epochs[-1])
-    return own_seeds(config, best), epochs
+    own = own_seeds(config, best)
+    check_all_learnt(config, epochs, own, validation)
+    return own, epochs
 
 
 def main(arguments: list[str]) -> None:

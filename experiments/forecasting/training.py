@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +18,7 @@ from rnnjax.forecasting import direct, recursive
 from rnnjax.training import DivergedError, TrainState
 from rnnjax.training.capacity import parameters_of
 from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
+from rnnjax.training.divergence import FAR_ABOVE
 
 # What a seed's keys are folded with.
 INITIAL, ORDER, PATHS = range(3)
@@ -172,13 +173,25 @@ def own_seeds(config: Forecast, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[: config.seeds], tree)
 
 
-def check_all_learnt(config: Forecast, last: Epoch) -> None:
-    """Raises DivergedError for a seed that no epoch left with a finite validation loss."""
+def check_all_learnt(config: Forecast, epochs: Sequence[Epoch], best: Any, validation: Inputs) -> None:
+    """Raises DivergedError for a seed that no epoch left with a finite validation loss, or one not far above chance.
+
+    Chance is the loss of a network whose outputs are all 0.
+    """
+    last = epochs[-1]
     for row in np.flatnonzero(last.best == 0)[:1]:
         raise DivergedError(
             f"seed {config.seed + row}: expected an epoch with a finite validation loss, got none in {last.epoch}; try "
             "a smaller learning rate"
         )
+    nothing = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), best)
+    chance = float(jax.jit(functools.partial(mean_loss, config))(nothing, validation))
+    for row, epoch in enumerate(last.best):
+        if (loss := epochs[epoch - 1].validation[row]) > FAR_ABOVE * chance > 0:
+            raise DivergedError(
+                f"seed {config.seed + row}: expected an epoch with a validation loss below {FAR_ABOVE:g} times that of "
+                f"outputs of 0, {chance:.3g}, got {loss:.3g} at best; try a smaller learning rate"
+            )
 
 
 @functools.lru_cache(maxsize=8)

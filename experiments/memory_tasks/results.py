@@ -13,13 +13,14 @@ from experiments.report import table
 from rnnjax.analysis import SeedCurve, seed_curves
 from rnnjax.analysis.seed_plots import Panel
 from rnnjax.data.memory_tasks import MemoryTask
+from rnnjax.training.divergence import far_above_chance
 
 
 class Result(NamedTuple):
     """One seed's training: its last evaluation, and after how many updates it solved the task or diverged.
 
     It has solved the task from the first evaluation on that fulfils the criterion; it has diverged at the first
-    update whose loss is not finite.
+    update whose loss is not finite, or after a block whose losses are far above chance (`far_above_chance`).
     """
 
     seed: int
@@ -49,6 +50,8 @@ def after(block: Block, task: MemoryTask, results: Sequence[Result]) -> list[Res
         diverged, solved = result.diverged, result.solved
         if diverged is None and (len(lost) or not math.isfinite(loss)):
             diverged = start + int(lost[0]) + 1 if len(lost) else block.updates
+        if diverged is None and far_above_chance(losses, task.zero_loss):
+            diverged = block.updates
         if solved is None and diverged is None and task.is_solved(float(loss), float(score)):
             solved = block.updates
         new.append(Result(result.seed, block.updates, float(loss), float(score), solved, diverged))

@@ -15,6 +15,7 @@ from experiments.text_classifier.config import logits_of
 from rnnjax.data import Batch
 from rnnjax.training import DivergedError, TrainState, batch_mesh
 from rnnjax.training.devices import AXIS
+from rnnjax.training.divergence import FAR_ABOVE
 
 
 class Fold(NamedTuple):
@@ -62,7 +63,7 @@ def cross_validate(
 
     `model` is called with (tokens, lengths, deterministic=) and gives one logit a row; `train` and `test` have
     the fold axis. `watch` hears of the folds' mean training loss after each epoch. Raises DivergedError where that
-    is not finite.
+    is not finite, or far above chance.
     """
     folds, rows, _ = train.tokens.shape
     mesh = batch_mesh(math.gcd(folds, jax.device_count()))
@@ -113,7 +114,10 @@ def cross_validate(
     for number in range(1, epochs + 1):
         state, losses = one_epoch(state, train)
         loss = float(jax.device_get(losses).mean())
-        if not math.isfinite(loss):
-            raise DivergedError(f"epoch {number}: expected a finite loss, got {loss:g}; try a smaller learning rate")
+        if not loss < FAR_ABOVE * math.log(2):
+            raise DivergedError(
+                f"epoch {number}: expected a loss below {FAR_ABOVE * math.log(2):.3g}, {FAR_ABOVE:g} times that of "
+                f"chance, got {loss:g}; try a smaller learning rate"
+            )
         watch(loss)
     return jax.device_get(side_by_side(score)(state.params, test))

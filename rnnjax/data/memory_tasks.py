@@ -62,6 +62,11 @@ class MemoryTask(abc.ABC):
         """Of the best answers that do not look at what is to be remembered."""
 
     @property
+    def zero_loss(self) -> float:
+        """The mean loss of outputs that are all 0."""
+        return math.log(self.outputs)
+
+    @property
     def known_solution(self) -> Levels:
         """Of a net that is known to exist."""
         return Levels(0.0, 1.0)
@@ -109,6 +114,11 @@ class Adding(MemoryTask):
     def chance(self) -> Levels:
         """Of always 1. The sum's density is triangular on [0, 2]: 2a - a^2 of it is within a of 1."""
         return Levels(1 / 6, 2 * self.near - self.near**2)
+
+    @property
+    def zero_loss(self) -> float:
+        """The mean square of a sum: its variance, and its mean's square."""
+        return 1 / 6 + 1
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
         """Sums `(B, 1)`."""

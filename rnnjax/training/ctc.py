@@ -4,6 +4,7 @@ Source: Graves, Fernandez, Gomez and Schmidhuber 2006, "Connectionist Temporal C
 Sequence Data with Recurrent Neural Networks".
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,8 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
     a row has the weight 0 in all sums, and the sum `unaligned` has its own weight.
 
     The sums are the loss in nats, the rows' weight, the rows whose greedy decoding is right in full as `correct`, the
-    steps read as `tokens`, and `unaligned`. Raises ValueError where there is no step, or no such class as `blank`.
+    steps read as `tokens`, `unaligned`, and `chance`: all paths alike, one of which is right. Raises
+    ValueError where there is no step, or no such class as `blank`.
     """
 
     def objective(params: Any, batch: PairBatch, key: jax.Array | None) -> Sums:
@@ -60,6 +62,7 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
         return {
             "loss": jnp.where(counted > 0, losses * counted, 0).sum(),
             "weight": counted.sum(),
+            "chance": math.log(logits.shape[-1]) * (lengths * counted).sum(),
             "correct": (same.all(axis=1) * counted).sum(),
             "tokens": lengths.sum(),
             "unaligned": (weights * ~aligned).sum(),

@@ -1,7 +1,6 @@
 """The fit loop: epochs of steps, the host making the next batch while the devices work on this one."""
 
 import contextlib
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -11,7 +10,7 @@ import jax
 
 from rnnjax.training.checkpoints import Checkpoints
 from rnnjax.training.compiled import CompiledStep
-from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
+from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog, check_validation
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
@@ -34,7 +33,7 @@ def run_epoch(
 
     `batches` are those after the position (None: all of an epoch). After a step for which `rest_after` is true nothing
     is under way, and `rest` is given the state. Raises DivergedError, which names the step, where the loss or its
-    gradient is not finite, ValueError where there are no batches.
+    gradient is not finite, or the loss far above chance (`Watchdog`), ValueError where there are no batches.
     """
     position = position or Position(step=int(state.step))
     watchdog = watchdog or Watchdog()
@@ -162,7 +161,8 @@ def fit(
     ends the run between two steps.
 
     Raises ValueError for fewer than one epoch, or where nothing in one has a weight, DivergedError for a loss that is
-    not finite, Interrupted where a signal asked to stop, OSError where a checkpoint cannot be written.
+    not finite or far above chance, Interrupted where a signal asked to stop, OSError where a checkpoint cannot be
+    written.
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
@@ -195,6 +195,7 @@ def fit(
                 state, step, batches, watch, position, watchdog=watchdog, rest_after=rest_after, rest=rest
             )
             _check_learned(position)
+            watchdog.check_chance(position.step)
 
             def pause(state: TrainState = state, position: Position = position) -> None:
                 nonlocal stopping
@@ -204,10 +205,7 @@ def fit(
                     rest(state, position)
 
             validation = evaluate(state.evaluated, evaluation, validation_batches(), pause)
-            if not math.isfinite(validation.loss):
-                raise DivergedError(
-                    f"after step {position.step}: expected a finite validation loss, got {validation.loss:g}; " + ADVICE
-                )
+            check_validation(position.step, validation.loss, validation.chance)
             done, position = position, position.after_epoch(score(validation))
             yield state, EpochReport.of(done, validation, best=position.waited == 0)
             stopping = False

@@ -1,8 +1,10 @@
 """Objectives: what a step sums over the rows of a batch, the loss first of all.
 
-Losses and sums are float32 at least, whatever the logits are.
+Losses and sums are float32 at least, whatever the logits are. The sum `chance` is the loss of an answer that does not
+look at the input, here all classes alike: a training whose loss is far above it has diverged (`Watchdog`).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +52,7 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
         return {
             "loss": (losses * weights).sum(),
             "weight": weights.sum(),
+            "chance": math.log(classes) * weights.sum(),
             "correct": ((predicted == batch.labels) * weights).sum(),
             "tokens": batch.lengths.sum(),
             "confusion": jnp.einsum("b,bt,bp->tp", weights, true, guess),
@@ -143,5 +146,6 @@ def _step_sums(logits: jax.Array, labels: jax.Array, lengths: Any, weights: Any)
     return {
         "loss": (losses * counted).sum(),
         "weight": counted.sum(),
+        "chance": math.log(logits.shape[-1]) * counted.sum(),
         "correct": ((logits.argmax(axis=-1) == labels) * counted).sum(),
     }

@@ -18,6 +18,7 @@ class Scores(NamedTuple):
     confusion: np.ndarray  # (C, C) rows, true classes down; (0, 0) where there are no classes
     tokens: int
     seconds: float
+    chance: float = math.nan  # the loss of an answer that does not look at the input, where the objective says it
 
     @property
     def tokens_per_second(self) -> float:
@@ -36,6 +37,7 @@ class Scores(NamedTuple):
             confusion=np.asarray(total.get("confusion", np.empty((0, 0)))).round().astype(int),
             tokens=int(total["tokens"]),
             seconds=seconds,
+            chance=float(total.get("chance", math.nan) / total["weight"]),
         )
 
 

@@ -67,7 +67,7 @@ def adam(
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup: expected 0 <= share < 1, got {warmup}")
     _check_rate(learning_rate)
-    rising = round(warmup * steps)
+    learning_rate, rising = float(learning_rate), round(warmup * steps)
     falling = max(steps - rising, 1)
     shapes = {
         "constant": optax.constant_schedule(learning_rate),
@@ -100,7 +100,7 @@ def sgd(
             raise ValueError(f"{name}: expected at least 1, got {value}")
 
     def rate(step: jax.Array) -> jax.Array:
-        return learning_rate / decay ** jnp.maximum(step // epoch_steps + 1.0 - constant_epochs, 0.0)
+        return float(learning_rate) / decay ** jnp.maximum(step // epoch_steps + 1.0 - constant_epochs, 0.0)
 
     return _skipping(optax.inject_hyperparams(optax.sgd)(learning_rate=rate), skip)
 

@@ -1,6 +1,7 @@
 """Language models over streams: the state goes from window to window, in training and in evaluation."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,7 +53,13 @@ def next_in_stream(features: Callable[..., Any]) -> Carrying:
         loss, correct = softmax_loss(
             read.reshape(rows * time, -1), kernel, bias, jnp.asarray(window.targets).reshape(-1), counted.reshape(-1)
         )
-        total = {"loss": loss, "weight": counted.sum(), "correct": correct, "tokens": window.lengths.sum()}
+        total = {
+            "loss": loss,
+            "weight": counted.sum(),
+            "chance": math.log(len(bias)) * counted.sum(),
+            "correct": correct,
+            "tokens": window.lengths.sum(),
+        }
         return total, jax.lax.stop_gradient(jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), final, carry))
 
     return Carrying(sums)

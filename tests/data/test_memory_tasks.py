@@ -111,6 +111,13 @@ def test_chance_is_what_a_constant_answer_has(task):
     assert not task.is_solved(float(loss), float(score))
 
 
+@each_task
+def test_the_loss_of_outputs_of_0(task):
+    targets = many(task).targets
+    loss, _ = measure(task, np.zeros((*targets.shape, task.outputs), np.float32), targets)
+    np.testing.assert_allclose(loss, task.zero_loss, rtol=0.02)
+
+
 def test_levels_by_hand():
     assert Adding().chance.loss == 2 / 12
     # P(|x + y - 1| < a) for uniform x, y.

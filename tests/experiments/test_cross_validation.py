@@ -54,9 +54,10 @@ def make_folds(seed=0, folds=2, rows=22):
     return Batch(tokens, np.full((folds, rows), 4, np.int32), labels, weights, np.tile(np.arange(rows), (folds, 1)))
 
 
+MODEL = SequenceClassifier(9, 6, RNN(GRU(), 6, Scan()), pooling="max")
 train = functools.partial(
     cross_validate,
-    SequenceClassifier(9, 6, RNN(GRU(), 6, Scan()), pooling="max"),
+    MODEL,
     optax.adam(0.02),
     batch_size=8,
     seed=0,
@@ -90,5 +91,13 @@ def test_what_fills_up_a_batch_has_no_weight():
 def test_a_loss_that_is_no_number_is_an_error():
     part = make_folds()
     part.weights[1, 3] = np.nan
-    with pytest.raises(DivergedError, match="epoch 1: expected a finite loss, got nan; try a smaller learning rate"):
+    words = "epoch 1: expected a loss below 6.93, 10 times that of chance, got nan; try a smaller learning rate"
+    with pytest.raises(DivergedError, match=words):
         train(part, part, epochs=2)
+
+
+@pytest.mark.usefixtures("quick_compile")
+def test_a_loss_far_above_chance_is_an_error():
+    part = make_folds()
+    with pytest.raises(DivergedError, match=r"epoch \d: expected a loss below 6.93, 10 times that of chance, got \d"):
+        cross_validate(MODEL, optax.adam(1e6), part, part, epochs=20, batch_size=8, seed=0)

@@ -139,6 +139,16 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_log(tmp_path, rev
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == step - 1
 
 
+def test_a_loss_far_above_chance_ends_a_run_as_one_that_is_no_number_does(tmp_path, reviews, capsys):
+    folder = tmp_path / "run"
+    options = ["--source", str(reviews), "--learning-rate", "1e6", "--run-folder", str(folder)]
+    status, error = complaint(capsys, "smoke", *TINY, *options)
+    assert (status, error.count("\n")) == (1, 1)
+    assert "loss below" in error
+    assert "times that of chance" in error
+    assert json.loads((folder / "status.json").read_text())["status"] == "diverged"
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_a_folder_that_is_no_run(command, tmp_path, capsys):
     assert "run folder: expected config.json in" in complaint(capsys, command, str(tmp_path))[1]

@@ -135,8 +135,21 @@ def test_each_seed_is_as_if_it_were_alone_and_keeps_its_best_epoch(monkeypatch):
         assert best == waited[ends]
     assert epochs[-1].ends(config.patience) == (len(epochs) < config.epochs)
     assert own[-1].best[0] == epochs[-1].best[1]
+    epochs, validation = epochs[:3], training.inputs_of(parts.validation)
+
+    def check(best, losses=(1, 1, 1)):
+        last = training.Epoch(3, np.ones(3), np.array(losses), np.array(best))
+        training.check_all_learnt(config, [*epochs[:2], last], params, validation)
+
+    check([1, 2, 3])
     with pytest.raises(DivergedError, match="seed 1: expected an epoch with a finite validation loss, got none in 3"):
-        training.check_all_learnt(config, training.Epoch(3, np.ones(3), np.ones(3), np.array([1, 0, 2])))
+        check([1, 0, 2])
+    # Of a forecast of 0, whatever the parameters: the quantiles' loss is the absolute error.
+    chance = float(np.abs(parts.validation.targets).mean())
+    check([1, 2, 3], (1, 1, 9.9 * chance))
+    words = rf"seed 2: expected .* below 10 times that of outputs of 0, {chance:.3g}, got {10.1 * chance:.3g} at best"
+    with pytest.raises(DivergedError, match=words):
+        check([1, 2, 3], (1, 1, 10.1 * chance))
 
 
 def test_the_naive_ones_by_hand():

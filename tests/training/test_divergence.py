@@ -2,14 +2,16 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from bag import OBJECTIVE, PARAMS, new_state
-from toy import make_batch
+from toy import VOCABULARY, make_batch, make_objective, make_state
 
+from rnnjax import LSTM, RNN, Elman, SequenceClassifier
 from rnnjax.training import (
     Checkpoints,
     DivergedError,
@@ -19,13 +21,24 @@ from rnnjax.training import (
     fit,
     train_step,
 )
-from rnnjax.training.divergence import REMEMBERED, Watchdog
+from rnnjax.training.divergence import (
+    FAR_ABOVE,
+    FAR_ABOVE_IN_VALIDATION,
+    FEWEST,
+    REMEMBERED,
+    WINDOW,
+    Watchdog,
+    check_validation,
+    far_above_chance,
+)
 from rnnjax.training.histograms import gradient_histograms
 
 CLIP = 0.5
+# The largest mean loss over FEWEST steps of those that learn, in units of chance: 1.05 measured.
+LEARNING = 1.2
 
 
-def sums(loss=1.0, norm=1.0, **more):
+def sums(loss: Any = 1.0, norm: Any = 1.0, **more: Any):
     return {"loss": np.float32(2 * loss), "weight": np.float32(2), "gradient_norm": np.float32(norm), **more}
 
 
@@ -57,6 +70,114 @@ def test_only_what_the_optimizer_left_out_passes():
             watchdog.passes(4, bad(skipped_in_a_row=np.int32(in_a_row)))
     with pytest.raises(DivergedError):
         Watchdog().passes(4, bad(skipped_in_a_row=np.int32(1)))
+
+
+FAR = np.full(WINDOW, 1.01 * FAR_ABOVE)
+LOSSES = {
+    "far above": (FAR, 1.0, True),
+    "as large as numbers go": (np.full(WINDOW, 1e308), 1.0, True),
+    "not far": (0.99 * FAR, 1.0, False),
+    "far, where chance is a tenth": (FAR / 10, 0.1, True),
+    "falling": (np.geomspace(1e6, 1e3, WINDOW), 1.0, False),
+    "falling, then level": (np.append(np.full(FEWEST, 1e6), FAR), 1.0, False),
+    "rising": (np.geomspace(1e3, 1e6, WINDOW), 1.0, True),
+    "few": (FAR[: FEWEST - 1], 1.0, False),
+    "as few as will do": (FAR[:FEWEST], 1.0, True),
+    "chance not known": (FAR, math.nan, False),
+    "chance 0": (FAR, 0.0, False),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_loss_is_far_above_chance_where_it_stays_there(name):
+    losses, chance, expected = LOSSES[name]
+    assert far_above_chance(losses, chance) == expected
+
+
+def chance(step):
+    return {"chance": np.float32(2 * math.log(2)), "learning_rate": np.float32(step)}
+
+
+def test_losses_far_above_chance_end_a_training_after_a_window_of_them():
+    watchdog = Watchdog()
+    far = FAR_ABOVE * math.log(2)
+    for step in range(1, WINDOW):
+        assert watchdog.passes(step, sums(loss=1.1 * far, **chance(step)))
+    with pytest.raises(DivergedError) as error:
+        watchdog.passes(WINDOW, sums(loss=1.1 * far, **chance(WINDOW)))
+    assert str(error.value) == (
+        "step 100: expected a loss below 10 times that of chance, 0.693, got 7.62, the mean of the last 100 steps, and "
+        "not falling; try a smaller learning rate, tighter clipping or a longer warm-up in a new run"
+    )
+    shorter = Watchdog()
+    for step in range(1, WINDOW):
+        shorter.passes(step, sums(loss=1.1 * far, **chance(step)))
+    with pytest.raises(DivergedError, match=r"step 99: .* the mean of the last 99 steps"):
+        shorter.check_chance(WINDOW - 1)
+    unknown = Watchdog()
+    for step in range(1, 2 * WINDOW):
+        assert unknown.passes(step, sums(loss=1e30))
+    unknown.check_chance(2 * WINDOW)
+
+
+def test_a_spike_ends_no_training():
+    watchdog = Watchdog()
+    for step in range(1, 10 * WINDOW):
+        loss = 200.0 if step % WINDOW < 3 else 0.1  # one mean of 6 a window
+        assert watchdog.passes(step, sums(loss=loss, **chance(step)))
+
+
+def test_a_validation_loss_is_far_above_chance_later():
+    check_validation(7, 0.99 * FAR_ABOVE_IN_VALIDATION, 1.0)
+    check_validation(7, 1e30, math.nan)
+    with pytest.raises(DivergedError, match="after step 7: expected a finite validation loss, got nan; try"):
+        check_validation(7, math.nan, 1.0)
+    words = "after step 7: expected a validation loss below 1000 times that of chance, 0.5, got 501; try a smaller"
+    with pytest.raises(DivergedError, match=words):
+        check_validation(7, 501.0, 0.5)
+
+
+@functools.cache
+def small_classifier(cell):
+    model = SequenceClassifier(VOCABULARY, 4, RNN(cell, 8), pooling="last")
+    objective = make_objective(model)
+    return model, objective, eval_step(objective, batch_mesh(1))
+
+
+def train_at(cell, rate, steps, epochs=1):
+    """Every step's loss in units of chance, and the validation accuracy at the end."""
+    model, objective, evaluation = small_classifier(cell)
+    optimizer = adam(rate, steps=steps * epochs)
+    step = train_step(objective, optimizer, batch_mesh(1), clip=1.0)
+    heard: list[Any] = []
+    last: Any = None
+    for _, last in fit(  # noqa: B007  the last one is wanted
+        make_state(model, optimizer, step),
+        step,
+        evaluation,
+        lambda epoch, first: (make_batch(number, rows=32) for number in range(first, steps)),
+        lambda: [make_batch(1000, rows=128)],
+        epochs,
+        heard.append,
+    ):
+        pass
+    return np.array([report.loss for report in heard]) / math.log(2), last.validation.accuracy
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-2, 1e-1, 0.3])
+@pytest.mark.parametrize("cell", [LSTM(), Elman()], ids=["lstm", "elman"])
+def test_no_training_that_learns_is_said_to_diverge(cell, rate):
+    losses, accuracy = train_at(cell, rate, steps=200)
+    assert accuracy > 0.75
+    means = [losses[first : first + FEWEST].mean() for first in range(len(losses) - FEWEST)]
+    assert max(means) < LEARNING
+
+
+@pytest.mark.parametrize(("rate", "steps"), [(100, 200), (1e4, 200), (1e4, 30), (1e30, 200), (1e30, 30), (1e30, 3)])
+def test_a_loss_that_blew_up_has_diverged(rate, steps):
+    with pytest.raises(DivergedError, match=r"expected a (validation )?loss below"):
+        train_at(LSTM(), rate, steps)
 
 
 def spoilt(batch, bad):
