@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import io_callback
 
+from rnnjax.compat import call_in_order
 from rnnjax.models import LanguageModel
 from rnnjax.types import Params, State, Tokens
 
@@ -92,7 +92,7 @@ def sample(
         key, now = jax.random.split(key)
         tokens = jax.random.categorical(now, sampling.restrict(begun.logits)).astype(jnp.int32)
         if tell is not None:
-            io_callback(tell, None, tokens, ordered=True)
+            call_in_order(tell, tokens)
         return (read(model, params, tokens[:, None], begun), key), tokens
 
     (begun, key), tokens = jax.lax.scan(step, (begun, key), length=length)

@@ -13,7 +13,6 @@ from typing import Literal
 import datasets
 import jax
 import tyro
-from jax.experimental.compilation_cache import compilation_cache
 
 from experiments.ablations.report import write_report
 from experiments.ablations.rows import ROWS, environment_at_start, others, read_rows
@@ -21,6 +20,7 @@ from experiments.ablations.runner import check_place, one_by_one, open_tasks, pl
 from experiments.ablations.study import Study
 from experiments.report import table
 from rnnjax.commands import check_fields, parse, run
+from rnnjax.compat import forget_compilation_cache
 from rnnjax.files import make_folder
 from rnnjax.training import Interrupted, RunFolder, StopSignals, use_cpu_cores
 
@@ -130,4 +130,4 @@ def compiled_once() -> Iterator[None]:
             yield
         finally:
             jax.config.update(name, None)
-            compilation_cache.reset_cache()  # which would go on writing there
+            forget_compilation_cache()

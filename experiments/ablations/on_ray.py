@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from experiments.ablations.runner import Done, Task, train_task
+from rnnjax.compat import FORKED
 
 try:
     import ray  # pyright: ignore[reportMissingImports]
@@ -23,7 +24,7 @@ def on_ray(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done]:
     os.environ.setdefault("RAY_worker_niceness", "0")
     with warnings.catch_warnings():
         # What is forked here becomes another program at once: JAX's threads are not missed.
-        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message=FORKED, category=RuntimeWarning)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False, ignore_reinit_error=True)
     try:
         gpus = ray.cluster_resources().get("GPU", 0) > 0

@@ -6,7 +6,6 @@ import io
 import logging
 import operator
 import os
-import re
 import signal
 import sys
 import traceback
@@ -17,10 +16,10 @@ from typing import Annotated, Any
 
 import tyro
 
+from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
 from rnnjax.errors import first_line
 from rnnjax.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
-from rnnjax.training.capacity import is_out_of_memory
 from rnnjax.training.processes import leave, was_lost
 
 # Characters of an error that are shown: it may quote a file.
@@ -36,7 +35,7 @@ def parse(options: Any, program: str, arguments: list[str]) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        _tell(program, f"{one_line(complaint.getvalue())}; see --help")
+        _tell(program, f"{words_of_box(complaint.getvalue())}; see --help")
         raise SystemExit(2) from None
 
 
@@ -72,24 +71,9 @@ def parse_presets(
     return arguments[0], parse(union, program, arguments)
 
 
-def one_line(box: str) -> str:
-    """What tyro's drawn box says: the text between its title and the rule after it."""
-    lines = [line.strip(" │") for line in box.splitlines() if line.strip(" │")]
-    words = []
-    for line in lines[1:]:
-        rule = not line.strip("─-╰╯")
-        if rule and words:
-            break
-        if not rule:
-            words.append(line)
-    # An option is named; what stands for all of them is a name of tyro's own.
-    line = re.sub(r"^Error parsing (--\S+): ", r"\1: ", re.sub(r" +", " ", " ".join(words)))
-    return re.sub(r"^Error parsing \S+: ", "", line)
-
-
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
     """Python's own hook, but for what the threads say that Orbax leaves behind where it cannot write."""
-    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+    if not is_closed_loop(error):
         sys.__excepthook__(kind, error, trace)
 
 

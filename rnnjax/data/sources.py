@@ -14,6 +14,7 @@ import datasets
 import datasets.exceptions
 import numpy as np
 
+from rnnjax.compat import RAGGED_ROW, is_empty_table
 from rnnjax.data.arrow_cache import prepared_folder
 from rnnjax.data.file_checks import (
     check_column,
@@ -195,15 +196,14 @@ def _read_by_datasets(path: Path, kind: str, columns: list[str], options: dict[s
         if kind == "parquet":
             check_parquet(path, columns)
         with prepared_folder(kind, path) as folder, warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Length of header or names does not match length of data")
+            warnings.filterwarnings("error", message=RAGGED_ROW)
             # A file's own name, in which no character stands for others.
             name = glob.escape(str(path))
             return getattr(datasets.Dataset, f"from_{kind}")(name, cache_dir=str(folder), **options)
     except Exception as error:  # the libraries trust what a file says of itself, and fail anyhow where it is damaged
         if isinstance(error, OSError) and error.errno is not None:  # the operating system's: a full disk, say
             raise
-        # The second is what a Parquet file without a row group gives.
-        if "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error):
+        if is_empty_table(error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
         cause = error.__cause__ or error
         raise ValueError(f"{path}: not readable as {kind}: {first_line(cause)}") from error

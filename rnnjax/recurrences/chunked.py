@@ -5,6 +5,7 @@ import math
 from typing import get_args
 
 from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.compat import is_forward_mode
 from rnnjax.recurrences.chunk_gradient import Keep, Plan, run_chunks
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import reads_sum
@@ -76,7 +77,7 @@ class Chunked(Recurrence):
         try:
             return run_chunks(cell, plan, problem)
         except TypeError as error:
-            if "forward-mode" in str(error):
+            if is_forward_mode(error):
                 raise TypeError(NO_FORWARD_MODE) from error
             raise
 

@@ -45,13 +45,6 @@ def parameters_of(init: Callable[[], Tree]) -> Tree:
     return init()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was no memory, or no thread, for a computation: XLA says so in an error of its own."""
-    if isinstance(error, RuntimeError):
-        return str(error).startswith("RESOURCE_EXHAUSTED") or str(error) == "can't start new thread"
-    return isinstance(error, MemoryError)
-
-
 def tree_bytes(tree: Any) -> int:
     """The bytes of a tree of arrays or their shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

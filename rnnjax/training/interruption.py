@@ -8,7 +8,8 @@ import types
 from collections.abc import Iterator
 
 import jax
-from jax.experimental import multihost_utils
+
+from rnnjax.compat import preempted_at
 
 AGAIN_SECONDS = 1.0
 
@@ -97,7 +98,7 @@ class StopSignals:
     def check(self, step: int) -> bool:
         """Whether to stop after this step. Where there are several processes, all must ask after every step."""
         if self._several:
-            return multihost_utils.reached_preemption_sync_point(step)
+            return preempted_at(step)
         return self._received is not None
 
     def interrupted(self, step: int) -> Interrupted:

@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
+from rnnjax.compat import all_gather, broadcast, is_lost_process
 from rnnjax.errors import first_line
 from rnnjax.training.roll_call import call_roll, difference
 
-LOST = ("Gloo", "NCCL", "coordination service", "distributed service", "Connection reset", "DEADLINE_EXCEEDED")
 CONNECT_SECONDS = 120
 # A process that hangs without dying is noticed after this; one that dies, at once.
 HEARTBEAT_SECONDS = 60
@@ -61,9 +60,9 @@ def check_same_everywhere(facts: Mapping[str, Any]) -> None:
     if jax.process_count() == 1:
         return
     own = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    size = int(multihost_utils.process_allgather(np.int32(len(own))).max())
+    size = int(all_gather(np.int32(len(own))).max())
     # JSON may end in spaces.
-    rows = multihost_utils.process_allgather(np.pad(own, (0, size - len(own)), constant_values=ord(" ")))
+    rows = all_gather(np.pad(own, (0, size - len(own)), constant_values=ord(" ")))
     wrong = difference([json.loads(row.astype(np.uint8).tobytes()) for row in np.asarray(rows)])
     if wrong is not None:
         raise ValueError(wrong)
@@ -80,7 +79,7 @@ def leave(status: int) -> None:
 
 def was_lost(error: BaseException) -> bool:
     """Whether an error of a computation says that another process is gone: backends raise it as many types."""
-    return jax.distributed.is_initialized() and jax.process_count() > 1 and any(word in str(error) for word in LOST)
+    return jax.distributed.is_initialized() and jax.process_count() > 1 and is_lost_process(error)
 
 
 def is_first() -> bool:
@@ -98,9 +97,9 @@ def from_first(data: bytes) -> bytes:
     """Process 0's bytes, in every process; all must call it."""
     if jax.process_count() == 1:
         return data
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(data))))
+    size = int(broadcast(np.int32(len(data))))
     padded = np.frombuffer(data, np.uint8) if is_first() else np.zeros(size, np.uint8)
-    return np.asarray(multihost_utils.broadcast_one_to_all(padded)).astype(np.uint8).tobytes()
+    return np.asarray(broadcast(padded)).astype(np.uint8).tobytes()
 
 
 def first_alone(action: Callable[[], bytes]) -> bytes:
@@ -128,7 +127,7 @@ def gathered(tree: Any) -> Any:
     """Arrays that several processes have parts of, as a whole in every process; all must call it."""
     if jax.process_count() == 1:
         return tree
-    return jax.tree.map(lambda leaf: multihost_utils.process_allgather(leaf, tiled=True), tree)
+    return jax.tree.map(lambda leaf: all_gather(leaf, tiled=True), tree)
 
 
 def arrays_from_first(tree: Any, template: Any) -> Any:

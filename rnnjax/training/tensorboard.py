@@ -17,8 +17,8 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 from tensorboardX.proto import event_pb2, summary_pb2
-from tensorboardX.record_writer import masked_crc32c
 
+from rnnjax.compat import masked_checksum
 from rnnjax.files import create_file, make_folder, rendered
 from rnnjax.training.histograms import EDGES, Histogram
 
@@ -113,14 +113,9 @@ class TensorBoard:
         event.wall_time = time.time()
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
-        self._file.write(length + _checksum(length) + data + _checksum(data))
+        self._file.write(length + masked_checksum(length) + data + masked_checksum(data))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
-
-
-def _checksum(data: bytes) -> bytes:
-    """The masked CRC-32C of a TFRecord."""
-    return struct.pack("<I", masked_crc32c(data))
 
 
 def _proto(histogram: Histogram) -> Any:

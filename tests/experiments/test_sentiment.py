@@ -122,6 +122,14 @@ def test_evaluate_takes_another_source(run_folder, tmp_path, capsys):
     assert "part train, 40 rows" in capsys.readouterr().out
 
 
+def test_names_that_figures_could_read_as_formulas_end_no_run(tmp_path):
+    source = write_reviews(tmp_path / "reviews.csv", classes=("$1_$2", "\\frac{^"))
+    options = ["--source", str(source), "--epochs", "1", "--run-folder", str(tmp_path / "run")]
+    sentiment.main(["bilstm-max", *TINY, *options])
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "finished"
+    assert (tmp_path / "run" / "figures" / "confusion_validation.png").stat().st_size > 0
+
+
 def test_a_test_part_is_scored_once_more(tmp_path, reviews, capsys):
     folder = tmp_path / "parts"
     folder.mkdir()
