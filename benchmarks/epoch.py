@@ -32,9 +32,10 @@ from benchmarks.epochs.pipeline import bucketed, padded, read_texts
 from benchmarks.epochs.rounds import timed_rounds
 from benchmarks.epochs.table import report
 from rnnjax import LSTM, RNN, SequenceClassifier
-from rnnjax.commands import check_fields, parse, run
+from rnnjax.commands import parse, run
+from rnnjax.fields import check_fields
+from rnnjax.runs.folder import environment
 from rnnjax.training import DivergedError, use_cpu_cores
-from rnnjax.training.run_folder import environment
 
 PROGRAM = "benchmarks.epoch"
 WRONG = "wrong"  # how the reason of a contestant with wrong numbers begins

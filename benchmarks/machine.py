@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from rnnjax.training import run_folder
+from rnnjax.runs import folder as run_folder
 
 # What differs between two runs that measure the same thing.
 PASSING = ("time", "command")

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.scaled.work import Case
-from rnnjax.commands import check_fields, parse, run
+from rnnjax.commands import parse, run
+from rnnjax.fields import check_fields
 
 PROGRAM = "benchmarks.scaling"
 

@@ -28,7 +28,8 @@ from benchmarks.recurrences.outcome import Outcome, Settings, from_row, to_row
 from benchmarks.recurrences.tables import speed_table
 from rnnjax.commands import parse_presets, run
 from rnnjax.files import create_file
-from rnnjax.training import RunFolder, batch_mesh, use_cpu_cores
+from rnnjax.runs import RunFolder
+from rnnjax.training import batch_mesh, use_cpu_cores
 
 PROGRAM = "benchmarks.throughput"
 

@@ -1,6 +1,7 @@
 """`python -m experiments`: every study with its question, its command and its usual time."""
 
 import importlib
+import importlib.util
 import pkgutil
 
 import experiments
@@ -9,7 +10,10 @@ from rnnjax.commands import run
 
 def main() -> None:
     for module in pkgutil.iter_modules(experiments.__path__):
-        experiment = getattr(importlib.import_module(f"experiments.{module.name}"), "EXPERIMENT", None)
+        name = f"experiments.{module.name}.__main__" if module.ispkg else f"experiments.{module.name}"
+        if importlib.util.find_spec(name) is None:
+            continue
+        experiment = getattr(importlib.import_module(name), "EXPERIMENT", None)
         if experiment is not None:
             print(f"{module.name}\n  {experiment.question}\n  {experiment.command}\n  {experiment.time}")
 

@@ -2,11 +2,11 @@
 
 import json
 
-from rnnjax.training import RunFolder
-from rnnjax.training.checkpoints import find_checkpoints
-from rnnjax.training.checksums import seal
-from rnnjax.training.run_folder import write_json
-from rnnjax.training.seals import sealed_line
+from rnnjax.runs import RunFolder
+from rnnjax.runs.checkpoints import find_checkpoints
+from rnnjax.runs.checksums import seal
+from rnnjax.runs.folder import write_json
+from rnnjax.runs.seals import sealed_line
 
 
 def change_object(file, **changes):

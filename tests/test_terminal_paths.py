@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from experiments.report import Progress, confusion_table, table
-from experiments.text_classifier.tracing import Verdicts, print_verdicts
+from experiments.sentiment.tracing import Verdicts, print_verdicts
 from rnnjax.commands import parse, run
+from rnnjax.runs.report import Progress, confusion_table, table
 from rnnjax.training import DivergedError, Interrupted
 
 HOSTILE = "a\x1b[31mb\x9bc\x07\u202ed"

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from rnnjax.files import append_to, create_file, make_folder, new_file, remove, save_figure, write_text
+from rnnjax.runs.checksums import check_seal, seal
 from rnnjax.training import capacity
-from rnnjax.training.checksums import check_seal, seal
 from rnnjax.untrusted import kind_of, open_plain
 
 ROOT = Path(__file__).parent.parent

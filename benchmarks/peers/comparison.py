@@ -15,7 +15,7 @@ from benchmarks.peers.reference import deviation, draw, reference_answers
 from benchmarks.timing import PEAK, Spread, interleaved, matrix_product
 from benchmarks.work import Shape, Task
 from rnnjax.errors import first_line
-from rnnjax.training.run_folder import environment
+from rnnjax.runs.folder import environment
 
 BENCHMARK = "peers"
 # The largest relative deviation from the float64 reference that float32 may have; measured: 2.1e-6 (PyTorch, T=5000).

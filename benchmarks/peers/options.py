@@ -10,7 +10,7 @@ import tyro
 from benchmarks.peers.catalogue import EXTRA, INSTALL_TORCH, PEERS
 from benchmarks.peers.peer import CellName, TaskName
 from benchmarks.work import Shape
-from rnnjax.commands import check_fields
+from rnnjax.fields import check_fields
 
 SHAPES = ("64x500x32x100", "64x200x128x256", "32x1000x64x128", "16x100x64x512")
 COMPARED = tuple(name for name in PEERS if name not in ("rnnjax-gates", "rnnjax-boundaries"))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from benchmarks.work import Shape, Task
 from rnnjax import GRU, LSTM, Chunked, Elman, PointwiseCell, Recurrence, Scan, Unrolled
-from rnnjax.commands import check_fields
+from rnnjax.fields import check_fields
 
 CellName = Literal["elman", "lstm", "gru"]
 DType = Literal["float32", "bfloat16"]

@@ -9,7 +9,7 @@ import tyro
 
 from benchmarks.recurrences.cases import RECURRENCES, Case, CellName, DType, not_compiled
 from benchmarks.work import Task
-from rnnjax.commands import check_fields
+from rnnjax.fields import check_fields
 
 DEFAULT = "quick"
 _NAMES = tyro.conf.arg(metavar="NAME [NAME ...]", help=f"How steps are run over time: {', '.join(RECURRENCES)}.")

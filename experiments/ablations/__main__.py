@@ -7,8 +7,15 @@ import functools
 
 from experiments.ablations.command import PROGRAM, command, run_studies
 from experiments.ablations.studies import STUDIES
+from experiments.catalogue import Experiment
 
-__all__ = ["PROGRAM", "main"]
+__all__ = ["EXPERIMENT", "PROGRAM", "main"]
+
+EXPERIMENT = Experiment(
+    question="What does each choice change: cells, gates, starts, recurrences?",
+    command="python -m experiments.ablations [STUDY] [--seeds N] [--dry-run]",
+    time="a minute (smoke) to hours (cells-memory); --dry-run says how long",
+)
 
 main = functools.partial(run_studies, STUDIES)
 

@@ -18,11 +18,13 @@ from experiments.ablations.report import write_report
 from experiments.ablations.rows import ROWS, environment_at_start, others, read_rows
 from experiments.ablations.runner import check_place, one_by_one, open_tasks, plan, run_tasks
 from experiments.ablations.study import Study
-from experiments.report import table
-from rnnjax.commands import check_fields, parse, run
+from rnnjax.commands import parse, run
 from rnnjax.compat import forget_compilation_cache
+from rnnjax.fields import check_fields
 from rnnjax.files import make_folder
-from rnnjax.training import Interrupted, RunFolder, StopSignals, use_cpu_cores
+from rnnjax.runs import RunFolder
+from rnnjax.runs.report import table
+from rnnjax.training import Interrupted, StopSignals, use_cpu_cores
 
 PROGRAM = "experiments.ablations"
 

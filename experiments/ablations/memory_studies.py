@@ -3,7 +3,7 @@
 import dataclasses
 
 from experiments.ablations.study import Study, Variant
-from experiments.memory_tasks.config import Memory
+from experiments.memory.config import Memory
 
 # Small enough that a hundred of them are an evening on two cores.
 QUICK = Memory(hidden=32, batch=32, updates=2_000, block=100, evaluation=500, learning_rate=1e-2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.ablations.rows import Row
 from experiments.ablations.statistics import Summary, paired_difference, summary
 from experiments.ablations.study import Study, Variant
-from experiments.memory_tasks.config import Memory
+from experiments.memory.config import Memory
 from rnnjax.analysis.ablation_plots import Group, Interval, MeanCurve, curve_figure, interval_figure
 from rnnjax.files import save_figure, write_text
 

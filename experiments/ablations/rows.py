@@ -14,7 +14,7 @@ from experiments.ablations.study import Variant, computed
 from experiments.ablations.trials import Outcome
 from rnnjax.errors import first_line
 from rnnjax.files import new_file
-from rnnjax.training.run_folder import environment
+from rnnjax.runs.folder import environment
 from rnnjax.untrusted import kind_of, open_plain
 
 ROWS = "rows"

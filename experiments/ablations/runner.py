@@ -16,8 +16,8 @@ from experiments.ablations.rows import ROWS, Row, environment_at_start, make_row
 from experiments.ablations.statistics import summary
 from experiments.ablations.study import Variant
 from experiments.ablations.trials import estimate, trained
-from experiments.report import table
-from experiments.run_folders.listing import duration
+from rnnjax.runs.listing import duration
+from rnnjax.runs.report import table
 from rnnjax.untrusted import check_folder, kind_of
 
 # Rows and figures of the largest study take less.

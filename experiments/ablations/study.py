@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.memory_tasks.config import Memory
-from experiments.text_classifier.config import TextClassification, build_model
+from experiments.memory.config import Memory
+from experiments.sentiment.config import TextClassification, build_model
 
 Config = Memory | TextClassification
 # A variant's name is a file's.

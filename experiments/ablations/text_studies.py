@@ -3,7 +3,7 @@
 import dataclasses
 
 from experiments.ablations.study import Study, Variant
-from experiments.text_classifier.config import TextClassification
+from experiments.sentiment.config import TextClassification
 
 # The same reviews held out for every seed, and small enough that a variant is minutes on two cores.
 SMALL = TextClassification(

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import jax
 
 from experiments.ablations.study import Config
-from experiments.memory_tasks.config import Memory
-from experiments.memory_tasks.results import after, first_results
-from experiments.memory_tasks.training import initial_state, train
-from experiments.text_classifier.config import TextClassification
-from experiments.text_classifier.parts import Parts, prepare
-from experiments.text_classifier.seeds import SeedTraining
+from experiments.memory.config import Memory
+from experiments.memory.results import after, first_results
+from experiments.memory.train import initial_state, train
+from experiments.sentiment.config import TextClassification
+from experiments.sentiment.data import Parts, prepare
+from experiments.sentiment.seeds import SeedTraining
 from rnnjax.training import Position
 
 Told = Callable[[float], None]  # the share of the training that is done

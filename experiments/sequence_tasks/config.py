@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from rnnjax.commands import check_fields
+from rnnjax.fields import check_fields
 
 Part = Literal["training", "validation", "test"]
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from experiments.report import Progress
-from experiments.run_files import new_path, record
 from experiments.sequence_tasks.config import SequenceTask
 from rnnjax.data import cut_batches
 from rnnjax.data.sequence_batches import SequenceBatch
-from rnnjax.training import RunFolder, TrainState, adam, batch_mesh, eval_step, fit, train_step
-from rnnjax.training.seals import SealedLines
+from rnnjax.runs import RunFolder
+from rnnjax.runs.report import Progress
+from rnnjax.runs.run_files import new_path, record
+from rnnjax.runs.seals import SealedLines
+from rnnjax.training import TrainState, adam, batch_mesh, eval_step, fit, train_step
 from rnnjax.training.step import Objective
 
 

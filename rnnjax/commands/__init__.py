@@ -3,6 +3,4 @@
 from rnnjax.commands.cli import parse as parse
 from rnnjax.commands.cli import parse_presets as parse_presets
 from rnnjax.commands.cli import run as run
-from rnnjax.commands.fields import check_fields as check_fields
-from rnnjax.commands.fields import check_type as check_type
 from rnnjax.terminal import printable as printable

@@ -1,9 +1,5 @@
-"""Training: state, compiled steps, the fit loop, devices and processes, checkpoints and run folders."""
+"""Training: state, objectives, compiled steps, the fit loop, devices and processes."""
 
-from rnnjax.training.arrays import load_arrays as load_arrays
-from rnnjax.training.arrays import save_arrays as save_arrays
-from rnnjax.training.checkpoints import Checkpoints as Checkpoints
-from rnnjax.training.checkpoints import load_best as load_best
 from rnnjax.training.ctc import ctc as ctc
 from rnnjax.training.ctc import ctc_decode as ctc_decode
 from rnnjax.training.devices import batch_mesh as batch_mesh
@@ -22,7 +18,6 @@ from rnnjax.training.position import Position as Position
 from rnnjax.training.reports import EpochReport as EpochReport
 from rnnjax.training.reports import Scores as Scores
 from rnnjax.training.reports import StepReport as StepReport
-from rnnjax.training.run_folder import RunFolder as RunFolder
 from rnnjax.training.softmax import softmax_loss as softmax_loss
 from rnnjax.training.state import TrainState as TrainState
 from rnnjax.training.state import adam as adam

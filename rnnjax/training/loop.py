@@ -4,11 +4,10 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
-from rnnjax.training.checkpoints import Checkpoints
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog, check_validation
 from rnnjax.training.interruption import StopSignals
@@ -16,6 +15,22 @@ from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import Sums
+
+
+class Keeper(Protocol):
+    """What keeps a training's states on disk (`rnnjax.runs.Checkpoints`)."""
+
+    def due(self) -> bool:
+        """Whether it is time, to be asked once after every step."""
+        ...
+
+    def save(self, state: TrainState, position: Position) -> None:
+        """Takes a copy of the state, which may be written later."""
+        ...
+
+    def wait(self) -> None:
+        """Until the last one is written."""
+        ...
 
 
 def run_epoch(
@@ -143,7 +158,7 @@ def fit(
     skip: int = 0,
     explain: Callable[[int], str] | None = None,
     position: Position | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Keeper | None = None,
     stop: StopSignals | None = None,
 ) -> Iterator[tuple[TrainState, EpochReport]]:
     """Trains epoch by epoch, from the state given; yields after each one.

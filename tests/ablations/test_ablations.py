@@ -23,8 +23,8 @@ from experiments.ablations.studies import STUDIES
 from experiments.ablations.study import Study, Variant
 from experiments.ablations.text_studies import SMALL
 from experiments.ablations.trials import trained
-from experiments.text_classifier.seeds import SeedEpoch
-from rnnjax.training import RunFolder
+from experiments.sentiment.seeds import SeedEpoch
+from rnnjax.runs import RunFolder
 
 # Seeds side by side and alone are two programs; measured: 0.
 SEEDS_TOLERANCE = 1e-5
@@ -247,7 +247,7 @@ def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monk
 
 
 def test_a_full_disk_and_a_study_in_use_are_refused(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("rnnjax.training.run_folder.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("rnnjax.runs.folder.LOCK_SECONDS", 0.05)
     with RunFolder(tmp_path).lock():
         assert "expected a run that nobody else works on" in complaint(capsys, "smoke", "--folder", tmp_path)[1]
     monkeypatch.setattr(runner, "SPARE", 2**60)

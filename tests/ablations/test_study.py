@@ -16,8 +16,8 @@ from experiments.ablations.statistics import paired_difference, summary
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.study import Study, Variant
 from experiments.ablations.text_studies import SMALL
-from experiments.memory_tasks.config import Memory
-from experiments.text_classifier.config import build_model, param_shapes
+from experiments.memory.config import Memory
+from experiments.sentiment.config import build_model, param_shapes
 from rnnjax.analysis.ablation_plots import Group, MeanCurve, band, curve_figure
 
 BASE = Memory("recall", time=5, hidden=4)

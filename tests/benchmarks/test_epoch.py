@@ -17,8 +17,8 @@ from benchmarks.epochs.device_wait import waited
 from benchmarks.epochs.pipeline import WIDTH_MULTIPLE, evenly
 from benchmarks.epochs.rounds import timed_rounds
 from benchmarks.epochs.table import report
-from experiments import sentiment
-from experiments.text_classifier import parts
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import data as parts
 from rnnjax.commands import run
 from rnnjax.data import Plan
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import datasets
 import datasets.config
 
-from experiments.text_classifier.config import TextClassification
-from experiments.text_classifier.parts import Loader, facts, prepare
+from experiments.sentiment.config import TextClassification
+from experiments.sentiment.data import Loader, facts, prepare
 
 # Of what the second file is larger by: how much more memory it may take. Most of that is what pandas leaves about while
 # `datasets` reads a CSV file with it; all else takes a few megabytes.

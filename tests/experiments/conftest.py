@@ -9,8 +9,8 @@ from complaints import end_of
 from small_runs import STOPPED_AT, act_after, new, terminate
 from tiny_reviews import TINY, write_reviews
 
-from experiments import sentiment
-from experiments.text_classifier import training
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import train as training
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from resealed import sealed_lines
 
-from experiments import runs
-from rnnjax.training.seals import sealed
+from experiments.runs import __main__ as runs
+from rnnjax.runs.seals import sealed
 
 CONFIG = {"experiment": "sentiment-lstm", "cell": "lstm", "hidden": 100, "epochs": 4, "run_folder": "x"}
 

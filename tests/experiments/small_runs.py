@@ -4,8 +4,8 @@ import json
 import os
 import signal
 
-from experiments.run_log import Log
-from rnnjax.training.seals import Mark, check_lines
+from rnnjax.runs.log import Log
+from rnnjax.runs.seals import Mark, check_lines
 
 NETWORK = ["--cell", "elman", "--recurrence", "scan", "--no-bidirectional", "--pooling", "mean", "--embedding", "4"]
 # Three epochs of six steps.

@@ -5,8 +5,8 @@ import json
 import numpy as np
 from tiny_texts import LINES, text_of, write_treebank
 
-from experiments.language_models.config import Documents, Language
-from experiments.language_models.corpus import Text, read_corpus, resets_of
+from experiments.language_model.config import Documents, Language
+from experiments.language_model.data import Text, read_corpus, resets_of
 
 
 def corpus(source, **options):

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.sentences.cross_validation import cross_validate, inner_folds, stratified_folds
+from experiments.restaurant.cross_validation import cross_validate, inner_folds, stratified_folds
 from rnnjax import GRU, RNN, Scan, SequenceClassifier
 from rnnjax.data import Batch
 from rnnjax.training import DivergedError

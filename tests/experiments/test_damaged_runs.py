@@ -8,10 +8,10 @@ from filelock import FileLock
 from made_runs import CONFIG, LINES, epoch_line, listed, make_run, read_table, step_line
 from resealed import sealed_lines
 
-from experiments import runs
-from experiments.run_folders.listing import shorten
-from experiments.run_folders.reading import read_run
-from rnnjax.training.seals import sealed
+from experiments.runs import __main__ as runs
+from rnnjax.runs.listing import shorten
+from rnnjax.runs.reading import read_run
+from rnnjax.runs.seals import sealed
 
 
 def test_a_half_written_line_is_no_damage_while_a_run_is_running(tmp_path, capsys):

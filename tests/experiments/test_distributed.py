@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from tiny_reviews import write_reviews
 
-from experiments import sentiment
-from experiments.execution import Execution
-from experiments.text_classifier.training import train
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment.train import train
+from rnnjax.runs.execution import Execution
 from rnnjax.training import processes as meeting
 
 ROOT = Path(__file__).parents[2]

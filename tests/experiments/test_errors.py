@@ -14,8 +14,8 @@ from complaints import complaint_of
 from resealed import change_config
 from tiny_reviews import TINY, write_reviews
 
-from experiments import sentiment
-from experiments.text_classifier.config import TextClassification
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment.config import TextClassification
 from rnnjax.commands import run
 
 complaint = functools.partial(complaint_of, sentiment)

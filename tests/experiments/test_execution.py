@@ -10,8 +10,8 @@ from complaints import complaint_of
 from small_runs import TWO, act_after, checkpoints, lines, new, read
 from tqdm import tqdm
 
-from experiments import sentiment
-from experiments.report import Progress
+from experiments.sentiment import __main__ as sentiment
+from rnnjax.runs.report import Progress
 from rnnjax.training import StepReport
 
 pytestmark = pytest.mark.usefixtures("quick_runs")

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from small_runs import TWO, checkpoints, lines, new
 
-from experiments import runs, sentiment
-from experiments.run_files import record
-from experiments.run_folders.comparing import curves, difference_table, score_table
-from experiments.run_folders.reading import read_run
-from experiments.text_classifier import training
-from experiments.text_classifier.config import logits_of, param_shapes
-from experiments.text_classifier.trained import open_run
+from experiments.runs import __main__ as runs
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import train as training
+from experiments.sentiment.config import logits_of, param_shapes
+from experiments.sentiment.trained import open_run
 from rnnjax.data import encode
-from rnnjax.training import RunFolder, load_arrays
-from rnnjax.training.checkpoints import PARAMS, find_checkpoints
+from rnnjax.runs import RunFolder, load_arrays
+from rnnjax.runs.checkpoints import PARAMS, find_checkpoints
+from rnnjax.runs.comparing import curves, difference_table, score_table
+from rnnjax.runs.reading import read_run
+from rnnjax.runs.run_files import record
 
 FLIPS = int(os.environ.get("RNNJAX_FLIPS", "24"))
 TEXTS = ["the film was great", "a dull plot", "cold actors and lovely scenes 7"]

@@ -10,8 +10,8 @@ import pytest
 from complaints import complaint_of
 from matplotlib.image import imread
 
-from experiments import forecast
-from experiments.forecasting.files import date_words
+from experiments.forecast import __main__ as forecast
+from experiments.forecast.files import date_words
 from rnnjax.forecasting import LEVELS
 
 ALL_DIGITS = 1e-14  # of mean errors, from numbers that are written as they are: 0 was measured

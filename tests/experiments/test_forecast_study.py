@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import forecast
-from experiments.forecasting import baselines, scores, sources, training
-from experiments.forecasting.config import Forecast
-from experiments.forecasting.parts import actual, prepare
-from experiments.forecasting.results import FROM, evaluate
+from experiments.forecast import __main__ as forecast
+from experiments.forecast import baselines, scores, sources
+from experiments.forecast import train as training
+from experiments.forecast.config import Forecast
+from experiments.forecast.data import actual, prepare
+from experiments.forecast.results import FROM, evaluate
 from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import Series, SeriesTable
 from rnnjax.data.windows import undone

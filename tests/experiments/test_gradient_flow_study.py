@@ -9,9 +9,9 @@ import pytest
 from complaints import complaint_of
 from matplotlib.image import imread
 
-from experiments import gradient_flow
-from experiments.gradient_flow import NETS, GradientFlow, Row, draw, memory_table, power_of_ten, scaled_params
-from experiments.recall import Training, sequences, train, training_table
+from experiments.gradient_flow import __main__ as gradient_flow
+from experiments.gradient_flow.__main__ import NETS, GradientFlow, Row, draw, memory_table, power_of_ten, scaled_params
+from experiments.gradient_flow.recall import Training, sequences, train, training_table
 from rnnjax import Elman
 from rnnjax.analysis import gradient_memory
 

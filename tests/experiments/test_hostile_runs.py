@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from resealed import change_config
 
-from experiments import sentiment
-from experiments.gradient_flow import GradientFlow
-from experiments.sentences.networks import Restaurant
-from experiments.text_classifier.config import TextClassification
-from experiments.text_classifier.trained import open_run
-from experiments.words.text import Text
+from experiments.gradient_flow.__main__ import GradientFlow
+from experiments.next_word.text import Text
+from experiments.restaurant.networks import Restaurant
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment.config import TextClassification
+from experiments.sentiment.trained import open_run
 from rnnjax.commands import printable
-from rnnjax.training import RunFolder, capacity
-from rnnjax.training.run_folder import write_json
+from rnnjax.runs import RunFolder
+from rnnjax.runs.folder import write_json
+from rnnjax.training import capacity
 
 
 @pytest.fixture

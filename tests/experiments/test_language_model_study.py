@@ -11,11 +11,11 @@ from resealed import change_object
 from small_runs import TWO, act_after, checkpoints, lines, read, terminate
 from tiny_texts import text_of, write_treebank
 
-from experiments import language_model
-from experiments.language_models import training
-from experiments.language_models.generation import Generate, write_text
-from experiments.language_models.trained import open_run
-from experiments.run_folders.reading import read_run
+from experiments.language_model import __main__ as language_model
+from experiments.language_model import train as training
+from experiments.language_model.generation import Generate, write_text
+from experiments.language_model.trained import open_run
+from rnnjax.runs.reading import read_run
 
 complaint = functools.partial(complaint_of, language_model)
 TINY = ["--hidden", "6", "--embedding", "5", "--steps", "7", "--batch-size", "3", "--epochs", "2", "--cell", "gru"]

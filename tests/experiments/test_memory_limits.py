@@ -13,12 +13,12 @@ import pytest
 
 from experiments import address_space
 from experiments.address_space import check_address_space
-from experiments.forecasting.config import Forecast
-from experiments.language_models.config import Language
-from experiments.memory_tasks.config import Memory
-from experiments.memory_tasks.training import initial_state
-from experiments.text_classifier.config import TextClassification, build_model
-from experiments.words.text import Text, build
+from experiments.forecast.config import Forecast
+from experiments.language_model.config import Language
+from experiments.memory.config import Memory
+from experiments.memory.train import initial_state
+from experiments.next_word.text import Text, build
+from experiments.sentiment.config import TextClassification, build_model
 from rnnjax.commands import run
 from rnnjax.training import capacity
 

@@ -13,13 +13,13 @@ import pytest
 from complaints import complaint_of
 from matplotlib.image import imread
 
-from experiments import memory
-from experiments.cells import CELLS
-from experiments.memory_tasks import training
-from experiments.memory_tasks.cells import starting
-from experiments.memory_tasks.config import TASKS, Memory
-from experiments.memory_tasks.results import after, draw, first_results, result_line, result_table, verdict
-from experiments.memory_tasks.training import Block, train
+from experiments.memory import __main__ as memory
+from experiments.memory import train as training
+from experiments.memory.cells import starting
+from experiments.memory.config import TASKS, Memory
+from experiments.memory.results import after, draw, first_results, result_line, result_table, verdict
+from experiments.memory.train import Block, train
+from rnnjax.cells.names import CELLS
 from rnnjax.training.devices import seed_mesh
 
 # Compiled in half the time of "chunked".

@@ -9,10 +9,10 @@ import pytest
 from complaints import complaint_of
 from reference import assert_close
 
-from experiments import next_word
-from experiments.language_models.scores import perplexity, unigram_loss
-from experiments.words.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
-from experiments.words.text import windows
+from experiments.language_model.scores import perplexity, unigram_loss
+from experiments.next_word import __main__ as next_word
+from experiments.next_word.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
+from experiments.next_word.text import windows
 
 TINY = ["--epochs", "3", "--hidden", "8", "--embedding", "8", "--steps", "5", "--batch-size", "8", "--dropout", "0"]
 TINY += ["--learning-rate", "0.05", "--devices", "2", "--vocabulary", "20"]

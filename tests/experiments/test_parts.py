@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny_reviews import write_reviews
 
-from experiments.text_classifier.config import TextClassification
-from experiments.text_classifier.parts import Loader, digest, facts, fingerprint, prepare, split_source
+from experiments.sentiment.config import TextClassification
+from experiments.sentiment.data import Loader, digest, facts, fingerprint, prepare, split_source
 from rnnjax.data import LabelledTexts, StoredTexts, load_source
 
 

@@ -20,13 +20,13 @@ import pytest
 from matplotlib.figure import Figure
 from resealed import change_object
 
-from experiments import runs
-from experiments import session as session_module
-from experiments.execution import Execution
-from experiments.resumption import newest_run
-from experiments.session import Session
-from experiments.text_classifier.config import build_optimizer, first_state
-from experiments.text_classifier.trained import open_run
+from experiments.runs import __main__ as runs
+from experiments.sentiment.config import build_optimizer, first_state
+from experiments.sentiment.trained import open_run
+from rnnjax.runs import session as session_module
+from rnnjax.runs.execution import Execution
+from rnnjax.runs.resumption import newest_run
+from rnnjax.runs.session import Session
 from rnnjax.training import Position, StepReport
 
 SECONDS = 20  # no part of this takes one
@@ -218,7 +218,7 @@ def test_a_name_that_another_thing_has(pattern, kind, run_folder, resume, tmp_pa
     for name in matching:
         if os.path.lexists(run / name):  # within what was planted already there is nothing
             plants.put(run / name)
-    monkeypatch.setattr("experiments.runs.comparison_figure", lambda *_: Figure(figsize=(0.1, 0.1)))
+    monkeypatch.setattr("experiments.runs.__main__.comparison_figure", lambda *_: Figure(figsize=(0.1, 0.1)))
     said = look(run, tmp_path / "figure.png")
     said["resume"] = told_by(resume, run)
     plants.check()

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.image import imread
 from tiny_reviews import BAD, FILLER, GOOD
 
-from experiments import restaurant
-from experiments.restaurant import Outcome, outcome, score_table, verdict
-from experiments.sentences.bag_of_words import bag_of_words
-from experiments.sentences.cross_validation import stratified_folds
-from experiments.sentences.networks import Restaurant, entrants, read
+from experiments.restaurant import __main__ as restaurant
+from experiments.restaurant.__main__ import Outcome, outcome, score_table, verdict
+from experiments.restaurant.bag_of_words import bag_of_words
+from experiments.restaurant.cross_validation import stratified_folds
+from experiments.restaurant.networks import Restaurant, entrants, read
 from rnnjax.commands import run
 from rnnjax.data import LabelledTexts
 
@@ -74,7 +74,7 @@ def test_settings_are_chosen_on_training_rows(sentences, tmp_path, capsys, compe
 def test_without_scikit_learn_the_missing_row_says_so(sentences, tmp_path, capsys, monkeypatch):
     restaurant.main([sentences, *TINY, "--run-folder", str(tmp_path / "run")])
     assert "bag of words: not installed: pip install 'rnnjax[baselines]'" in capsys.readouterr().out
-    monkeypatch.setattr("experiments.sentences.bag_of_words.installed", lambda: False)
+    monkeypatch.setattr("experiments.restaurant.bag_of_words.installed", lambda: False)
     with pytest.raises(ModuleNotFoundError, match="bag of words: expected scikit-learn, not installed"):
         bag_of_words(["a"], np.zeros(1), [])
 

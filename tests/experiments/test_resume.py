@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from resealed import change_object
 from small_runs import SMALL, STOPPED_AT, TWO, act_after, checkpoints, lines, new, read, terminate
 
-from experiments import next_word, sentiment
-from experiments.text_classifier import training
+from experiments.next_word import __main__ as next_word
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import train as training
 from rnnjax.commands import run
 
 pytestmark = pytest.mark.usefixtures("quick_runs")

@@ -10,8 +10,8 @@ from resealed import change_object
 from small_runs import SMALL, TWO, files, read
 from tiny_reviews import write_reviews
 
-from experiments import sentiment
-from rnnjax.training import RunFolder
+from experiments.sentiment import __main__ as sentiment
+from rnnjax.runs import RunFolder
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 
@@ -66,7 +66,7 @@ def test_another_preset_is_refused(stopped, reviews, capsys):
 
 
 def test_a_run_in_use_is_refused(stopped, capsys, monkeypatch):
-    monkeypatch.setattr("rnnjax.training.run_folder.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("rnnjax.runs.folder.LOCK_SECONDS", 0.05)
     before = files(stopped)
     with RunFolder(stopped).lock():
         status, error = complaint_of(sentiment, capsys, "--resume", stopped, *TWO)

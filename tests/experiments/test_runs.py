@@ -13,10 +13,10 @@ from complaints import complaint_of
 from filelock import FileLock
 from made_runs import CONFIG, epoch_line, listed, make_run, read_table, step_line
 
-from experiments import runs
-from experiments.run_folders.comparing import curves, differing_fields
-from experiments.run_folders.listing import duration, shorten
-from experiments.run_folders.reading import read_run
+from experiments.runs import __main__ as runs
+from rnnjax.runs.comparing import curves, differing_fields
+from rnnjax.runs.listing import duration, shorten
+from rnnjax.runs.reading import read_run
 
 complaint = functools.partial(complaint_of, runs)
 

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from experiments import sentiment
-from experiments.execution import Execution
-from experiments.text_classifier import seeds
-from experiments.text_classifier.parts import prepare
-from experiments.text_classifier.seeds import SeedTraining
-from experiments.text_classifier.training import train
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import seeds
+from experiments.sentiment.data import prepare
+from experiments.sentiment.seeds import SeedTraining
+from experiments.sentiment.train import train
+from rnnjax.runs.execution import Execution
 from rnnjax.training import step
 from rnnjax.training.devices import padded_seeds, side_by_side
 

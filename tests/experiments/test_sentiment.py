@@ -14,11 +14,11 @@ import pytest
 from matplotlib.image import imread
 from tiny_reviews import TINY, write_reviews
 
-from experiments import sentiment
-from experiments.execution import Execution
-from experiments.text_classifier import training
-from experiments.text_classifier.config import TextClassification, build_model, init_params
-from experiments.text_classifier.training import train
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import train as training
+from experiments.sentiment.config import TextClassification, build_model, init_params
+from experiments.sentiment.train import train
+from rnnjax.runs.execution import Execution
 
 
 def lines_of(run_folder, kind):

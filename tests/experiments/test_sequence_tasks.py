@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from complaints import complaint_of
 
-from experiments import ctc, reversal, tagging
+from experiments.ctc import __main__ as ctc
+from experiments.reversal import __main__ as reversal
 from experiments.sequence_tasks import frames, markers, scores, strings
+from experiments.tagging import __main__ as tagging
 from rnnjax.data import TaggedBatch
 
 STUDIES = {"tagging": tagging, "reversal": reversal, "ctc": ctc}

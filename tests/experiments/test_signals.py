@@ -10,9 +10,10 @@ import pytest
 from complaints import complaint_of, end_of
 from small_runs import TWO, act_after, lines, new, read, terminate
 
-from experiments import sentiment
-from experiments.text_classifier import training
-from rnnjax.training import Interrupted, RunFolder, StopSignals, interruption
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import train as training
+from rnnjax.runs import RunFolder
+from rnnjax.training import Interrupted, StopSignals, interruption
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 

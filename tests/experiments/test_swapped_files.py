@@ -11,9 +11,9 @@ from made_runs import listed
 from resealed import change_object
 from small_runs import TWO, files, read
 
-from experiments import sentiment
-from experiments.run_folders.reading import read_run
-from rnnjax.training.checkpoints import find_checkpoints
+from experiments.sentiment import __main__ as sentiment
+from rnnjax.runs.checkpoints import find_checkpoints
+from rnnjax.runs.reading import read_run
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 

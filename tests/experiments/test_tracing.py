@@ -8,10 +8,10 @@ import pytest
 from matplotlib.image import imread
 from tiny_reviews import TINY
 
-from experiments import sentiment
-from experiments.text_classifier.scoring import probabilities
-from experiments.text_classifier.tracing import print_verdicts, trace_verdicts
-from experiments.text_classifier.trained import open_run
+from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment.scoring import probabilities
+from experiments.sentiment.tracing import print_verdicts, trace_verdicts
+from experiments.sentiment.trained import open_run
 from rnnjax.commands import run
 
 TEXT = "A lovely <br /> film, an awful plot"

@@ -12,18 +12,9 @@ from pathlib import Path
 import jax
 from toy import make_batch, make_model, make_objective, make_params
 
-from rnnjax.training import (
-    Checkpoints,
-    Interrupted,
-    StopSignals,
-    TrainState,
-    adam,
-    batch_mesh,
-    eval_step,
-    fit,
-    train_step,
-)
-from rnnjax.training import checkpoints as checkpoints_module
+from rnnjax.runs import Checkpoints
+from rnnjax.runs import checkpoints as checkpoints_module
+from rnnjax.training import Interrupted, StopSignals, TrainState, adam, batch_mesh, eval_step, fit, train_step
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)

@@ -10,17 +10,10 @@ import numpy as np
 import pytest
 from toy import make_batch, make_model, make_objective, make_state
 
-from rnnjax.training import (
-    Checkpoints,
-    DivergedError,
-    TrainState,
-    adam,
-    batch_mesh,
-    load_best,
-    train_step,
-)
-from rnnjax.training import checkpoints as checkpoints_module
-from rnnjax.training.checkpoints import find_checkpoints, newest
+from rnnjax.runs import Checkpoints, load_best
+from rnnjax.runs import checkpoints as checkpoints_module
+from rnnjax.runs.checkpoints import find_checkpoints, newest
+from rnnjax.training import DivergedError, TrainState, adam, batch_mesh, train_step
 from rnnjax.training.position import Best, Position
 
 MODEL = make_model()
@@ -100,7 +93,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path, state):
 
 def test_one_is_due_after_steps_or_minutes(tmp_path, state, monkeypatch):
     now = 0.0
-    monkeypatch.setattr("rnnjax.training.checkpoints.time.monotonic", lambda: now)
+    monkeypatch.setattr("rnnjax.runs.checkpoints.time.monotonic", lambda: now)
     with Checkpoints(tmp_path / "a", steps=3) as checkpoints:
         assert [checkpoints.due() for _ in range(3)] == [False, False, True]
         checkpoints.save(state, POSITION)

@@ -13,7 +13,7 @@ from damage import damage, edits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnjax.training import load_arrays, save_arrays
+from rnnjax.runs import load_arrays, save_arrays
 
 PARAMS = {"cell": {"kernel": jnp.arange(12.0).reshape(3, 4)}, "bias": jnp.ones(5)}
 numbers = itertools.count()

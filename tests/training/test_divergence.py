@@ -12,15 +12,8 @@ from bag import OBJECTIVE, PARAMS, new_state
 from toy import VOCABULARY, make_batch, make_objective, make_state
 
 from rnnjax import LSTM, RNN, Elman, SequenceClassifier
-from rnnjax.training import (
-    Checkpoints,
-    DivergedError,
-    adam,
-    batch_mesh,
-    eval_step,
-    fit,
-    train_step,
-)
+from rnnjax.runs import Checkpoints
+from rnnjax.training import DivergedError, adam, batch_mesh, eval_step, fit, train_step
 from rnnjax.training.divergence import (
     FAR_ABOVE,
     FAR_ABOVE_IN_VALIDATION,

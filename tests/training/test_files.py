@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy import make_model, make_params
 
-from rnnjax.training import RunFolder, load_arrays, save_arrays
+from rnnjax.runs import RunFolder, load_arrays, save_arrays
 
 
 def test_parameters_come_back_bit_for_bit(tmp_path):

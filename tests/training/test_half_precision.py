@@ -8,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from rnnjax.training import Carrying, Checkpoints, Position, TrainState, adam, batch_mesh, eval_step, sgd, train_step
+from rnnjax.runs import Checkpoints
+from rnnjax.training import Carrying, Position, TrainState, adam, batch_mesh, eval_step, sgd, train_step
 
 DTYPES = ["bfloat16", "float16", "float32", "float64"]
 RANDOM = np.random.default_rng(0)

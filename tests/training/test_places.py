@@ -9,10 +9,11 @@ import pytest
 from resealed import adopt, change_object
 from toy import make_model, make_params
 
-from rnnjax.training import Checkpoints, RunFolder, TrainState, adam, load_best
-from rnnjax.training.checkpoints import find_checkpoints
-from rnnjax.training.checksums import seal
-from rnnjax.training.places import MisplacedError
+from rnnjax.runs import Checkpoints, RunFolder, load_best
+from rnnjax.runs.checkpoints import find_checkpoints
+from rnnjax.runs.checksums import seal
+from rnnjax.runs.places import MisplacedError
+from rnnjax.training import TrainState, adam
 from rnnjax.training.position import Best, Position
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rnnjax.training import RunFolder, processes
-from rnnjax.training.checksums import CHECKSUMS, check_seal, seal
+from rnnjax.runs import RunFolder
+from rnnjax.runs.checksums import CHECKSUMS, check_seal, seal
+from rnnjax.training import processes
 from rnnjax.training.position import Best, Position
 from rnnjax.training.processes import arrays_from_first, first_alone, from_first, is_first
 
@@ -157,7 +158,7 @@ def test_a_checksum_that_is_none_is_refused(checksum, sealed):
 
 
 def test_a_run_in_use_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnjax.training.run_folder.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("rnnjax.runs.folder.LOCK_SECONDS", 0.05)
     folder = RunFolder(tmp_path)
     message = f"^{tmp_path}: expected a run that nobody else works on, got one in use$"
     with folder.lock(), pytest.raises(BlockingIOError, match=message):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from toy import make_batch, make_model, make_objective, make_state
 
-from rnnjax.training import Checkpoints, adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.runs import Checkpoints
+from rnnjax.training import adam, batch_mesh, eval_step, fit, train_step
 
 MODEL = make_model()
 OPTIMIZER = adam(3e-2, steps=20, schedule="linear")

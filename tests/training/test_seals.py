@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from rnnjax.training import RunFolder
-from rnnjax.training.run_folder import read_object, write_json
-from rnnjax.training.seals import START, Mark, check_lines, unsealed
+from rnnjax.runs import RunFolder
+from rnnjax.runs.folder import read_object, write_json
+from rnnjax.runs.seals import START, Mark, check_lines, unsealed
 
 LINES = [{"step": step, "loss": 1 / step, "words": 'a ", "seal": "0", é'} for step in (1, 2, 3, 4)]
 

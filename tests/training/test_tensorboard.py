@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto import event_pb2
 
-import rnnjax.training.tensorboard as module
+import rnnjax.runs.tensorboard as module
+from rnnjax.runs.tensorboard import TensorBoard
 from rnnjax.training.histograms import EDGES, gradient_histograms
-from rnnjax.training.tensorboard import TensorBoard
 
 Event: Any = getattr(event_pb2, "Event")  # noqa: B009  a type checker does not know it
 START = 1

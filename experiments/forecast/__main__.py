@@ -1,0 +1,180 @@
+"""What comes next in a series? A recurrent net beside the last value, the season's, the drift and a linear regression.
+
+Data: monthly prices of five stocks (where no net should be expected to win) and hourly temperatures of two cities, from
+vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.
+"""
+
+import functools
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments.catalogue import Experiment
+from experiments.forecast.baselines import Remainder, linear_autoregression
+from experiments.forecast.config import Forecast
+from experiments.forecast.data import Parts, prepare
+from experiments.forecast.figures import figures
+from experiments.forecast.files import write_future, write_test
+from experiments.forecast.results import (
+    evaluate,
+    facts,
+    linear_words,
+    result_table,
+    score_lines,
+    step_table,
+    verdict,
+)
+from experiments.forecast.train import Epoch, check_all_learnt, inputs_of, own_seeds, train
+from rnnjax.commands import parse_presets, run
+from rnnjax.data.windows import Windows
+from rnnjax.files import save_figure
+from rnnjax.runs import RunFolder, save_arrays
+from rnnjax.runs.folder import FIGURES
+from rnnjax.runs.run_files import new_path, record
+from rnnjax.training import use_cpu_cores
+from rnnjax.training.devices import seed_mesh
+
+PROGRAM = "experiments.forecast"
+EXPERIMENT = Experiment(
+    question="What comes next in a series, and does a recurrent net know it better than simple rules do?",
+    command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke]",
+    time="15 seconds (smoke) to 3 minutes (temperatures) on two cores",
+)
+PRESETS: dict[str, tuple[str, Forecast]] = {
+    "stocks": (
+        "Monthly prices of five stocks: the net should not be expected to win.",
+        Forecast(context=12, horizon=3, relative="last", log=True),
+    ),
+    "temperatures": (
+        "A day of hourly temperatures of two cities, from the three days before.",
+        Forecast(
+            source="temperatures",
+            fill=True,
+            context=72,
+            horizon=24,
+            relative="last",
+            calendar=("day",),
+            linear=True,
+            hidden=48,
+            batch=64,
+            epochs=12,
+            patience=4,
+            learning_rate=1e-3,
+            schedule="cosine",
+        ),
+    ),
+    "sunspots": (
+        "Six years of sunspots, from the two cycles before.",
+        Forecast(
+            source="sunspots",
+            validation=0.15,
+            test=0.35,
+            context=22,
+            horizon=6,
+            season=11,
+            relative="none",
+            linear=True,
+            hidden=16,
+            epochs=200,
+            patience=30,
+            seeds=8,
+        ),
+    ),
+    "file": ("Your own file, by --source, --date and --value.", Forecast(source="")),
+    "smoke": (
+        "Seconds: shows that everything runs.",
+        Forecast(
+            source="generated",
+            context=4,
+            horizon=2,
+            relative="none",
+            calendar=(),
+            hidden=16,
+            recurrence="scan",
+            learning_rate=0.01,
+            seeds=2,
+        ),
+    ),
+}
+PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.csv"
+
+
+def study(preset: str, config: Forecast) -> Path:
+    """Trains, prints, draws, and leaves a run folder, whose path it returns."""
+    path = config.run_folder or new_path(f"forecast-{preset}")
+    RunFolder.check_new(path)
+    devices = seed_mesh(config.seeds, config.devices).size
+    parts = prepare(config)
+    print(facts(config, parts))
+    print(f"{config.name}: {config.seeds} seeds on {devices} devices, at most {config.epochs} epochs")
+    folder = RunFolder.create(path, {"experiment": "forecast", "preset": preset, **asdict(config)})
+    start = time.perf_counter()
+    linear = linear_autoregression(parts)
+    read = Remainder.of(linear, parts.training) if config.linear else same
+    parts = parts._replace(training=read(parts.training), validation=read(parts.validation), test=read(parts.test))
+    with folder.metrics() as log:
+        params, epochs = fit(config, parts, log)
+        outcome = evaluate(config, parts, linear, params)
+        for line in score_lines(config, outcome):
+            record(log, "score", line)
+        record(log, "comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
+    save_arrays(path / PARAMETERS, params)
+    write_future(path / FORECASTS, config, parts, params, read)
+    write_test(path / TESTED, parts, outcome)
+    for name, draw in figures(config, parts, outcome, epochs).items():
+        save_figure(path / FIGURES / f"{name}.png", draw)
+    best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
+    print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
+    print(f"\nthe test part\n{result_table(config, outcome)}")
+    print(
+        f"MASE: mean absolute error over that of the seasonal naive forecast (season {parts.windowing.season}) in the "
+        f"training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
+    )
+    print(
+        f"{time.perf_counter() - start:.1f} s\nforecasts beyond the last date {path / FORECASTS}\n"
+        f"forecasts of the test part {path / TESTED}\nrun folder {path}"
+    )
+    return path
+
+
+def same(windows: Windows) -> Windows:
+    """What a network without the linear part is trained on."""
+    return windows
+
+
+def unfinished(config: Forecast, last: Epoch) -> str:
+    """What is said where a seed might have become better still."""
+    seeds = int((last.best == config.epochs).sum())
+    return f" (the last one for {seeds} of {config.seeds} seeds: more --epochs may be better)" if seeds else ""
+
+
+def fit(config: Forecast, parts: Parts, log: Any) -> tuple[Any, list[Epoch]]:
+    """The parameters of every seed's best epoch, and all epochs. Raises DivergedError for a seed without one."""
+    start, epochs = time.perf_counter(), list[Epoch]()
+    best: Any = None
+    validation = inputs_of(parts.validation)
+    with tqdm(total=config.epochs, unit="epoch", disable=None, dynamic_ncols=True) as bar:
+        for learner, epoch in train(config, inputs_of(parts.training), validation):
+            best = learner.best  # the last one is what counts
+            epochs.append(epoch)
+            record(log, "epoch", epoch.line() | {"seconds": round(time.perf_counter() - start, 3)})
+            bar.set_postfix_str(f"validation {', '.join(f'{loss:.4g}' for loss in epoch.validation)}", refresh=False)
+            bar.update()
+    own = own_seeds(config, best)
+    check_all_learnt(config, epochs, own, validation)
+    return own, epochs
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the preset that the arguments name, with their options."""
+    preset, config = parse_presets(PRESETS, "stocks", PROGRAM, arguments)
+    use_cpu_cores(config.devices)
+    study(preset, config)
+
+
+if __name__ == "__main__":
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""The data of a study of forecasts: its series, and their windows by part."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.forecast.config import Forecast
+from experiments.forecast.sources import load
+from rnnjax.data.series import SeriesTable
+from rnnjax.data.windows import Cuts, Scaled, Windowing, Windows, cut_dates, joined
+from rnnjax.training.capacity import check_capacity
+
+
+class Parts(NamedTuple):
+    """Everything that training and scoring need to know of the data."""
+
+    table: SeriesTable
+    cuts: Cuts
+    windowing: Windowing
+    scaled: tuple[Scaled, ...]
+    training: Windows
+    validation: Windows
+    test: Windows
+
+
+def prepare(config: Forecast) -> Parts:
+    """The config's data. Raises ValueError where a part has no window, or this machine's memory cannot hold them."""
+    table = load(config)
+    cuts = cut_dates(table, config.validation, config.test)
+    season = _season(config, table, cuts)
+    windowing = Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
+    rows = sum(len(series.dates) for series in table.series)
+    features = 2 + 2 * len(config.calendar) + len(config.extra)
+    check_capacity(f"{rows:,} windows", 8 * rows * (config.context + config.horizon) * features)
+    return scaled_parts(table, cuts, windowing)
+
+
+def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
+    """The config's season, or that of the dates, or 1 where the training part is no longer than that.
+
+    Raises ValueError for a config's season that the training part is not longer than.
+    """
+    shortest = min(cuts.places(series)[0] for series in table.series)
+    if config.season is None:
+        return table.frequency.season if table.frequency.season < shortest else 1
+    if config.season >= shortest:
+        raise ValueError(
+            f"season: expected one shorter than the training part, got {config.season} steps and {shortest} dates"
+        )
+    return config.season
+
+
+def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:
+    """The windows of every part. Raises ValueError where a part has none."""
+    scaled = tuple(Scaled(series, windowing, cuts, table.frequency) for series in table.series)
+    for part, name in ((1, "validation"), (2, "test")):
+        for one in scaled:
+            if not len(one.origins(part)):
+                raise ValueError(
+                    f"horizon: expected one that fits in the {name} part, got {windowing.horizon} steps and "
+                    f"{one.ends[part] - one.ends[part - 1]} dates of {one.series.name!r} in it"
+                )
+    return Parts(table, cuts, windowing, scaled, *(windows(scaled, part) for part in range(3)))
+
+
+def windows(scaled: Sequence[Scaled], part: int) -> Windows:
+    """The windows of all series in a part."""
+    return joined([one.windows(one.origins(part), number) for number, one in enumerate(scaled)])
+
+
+def actual(parts: Parts, of: Windows) -> np.ndarray:
+    """The numbers `(N, H)` that came after the windows' origins, as they stand in the source."""
+    steps = np.arange(parts.windowing.horizon)
+    series = parts.table.series
+    return np.stack([series[k].values[origin + steps] for k, origin in zip(of.series, of.origins, strict=True)])

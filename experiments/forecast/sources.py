@@ -1,0 +1,85 @@
+"""Where series come from: installed packages, a file, or nowhere."""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+
+from experiments.forecast.config import Forecast
+from rnnjax.data.frequency import Frequency
+from rnnjax.data.series import Columns, Series, SeriesTable, from_table, read_series
+
+GENERATED = 600
+
+
+def load(config: Forecast) -> SeriesTable:
+    """The config's series. Raises as `read_series`; ModuleNotFoundError where a source is not installed."""
+    if config.source in SOURCES:
+        return SOURCES[config.source](config.fill)
+    if not config.source:
+        raise ValueError("source: expected the name of a file, got none")
+    columns = Columns(config.date, config.value, config.series, config.extra, config.date_format)
+    return read_series(Path(config.source).expanduser(), columns, fill=config.fill)
+
+
+def _check_installed(module: str, package: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ModuleNotFoundError(f"source: expected {package}, not installed: pip install 'rnnjax[series]'")
+
+
+def _vega(name: str) -> pandas.DataFrame:
+    _check_installed("vega_datasets", "vega-datasets")
+    from vega_datasets import local_data
+
+    return getattr(local_data, name)()
+
+
+def stocks(fill: bool) -> SeriesTable:
+    """Monthly prices of five stocks, 2000 to 2010."""
+    return from_table(_vega("stocks"), Columns("date", ("price",), "symbol"), "vega-datasets stocks", fill=fill)
+
+
+def temperatures(fill: bool) -> SeriesTable:
+    """Temperatures of two cities in degrees Fahrenheit, for each hour of a year the mean of thirty years."""
+    columns = Columns("date", ("temp",))
+    tables = {name: from_table(_vega(name), columns, f"vega-datasets {name}", fill=fill) for name in TEMPERATURES}
+    series = [table.series[0]._replace(name=name) for name, table in tables.items()]
+    return SeriesTable(tuple(series), tables[TEMPERATURES[0]].frequency)
+
+
+TEMPERATURES = ("seattle_temps", "sf_temps")
+
+
+def sunspots(fill: bool) -> SeriesTable:
+    """The yearly number of sunspots, 1700 to 2008."""
+    _check_installed("statsmodels", "statsmodels")
+    from statsmodels.datasets import sunspots
+
+    table: Any = sunspots.load_pandas().data
+    table = table.assign(YEAR=table["YEAR"].astype(int).astype(str))
+    return from_table(table, Columns("YEAR", ("SUNACTIVITY",)), "statsmodels sunspots", fill=fill)
+
+
+def generated(fill: bool) -> SeriesTable:
+    """A logistic map, seen through noise, on days: whoever reads it linearly cannot tell what comes."""
+    rng = np.random.default_rng(0)
+    values = np.empty(GENERATED)
+    values[0] = 0.3
+    for step in range(1, GENERATED):
+        values[step] = 3.8 * values[step - 1] * (1 - values[step - 1])
+    values += 0.01 * rng.normal(size=GENERATED)
+    frequency = Frequency("second", 86_400)
+    dates = frequency.after(np.datetime64("2000-01-01"), np.arange(GENERATED))
+    return SeriesTable((Series("logistic map", dates, values, np.empty((GENERATED, 0))),), frequency)
+
+
+# Sources that are no files, each a function of whether gaps are filled.
+SOURCES: Mapping[str, Callable[[bool], SeriesTable]] = {
+    "stocks": stocks,
+    "temperatures": temperatures,
+    "sunspots": sunspots,
+    "generated": generated,
+}

@@ -1,0 +1,115 @@
+"""The recall task: the first input must still be known at the last step. Short trainings, clipped and not."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from rnnjax import Cell, Scan
+from rnnjax.runs.report import table
+from rnnjax.types import Params
+
+INPUTS = 2
+
+
+class Readout(NamedTuple):
+    """The cell's parameters, and a weight `(H,)` and bias that read the last hidden state."""
+
+    cell: Params
+    weight: jax.Array
+    bias: jax.Array
+
+
+class Training(NamedTuple):
+    """What every update measured: the loss and the norm of its gradient before clipping, each `(U,)`."""
+
+    losses: np.ndarray
+    gradient_norms: np.ndarray
+
+
+def sequences(key: jax.Array, time: int, batch: int, noise: float) -> tuple[jax.Array, jax.Array]:
+    """Inputs `(T, B, 2)`, normal noise but for the first, whose feature 0 is -1 or 1: the target `(B,)`.
+
+    Who knows nothing answers 0, for a mean squared error of 1.
+    """
+    target_key, noise_key = jax.random.split(key)
+    targets = jax.random.rademacher(target_key, (batch,), jnp.float32)
+    inputs = noise * jax.random.normal(noise_key, (time, batch, INPUTS))
+    return inputs.at[0, :, 0].set(targets), targets
+
+
+@functools.partial(jax.jit, static_argnums=(0,), static_argnames=("time", "batch", "updates"))
+def _train(cell, start, key, noise, learning_rate, *, time, batch, updates, clip):
+    clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
+    optimizer = optax.chain(clipping, optax.sgd(learning_rate))
+
+    def loss(model: Readout, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+        state = cell.init_state(batch, len(model.weight))
+        _, final = Scan()(cell, model.cell, inputs, state)
+        return jnp.mean((final.hidden @ model.weight + model.bias - targets) ** 2)
+
+    def update(carry, key):
+        model, optimizer_state = carry
+        value, gradient = jax.value_and_grad(loss)(model, *sequences(key, time, batch, noise))
+        changes, optimizer_state = optimizer.update(gradient, optimizer_state, model)
+        return (optax.apply_updates(model, changes), optimizer_state), (value, optax.tree.norm(gradient))
+
+    return jax.lax.scan(update, (start, optimizer.init(start)), jax.random.split(key, updates))[1]
+
+
+def train(
+    cell: Cell,
+    params: Params,
+    *,
+    time: int,
+    batch: int,
+    noise: float,
+    updates: int,
+    learning_rate: float,
+    clip: float | None,
+    seed: int,
+) -> Training:
+    """A training from the cell's given parameters, on sequences that are new at every update.
+
+    Plain gradient descent, since Adam divides by the gradient's own size: that would hide what clipping does.
+    What is not finite stays so in what is returned.
+    """
+    batches_key, weight_key = jax.random.split(jax.random.key(seed))
+    hidden = params.recurrent.kernel.shape[0]
+    weight = jax.random.normal(weight_key, (hidden,)) / np.sqrt(hidden)
+    measured = _train(
+        cell,
+        Readout(params, weight, jnp.zeros(())),
+        batches_key,
+        noise,
+        learning_rate,
+        time=time,
+        batch=batch,
+        updates=updates,
+        clip=clip,
+    )
+    return Training(*map(np.asarray, measured))
+
+
+def training_table(results: dict[float, dict[float | None, Training]]) -> str:
+    """Every training: the largest gradient, the loss before the first update and at the end."""
+    headers = ("Elman, scale", "clipping", "largest gradient norm", "first loss", "last 20 losses, mean", "not finite")
+    rows = []
+    for scale, pair in results.items():
+        for clip, (losses, norms) in pair.items():
+            (lost,) = np.nonzero(~(np.isfinite(losses) & np.isfinite(norms)))
+            finite = norms[np.isfinite(norms)]
+            rows.append(
+                (
+                    f"{scale:g}",
+                    "none" if clip is None else f"{clip:g}",
+                    f"{finite.max():.2g}" if len(finite) else "",
+                    f"{losses[0]:.3g}",
+                    "" if len(lost) else f"{losses[-20:].mean():.3g}",
+                    f"from update {lost[0] + 1}" if len(lost) else "never",
+                )
+            )
+    return table(headers, rows)

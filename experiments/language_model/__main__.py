@@ -1,0 +1,99 @@
+"""What comes next? Language models of words and characters, and text written by them.
+
+Data: Marcus et al. 1993, "Building a Large Annotated Corpus of English: The Penn Treebank", as prepared by Mikolov et
+al. 2010, "Recurrent neural network based language model"; any text file. Sources: Zaremba, Sutskever and Vinyals 2014,
+"Recurrent Neural Network Regularization"; Gal and Ghahramani 2016, "A Theoretically Grounded Application of Dropout in
+Recurrent Neural Networks"; Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
+Command: `python -m experiments.language_model ptb-small --source FOLDER`.
+"""
+
+import functools
+import reprlib
+import sys
+
+import datasets
+
+from experiments.catalogue import Experiment
+from experiments.language_model.config import PYTHON, Language
+from experiments.language_model.generation import Generate, generate
+from experiments.language_model.train import PROGRAM, train
+from experiments.language_model.trained import Evaluate, evaluate, read_told
+from rnnjax.commands import parse_presets, run
+from rnnjax.runs.resumption import resumed_run, with_newest
+from rnnjax.training import use_cpu_cores
+
+EXPERIMENT = Experiment(
+    question="Which word, or which character, comes next in a text, and what does a net write by itself?",
+    command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
+    "evaluate RUN",
+    time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 an hour on two cores",
+)
+DEFAULT = "smoke"
+PREFIX = "language-model-"
+PRESETS = {
+    "ptb-small": (
+        "Train two LSTM layers of 200 units on words, 20 steps at a time: the small model of Zaremba et al. 2014.",
+        Language(dropout=0.2, epochs=6),
+    ),
+    "ptb-400": (
+        "As ptb-small, but with layers of 400 units, more dropout, and for more epochs.",
+        Language(hidden=400, dropout=0.4, epochs=12),
+    ),
+    "shakespeare": (
+        "Train on characters.",
+        Language(
+            level="character",
+            hold_out=0.05,
+            embedding=64,
+            hidden=256,
+            tied=False,
+            steps=100,
+            batch_size=32,
+            epochs=8,
+            dropout=0.2,
+        ),
+    ),
+    "smoke": (
+        "Train for seconds, on the help that Python has: shows that everything runs.",
+        Language(
+            source=PYTHON,
+            level="character",
+            limit=150_000,
+            vocabulary=80,
+            embedding=32,
+            hidden=64,
+            layers=1,
+            tied=False,
+            steps=50,
+            epochs=2,
+            learning_rate=1e-2,
+        ),
+    ),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Trains a preset, generates, or evaluates, as the arguments say."""
+    arguments, presets, default = with_newest(arguments), PRESETS, DEFAULT
+    resumed = resumed_run(arguments)
+    if resumed is not None and arguments[0].startswith("-"):
+        # No preset is named: the run is gone on with under its own config.
+        told = read_told(resumed)
+        default = told.experiment.removeprefix(PREFIX)
+        if default not in PRESETS:
+            raise ValueError(f"{resumed}: expected a run of {PROGRAM}, got one of {reprlib.repr(told.experiment)}")
+        presets = {**PRESETS, default: ("Go on with a run.", told.config)}
+    name, options = parse_presets(presets, default, PROGRAM, arguments, (Generate, Evaluate))
+    datasets.disable_progress_bars()
+    if isinstance(options, Generate):
+        generate(options)
+    elif isinstance(options, Evaluate):
+        use_cpu_cores(options.devices)
+        evaluate(options)
+    else:
+        options.execution.begin(options)
+        train(options, f"{PREFIX}{name}")
+
+
+if __name__ == "__main__":
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

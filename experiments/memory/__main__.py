@@ -1,0 +1,97 @@
+"""Who remembers, and for how long? The classic memory tasks of recurrent nets, drawn on the device from a key.
+
+Sources: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; Arjovsky, Shah and Bengio 2016, "Unitary Evolution
+Recurrent Neural Networks"; for the others see `rnnjax/data/memory_tasks.py`.
+Command: `python -m experiments.memory copy`.
+"""
+
+import functools
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from experiments.catalogue import Experiment
+from experiments.memory.config import Memory
+from experiments.memory.results import after, block_line, draw, first_results, result_line, result_table
+from experiments.memory.train import Block, train
+from rnnjax.commands import parse_presets, run
+from rnnjax.files import save_figure
+from rnnjax.runs import RunFolder
+from rnnjax.runs.folder import FIGURES
+from rnnjax.runs.run_files import new_path, record
+from rnnjax.training import use_cpu_cores
+from rnnjax.training.devices import seed_mesh
+
+PROGRAM = "experiments.memory"
+EXPERIMENT = Experiment(
+    question="Does a recurrent net remember: adding, copying, recall, parity, order, digits pixel by pixel?",
+    command=f"python -m {PROGRAM} [adding | copy | recall | parity | order | digits | smoke]",
+    time="10 seconds (smoke) to 5 minutes (copy) on two cores",
+)
+REMEMBERING = Memory(cell="gru", chrono=True, hidden=64, batch=32, learning_rate=1e-2, schedule="linear")
+PRESETS: dict[str, tuple[str, Memory]] = {
+    "adding": ("Two marked numbers of 400 are added.", replace(REMEMBERING, task="adding", hidden=48, updates=2000)),
+    "copy": (
+        "Ten symbols are told again after 100 blanks.",
+        replace(REMEMBERING, task="copy", hidden=128, batch=16, updates=15_000),
+    ),
+    "recall": ("The first of 200 symbols is told.", replace(REMEMBERING, task="recall", updates=2000)),
+    "parity": ("Ones of 100 bits are counted modulo 2.", replace(REMEMBERING, task="parity", updates=2000)),
+    "order": ("The order of two symbols in 100 is told.", replace(REMEMBERING, task="order", updates=2000)),
+    "digits": (
+        "Handwritten digits are told, one pixel a step.",
+        replace(REMEMBERING, task="digits", updates=3000, stop=False),
+    ),
+    "smoke": (
+        "Seconds: shows that everything runs.",
+        replace(REMEMBERING, task="recall", time=5, hidden=16, updates=500, learning_rate=0.03),
+    ),
+}
+
+
+def study(preset: str, config: Memory) -> Path:
+    """Trains, prints, draws, and leaves a run folder, whose path it returns."""
+    task = config.problem()
+    seeds = range(config.seed, config.seed + config.seeds)
+    devices = seed_mesh(config.seeds, config.devices).size
+    path = config.run_folder or new_path(f"memory-{preset}")
+    folder = RunFolder.create(path, {"experiment": "memory", "preset": preset, **asdict(config)})
+    print(
+        f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"
+        f"{config.seeds} seeds on {devices} devices, at most {config.updates:,} updates of {config.batch} sequences\n"
+        f"solved means: {task.criterion}, on sequences not trained on"
+    )
+    start, blocks, results = time.perf_counter(), list[Block](), first_results(seeds)
+    with folder.metrics() as log, tqdm(total=config.updates, unit="update", disable=None, dynamic_ncols=True) as bar:
+        for block in train(config, seeds, config.devices):
+            blocks.append(block)
+            results = after(block, task, results)
+            record(log, "block", block_line(block, time.perf_counter() - start))
+            words = ", ".join(
+                f"{loss:.3g} ({score:.3f})" for loss, score in zip(block.losses, block.scores, strict=True)
+            )
+            bar.set_postfix_str(f"loss (score) {words}", refresh=False)
+            bar.update(config.block)
+            if config.stop and all(result.settled for result in results):
+                break
+        for result in results:
+            record(log, "result", result_line(result))
+    print(f"\n{result_table(task, results)}\n{time.perf_counter() - start:.1f} s")
+    figure = path / FIGURES / "learning_curves.png"
+    save_figure(figure, lambda: draw(config, blocks, results))
+    print(f"figure {figure}\nrun folder {path}")
+    return path
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the preset that the arguments name, with their options."""
+    preset, config = parse_presets(PRESETS, "copy", PROGRAM, arguments)
+    use_cpu_cores(config.devices)
+    study(preset, config)
+
+
+if __name__ == "__main__":
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""How the cells that a memory task is given to start."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax import GRU, LSTM, IndRNN, PointwiseCell, identity
+from rnnjax.cells.names import CELLS, CellName
+from rnnjax.initializers import Initializer, orthogonal
+
+RecurrentInit = Literal["own", "orthogonal", "identity"]
+RECURRENT_INITS: Mapping[str, Initializer] = {"orthogonal": orthogonal, "identity": identity()}
+
+
+@functools.cache
+def scaled(init: Initializer, scale: float) -> Initializer:
+    """The initialiser, times the scale; the same object for the same arguments, so that equal cells compare equal."""
+    if scale == 1:
+        return init
+    return lambda *arguments: scale * init(*arguments)
+
+
+# The bias of a cell whose retaining gates are to be sigmoid(m); a GRU adds two biases, each of which has half.
+CHRONO: Mapping[type[PointwiseCell], Callable[[jax.Array], Sequence[jax.Array]]] = {
+    LSTM: lambda m: (-m, m, 0 * m, 0 * m),
+    GRU: lambda m: (0 * m, m / 2, 0 * m),
+}
+
+
+@functools.cache
+def chrono(kind: type[PointwiseCell], longest: int) -> Initializer:
+    """The bias of an LSTM or GRU that is to remember for 1 to `longest` steps.
+
+        m = log(uniform(1, longest - 1))
+        LSTM: b_f = m, b_i = -m          GRU: b_z + c_z = m, half of it from each, drawn apart
+
+    and 0 for the other gates. Source: Tallec and Ollivier 2018, "Can Recurrent Neural Networks Warp Time?"; the GRU
+    is not in it. Raises ValueError for less than 3 steps.
+    """
+    if longest < 3:
+        raise ValueError(f"chrono: expected a task of at least 3 steps, got {longest}")
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        memory = jnp.log(jax.random.uniform(key, (shape[0] // kind.gates,), dtype, 1, longest - 1))
+        return jnp.concatenate(CHRONO[kind](memory))
+
+    return init
+
+
+def starting(
+    name: CellName,
+    *,
+    recurrent_init: RecurrentInit = "own",
+    recurrent_scale: float = 1.0,
+    forget_bias: float | None = None,
+    longest: int | None = None,
+) -> PointwiseCell:
+    """The cell of that name, with another start where one is given; with `longest`, that of `chrono`.
+
+    Raises ValueError for an unknown cell, and for a start that the cell has not.
+    """
+    if name not in CELLS:
+        raise ValueError(f"cell: expected one of {sorted(CELLS)}, got {name!r}")
+    cell = CELLS[name]
+    if recurrent_init != "own" and isinstance(cell, IndRNN):
+        raise ValueError(
+            f"recurrent_init: expected own for {name}, which has no recurrent kernel, got {recurrent_init}"
+        )
+    init = RECURRENT_INITS.get(recurrent_init, cell.recurrent_init)
+    options: dict[str, Any] = {"recurrent_init": scaled(init, recurrent_scale)}
+    if forget_bias is not None:
+        if longest is not None:
+            raise ValueError(f"forget_bias: expected none with chrono, got {forget_bias}")
+        if not hasattr(cell, "forget_bias"):
+            raise ValueError(f"forget_bias: expected a cell that has one, got {name}")
+        options["forget_bias"] = forget_bias
+    if longest is not None:
+        if type(cell) not in CHRONO:
+            raise ValueError(f"chrono: expected gru or lstm, got {name}")
+        options["bias_init"] = chrono(type(cell), longest)
+        if hasattr(cell, "forget_bias"):
+            options["forget_bias"] = 0.0
+    return dataclasses.replace(cell, **options)

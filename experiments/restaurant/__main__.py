@@ -1,0 +1,184 @@
+"""Is a restaurant sentence praise? A one-unit Elman net, a proper network and a bag of words, cross-validated.
+
+Data: 1,000 labelled sentences, Kotzias et al. 2015, "From Group to Individual Labels Using Deep Features".
+Command: `python -m experiments.restaurant yelp_labelled.txt`.
+"""
+
+import dataclasses
+import functools
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import datasets
+import numpy as np
+from tqdm import tqdm
+
+from experiments.catalogue import Experiment
+from experiments.restaurant.bag_of_words import MISSING, bag_of_words, installed
+from experiments.restaurant.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
+from experiments.restaurant.networks import Restaurant, entrants, read
+from rnnjax.analysis import fold_accuracies
+from rnnjax.commands import parse, printable, run
+from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
+from rnnjax.files import save_figure
+from rnnjax.runs import RunFolder
+from rnnjax.runs.folder import FIGURES
+from rnnjax.runs.report import table
+from rnnjax.runs.run_files import new_path, record
+from rnnjax.training import use_cpu_cores
+
+PROGRAM = "experiments.restaurant"
+EXPERIMENT = Experiment(
+    question="Is a restaurant sentence praise, to one recurrent unit, a proper network and a bag of words?",
+    command=f"python -m {PROGRAM} FILE",
+    time="about 1 minute on two cores for 1,000 sentences",
+)
+COMMON_WORDS = 15
+
+
+class Outcome(NamedTuple):
+    """What a model said of the test rows of every fold: per fold, +1 a wrong positive, -1 a wrong negative, else 0."""
+
+    name: str
+    errors: list[np.ndarray]
+    seconds: float
+
+    @property
+    def accuracies(self) -> np.ndarray:
+        return np.array([np.mean(errors == 0) for errors in self.errors])
+
+
+def outcome(
+    name: str, logits: Sequence[np.ndarray], labels: np.ndarray, folds: Sequence[Fold], start: float
+) -> Outcome:
+    """From each fold's logits on its test rows."""
+    errors = [
+        (row[: len(fold.test)] > 0).astype(int) - labels[fold.test] for row, fold in zip(logits, folds, strict=True)
+    ]
+    return Outcome(name, errors, time.perf_counter() - start)
+
+
+def compete(texts: LabelledTexts, folds: Sequence[Fold], options: Restaurant) -> list[Outcome]:
+    """Every model's outcome, the bag of words last, where scikit-learn is installed."""
+    labels, outcomes = np.asarray(texts.labels), []
+    for entrant in entrants(options):
+        start = time.perf_counter()
+        data = read(texts, folds, entrant)
+        with tqdm(total=entrant.epochs, desc=entrant.name, unit="epoch", disable=None) as bar:
+
+            def watch(loss: float, bar: tqdm = bar) -> None:
+                bar.set_postfix_str(f"training loss {loss:.3f}", refresh=False)
+                bar.update()
+
+            logits = cross_validate(
+                entrant.model(data.vocabulary),
+                entrant.optimizer,
+                data.train,
+                data.test,
+                epochs=entrant.epochs,
+                batch_size=options.batch_size,
+                seed=options.seed,
+                watch=watch,
+            )
+        outcomes.append(outcome(entrant.name, list(logits), labels, folds, start))
+    if installed():
+        start = time.perf_counter()
+        outcomes.append(outcome("bag of words", bag_of_words(texts.texts, labels, folds), labels, folds, start))
+    return outcomes
+
+
+def score_table(outcomes: Sequence[Outcome]) -> str:
+    """Accuracy and the kinds of errors."""
+    rows = []
+    for result in outcomes:
+        errors, accuracies = np.concatenate(result.errors), result.accuracies
+        rows.append(
+            (
+                result.name,
+                f"{accuracies.mean():.3f}",
+                f"{accuracies.std(ddof=1):.3f}",
+                f"{accuracies.min():.2f} to {accuracies.max():.2f}",
+                f"{np.mean(errors > 0):.3f}",
+                f"{np.mean(errors < 0):.3f}",
+                f"{np.mean(errors):+.3f}",
+                f"{result.seconds:.1f}",
+            )
+        )
+    headers = ("model", "accuracy", "sd", "folds", "wrong +", "wrong -", "signed", "seconds")
+    return table(headers, rows)
+
+
+def verdict(network: Outcome, bag: Outcome) -> str:
+    """Which of the two is better, over the same folds."""
+    gain = network.accuracies - bag.accuracies
+    better, worse = int(np.sum(gain > 0)), int(np.sum(gain < 0))
+    if abs(gain.mean()) < 1e-9:
+        words = f"The {network.name} and the bag of words tie"
+    elif gain.mean() > 0:
+        words = f"The {network.name} beats the bag of words"
+    else:
+        words = f"The bag of words beats the {network.name}"
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    return (
+        f"{words}: {gain.mean():+.3f} accuracy for the network (standard error over folds {error:.3f}; "
+        f"better in {better} of {len(gain)} folds, worse in {worse})"
+    )
+
+
+def compare(options: Restaurant) -> Path:
+    """Reads, trains, prints, and leaves a run folder, whose path it returns."""
+    path = options.run_folder or new_path("restaurant")
+    RunFolder.check_new(path)
+    if not Path(options.source).expanduser().is_file():
+        raise FileNotFoundError(f"source: expected a file, got {options.source}")
+    source = load_source(options.source, options.text_column, options.label_column)
+    texts, classes = source.train, source.classes
+    if len(classes) != 2:
+        raise ValueError(f"{options.source}: expected two classes, got {len(classes)}: {', '.join(classes)}")
+    labels = np.asarray(texts.labels)
+    folds = stratified_folds(labels, options.folds, options.seed)
+    if options.choose:
+        folds = inner_folds(labels, folds, options.seed)
+    try:
+        learn_vocabulary(texts.texts)  # before a run folder is made
+    except ValueError as error:
+        raise ValueError(f"{options.source}: {error}") from error
+    words = Counter(word for text in texts.texts for word in text.split())
+    print(f"{len(labels):,} sentences, {labels.mean():.1%} of class {classes[1]!r}; {len(words):,} different raw words")
+    common = ", ".join(f"{word} {count}" for word, count in words.most_common(COMMON_WORDS))
+    print(f"the {COMMON_WORDS} most common: {printable(common)}")
+
+    folder = RunFolder.create(path, {"experiment": "restaurant", **dataclasses.asdict(options)})
+    outcomes = compete(texts, folds, options)
+    with folder.metrics() as log:
+        for result in outcomes:
+            record(log, "outcome", {"model": result.name, "accuracies": result.accuracies.tolist()})
+    names, accuracies = [result.name for result in outcomes], [result.accuracies for result in outcomes]
+    save_figure(path / FIGURES / "fold_accuracies.png", lambda: fold_accuracies(names, accuracies))
+
+    tested = "a part of each fold's training rows" if options.choose else "the rows that each fold left out"
+    print(f"\n{options.folds} stratified folds, tested on {tested}\n{score_table(outcomes)}")
+    print("wrong +, wrong -: shares of sentences wrongly called positive, negative; signed: their difference")
+    *networks, last = outcomes
+    if last.name == "bag of words":
+        print("\n".join(verdict(network, last) for network in networks))
+    else:
+        print(f"bag of words: {MISSING}")
+    print(f"run folder {path}")
+    return path
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the study as the arguments say."""
+    options = parse(Restaurant, PROGRAM, arguments)
+    datasets.disable_progress_bars()
+    use_cpu_cores(options.devices)
+    compare(options)
+
+
+if __name__ == "__main__":
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""The baseline beside every network of texts: a logistic regression of word counts."""
+
+import importlib.util
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.restaurant.cross_validation import Fold
+
+MISSING = "not installed: pip install 'rnnjax[baselines]'"
+
+
+def installed() -> bool:
+    """Whether scikit-learn is there, which only this baseline needs."""
+    return importlib.util.find_spec("sklearn") is not None
+
+
+def bag_of_words(texts: Sequence[str], labels: np.ndarray, folds: Sequence[Fold]) -> list[np.ndarray]:
+    """Each fold's logits on its test rows: scikit-learn's word counts and logistic regression, as they come.
+
+    Raises ModuleNotFoundError without scikit-learn.
+    """
+    if not installed():
+        raise ModuleNotFoundError(f"bag of words: expected scikit-learn, {MISSING}")
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    texts, logits = list(texts), []
+    for fold in folds:
+        model = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=1000))
+        model.fit([texts[row] for row in fold.train], labels[fold.train])
+        logits.append(model.decision_function([texts[row] for row in fold.test]))
+    return logits

@@ -1,0 +1,123 @@
+"""Cross-validation on a small data set: the networks of all folds train at once, side by side on the devices."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from experiments.sentiment.config import logits_of
+from rnnjax.data import Batch
+from rnnjax.training import DivergedError, TrainState, batch_mesh
+from rnnjax.training.devices import AXIS
+from rnnjax.training.divergence import FAR_ABOVE
+
+
+class Fold(NamedTuple):
+    """Which rows a fold's network is trained on, and which it is scored on."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[Fold]:
+    """K folds with every row tested once, each class dealt out evenly among them at random.
+
+    Raises ValueError for fewer than two folds, or a class with fewer rows than folds.
+    """
+    rarest = min(np.unique(labels, return_counts=True)[1])
+    if not 2 <= folds <= rarest:
+        raise ValueError(f"folds: expected 2 to {rarest}, the rows of the rarest class, got {folds}")
+    random = np.random.default_rng(seed)
+    dealt = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
+    tests = [np.sort(dealt[fold::folds]) for fold in range(folds)]
+    return [Fold(np.setdiff1d(np.arange(len(labels)), test), test) for test in tests]
+
+
+def inner_folds(labels: np.ndarray, folds: Sequence[Fold], seed: int) -> list[Fold]:
+    """Each fold's training rows divided once more, to choose settings by: its test rows are in neither part."""
+    inner = []
+    for number, fold in enumerate(folds):
+        part = stratified_folds(labels[fold.train], len(folds), seed)[number]
+        inner.append(Fold(fold.train[part.train], fold.train[part.test]))
+    return inner
+
+
+def cross_validate(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    train: Batch,
+    test: Batch,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    watch: Callable[[float], None] = lambda loss: None,
+) -> np.ndarray:
+    """Every fold's logits on its test rows, `(F, M)`, after one network a fold was trained; labels are 0 and 1.
+
+    `model` is called with (tokens, lengths, deterministic=) and gives one logit a row; `train` and `test` have
+    the fold axis. `watch` hears of the folds' mean training loss after each epoch. Raises DivergedError where that
+    is not finite, or far above chance.
+    """
+    folds, rows, _ = train.tokens.shape
+    mesh = batch_mesh(math.gcd(folds, jax.device_count()))
+    steps = -(-rows // batch_size)
+
+    def start(key: jax.Array) -> TrainState:
+        init_key, state_key = jax.random.split(key)
+        params = model.init(init_key, jnp.zeros((1, train.tokens.shape[-1]), jnp.int32))["params"]
+        return TrainState.create(params, optimizer, state_key)
+
+    apply = logits_of(model)
+
+    def loss_of(params: Any, part: Batch, key: jax.Array) -> jax.Array:
+        logits = apply(params, part.tokens, part.lengths, deterministic=False, rngs={"dropout": key})
+        losses = optax.sigmoid_binary_cross_entropy(logits, part.labels)
+        return (losses * part.weights).sum() / jnp.maximum(part.weights.sum(), 1)
+
+    def epoch(state: TrainState, part: Batch) -> tuple[TrainState, jax.Array]:
+        order = jax.random.permutation(jax.random.fold_in(state.key, state.step), rows)
+        # What fills up the last batch is row 0 again, with no weight.
+        order = jnp.pad(order, (0, steps * batch_size - rows)).reshape(steps, batch_size)
+        counted = (jnp.arange(steps * batch_size) < rows).reshape(steps, batch_size)
+
+        def step(state: TrainState, xs: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
+            chosen, counts = xs
+            batch = jax.tree.map(lambda leaf: leaf[chosen], part)
+            batch = batch._replace(weights=batch.weights * counts)
+            key = jax.random.fold_in(state.key, state.step)
+            loss, gradient = jax.value_and_grad(loss_of)(state.params, batch, jax.random.fold_in(key, 1))
+            updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+            params = optax.apply_updates(state.params, updates)
+            return TrainState(params, optimizer_state, state.step + 1, state.key), loss
+
+        state, losses = jax.lax.scan(step, state, (order, counted))
+        return state, losses.mean()
+
+    def score(params: Any, part: Batch) -> jax.Array:
+        return apply(params, part.tokens, part.lengths)
+
+    def side_by_side(function: Callable, **options: Any) -> Callable:
+        spec = PartitionSpec(AXIS)
+        return jax.jit(jax.shard_map(jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec), **options)
+
+    # One fold after the other: QR, which orthogonal kernels are drawn by, can stall XLA's CPU threads as a batch.
+    state = jax.jit(lambda keys: jax.lax.map(start, keys))(jax.random.split(jax.random.key(seed), folds))
+    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec(AXIS)))
+    one_epoch = side_by_side(epoch, donate_argnums=0)
+    for number in range(1, epochs + 1):
+        state, losses = one_epoch(state, train)
+        loss = float(jax.device_get(losses).mean())
+        if not loss < FAR_ABOVE * math.log(2):
+            raise DivergedError(
+                f"epoch {number}: expected a loss below {FAR_ABOVE * math.log(2):.3g}, {FAR_ABOVE:g} times that of "
+                f"chance, got {loss:g}; try a smaller learning rate"
+            )
+        watch(loss)
+    return jax.device_get(side_by_side(score)(state.params, test))

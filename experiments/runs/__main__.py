@@ -1,0 +1,123 @@
+"""Which runs are there, how are they doing, and how do they compare?
+
+Commands: `python -m experiments.runs [FOLDER ...]`, `python -m experiments.runs compare RUN RUN --figure out.png`.
+"""
+
+import dataclasses
+import fnmatch
+import functools
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments.catalogue import Experiment
+from rnnjax.analysis import comparison_figure
+from rnnjax.commands import parse, printable, run
+from rnnjax.files import save_figure
+from rnnjax.runs.comparing import MARKS, curves, difference_table, differing_fields, score_table
+from rnnjax.runs.listing import run_table, sort_runs
+from rnnjax.runs.reading import find_runs, read_run
+
+PROGRAM = "experiments.runs"
+EXPERIMENT = Experiment(
+    question="Which runs are there, how are they doing, and how do they compare?",
+    command=f"python -m {PROGRAM} [FOLDER ... | compare RUN RUN ... --figure FILE]",
+    time="seconds",
+)
+DEFAULT = "list"
+FORMATS = (".png", ".pdf", ".svg")
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """List the runs in folders, the newest first."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
+    """Folders to look in, at any depth, or runs."""
+    status: Literal["running", "finished", "stopped", "diverged", "failed", "killed", "unknown"] | None = None
+    """Only runs of this status; killed: it says that it is running, and no process does."""
+    config: str | None = None
+    """Only runs of configs that fit this pattern, such as 'sentiment-*'."""
+    sort: Literal["newest", "name", "best", "time", "speed"] = "newest"
+    """What the runs are sorted by."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Compare up to 8 runs: where their configs differ, what they reached, and one figure of all."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+    figure: Path = Path("comparison.png")
+    """The figure's file, written over if it is there; its name ends in .png, .pdf or .svg."""
+
+    def __post_init__(self):
+        if not 1 <= len(self.runs) <= len(MARKS):
+            raise ValueError(f"runs: expected 1 to {len(MARKS)}, got {len(self.runs)}")
+        if self.figure.suffix not in FORMATS:
+            raise ValueError(f"figure: expected a name that ends in {', '.join(FORMATS)}, got {self.figure}")
+
+
+def list_runs(options: List) -> None:
+    """Prints the table of runs."""
+    found = [read_run(path) for path in find_runs(options.folders)]
+    chosen = [
+        run
+        for run in found
+        if options.status in (None, run.status.status) and fnmatch.fnmatchcase(run.experiment, options.config or "*")
+    ]
+    folders = ", ".join(map(str, options.folders))
+    if not chosen:
+        print(f"no such runs in {folders}; {len(found)} others" if found else f"no runs in {folders}")
+        return
+    print(run_table(sort_runs(chosen, options.sort), _names([run.path for run in chosen], options.folders)))
+
+
+def _names(paths: list[Path], folders: tuple[Path, ...]) -> dict[Path, str]:
+    """Each run's path from the folder that all the folders, and the runs given, are in."""
+    places = [Path(os.path.abspath(folder)) for folder in folders]
+    base = os.path.commonpath(
+        [place.parent if folder in paths else place for place, folder in zip(places, folders, strict=True)]
+    )
+    return {path: os.path.relpath(path, base) for path in paths}
+
+
+def compare(options: Compare) -> None:
+    """Prints the differences and scores of runs, and draws their curves."""
+    file = options.figure
+    if not file.resolve().parent.is_dir():
+        raise FileNotFoundError(f"figure: expected an existing folder, got {file.parent}")
+    resolved = [path.resolve() for path in options.runs]
+    for path in options.runs:
+        if resolved.count(path.resolve()) > 1:
+            raise ValueError(f"runs: expected different ones, got {path} more than once")
+    runs = [read_run(path) for path in options.runs]
+    drawn = comparison_figure(curves(runs))  # refused before anything is told
+    if len(runs) > 1:
+        print(difference_table(runs) if differing_fields(runs) else "the configs do not differ")
+        print()
+    print(score_table(runs))
+    for read in runs:
+        for problem in read.problems:
+            print(printable(f"{read.path}: {problem}"))
+    save_figure(file.parent.resolve() / file.name, lambda: drawn)
+    print(f"figure {file}")
+
+
+def main(arguments: list[str]) -> None:
+    """Lists or compares, as the arguments say."""
+    if not arguments or (arguments[0] not in ("list", "compare") and arguments not in (["-h"], ["--help"])):
+        arguments = [DEFAULT, *arguments]
+    commands = Annotated[List, tyro.conf.subcommand("list")] | Annotated[Compare, tyro.conf.subcommand("compare")]
+    options = parse(commands, PROGRAM, arguments)
+    if isinstance(options, List):
+        list_runs(options)
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    run(PROGRAM, functools.partial(main, sys.argv[1:]))

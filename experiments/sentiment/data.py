@@ -1,0 +1,194 @@
+"""The data of a text study: its parts as integers, the facts of them, and their batches."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from experiments.sentiment.config import TextClassification
+from rnnjax.commands import printable
+from rnnjax.data import (
+    Batch,
+    LabelledTexts,
+    Plan,
+    Sequences,
+    bucket_widths,
+    collate,
+    encode,
+    hold_out,
+    learn_vocabulary,
+    load_source,
+    plan_epoch,
+    share_of,
+    without,
+)
+from rnnjax.data.stored_texts import batches, in_file_order
+from rnnjax.runs.report import table
+from rnnjax.training.capacity import check_capacity
+
+# Widths are multiples of the default chunk, so that no chunk is left over.
+WIDTH_MULTIPLE = 20
+
+
+class Part(NamedTuple):
+    """A part of the data as integers: whole sequences, and as they are read."""
+
+    whole: Sequences
+    read: Sequences
+    labels: np.ndarray
+
+
+class Parts(NamedTuple):
+    """Everything that training needs to know of the data."""
+
+    tokenizer: Tokenizer
+    classes: tuple[str, ...]
+    train: Part
+    validation: Part
+    test: Part | None
+    unique_words: int
+    duplicates: int
+    held_out: str
+    fingerprint: str
+
+
+class Split(NamedTuple):
+    """The parts that a config trains on, is chosen by and, where the source has it, is tested on."""
+
+    train: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts | None
+    classes: tuple[str, ...]
+    duplicates: int
+
+
+def digest(part: LabelledTexts) -> str:
+    """A SHA-256 of a part's texts and labels as JSON, which tells whether it is still the same."""
+    value = hashlib.sha256(b"[")
+    for values, end in ((part.texts, "], "), (part.labels, "]]")):
+        separator = "["
+        for batch in batches(values):
+            value.update((separator + json.dumps(batch)[1:-1]).encode())
+            separator = ", "
+        value.update((end if values else f"[{end}").encode())
+    return value.hexdigest()
+
+
+def fingerprint(split: Split) -> str:
+    """A SHA-256 of all parts, their rows in the order that they have."""
+    value = hashlib.sha256()
+    for part in (split.train, split.validation, split.test):
+        if part is not None:
+            _, order = in_file_order(part.texts)
+            value.update(digest(part.take(order)).encode() + order.tobytes())
+        value.update(b";")
+    return value.hexdigest()
+
+
+def split_source(config: TextClassification) -> Split:
+    """The config's source with a validation part; `duplicates` of held-out texts are gone from training."""
+    source = load_source(config.source, config.text_column, config.label_column)
+    train = source.train
+    if config.rows is not None and config.rows < len(train.texts):
+        chosen = np.random.default_rng(config.seed_of_data).permutation(len(train.texts))[: config.rows]
+        train = train.take(chosen)
+    validation = source.validation
+    if validation is None:
+        train, validation = hold_out(train, source.classes, config.hold_out, config.seed_of_data)
+    kept = without(train, validation, source.test)
+    if not kept.texts:
+        raise ValueError(f"{config.source}: expected training texts that are not held out too, got none")
+    return Split(kept, validation, source.test, source.classes, len(train.texts) - len(kept.texts))
+
+
+def read_part(tokenizer: Tokenizer, part: LabelledTexts, config: TextClassification) -> Part:
+    """A part's texts as integers, cut to the config's longest and in its order."""
+    whole = encode(tokenizer, part.texts)
+    read = whole.truncated(config.longest, config.cut).ordered(config.word_order)
+    return Part(whole, read, np.asarray(part.labels, np.int32))
+
+
+def prepare(config: TextClassification) -> Parts:
+    """The config's data, its vocabulary learnt from the training texts alone."""
+    source = split_source(config)
+    tokenizer, unique_words = learn_vocabulary(source.train.texts, config.vocabulary)
+    return Parts(
+        tokenizer=tokenizer,
+        classes=source.classes,
+        train=read_part(tokenizer, source.train, config),
+        validation=read_part(tokenizer, source.validation, config),
+        test=None if source.test is None else read_part(tokenizer, source.test, config),
+        unique_words=unique_words,
+        duplicates=source.duplicates,
+        held_out=digest(source.validation),
+        fingerprint=fingerprint(source),
+    )
+
+
+def facts(parts: Parts, config: TextClassification) -> str:
+    """Rows, balance, words and lengths of the data, as lines."""
+    rows = []
+    for name, part in (("training", parts.train), ("validation", parts.validation), ("test", parts.test)):
+        if part is not None:
+            shares = np.bincount(part.labels, minlength=len(parts.classes)) / len(part.labels)
+            lengths = part.whole.lengths
+            balance = " ".join(f"{share:.1%}" for share in shares)
+            cut = f"{np.sum(lengths > config.longest):,}"
+            rows.append((name, f"{len(lengths):,}", balance, f"{lengths.mean():.1f}", f"{lengths.std():.1f}", cut))
+    headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
+    unknown = parts.train.whole.share_of(1)
+    return (
+        f"classes: {printable(', '.join(parts.classes))}\n{table(headers, rows)}\n"
+        f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
+        f"({unknown:.1%} of the text is outside); {parts.duplicates:,} duplicates of held-out texts left out"
+    )
+
+
+class Loader:
+    """Batches of the parts for one batch size, their widths chosen on the training part.
+
+    `share` is (process, processes) where each of several processes makes its own rows of every batch: as many as any
+    other, in the order of the processes. Raises ValueError where that many devices cannot be shared evenly.
+    """
+
+    def __init__(self, config: TextClassification, train: Sequences, devices: int, share: tuple[int, int] = (0, 1)):
+        if devices % share[1]:
+            raise ValueError(f"devices: expected as many in each of {share[1]} processes, got {devices} in all")
+        self.config = config
+        # Padding at the start is read like words: a text must get the same amount of it in any company.
+        self.widths = (
+            (config.longest,) if config.pad == "start" else bucket_widths(train.lengths, config.buckets, WIDTH_MULTIPLE)
+        )
+        # A batch that does not divide among the devices is filled up with rows of no weight.
+        self.filled = -(-config.batch_size // devices) * devices
+        self.part = share_of(self.filled, *share)
+
+    def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
+        """One epoch's batches to come; in file order within each width without a seed.
+
+        Raises ValueError where this machine's memory cannot hold one.
+        """
+        widest = max(self.widths[-1], int(part.read.lengths.max(initial=1)))
+        # Its embedding is the least that a batch takes; a stranger's config may ask for any.
+        check_capacity(
+            f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self.config.embedding
+        )
+        return plan_epoch(
+            part.read.lengths,
+            self.config.batch_size,
+            (*self.widths[:-1], widest),
+            seed,
+            epoch,
+            width_seed=self.config.data_seed,
+        )
+
+    def batch(self, part: Part, plan: Plan) -> Batch:
+        """The batch of a plan, or this process's share of it."""
+        return collate(part.read, part.labels, plan, self.filled, self.config.pad, self.part)
+
+    def batches(self, part: Part, seed: int | None = None, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        """One epoch's batches, from the first one asked for on."""
+        return (self.batch(part, plan) for plan in self.plans(part, seed, epoch)[first:])

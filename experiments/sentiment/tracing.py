@@ -1,0 +1,118 @@
+"""A text's verdict after each word, as a coloured line and as figures of the network at work."""
+
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.colors import to_hex
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from experiments.sentiment.config import logits_of
+from experiments.sentiment.trained import Trained
+from rnnjax import SequenceClassifier
+from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
+from rnnjax.analysis.text_plots import VERDICTS
+from rnnjax.commands import printable
+from rnnjax.data import Plan, Sequences, collate
+from rnnjax.files import save_figure
+
+SHOWN_TURNS = 3
+# Steps in a figure of gates: more could not be read.
+MOST_STEPS = 40
+
+
+class Verdicts(NamedTuple):
+    """A text in pieces, and after each of its words the probability `(T,)` of one class."""
+
+    text: str
+    tokens: np.ndarray
+    spans: list[tuple[int, int]]
+    shown_class: str
+    values: np.ndarray
+
+    @property
+    def words(self) -> list[str]:
+        return [self.text[start:end] for start, end in self.spans]
+
+
+def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | None, name: str) -> None:
+    """Prints a text's verdicts, draws them and the network's steps into a folder, or both."""
+    verdicts = trace_verdicts(trained, text)
+    if on_terminal:
+        print_verdicts(verdicts)
+    if figures is not None:
+        draw_traces(trained, verdicts, figures, name)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def compiled_logits(model: SequenceClassifier, params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+    """One function for every text, so that a shape is compiled once."""
+    return logits_of(model)(params, tokens, lengths)
+
+
+def trace_verdicts(trained: Trained, text: str) -> Verdicts:
+    """The verdict after each word, for the last of two classes, or the class that wins among more."""
+    config = trained.config
+    if config.word_order != "true":
+        raise ValueError(f"trace: expected a run that reads words in their true order, got {config.word_order}")
+    encoding = trained.tokenizer.encode(text)
+    tokens = np.asarray(encoding.ids, np.int32)
+    verdicts = verdict_trace(
+        lambda tokens, lengths: compiled_logits(trained.model, trained.params, tokens, lengths),
+        tokens,
+        longest=config.longest,
+        cut=config.cut,
+        pad=config.pad,
+    )
+    two = len(trained.classes) == 2 or not len(tokens)
+    shown = len(trained.classes) - 1 if two else int(verdicts[-1].argmax())
+    return Verdicts(text, tokens, list(encoding.offsets), trained.classes[shown], verdicts[:, shown])
+
+
+def print_verdicts(verdicts: Verdicts) -> None:
+    """The text with each word on the colour of the verdict after it; its probability where there are no colours."""
+    console = Console(soft_wrap=True, highlight=False)
+    if not verdicts.spans:
+        console.print("no word, no verdict but the network's own bias", style="italic")
+        return
+    coloured = console.is_terminal and console.color_system in ("256", "truecolor") and not console.no_color
+    if coloured:
+        line = Text(printable(verdicts.text))
+        for (start, end), value in zip(verdicts.spans, verdicts.values, strict=True):
+            line.stylize(Style(color="black", bgcolor=to_hex(VERDICTS(float(value)))), start, end)
+    else:
+        pairs = zip(verdicts.words, verdicts.values, strict=True)
+        line = Text(" ".join(f"{printable(word)} {value:.2f}" for word, value in pairs))
+    console.print(line)
+    before = np.concatenate([[0.5], verdicts.values])
+    turns = [
+        f"{printable(verdicts.words[step])} ({before[step]:.2f} to {before[step + 1]:.2f})"
+        for step in turning_words(verdicts.values, SHOWN_TURNS)
+    ]
+    key = " (blue high, orange low)" if coloured else ""
+    console.print(Text(f"probability of {printable(verdicts.shown_class)}{key}; turned by {', '.join(turns)}"))
+
+
+def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:
+    """PNG files: the verdict after each word, and the gates and states of every recurrent layer at every word."""
+    if not verdicts.spans:
+        return
+    told = verdicts.words, verdicts.values, verdicts.shown_class
+    save_figure(folder / f"{name}_verdict.png", lambda: verdict_figure(*told))
+    config = trained.config
+    kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
+    tokens, words = verdicts.tokens[kept], verdicts.words[kept]
+    width = config.longest if config.pad == "start" else len(tokens)
+    batch = collate(Sequences.of([tokens]), np.zeros(1, np.int32), Plan(np.zeros(1, int), width), 1, config.pad)
+    traces = trace_steps(trained.model, {"params": trained.params}, *map(jnp.asarray, (batch.tokens, batch.lengths)))
+    shown = words[-MOST_STEPS:]
+    part = f", the last {len(shown)} of {len(words)} words" if len(shown) < len(words) else ""
+    for path, trace in traces.items():
+        steps = {gate: values[0, -len(shown) :] for gate, values in trace.items()}
+        draw = functools.partial(step_figure, shown, steps, title=f"{path}{part}")
+        save_figure(folder / f"{name}_{path.replace('/', '_')}.png", draw)

@@ -1,0 +1,102 @@
+"""Runs beside each other: where their configs differ, what they reached, and their curves."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnjax.analysis import RunCurves
+from rnnjax.runs.execution import EXECUTION
+from rnnjax.runs.listing import NAME, score_words, shorten, training_time
+from rnnjax.runs.reading import Run
+from rnnjax.runs.report import table
+
+MARKS = "ABCDEFGH"
+# Where and how a run was carried out says nothing of what was computed.
+IGNORED = {"run_folder", EXECUTION}
+VALUE, LABEL = 24, 90
+MISSING = "-"
+
+
+def differing_fields(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Every config field in which runs differ, and its value in each run; fields that not all have come last."""
+    names = dict.fromkeys(name for run in runs for name in run.config if name not in IGNORED)
+    values = {name: [_words(run.config[name]) if name in run.config else MISSING for run in runs] for name in names}
+    differing = {name: column for name, column in values.items() if len(set(column)) > 1}
+    return dict(sorted(differing.items(), key=lambda item: MISSING in item[1]))
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def difference_table(runs: Sequence[Run]) -> str:
+    """The differing fields, a column a run."""
+    rows = [
+        (shorten(name, NAME), *(shorten(value, VALUE) for value in values))
+        for name, values in differing_fields(runs).items()
+    ]
+    return table(("config field", *MARKS[: len(runs)]), rows)
+
+
+def score_table(runs: Sequence[Run]) -> str:
+    """What each run reached, a row a run: its best epoch, and the final scores that it wrote."""
+    parts = list(dict.fromkeys(part for run in runs for part in run.metrics.finals))
+    headers = ("run", "status", "step", "best", *(f"{shorten(part, VALUE)} acc., loss" for part in parts))
+    rows = []
+    for mark, run in zip(MARKS, runs, strict=False):
+        finals = []
+        for part in parts:
+            line = run.metrics.finals.get(part, {})
+            finals.append(", ".join(f"{line[name]:.4f}" for name in ("accuracy", "loss") if name in line) or MISSING)
+        rate = MISSING if run.tokens_per_second is None else f"{run.tokens_per_second:,.0f}"
+        rows.append(
+            (
+                f"{mark} {shorten(run.path.name, NAME)}",
+                run.status.status,
+                MISSING if run.step is None else f"{run.step:,}",
+                shorten(score_words(run.score), 40) or MISSING,
+                *(shorten(final, VALUE) for final in finals),
+                training_time(run) or MISSING,
+                rate,
+            )
+        )
+    return table((*headers, "training", "tokens/s"), rows)
+
+
+def curves(runs: Sequence[Run]) -> list[RunCurves]:
+    """What is drawn of each run, named by its folder and its differing fields."""
+    differing = differing_fields(runs)
+    return [
+        RunCurves(mark, _label(run, {name: values[index] for name, values in differing.items()}), _points(run))
+        for index, (mark, run) in enumerate(zip(MARKS, runs, strict=False))
+    ]
+
+
+def _label(run: Run, fields: dict[str, str]) -> str:
+    """The run's name, and as many fields as there is room for."""
+    label = shorten(run.path.name, NAME)
+    for count, (name, value) in enumerate(fields.items()):
+        longer = f"{label}{', ' if count else ': '}{name} {shorten(value, VALUE)}"
+        if len(longer) > LABEL:
+            return f"{label} and {len(fields) - count} more"
+        label = longer
+    return label
+
+
+def _points(run: Run) -> dict[str, np.ndarray]:
+    """Runs that log no steps have their epochs' losses."""
+    steps, epochs = run.metrics.steps, run.metrics.epochs
+    loss = _column(steps, "step", "loss")
+    return {
+        "training loss (nats)": loss if len(loss) else _column(epochs, "step", "train_loss"),
+        "validation accuracy": _column(epochs, "epoch", "validation_accuracy"),
+        "validation perplexity": _column(epochs, "epoch", "perplexity"),
+        "gradient norm": _column(steps, "step", "gradient_norm"),
+        "learning rate": _column(steps, "step", "learning_rate"),
+    }
+
+
+def _column(lines: Sequence[dict[str, float]], x: str, y: str) -> np.ndarray:
+    return np.array([(line[x], line[y]) for line in lines if x in line and y in line]).reshape(-1, 2)

@@ -1,0 +1,126 @@
+"""How a run is carried out: options that training studies share, none of which belongs to what is computed."""
+
+import dataclasses
+import hashlib
+import reprlib
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rnnjax.fields import check_fields
+from rnnjax.runs.folder import PLACES, versions
+from rnnjax.training import use_cpu_cores
+from rnnjax.training.processes import check_same_everywhere, join
+
+EXECUTION = "execution"
+# What a resumed run keeps of these options, and what it is unless anybody says so.
+KEPT = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms")
+# What processes of one run must not differ in, besides what is computed: they write and look at the same steps.
+ALIKE = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms", "debug_nans")
+# JAX's own settings that change numbers.
+NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
+DEFAULTS = {"checkpoint_minutes": 10.0, "keep": 2, "tensorboard": True}
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """What may differ when a run is resumed."""
+
+    run_folder: Path | None = None
+    """Where the run is written: runs/ and its name and time, unless given."""
+    resume: Path | None = None
+    """A run folder to go on with, under its own config where no preset is named; without a path, the newest run of
+    this config."""
+    checkpoint_minutes: float | None = None
+    """Write a checkpoint at least this often, besides after each epoch: every 10 minutes, unless given. What this and
+    the next four say holds for a resumed run, too, unless it is told otherwise."""
+    checkpoint_steps: int | None = None
+    """Write one after every so many steps, too."""
+    keep: int | None = None
+    """Newest checkpoints kept, 2 unless given; that of the best epoch stays in any case."""
+    tensorboard: bool = True
+    """Write event files for TensorBoard, too; a run that was begun without them stays without."""
+    histograms: int | None = None
+    """Add histograms of every gradient to them, after every so many steps."""
+    debug_nans: bool = False
+    """Where a loss or gradient is not finite, name the first operation that made it so."""
+    devices: int | None = None
+    """Devices of this process that share a batch; all of them (CPU cores included) unless given."""
+    distributed: bool = False
+    """Train together with other processes that run this command; a cluster's scheduler is asked who they are."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0, where no scheduler knows."""
+    processes: int | None = None
+    """How many processes there are, where no scheduler knows."""
+    process: int | None = None
+    """Which one this is, from 0, where no scheduler knows."""
+
+    def __post_init__(self):
+        check_fields(
+            self,
+            at_least_one=("checkpoint_steps", "keep", "histograms", "devices", "processes"),
+            above_zero=("checkpoint_minutes",),
+        )
+        if not self.distributed and (self.coordinator, self.processes, self.process) != (None, None, None):
+            raise ValueError("coordinator, processes, process: expected --distributed with them")
+        if self.resume is not None and self.run_folder is not None:
+            raise ValueError("run_folder: expected none with --resume, which goes on in the run's own folder")
+
+    def kept(self) -> dict[str, Any]:
+        """What a run notes of these options, for who goes on with it."""
+        return {name: getattr(self, name) for name in KEPT}
+
+    def filled(self, own: Any) -> "Execution":
+        """These options; what was left open is as the run had it before (`kept`), or else the default.
+
+        Raises ValueError where a run's own are not such options.
+        """
+        if not isinstance(own, dict):
+            raise ValueError(f"{EXECUTION}: expected an object, got {reprlib.repr(own)}")
+        own = DEFAULTS | {name: value for name, value in own.items() if name in KEPT and value is not None}
+        chosen = {name: own.get(name) for name in KEPT if getattr(self, name) is None}
+        # Checked before it is combined: it may be a stranger's.
+        tensorboard = dataclasses.replace(self, **chosen, tensorboard=own["tensorboard"]).tensorboard
+        return dataclasses.replace(self, **chosen, tensorboard=self.tensorboard and tensorboard)
+
+    def begin(self, config: Any) -> None:
+        """Fixes the devices, and joins the other processes, which must have the same config, `execution` apart.
+
+        Must come before the first computation.
+        """
+        use_cpu_cores(self.devices)
+        if self.distributed:
+            join(self.coordinator, self.processes, self.process, facts_of(config))
+
+
+def facts_of(config: Any) -> dict[str, Any]:
+    """In what the processes of a run must not differ before they know the data: options, numbers and versions."""
+    options = settings(config) | {name: getattr(config.execution, name) for name in ALIKE}
+    facts = {name: value for name, value in options.items() if name not in PLACES}
+    facts["resume"] = config.execution.resume is not None
+    facts |= {name: str(getattr(jax.config, name)) for name in NUMERICS}
+    return as_json(facts | {f"version of {name}": version for name, version in versions().items()})
+
+
+def agreed(config: Any, facts: dict[str, Any], vocabulary: Any) -> dict[str, Any]:
+    """The facts of the data. Raises ValueError, in every process of the run, where one has other ones or options."""
+    words = hashlib.sha256(vocabulary.to_str().encode()).hexdigest()
+    devices = jax.local_device_count() if config.execution.devices is None else config.execution.devices
+    found = {f"data ({name})": value for name, value in facts.items()}
+    check_same_everywhere(as_json(facts_of(config) | {"devices": devices} | found | {"vocabulary of the data": words}))
+    return facts
+
+
+def settings(config: Any) -> dict[str, Any]:
+    """What a config says of the computation itself."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name != EXECUTION}
+
+
+def as_json(values: Any) -> Any:
+    """Values as they come back from JSON."""
+    if isinstance(values, dict):
+        return {name: as_json(value) for name, value in values.items()}
+    if isinstance(values, tuple | list):
+        return [as_json(value) for value in values]
+    return str(values) if isinstance(values, Path) else values

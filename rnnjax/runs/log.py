@@ -1,0 +1,113 @@
+"""What a run writes down as it goes: lines of metrics.jsonl, and TensorBoard's event files beside them."""
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rnnjax.files import make_folder, save_figure
+from rnnjax.runs import RunFolder
+from rnnjax.runs.folder import FIGURES, METRICS, TENSORBOARD
+from rnnjax.runs.run_files import record
+from rnnjax.runs.seals import START, Mark
+from rnnjax.runs.tensorboard import TensorBoard
+from rnnjax.training import StepReport
+
+# A run's lines that TensorBoard shows, and under which names.
+STEP_TAGS = {name: f"train/{name}" for name in ("loss", "accuracy", "gradient_norm", "learning_rate")}
+EPOCH_TAGS = {
+    "validation_loss": "validation/loss",
+    "validation_accuracy": "validation/accuracy",
+    "perplexity": "validation/perplexity",
+    "bits_per_character": "validation/bits_per_character",
+    "tokens_per_second": "speed/tokens_per_second",
+    "clip_share": "train/clip_share",
+    "skipped": "train/skipped",
+}
+
+
+class Log:
+    """The log of a run folder, or, without one (in all processes but the first), of nothing.
+
+    A step is written once it is known, and all of it is on disk after `flush`. Raises OSError that names the file and
+    what is safe where the disk is full.
+    """
+
+    def __init__(self, folder: RunFolder | None, resumed_at: int | None, tensorboard: bool, mark: Mark = START):
+        self._folder, self._board = folder, None
+        if folder is not None:
+            with self._writing():
+                self._metrics = folder.metrics(mark)
+                self._board = TensorBoard(folder.path / TENSORBOARD, resumed_at) if tensorboard else None
+
+    def step(self, report: StepReport) -> None:
+        """A step's line: its numbers, but for those that are not finite, which JSON does not know."""
+        values = report._asdict()
+        histograms = values.pop("histograms")
+        finite = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+        self._line("step", finite, report.step, STEP_TAGS)
+        if histograms and self._board is not None:
+            with self._writing():
+                self._board.histograms(report.step, {f"gradients/{name}": h for name, h in histograms.items()})
+
+    def epoch(self, step: int, values: dict[str, Any]) -> None:
+        """An epoch's line."""
+        self._line("epoch", values, step, EPOCH_TAGS)
+
+    def final(self, **values: Any) -> None:
+        """A line of what is known at the end."""
+        self._line("final", values, 0, {})
+
+    def figure(self, step: int, name: str, draw: Callable[[], Figure]) -> None:
+        """A figure as a PNG file; one that cannot be drawn is a warning."""
+        if self._folder is not None:
+            with self._writing():
+                make_folder(self._folder.path / FIGURES)  # an empty folder does not survive every copy
+                figure = save_figure(self._folder.path / FIGURES / f"{name}.png", draw)
+                if self._board is not None and figure is not None:
+                    self._board.figure(step, name, figure)
+
+    @property
+    def mark(self) -> Mark | None:
+        """Where the lines end; None for a log of nothing."""
+        return None if self._folder is None else self._metrics.mark
+
+    def flush(self) -> Mark:
+        """Everything so far, up to the mark, is on disk when this returns."""
+        if self._folder is not None:
+            with self._writing():
+                self._metrics.flush()
+                os.fsync(self._metrics.fileno())
+                if self._board is not None:
+                    self._board.flush()
+        return self.mark or START
+
+    def close(self) -> None:
+        """Flushes, and closes the files."""
+        if self._folder is not None:
+            with self._writing(), self._metrics:
+                if self._board is not None:
+                    self._board.close()
+
+    def _line(self, kind: str, values: dict[str, Any], step: int, tags: dict[str, str]) -> None:
+        if self._folder is not None:
+            with self._writing():
+                record(self._metrics, kind, values)
+                if self._board is not None:
+                    self._board.scalars(step, {tag: values[name] for name, tag in tags.items() if name in values})
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            path = Path() if self._folder is None else self._folder.path
+            raise OSError(
+                error.errno,
+                f"{path}: {METRICS}, event files or figures could not be written ({error.strerror or error}); "
+                "the checkpoints written before are whole",
+            ) from error

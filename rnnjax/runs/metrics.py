@@ -1,0 +1,150 @@
+"""The lines of metrics.jsonl, damaged ones apart."""
+
+import json
+import math
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+from rnnjax.runs.seals import LONGEST_LINE, MOST_METRICS, check_line
+from rnnjax.untrusted import kind_of, open_plain
+
+# The numbers that are read, by the kind of line; the first is needed.
+NUMBERS = {
+    "step": ("step", "loss", "accuracy", "gradient_norm", "learning_rate", "skipped"),
+    "epoch": (
+        *("epoch", "step", "train_loss", "validation_loss", "validation_accuracy", "perplexity"),
+        *("tokens_per_second", "seconds"),
+    ),
+    "final": ("accuracy", "loss"),
+}
+WHOLE = ("step", "epoch")
+LARGEST_WHOLE = 2**53
+Line = dict[str, float]
+
+
+class Metrics(NamedTuple):
+    """What is known of a run's steps and epochs, in order, and of its final scores by part."""
+
+    steps: list[Line]
+    epochs: list[Line]
+    finals: dict[str, Line]
+
+
+def read_metrics(file: Path, running: bool, problems: list[str], last: str | None = None) -> Metrics:
+    """The file's steps, epochs and final scores; none where there is no file. What is damaged goes to `problems`.
+
+    A run that was resumed goes back to an earlier step: lines of that step or of later ones no longer count. While
+    a run is running, its last line may be half-written. `last` is the seal that the file must end with, where known.
+    """
+    metrics = Metrics([], [], {})
+    if not is_plain(file, problems):
+        return metrics
+    damaged: list[str] = []
+    for kind, line, part in _lines(file, running, damaged, last):
+        if kind == "step":
+            _go_back(metrics.steps, "step", line["step"])
+            _go_back(metrics.epochs, "step", line["step"])
+            metrics.steps.append(line)
+        elif kind == "epoch":
+            _go_back(metrics.epochs, "epoch", line["epoch"])
+            _go_back(metrics.steps, "step", line.get("step", math.inf) + 1)  # its last step's line is before it
+            metrics.epochs.append(line)
+        else:
+            metrics.finals[part] = line
+    if damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        problems.append(f"{file.name}: {damaged[0]}{more}")
+    return metrics
+
+
+def _go_back(lines: list[Line], name: str, number: float) -> None:
+    while lines and lines[-1].get(name, -1) >= number:
+        lines.pop()
+
+
+def _lines(file: Path, running: bool, damaged: list[str], last: str | None) -> Iterator[tuple[str, Line, str]]:
+    """Kind, numbers and part of every line of the kinds that are read; what is wrong goes to `damaged`."""
+    try:
+        stream = open_plain(file, MOST_METRICS)
+    except OSError as error:
+        damaged.append(str(error.strerror))
+        return
+    except ValueError as error:
+        damaged.append(str(error).removeprefix(f"{file}: "))
+        return
+    seal = ""
+    with stream:
+        for count, text in enumerate(_texts(stream), start=1):
+            entry = _entry(text)
+            seal, right = check_line(text, seal)
+            if entry is None:
+                if text.endswith("\n") or not running:
+                    damaged.append(f"line {count}: expected a JSON object with a kind")
+                continue
+            if not right and (text.endswith("\n") or not running):
+                damaged.append(f"line {count}: expected the line that was written, got another one (wrong seal)")
+            kind = entry["kind"]
+            if kind not in NUMBERS:  # another study's
+                continue
+            line, needed = _numbers(entry, kind, f"line {count}", damaged), NUMBERS[kind][0]
+            if needed in line:
+                yield kind, line, str(entry.get("part", "?"))
+            elif entry.get(needed) is None:
+                damaged.append(f"line {count}: expected {needed}, found none")
+    if last is not None and seal != last:
+        damaged.append(f"expected its last line to be that of the seal {last}, found {seal or 'none'}")
+
+
+def _texts(stream: BufferedReader) -> Iterator[str]:
+    """The lines; one that is longer than any line of a run is in pieces, which are no JSON."""
+    while line := stream.readline(LONGEST_LINE):
+        yield line.decode("utf-8", errors="replace")
+
+
+def is_plain(file: Path, problems: list[str]) -> bool:
+    """Whether it is a file; a link, which may lead anywhere, or another thing of that name is a problem."""
+    kind = kind_of(file)
+    if kind not in ("a file", None):
+        problems.append(f"{file.name}: expected a file, got {kind}")
+    return kind == "a file"
+
+
+def _entry(text: str) -> dict[str, Any] | None:
+    """The JSON object of a line; None where it is another thing, or has no kind."""
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("kind"), str) else None
+
+
+def _numbers(entry: dict[str, Any], kind: str, place: str, damaged: list[str]) -> Line:
+    """The line's numbers that are there and finite."""
+    line: Line = {}
+    for name in NUMBERS[kind]:
+        value = entry.get(name)
+        if name == "skipped" and isinstance(value, bool):
+            line[name] = float(value)
+        elif is_number(value) and (name not in WHOLE or is_whole(value)):
+            line[name] = value
+        elif value is not None and (name in WHOLE or not isinstance(value, float)):
+            expected = "a whole number" if name in WHOLE else "a number"
+            damaged.append(f"{place}: {name}: expected {expected}, got {str(value)[:20]!r}")
+    return line
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether the value is a finite number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether the value counts something."""
+    return is_number(value) and value == int(value) and 0 <= value <= LARGEST_WHOLE

@@ -1,0 +1,66 @@
+"""Whether a checkpoint is the one that its name says, and of the run that it lies in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rnnjax.runs.folder import METRICS
+from rnnjax.runs.seals import Mark
+from rnnjax.training.position import Position
+from rnnjax.untrusted import read_json
+
+POSITION, BELONGS = "position.json", "run.json"
+LARGEST_POSITION = 1 << 24  # bytes; a confusion matrix of 1,000 classes is a few MB
+LARGEST_BELONGS = 1 << 16
+
+
+class MisplacedError(ValueError):
+    """A whole checkpoint that does not belong where it stands."""
+
+
+def checkpoint_name(epoch: int, step: int) -> str:
+    return f"epoch{epoch:03d}-step{step:08d}"
+
+
+def check_place(checkpoint: Path, seals: Mapping[str, str | None]) -> None:
+    """Raises MisplacedError for a checkpoint in the place of another one.
+
+    `seals` are those of the run that it must be of (`RunFolder.seals`); what that does not have is not asked. Raises
+    as `read_position`, too.
+    """
+    position = read_position(checkpoint)
+    if checkpoint.name != (name := checkpoint_name(position.epoch, position.step)):
+        raise MisplacedError(f"{checkpoint}: expected the checkpoint of that name, found the one written as {name}")
+    then = _belongs(checkpoint)
+    for what, now in seals.items():
+        if now is not None and then.get(what) != now:
+            raise MisplacedError(
+                f"{checkpoint}: expected a checkpoint of this run ({what} {now[:12]}), "
+                f"found one that was written with another ({str(then.get(what))[:12]})"
+            )
+
+
+def read_position(checkpoint: Path) -> Position:
+    """Where a checkpoint stands. Raises ValueError for a file that does not say so."""
+    file = checkpoint / POSITION
+    values = read_json(file, LARGEST_POSITION)
+    try:
+        return Position.from_json(values)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def read_mark(checkpoint: Path) -> Mark:
+    """How far the run's log went when the checkpoint was written. Raises ValueError for a file that does not say so."""
+    try:
+        return Mark.from_json(_belongs(checkpoint).get(METRICS))
+    except ValueError as error:
+        raise ValueError(f"{checkpoint / BELONGS}: {error}") from error
+
+
+def _belongs(checkpoint: Path) -> dict[str, Any]:
+    file = checkpoint / BELONGS
+    values = read_json(file, LARGEST_BELONGS)
+    if not isinstance(values, dict):
+        raise ValueError(f"{file}: expected a JSON object, got {type(values).__name__}")
+    return values

@@ -1,0 +1,90 @@
+"""Which run a command goes on with, and whether it may: config, data and vocabulary must be what they were."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnjax.runs import RunFolder
+from rnnjax.runs.checkpoints import find_checkpoints
+from rnnjax.runs.execution import as_json, settings
+from rnnjax.runs.folder import CHECKPOINTS, CONFIG, MAY_CHANGE, METRICS, STATUS, read_object
+from rnnjax.untrusted import kind_of
+
+NEWEST = "newest"
+MISSING = object()
+FINGERPRINTS = {"fingerprint": "data", "held_out": "held-out part", "text": "text"}
+
+
+def with_newest(arguments: Sequence[str]) -> list[str]:
+    """The arguments, `--resume` without a path made to name the newest run."""
+    filled = list(arguments)
+    for i, argument in enumerate(arguments):
+        if argument == "--resume" and (i + 1 == len(arguments) or arguments[i + 1].startswith("-")):
+            filled[i] = f"--resume={NEWEST}"
+    return filled
+
+
+def resumed_run(arguments: Sequence[str]) -> Path | None:
+    """The run folder that the arguments name for resuming."""
+    for i, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--resume":
+            value = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
+            return None if value == NEWEST else Path(value)
+    return None
+
+
+def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Path:
+    """The run of this config that was written to last. Raises FileNotFoundError where there is none."""
+    wanted = as_json({"experiment": experiment, **settings(config)})
+    found = []
+    for file in folder.glob(f"[!.]*/{CONFIG}"):
+        if kind_of(file.parent) != "a folder":
+            continue  # a link would be to another name's run
+        try:
+            values, written = read_object(file), _written(file.parent)
+        except (ValueError, OSError):
+            continue  # somebody else's folder
+        if all(values.get(name) == value for name, value in wanted.items() if name not in MAY_CHANGE):
+            found.append((written, file.parent))
+    if not found:
+        raise FileNotFoundError(f"resume: expected a run of this config under {folder}, found none")
+    return max(found)[1]
+
+
+def _written(run: Path) -> float:
+    """When a run was last written to. Whoever lists runs touches their locks: those do not count."""
+    return max(path.stat().st_mtime for name in (CONFIG, STATUS, METRICS) if (path := run / name).is_file())
+
+
+def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
+    """Whether the run has steps to go on from; it may also have been stopped before its first one.
+
+    Raises ValueError for a run of another config or a damaged one, FileNotFoundError where its checkpoints are gone.
+    """
+    path = folder.path
+    # The first checkpoint is there before the first line: a run without either was stopped before its first step.
+    goes_on = bool(find_checkpoints(path / CHECKPOINTS))
+    metrics = path / METRICS
+    if not goes_on and metrics.exists() and metrics.stat().st_size:
+        raise FileNotFoundError(
+            f"{path}: expected checkpoints to go on from, found none: they were taken away; begin a new run"
+        )
+    asked = {"experiment": experiment, **settings(config)}
+    check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
+    folder.read_environment()
+    return goes_on
+
+
+def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises ValueError that lists what differs between a run's config and the one that is to go on with it."""
+    now = as_json(now)
+    differing = [
+        f"the {FINGERPRINTS[name]} has changed"
+        if name in FINGERPRINTS
+        else f"{name} was {then.get(name, 'not there')!r} and is {now.get(name, 'not there')!r}"
+        for name in dict.fromkeys([*now, *then])
+        if name not in MAY_CHANGE and then.get(name, MISSING) != now.get(name, MISSING)
+    ]
+    if differing:
+        raise ValueError(f"{path}: expected the run's own config to resume it, got another: {'; '.join(differing)}")

@@ -1,0 +1,39 @@
+"""Where runs are written, and the lines of their metrics."""
+
+import os
+import reprlib
+import time
+from pathlib import Path
+from typing import Any
+
+from rnnjax.runs import RunFolder
+from rnnjax.runs.execution import EXECUTION
+from rnnjax.runs.folder import CONFIG
+from rnnjax.runs.seals import SealedLines
+
+
+def new_path(name: str) -> Path:
+    """A path under runs/ from the name and the time; the process number tells apart runs of one second."""
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def record(log: SealedLines, kind: str, values: dict[str, Any]) -> None:
+    """One line of metrics.jsonl."""
+    log.write({"kind": kind, **values})
+
+
+def read_config(path: Path, kind: str, fields: set[str]) -> dict[str, Any]:
+    """A run folder's config, which must have exactly these fields.
+
+    Raises FileNotFoundError for a path that is not a run folder, ValueError for another study's.
+    """
+    config = RunFolder.open(path).config()
+    values = {name: value for name, value in config.items() if name != EXECUTION}
+    difference = set(values) ^ fields
+    if difference:
+        study = reprlib.repr(config.get("experiment"))
+        raise ValueError(
+            f"{path / CONFIG}: expected the fields of a {kind}, got a run of {study} with more or less: "
+            f"{reprlib.repr(sorted(difference))}"
+        )
+    return values

@@ -1,0 +1,292 @@
+"""A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
+
+import contextlib
+import json
+import shlex
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import optax
+from jax.sharding import Mesh
+
+from rnnjax.data import load_vocabulary
+from rnnjax.errors import first_line
+from rnnjax.runs import Checkpoints, RunFolder
+from rnnjax.runs.checkpoints import find_best, find_checkpoints, read_position
+from rnnjax.runs.execution import EXECUTION, as_json, settings
+from rnnjax.runs.folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
+from rnnjax.runs.log import Log
+from rnnjax.runs.metrics import Metrics, read_metrics
+from rnnjax.runs.report import Progress
+from rnnjax.runs.resumption import NEWEST, check_resumable, check_same, newest_run
+from rnnjax.runs.run_files import new_path
+from rnnjax.runs.seals import Mark
+from rnnjax.training import (
+    DivergedError,
+    EpochReport,
+    Interrupted,
+    Position,
+    StepReport,
+    StopSignals,
+    TrainState,
+    fit,
+    train_step,
+)
+from rnnjax.training.compiled import CompiledStep
+from rnnjax.training.debugging import TracedStep
+from rnnjax.training.processes import first_alone, is_first, was_lost
+from rnnjax.training.step import Carrying, Objective
+
+
+class Vocabulary(Protocol):
+    """What makes tokens of texts, and says itself as text."""
+
+    def to_str(self, pretty: bool = False) -> str: ...
+
+
+class Session:
+    """One training of a study, entered before there is any work to lose and left after the last figure.
+
+    `config` has the fields `execution`, `epochs`, `patience`, `clip` and `skip`. SIGTERM and Ctrl-C end it in good
+    order. With several processes only the first one reads, writes and prints. Entering raises as
+    `RunFolder.check_new`, or, where a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and
+    FileNotFoundError where its checkpoints are gone.
+    """
+
+    def __init__(self, program: str, experiment: str, config: Any):
+        self.program, self.experiment, self.config = program, experiment, config
+        self.execution = config.execution
+        self.resuming = config.execution.resume is not None
+        self.step, self.seconds_before = 0, 0.0
+        self.best_epoch = 0
+        self._goes_on = self._begun = False
+        self._settings: dict[str, Any] = {}
+        self.log = Log(None, None, tensorboard=False)
+        self._stop = StopSignals()
+        self._held = contextlib.ExitStack()
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+    def __enter__(self) -> "Session":
+        with contextlib.ExitStack() as stack:  # what is refused is not held
+            stack.enter_context(self._stop)
+            found = json.loads(first_alone(lambda: json.dumps(self._look(stack)).encode()))
+            self.path, self._goes_on = Path(found["path"]), found["goes_on"]
+            try:
+                self.execution = self.execution.filled(found[EXECUTION])
+            except ValueError as error:
+                raise ValueError(f"{self.path / CONFIG}: {error}") from error
+            self._held = stack.pop_all()
+        return self
+
+    def _look(self, stack: contextlib.ExitStack) -> dict[str, Any]:
+        if not self.resuming:
+            path = self.execution.run_folder or new_path(self.experiment)
+            RunFolder.check_new(path)
+            return {"path": str(path), "goes_on": False, EXECUTION: {}}
+        path = self.execution.resume
+        if str(path) == NEWEST:
+            path = newest_run(self.experiment, self.config)
+        folder = RunFolder.open(path)
+        stack.enter_context(folder.lock())
+        goes_on = check_resumable(folder, self.experiment, self.config)
+        return {"path": str(path), "goes_on": goes_on, EXECUTION: folder.config().get(EXECUTION, {})}
+
+    def begin(
+        self, facts: dict[str, Any], vocabulary: Vocabulary, load: Callable[[Path], Vocabulary] = load_vocabulary
+    ) -> None:
+        """Makes the run folder; or checks that what is known of the data is what it was.
+
+        `load` reads the vocabulary back from its file. Raises ValueError that lists what has changed.
+        """
+        self._settings = {
+            "experiment": self.experiment,
+            **facts,
+            **settings(self.config),
+            EXECUTION: self.execution.kept(),
+        }
+
+        def begin() -> bytes:
+            if not self.resuming:
+                RunFolder.create(self.path, self._settings, {VOCABULARY: vocabulary.to_str(pretty=True)})
+                self._held.enter_context(self.folder.lock())
+            else:
+                check_same(self.path, self.folder.config(), self._settings)
+                if load(self.path / VOCABULARY).to_str() != vocabulary.to_str():
+                    raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
+            return b""
+
+        self._stop.raise_noted()
+        first_alone(begin)
+        self._begun = not self.resuming
+
+    def train_step(
+        self,
+        objective: Objective | Carrying,
+        optimizer: optax.GradientTransformation,
+        mesh: Mesh,
+        averaging: float = 0.0,
+    ) -> CompiledStep | TracedStep:
+        """The run's train step, clipped by its config's `clip`."""
+        debug = self.execution.debug_nans
+        step = train_step(
+            objective,
+            optimizer,
+            mesh,
+            clip=self.config.clip,
+            averaging=averaging,
+            histograms=self.execution.histograms if self.execution.tensorboard else None,
+            donate=not debug,
+        )
+        return TracedStep(step, objective) if debug else step
+
+    def train(
+        self,
+        state: TrainState,
+        steps: int,
+        told: Callable[[EpochReport, Progress], None],
+        line: Callable[[EpochReport], dict[str, Any]] = EpochReport.record,
+        *,
+        step: CompiledStep | TracedStep,
+        **loop: Any,
+    ) -> Any:
+        """`fit` from the state, or from where the run stood; returns the parameters of its best epoch.
+
+        `steps` are those of the whole run, `line` gives an epoch's line of metrics.jsonl, `told` hears of it
+        afterwards, and `loop` is what else `fit` is told.
+        """
+        template, config = state.evaluated, self.config
+        with contextlib.ExitStack() as stack:
+            checkpoints = stack.enter_context(
+                Checkpoints(
+                    self.path / CHECKPOINTS,
+                    self.execution.keep,
+                    steps=self.execution.checkpoint_steps,
+                    minutes=self.execution.checkpoint_minutes,
+                    before=lambda: self.log.flush(),
+                    run=self.folder,
+                )
+            )
+            position = None
+            if self._goes_on:
+                state, position = checkpoints.restore(state)
+                self._go_on(position)
+            self._begun = True
+            self._status("running")  # before metrics.jsonl is cut, which then ends elsewhere than the last status says
+            if is_first():
+                if self.resuming:
+                    self._note_resumption(position or Position(), checkpoints.log)
+                resumed_at = position.step if position else None
+                self.log = Log(self.folder, resumed_at, self.execution.tensorboard, checkpoints.log)
+            progress = stack.enter_context(Progress(steps, self.step, hidden=not is_first()))
+
+            def watch(report: StepReport) -> None:
+                self.step = report.step
+                self.log.step(report)
+                progress.step(report)
+
+            for _, report in fit(
+                state,
+                cast(CompiledStep, step),
+                epochs=config.epochs,
+                watch=watch,
+                patience=config.patience,
+                skip=config.skip,
+                explain=step.explain if isinstance(step, TracedStep) else None,
+                position=position,
+                checkpoints=checkpoints,
+                stop=self._stop,
+                **loop,
+            ):
+                self.best_epoch = report.epoch if report.best else self.best_epoch
+                self.log.epoch(report.step, line(report))
+                told(report, progress)
+            return checkpoints.best_params(template)
+
+    def _go_on(self, position: Position) -> None:
+        if position.epoch > self.config.epochs:
+            raise ValueError(f"epochs: expected at least {position.epoch}, which are done, got {self.config.epochs}")
+        self.step, self.seconds_before = position.step, position.seconds
+        # Without a best one (its checkpoint is damaged) the newest parameters count.
+        self.best_epoch = position.best.epoch if position.best else position.epoch
+
+    def _note_resumption(self, position: Position, log: Mark) -> None:
+        """Only now is anything of a resumed run written: whatever it may be refused for comes before."""
+        self.folder.cut_metrics(log)
+        self.folder.add_environment(position.step)
+        write_json(self.path / CONFIG, as_json(self._settings))
+        left = "goes on from there"
+        if not self._goes_on:
+            left = "the run was stopped before its first step, and begins"
+        elif position.epoch == self.config.epochs:
+            left = "nothing is left to train"
+        print(f"step {position.step}, {position.epoch} epochs and {position.batch} batches: {left}\n")
+
+    def metrics(self) -> Metrics:
+        """What metrics.jsonl tells of the run; what of it is damaged is named in a warning."""
+        problems: list[str] = []
+        # Whoever was killed may have left half a line at the end.
+        found = read_metrics(self.path / METRICS, True, problems)
+        for problem in problems:
+            warnings.warn(f"{self.path}: {problem}", stacklevel=2)
+        return found
+
+    def _status(self, status: str, message: str = "") -> None:
+        if is_first():
+            self.folder.write_status(status, self.step, message, self.log.mark)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # From here on the run has ended: a signal must not keep that from being written.
+        with self._held, self._stop.noted():
+            try:
+                self._end(error)
+            finally:
+                self._close(error)
+
+    def _close(self, error: BaseException | None) -> None:
+        try:
+            self.log.close()
+        except OSError:
+            if error is None:  # else it has its own error, maybe this one
+                raise
+
+    def _end(self, error: BaseException | None) -> None:
+        """Writes how it ended, and raises what the error is to be told as: how to go on is a note to it."""
+        if not self._begun:
+            return
+        again = f"go on with: python -m {self.program} --resume {shlex.quote(str(self.path))}"
+        if error is None:
+            self._status("finished")
+        elif isinstance(error, Interrupted):
+            told = Interrupted(error.signal, self.step)
+            self._status("stopped", str(told))
+            told.add_note(again)
+            raise told from error
+        elif isinstance(error, DivergedError):
+            self._status("diverged", str(error))
+            error.add_note(self._safe())
+        else:
+            words = first_line(error)
+            if was_lost(error):
+                words = f"after step {self.step}: another process of the run was lost ({words})"
+            # A full disk may be what it is about: the error itself must come out.
+            with contextlib.suppress(OSError):
+                self._status("failed", words)
+            if was_lost(error):
+                error = ConnectionError(words)
+                error.add_note(again)
+                raise error
+            error.add_note(again)
+
+    def _safe(self) -> str:
+        """The checkpoints that a diverged run has left."""
+        newest = find_checkpoints(self.path / CHECKPOINTS)[-1]
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            best = find_best(self.path / CHECKPOINTS, read_position(newest))
+            if best != newest:
+                return f"the last good checkpoint is {newest}, that of the best epoch {best.name}"
+        return f"the last good checkpoint is {newest}"
