@@ -52,8 +52,8 @@ class FlaxEpochs:
         def step(carried, batch: Batch):
             def mean_loss(params):
                 lengths = batch.lengths if pipeline.pad == "end" else None
-                logits = model.apply({"params": params}, batch.tokens, lengths)
-                losses = optax.sigmoid_binary_cross_entropy(logits, batch.labels)
+                logits = model.apply({"params": params}, batch.inputs, lengths)
+                losses = optax.sigmoid_binary_cross_entropy(logits, batch.targets)
                 return (losses * batch.weights).sum() / batch.weights.sum()
 
             params, optimizer_state = carried

@@ -65,7 +65,7 @@ class KerasEpochs:
     def _fit(self, plans: Sequence[Plan]) -> float:
         """`fit` on the rows of the plans: the mean loss."""
         if self.pipeline.pad == "end":
-            batches = ((batch.tokens, batch.labels) for batch in self.pipeline.batches(plans))
+            batches = ((batch.inputs, batch.targets) for batch in self.pipeline.batches(plans))
             history = self._model.fit(batches, steps_per_epoch=len(plans), shuffle=False, verbose=0)
         else:
             sequences, labels, _ = self.pipeline.texts

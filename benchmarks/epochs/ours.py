@@ -41,4 +41,4 @@ class RnnjaxEpochs:
             batches = self.pipeline.batches(self.pipeline.plans(), self.fill)
             self._state, position = run_epoch(self._state, cast(CompiledStep, step), batches, reports.append)
         jax.block_until_ready(self._state)
-        return Pass(Scores.of(position.sums, position.seconds).loss, step.seconds)
+        return Pass(Scores.of(position.sums, position.seconds, self._step.objective).loss, step.seconds)

@@ -1,38 +1,23 @@
 """What a language model's loss means: perplexity of words, bits per character."""
 
-import math
-
 import numpy as np
 
 from rnnjax.data.tokens import Level
 from rnnjax.training import EpochReport
-
-# Its exponential is the last one that a float holds: a run that goes astray is told of all the same.
-LARGEST_LOSS = 709.0
+from rnnjax.training.objectives import MEASURES
 
 
-def perplexity(loss: float) -> float:
-    """The perplexity of a mean loss in nats, and where no float is as large, nearly the largest one."""
-    return math.exp(min(loss, LARGEST_LOSS))
-
-
-def shown(perplexity: float) -> str:
-    """A perplexity, to be read."""
-    return f"{perplexity:.1f}" if perplexity < 1e9 else f"{perplexity:.1e}"
-
-
-def measures(loss: float, level: Level) -> dict[str, float]:
+def measured(loss: float, level: Level) -> dict[str, float]:
     """A mean loss in nats as what the level is measured in, by name."""
-    if level == "word":
-        return {"perplexity": perplexity(loss)}
-    return {"bits_per_character": loss / math.log(2)}
+    return {name: function({"loss": loss}) for name, function in MEASURES[level].items()}
 
 
 def in_words(loss: float, level: Level) -> str:
     """The same, to be read."""
+    ((name, value),) = measured(loss, level).items()
     if level == "word":
-        return f"perplexity {shown(perplexity(loss))}"
-    return f"{loss / math.log(2):.3f} bits per character"
+        return f"{name} {value:.1f}" if value < 1e9 else f"{name} {value:.1e}"
+    return f"{value:.3f} {name.replace('_', ' ')}"
 
 
 def unigram_loss(train: np.ndarray, held_out: np.ndarray, vocabulary: int) -> float:
@@ -46,6 +31,6 @@ def epoch_line(report: EpochReport, level: Level) -> str:
     return (
         f"epoch {report.epoch}{'*' if report.best else ''}: {in_words(report.train.loss, level)} in training, "
         f"{in_words(report.validation.loss, level)} held out; "
-        f"accuracy {report.validation.accuracy:.1%}; "
-        f"{report.train.seconds:.1f} s, {report.train.tokens_per_second:,.0f} {level}s/s"
+        f"accuracy {report.validation['accuracy']:.1%}; "
+        f"{report.train.seconds:.1f} s, {report.train.speed:,.0f} {level}s/s"
     )

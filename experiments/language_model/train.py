@@ -14,12 +14,12 @@ from matplotlib.ticker import LogFormatter
 
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.data import Corpus, read_corpus
-from experiments.language_model.scores import LARGEST_LOSS, epoch_line, in_words, measures, unigram_loss
+from experiments.language_model.scores import epoch_line, in_words, measured, unigram_loss
 from experiments.sentiment.config import init_params, logits_of
 from rnnjax import LanguageModel
 from rnnjax.analysis import learning_curves
 from rnnjax.data import SOURCES, TokenVocabulary
-from rnnjax.runs.curves import Curves, curves_of
+from rnnjax.runs.curves import curves_of
 from rnnjax.runs.execution import agreed
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.session import Session
@@ -57,7 +57,7 @@ def train(config: Language, name: str) -> Path:
         params = begun_at_frequencies(init_params(model, init_key), corpus.parts["train"].tokens)
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
-        optimizer, objective = config.updates(epoch_steps), next_in_stream(features)
+        optimizer, objective = config.updates(epoch_steps), next_in_stream(features, config.level)
         step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
         facts_of_data = agreed(config, {"fingerprint": corpus.fingerprint}, corpus.vocabulary)
@@ -68,13 +68,11 @@ def train(config: Language, name: str) -> Path:
             TrainState.create(params, optimizer, state_key, carry, averaged=config.averaging > 0),
             epoch_steps * config.epochs,
             lambda report, progress: progress.say(epoch_line(report, config.level)),
-            lambda report: {**report.record(), **measures(report.validation.loss, config.level)},
             step=step,
             evaluation=evaluation,
             train_batches=lambda epoch, first: streams["train"].windows(first),
             validation_batches=lambda: streams["validation"],
             evaluate=evaluate,
-            score=lambda scores: -scores.loss,
         )
         replicated = evaluation.replicate(params)
         scores = {part: evaluate(replicated, evaluation, streams[part]) for part in streams if part != "train"}
@@ -122,20 +120,21 @@ def finish(session: Session, corpus: Corpus, scores: dict[str, Scores]) -> None:
     for part, score in scores.items():
         alone = unigram_loss(parts["train"].tokens, parts[part].tokens, len(corpus.vocabulary))
         print(f"{part}: {in_words(score.loss, level)}; of {level} frequencies alone {in_words(alone, level)}")
-        reached = {"loss": score.loss, "accuracy": score.accuracy, **measures(score.loss, level)}
-        session.log.final(part=part, epoch=session.best_epoch, **reached, unigram_loss=alone)
+        session.log.final(part=part, epoch=session.best_epoch, **score.metrics, unigram_loss=alone)
     draw(session)
 
 
 def draw(session: Session) -> None:
     """The learning curves, in what the level is measured in."""
-    if session.config.level == "word":
-        name, of_loss = "perplexity", lambda losses: np.exp(np.minimum(losses, LARGEST_LOSS))
-    else:
-        name, of_loss = "bits per character", lambda losses: losses / np.log(2)
+    (name,) = measured(0.0, session.config.level)
+    of_losses = np.vectorize(lambda loss: measured(loss, session.config.level)[name], otypes=[float])
+    curves = [
+        curve._replace(name=name.replace("_", " "), shown=of_losses) if curve.name == "loss" else curve
+        for curve in curves_of(session.metrics(), ("loss", "accuracy"))
+    ]
 
-    def curves(points: Curves) -> Figure:
-        figure = learning_curves(*points, loss_name=name, of_loss=of_loss)
+    def draw_curves() -> Figure:
+        figure = learning_curves(curves)
         if session.config.level == "word":
             axes = figure.axes[0]
             axes.set_yscale("log")
@@ -144,5 +143,5 @@ def draw(session: Session) -> None:
             axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         return figure
 
-    if (points := curves_of(session.metrics())) is not None:
-        session.log.figure(session.step, "learning_curves", lambda: curves(points))
+    if curves:
+        session.log.figure(session.step, "learning_curves", draw_curves)

@@ -115,7 +115,7 @@ def evaluate(options: Evaluate) -> None:
                 unknown_share(part.tokens, vocabulary),
                 in_words(score.loss, config.level),
                 f"{score.loss:.4f}",
-                f"{score.accuracy:.4f}",
+                f"{score['accuracy']:.4f}",
             )
         )
     print(printable(str(options.source or config.source)))

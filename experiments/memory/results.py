@@ -13,14 +13,14 @@ from rnnjax.analysis import SeedCurve, seed_curves
 from rnnjax.analysis.seed_plots import Panel
 from rnnjax.data.memory_tasks import MemoryTask
 from rnnjax.runs.report import table
-from rnnjax.training.divergence import far_above_chance
+from rnnjax.training.divergence import WINDOW, far_above_chance
 
 
 class Result(NamedTuple):
     """One seed's training: its last evaluation, and after how many updates it solved the task or diverged.
 
     It has solved the task from the first evaluation on that fulfils the criterion; it has diverged at the first
-    update whose loss is not finite, or after a block whose losses are far above chance (`far_above_chance`).
+    update whose loss is not finite, or once the last WINDOW losses are far above chance (`far_above_chance`).
     """
 
     seed: int
@@ -29,6 +29,8 @@ class Result(NamedTuple):
     score: float
     solved: int | None
     diverged: int | None
+    first: float = math.nan  # the loss of the first update, before it
+    recent: tuple[float, ...] = ()  # losses of the last updates
 
     @property
     def settled(self) -> bool:
@@ -50,11 +52,13 @@ def after(block: Block, task: MemoryTask, results: Sequence[Result]) -> list[Res
         diverged, solved = result.diverged, result.solved
         if diverged is None and (len(lost) or not math.isfinite(loss)):
             diverged = start + int(lost[0]) + 1 if len(lost) else block.updates
-        if diverged is None and far_above_chance(losses, task.zero_loss):
+        first = float(losses[0]) if math.isnan(result.first) else result.first
+        recent = (*result.recent, *losses.tolist())[-WINDOW:]
+        if diverged is None and len(recent) == WINDOW and far_above_chance(recent, task.zero_loss, first):
             diverged = block.updates
         if solved is None and diverged is None and task.is_solved(float(loss), float(score)):
             solved = block.updates
-        new.append(Result(result.seed, block.updates, float(loss), float(score), solved, diverged))
+        new.append(Result(result.seed, block.updates, float(loss), float(score), solved, diverged, first, recent))
     return new
 
 
@@ -102,7 +106,8 @@ def block_line(block: Block, seconds: float) -> dict[str, Any]:
 def result_line(result: Result) -> dict[str, Any]:
     """A seed's result for JSON."""
     loss = result.loss if math.isfinite(result.loss) else None
-    return {**result._asdict(), "loss": loss, "verdict": verdict(result)}
+    values = {name: getattr(result, name) for name in ("seed", "updates", "score", "solved", "diverged")}
+    return {**values, "loss": loss, "verdict": verdict(result)}
 
 
 def draw(config: Memory, blocks: Sequence[Block], results: Sequence[Result]) -> Figure:

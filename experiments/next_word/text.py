@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
 from experiments.language_model.data import read_text
-from experiments.language_model.scores import epoch_line, perplexity, shown, unigram_loss
+from experiments.language_model.scores import epoch_line, in_words, unigram_loss
 from experiments.sentiment.config import init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.cells.names import CELLS, CellName
@@ -173,20 +173,16 @@ def train_text(config: Text) -> Path:
             TrainState.create(params, optimizer, state_key),
             updates,
             lambda report, progress: progress.say(epoch_line(report, "word")),
-            lambda report: {**report.record(), "perplexity": perplexity(report.validation.loss)},
             step=step,
             evaluation=evaluation,
             train_batches=lambda epoch, first: batches(parts[0], config, mesh, config.seed, epoch, first),
             validation_batches=lambda: batches(parts[1], config, mesh),
-            score=lambda scores: -scores.loss,
         )
         scores = evaluate(evaluation.replicate(params), evaluation, batches(parts[1], config, mesh))
         if is_first():
-            alone = perplexity(unigram_loss(corpus.train, corpus.validation, size))
-            best = perplexity(scores.loss)
-            print(f"held-out perplexity {shown(best)}; of word frequencies alone {alone:.1f}\n")
-            reached = {"loss": scores.loss, "accuracy": scores.accuracy, "perplexity": best}
-            session.log.final(part="validation", epoch=session.best_epoch, **reached, unigram_perplexity=alone)
+            alone = unigram_loss(corpus.train, corpus.validation, size)
+            print(f"held-out {in_words(scores.loss, 'word')}; of word frequencies alone {in_words(alone, 'word')}\n")
+            session.log.final(part="validation", epoch=session.best_epoch, **scores.metrics, unigram_loss=alone)
             print_next(Trained(corpus.tokenizer, model, jax.device_put(params)), prompt, config.top)
             print(f"run folder {session.path}")
     return session.path

@@ -65,20 +65,20 @@ def cross_validate(
     the fold axis. `watch` hears of the folds' mean training loss after each epoch. Raises DivergedError where that
     is not finite, or far above chance.
     """
-    folds, rows, _ = train.tokens.shape
+    folds, rows, _ = train.inputs.shape
     mesh = batch_mesh(math.gcd(folds, jax.device_count()))
     steps = -(-rows // batch_size)
 
     def start(key: jax.Array) -> TrainState:
         init_key, state_key = jax.random.split(key)
-        params = model.init(init_key, jnp.zeros((1, train.tokens.shape[-1]), jnp.int32))["params"]
+        params = model.init(init_key, jnp.zeros((1, train.inputs.shape[-1]), jnp.int32))["params"]
         return TrainState.create(params, optimizer, state_key)
 
     apply = logits_of(model)
 
     def loss_of(params: Any, part: Batch, key: jax.Array) -> jax.Array:
-        logits = apply(params, part.tokens, part.lengths, deterministic=False, rngs={"dropout": key})
-        losses = optax.sigmoid_binary_cross_entropy(logits, part.labels)
+        logits = apply(params, part.inputs, part.lengths, deterministic=False, rngs={"dropout": key})
+        losses = optax.sigmoid_binary_cross_entropy(logits, part.targets)
         return (losses * part.weights).sum() / jnp.maximum(part.weights.sum(), 1)
 
     def epoch(state: TrainState, part: Batch) -> tuple[TrainState, jax.Array]:
@@ -101,7 +101,7 @@ def cross_validate(
         return state, losses.mean()
 
     def score(params: Any, part: Batch) -> jax.Array:
-        return apply(params, part.tokens, part.lengths)
+        return apply(params, part.inputs, part.lengths)
 
     def side_by_side(function: Callable, **options: Any) -> Callable:
         spec = PartitionSpec(AXIS)

@@ -17,7 +17,7 @@ from experiments.catalogue import Experiment
 from rnnjax.analysis import comparison_figure
 from rnnjax.commands import parse, printable, run
 from rnnjax.files import save_figure
-from rnnjax.runs.comparing import MARKS, curves, difference_table, differing_fields, score_table
+from rnnjax.runs.comparing import MARKS, curves, difference_table, differing_fields, panels, score_table
 from rnnjax.runs.listing import run_table, sort_runs
 from rnnjax.runs.reading import find_runs, read_run
 
@@ -95,7 +95,7 @@ def compare(options: Compare) -> None:
         if resolved.count(path.resolve()) > 1:
             raise ValueError(f"runs: expected different ones, got {path} more than once")
     runs = [read_run(path) for path in options.runs]
-    drawn = comparison_figure(curves(runs))  # refused before anything is told
+    drawn = comparison_figure(curves(runs), panels(runs))  # refused before anything is told
     if len(runs) > 1:
         print(difference_table(runs) if differing_fields(runs) else "the configs do not differ")
         print()

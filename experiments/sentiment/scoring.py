@@ -23,6 +23,7 @@ from rnnjax.runs import RunFolder
 from rnnjax.runs.report import confusion_table, table
 from rnnjax.training import batch_mesh, classification, eval_step
 from rnnjax.training import evaluate as score_batches
+from rnnjax.training.objectives import confusion_of
 
 
 def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
@@ -37,7 +38,7 @@ def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
     result = np.zeros((len(texts), len(trained.classes)), np.float32)
     for plan in loader.plans(part):
         batch = loader.batch(part, plan)
-        result[plan.rows] = score(trained.params, batch.tokens, batch.lengths)[: len(plan.rows)]
+        result[plan.rows] = score(trained.params, batch.inputs, batch.lengths)[: len(plan.rows)]
     return result
 
 
@@ -129,5 +130,5 @@ def evaluate(options: Evaluate) -> None:
     step = eval_step(classification(logits_of(trained.model), len(trained.classes)), mesh)
     scores = score_batches(step.replicate(trained.params), step, loader.batches(part))
     print(printable(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows"))
-    print(table(("accuracy", "loss"), [(f"{scores.accuracy:.4f}", f"{scores.loss:.4f}")]))
-    print(confusion_table(scores.confusion, trained.classes))
+    print(table(("accuracy", "loss"), [(f"{scores['accuracy']:.4f}", f"{scores.loss:.4f}")]))
+    print(confusion_table(confusion_of(scores), trained.classes))

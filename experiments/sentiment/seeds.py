@@ -138,7 +138,7 @@ class SeedTraining:
             measure = functools.partial(evaluation, state.evaluated)
             with contextlib.closing(read_sums(evaluation, measure, shared)) as measured:
                 for sums in measured:
-                    total += np.stack([sums["loss"], sums["correct"], sums["weight"]])
+                    total += np.stack([sums["loss"], sums["accuracy"], sums["weight"]])
             found.append(total[:2] / total[2])
         return np.concatenate(found, axis=1)
 

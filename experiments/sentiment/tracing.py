@@ -109,7 +109,7 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]
     width = config.longest if config.pad == "start" else len(tokens)
     batch = collate(Sequences.of([tokens]), np.zeros(1, np.int32), Plan(np.zeros(1, int), width), 1, config.pad)
-    traces = trace_steps(trained.model, {"params": trained.params}, *map(jnp.asarray, (batch.tokens, batch.lengths)))
+    traces = trace_steps(trained.model, {"params": trained.params}, *map(jnp.asarray, (batch.inputs, batch.lengths)))
     shown = words[-MOST_STEPS:]
     part = f", the last {len(shown)} of {len(words)} words" if len(shown) < len(words) else ""
     for path, trace in traces.items():

@@ -26,6 +26,7 @@ from rnnjax.training import (
 )
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
+from rnnjax.training.objectives import confusion_of
 from rnnjax.training.processes import is_first, say
 
 
@@ -88,7 +89,7 @@ def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Sco
     """What is said, logged and drawn of the best epoch."""
     best = session.best_epoch
     for part, score in scores.items():
-        session.log.final(part=part, epoch=best, loss=score.loss, accuracy=score.accuracy)
+        session.log.final(part=part, epoch=best, **score.metrics)
     draw(session, parts, loader, scores)
     print(final_tables(scores, best, parts.classes))
 
@@ -99,10 +100,10 @@ def epoch_lines(report: EpochReport) -> list[str]:
     row = (
         f"{report.epoch}{'*' if report.best else ''}",
         f"{report.train.loss:.4f}",
-        f"{report.train.accuracy:.4f}",
+        f"{report.train['accuracy']:.4f}",
         f"{report.validation.loss:.4f}",
-        f"{report.validation.accuracy:.4f}",
-        f"{report.train.tokens_per_second:,.0f}",
+        f"{report.validation['accuracy']:.4f}",
+        f"{report.train.speed:,.0f}",
         f"{report.train.seconds:.1f}",
     )
     cells = tuple(cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True))
@@ -111,10 +112,10 @@ def epoch_lines(report: EpochReport) -> list[str]:
 
 def final_tables(scores: dict[str, Scores], best: int, classes: Sequence[str]) -> str:
     """Accuracy, loss and confusion matrix of every part that was scored."""
-    rows = [(part, f"{score.accuracy:.4f}", f"{score.loss:.4f}") for part, score in scores.items()]
+    rows = [(part, f"{score['accuracy']:.4f}", f"{score.loss:.4f}") for part, score in scores.items()]
     blocks = [f"\nbest epoch {best}, chosen by validation accuracy", table(("part", "accuracy", "loss"), rows)]
     for part, score in scores.items():
-        blocks.append(f"\n{part}\n{confusion_table(score.confusion, classes)}")
+        blocks.append(f"\n{part}\n{confusion_table(confusion_of(score), classes)}")
     return "\n".join(blocks)
 
 
@@ -146,9 +147,9 @@ def draw(session: Session, parts: Parts, loader: Loader, scores: dict[str, Score
     """The run's figures, as PNG files: all of its steps and epochs, those before a resumption included."""
     longest, lengths = session.config.longest, parts.train.whole.lengths
     figures = {"lengths": functools.partial(length_histogram, lengths, longest, loader.widths)}
-    if (points := curves_of(session.metrics())) is not None:
-        figures["learning_curves"] = functools.partial(learning_curves, *points)
+    if curves := curves_of(session.metrics(), ("loss", "accuracy")):
+        figures["learning_curves"] = functools.partial(learning_curves, curves)
     for part, score in scores.items():
-        figures[f"confusion_{part}"] = functools.partial(confusion_matrix, score.confusion, parts.classes)
+        figures[f"confusion_{part}"] = functools.partial(confusion_matrix, confusion_of(score), parts.classes)
     for name, figure in figures.items():
         session.log.figure(session.step, name, figure)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from experiments.sequence_tasks.config import Part, SequenceTask, check_range
-from rnnjax.data import TaggedBatch
+from rnnjax.data import Batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def nearest(markers: np.ndarray) -> np.ndarray:
     return before
 
 
-def draw(config: Tagging, part: Part, count: int) -> TaggedBatch:
+def draw(config: Tagging, part: Part, count: int) -> Batch:
     """Sequences of 1 to `longest` symbols; markers are the tokens from 1 on, letters those after them, padding is 0."""
     random, shape = config.random(part), (count, config.longest)
     lengths = random.integers(1, config.longest + 1, count).astype(np.int32)
@@ -47,20 +47,20 @@ def draw(config: Tagging, part: Part, count: int) -> TaggedBatch:
     tokens = np.where(np.arange(config.longest) < lengths[:, None], tokens, 0).astype(np.int32)
     markers = np.where(tokens <= config.markers, tokens, 0)
     tags = nearest(markers) * (config.markers + 1) + nearest(markers[:, ::-1])[:, ::-1]
-    return TaggedBatch(tokens, lengths, tags, np.ones(count, np.float32), np.arange(count, dtype=np.int32))
+    return Batch(tokens, lengths, tags, np.ones(count, np.float32), np.arange(count, dtype=np.int32))
 
 
-def most_frequent(training: TaggedBatch, test: TaggedBatch, reach: int) -> float:
+def most_frequent(training: Batch, test: Batch, reach: int) -> float:
     """Accuracy of the most frequent tag of each symbol and its `reach` neighbours on either side, as trained on.
 
     For what was not there in training it is the commonest tag of all.
     """
 
-    def read(data: TaggedBatch) -> tuple[np.ndarray, np.ndarray]:
+    def read(data: Batch) -> tuple[np.ndarray, np.ndarray]:
         padded, steps = np.pad(data.inputs, ((0, 0), (reach, reach))), data.inputs.shape[1]
         contexts = np.stack([padded[:, i : i + steps] for i in range(2 * reach + 1)], axis=-1)
         own = np.arange(steps) < data.lengths[:, None]
-        return contexts[own], data.tags[own]
+        return contexts[own], data.targets[own]
 
     contexts, tags = read(training)
     different, places = np.unique(contexts, axis=0, return_inverse=True)

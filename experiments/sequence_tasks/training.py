@@ -79,7 +79,7 @@ def train(
         ):
             progress.say(
                 f"{name}, epoch {report.epoch}: training loss {report.train.loss:.4f}, validation loss "
-                f"{report.validation.loss:.4f}, accuracy {report.validation.accuracy:.4f}"
+                f"{report.validation.loss:.4f}, accuracy {report.validation['accuracy']:.4f}"
             )
             state = after
             record(run.log, "epoch", {"network": name, **report.record()})

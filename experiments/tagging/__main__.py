@@ -51,7 +51,7 @@ def study(config: Tagging) -> None:
             start = functools.partial(model.init, inputs=training.inputs[:1])
             trained = train(under_way, name, tagging(logits_of(model)), start, training, validation)
             logits = jax.jit(logits_of(model))(trained.params, test.inputs, test.lengths)
-            right = np.asarray(logits.argmax(axis=-1) == test.tags)[own]
+            right = np.asarray(logits.argmax(axis=-1) == test.targets)[own]
             results.append((name, float(right.mean()), trained.seconds))
         for name, accuracy, seconds in results:
             record(under_way.log, "outcome", {"model": name, "accuracy": accuracy, "seconds": seconds})

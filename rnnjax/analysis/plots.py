@@ -1,6 +1,7 @@
 """Figures of a training run. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,34 +11,37 @@ from rnnjax.analysis.labels import SHORT, label
 BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
 
 
-def learning_curves(
-    step_losses: Sequence[float],
-    step_accuracies: Sequence[float],
-    epoch_steps: Sequence[int],
-    validation_losses: Sequence[float],
-    validation_accuracies: Sequence[float],
-    loss_name: str = "loss (nats)",
-    of_loss: Callable[[np.ndarray], np.ndarray] = lambda losses: losses,
-) -> Figure:
-    """Loss and accuracy against steps: the running mean of the training batches, and each epoch's validation.
+class Curve(NamedTuple):
+    """A metric of every training step, and of validation after so many of them.
 
-    `of_loss` makes of losses, and of means of them, what is shown under `loss_name`.
+    `shown` makes of values, and of means of them, what is drawn under `name`: perplexities of losses, say.
     """
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    panels = (
-        (loss_name, of_loss, step_losses, validation_losses),
-        ("accuracy", lambda shares: shares, step_accuracies, validation_accuracies),
-    )
-    for axes, (name, shown, steps, validation) in zip(figure.subplots(1, 2), panels, strict=True):
+
+    name: str
+    steps: Sequence[float]
+    validation_steps: Sequence[int]
+    validation: Sequence[float]
+    shown: Callable[[np.ndarray], np.ndarray] = np.asarray
+
+
+def learning_curves(curves: Sequence[Curve]) -> Figure:
+    """Metrics against steps, a panel each: the running mean of the training batches, and each epoch's validation.
+
+    Raises ValueError for no curve.
+    """
+    if not curves:
+        raise ValueError("curves: expected at least one, got none")
+    figure = Figure(figsize=(max(4.6, 4 * len(curves)), 3.6), layout="constrained")
+    for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False).ravel(), curves, strict=True):
+        steps, shown = curve.steps, curve.shown
         window = max(1, len(steps) // 50)
         mean = np.convolve(steps, np.ones(window) / window, mode="valid")
         words = f"training, mean of {window} steps" if window > 1 else "training"
         axes.plot(np.arange(1, len(steps) + 1), shown(np.asarray(steps)), color=BLUE, alpha=0.15, linewidth=0.8)
         axes.plot(np.arange(window, len(steps) + 1), shown(mean), color=BLUE, label=words)
-        axes.plot(
-            epoch_steps, shown(np.asarray(validation)), color=ORANGE, marker="o", linestyle="--", label="validation"
-        )
-        axes.set(xlabel="step", ylabel=name)
+        validation = shown(np.asarray(curve.validation))
+        axes.plot(curve.validation_steps, validation, color=ORANGE, marker="o", linestyle="--", label="validation")
+        axes.set(xlabel="step", ylabel=label(curve.name, SHORT))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return figure

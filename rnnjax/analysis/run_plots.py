@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from rnnjax.analysis.labels import label
+from rnnjax.analysis.labels import SHORT, label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
 
 # Okabe and Ito's, which colour-blind readers tell apart; the later ones are dashed, too.
@@ -30,25 +30,16 @@ class Panel(NamedTuple):
     best: Callable[[np.ndarray], Any] | None = None  # gives the index of the best point
 
 
-PANELS = (
-    Panel("training loss (nats)", "step", noisy=True),
-    Panel("validation accuracy", "epoch", best=np.argmax),
-    Panel("validation perplexity", "epoch", best=np.argmin),
-    Panel("gradient norm", "step", noisy=True, logarithmic=True),
-    Panel("learning rate", "step"),
-)
-
-
 class RunCurves(NamedTuple):
-    """A run: a short mark, what the legend says of it, and its points `(N, 2)` by the names of PANELS."""
+    """A run: a short mark, what the legend says of it, and its points `(N, 2)` by the names of panels."""
 
     mark: str
     label: str
     points: Mapping[str, np.ndarray]
 
 
-def comparison_figure(runs: Sequence[RunCurves]) -> Figure:
-    """Every measure that any of the runs has, each run in its colour, its mark at the end of its curve.
+def comparison_figure(runs: Sequence[RunCurves], panels: Sequence[Panel]) -> Figure:
+    """Every measure of the panels that any of the runs has, each run in its colour, its mark at the end of its curve.
 
     Single batches are faint lines, their running mean (of a fiftieth of a run; geometric where the axis is
     logarithmic) is a strong one; a ring is around the best epoch. Raises ValueError for more runs than colours, and
@@ -56,7 +47,7 @@ def comparison_figure(runs: Sequence[RunCurves]) -> Figure:
     """
     if not 1 <= len(runs) <= len(COLOURS):
         raise ValueError(f"runs: expected 1 to {len(COLOURS)}, got {len(runs)}")
-    panels = [panel for panel in PANELS if any(len(run.points.get(panel.name, ())) for run in runs)]
+    panels = [panel for panel in panels if any(len(run.points.get(panel.name, ())) for run in runs)]
     if not panels:
         raise ValueError("runs: expected steps or epochs in the metrics of at least one, found none")
     columns = len(panels) if len(panels) <= 3 else (len(panels) + 1) // 2
@@ -115,7 +106,7 @@ def _draw(axes: Axes, panel: Panel, runs: Sequence[RunCurves]) -> dict[int, tupl
             axes.plot(*best, "o", markersize=9, markerfacecolor="none", markeredgecolor=COLOURS[index])
         ends[index] = (mean[-1, 0], mean[-1, 1])
         shown.append(mean[:, 1])
-    axes.set(xlabel=panel.against, ylabel=panel.name)
+    axes.set(xlabel=panel.against, ylabel=label(panel.name, SHORT))
     axes.margins(x=0.07, y=0.1)
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))

@@ -49,5 +49,5 @@ def verdict_trace(
     for start in range(0, len(prefixes), size):
         plan = Plan(np.arange(start, min(start + size, len(prefixes))), width)
         batch = collate(prefixes, np.zeros(len(prefixes), np.int32), plan, size, pad)
-        rows.append(np.asarray(class_probabilities(logits(batch.tokens, batch.lengths)))[: len(plan.rows)])
+        rows.append(np.asarray(class_probabilities(logits(batch.inputs, batch.lengths)))[: len(plan.rows)])
     return np.concatenate(rows)[: len(tokens)]

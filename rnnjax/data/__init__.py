@@ -6,8 +6,9 @@ from rnnjax.data.batching import bucket_widths as bucket_widths
 from rnnjax.data.batching import collate as collate
 from rnnjax.data.batching import plan_epoch as plan_epoch
 from rnnjax.data.batching import share_of as share_of
+from rnnjax.data.sequence_batches import Batches as Batches
 from rnnjax.data.sequence_batches import PairBatch as PairBatch
-from rnnjax.data.sequence_batches import TaggedBatch as TaggedBatch
+from rnnjax.data.sequence_batches import batches as batches
 from rnnjax.data.sequence_batches import cut_batches as cut_batches
 from rnnjax.data.sequences import Sequences as Sequences
 from rnnjax.data.sources import SOURCES as SOURCES

@@ -5,7 +5,7 @@ made again without what came before it.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,11 +20,14 @@ class Plan(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B sequences padded to T steps. Rows that only fill up the batch have weight 0 and length 0."""
+    """B sequences padded to T steps, and what is to be answered. Rows that fill up the batch have weight and length 0.
 
-    tokens: np.ndarray  # (B, T) int32
+    Targets are classes `(B,)`, a tag for every step `(B, T)`, numbers `(B, ...)`: what the objective reads.
+    """
+
+    inputs: Any  # (B, T) int32 tokens, (B, T, F) float32 features, or a tree of arrays
     lengths: np.ndarray  # (B,) int32
-    labels: np.ndarray  # (B,) int32
+    targets: Any
     weights: np.ndarray  # (B,) float32
     rows: np.ndarray  # (B,) int32, the position within the whole batch
 

@@ -1,19 +1,14 @@
-"""Batches whose answer is a sequence too: a tag for every step, or a sequence of a length of its own."""
+"""Batches of data that is held as arrays, and pairs of sequences."""
 
+import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import jax
 import numpy as np
+from jax.typing import ArrayLike
 
-
-class TaggedBatch(NamedTuple):
-    """B sequences padded to T steps, with a tag for every step."""
-
-    inputs: np.ndarray  # (B, T) int32 tokens, or (B, T, F) float32 features
-    lengths: np.ndarray  # (B,) int32
-    tags: np.ndarray  # (B, T) int32
-    weights: np.ndarray  # (B,) float32
-    rows: np.ndarray  # (B,) int32, the position within the whole batch
+from rnnjax.data.batching import Batch
 
 
 class PairBatch(NamedTuple):
@@ -27,7 +22,7 @@ class PairBatch(NamedTuple):
     rows: np.ndarray  # (B,) int32, the position within the whole batch
 
 
-SequenceBatch = TypeVar("SequenceBatch", TaggedBatch, PairBatch)
+SequenceBatch = TypeVar("SequenceBatch", Batch, PairBatch)
 
 
 def cut_batches(
@@ -46,5 +41,69 @@ def cut_batches(
     for start in range(first * batch_size, count, batch_size):
         chosen = order[start : start + batch_size]
         missing = batch_size - len(chosen)
-        leaves = (np.pad(leaf[chosen], [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)) for leaf in data)
-        yield type(data)(*leaves)._replace(rows=numbers)
+
+        def cut(leaf: np.ndarray, chosen: np.ndarray = chosen, missing: int = missing) -> np.ndarray:
+            return np.pad(leaf[chosen], [(0, missing)] + [(0, 0)] * (leaf.ndim - 1))
+
+        yield jax.tree.map(cut, data)._replace(rows=numbers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """Batches of one data set: `batches(epoch, first)` are those of an epoch from one on, `len` is how many it has.
+
+    Without arguments they are all of epoch 0.
+    """
+
+    data: Batch
+    batch_size: int
+    seed: int | None
+
+    def __call__(self, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
+        return cut_batches(self.data, self.batch_size, self.seed, epoch, first)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self()
+
+    def __len__(self) -> int:
+        return -(-len(self.data.weights) // self.batch_size)
+
+
+def batches(
+    inputs: Any,
+    targets: Any,
+    lengths: ArrayLike | None = None,
+    *,
+    batch_size: int,
+    seed: int | None = None,
+    weights: ArrayLike | None = None,
+) -> Batches:
+    """Batches of plain arrays, rows first, or of trees of them, in an order that follows from seed and epoch.
+
+    Without `lengths` every sequence has all steps (the second axis of the first array of `inputs`); without `weights`
+    every row counts 1; without a seed rows stay in their order. The last batch is filled up with rows of weight and
+    length 0, so that every batch has one shape and all rows are read once. Raises ValueError for arrays of different
+    numbers of rows, for none, and for a batch size below 1.
+    """
+    inputs, targets = jax.tree.map(np.asarray, (inputs, targets))
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves((inputs, targets))]
+    if not jax.tree.leaves(inputs) or not all(shapes):
+        raise ValueError("inputs, targets: expected arrays with an axis of rows, got none or single numbers")
+    count, steps = shapes[0][0], shapes[0][1] if len(shapes[0]) > 1 else 1
+    given_lengths = np.full(count, steps) if lengths is None else np.asarray(lengths)
+    given_weights = np.ones(count) if weights is None else np.asarray(weights)
+    for shape in (*shapes, given_lengths.shape, given_weights.shape):
+        if shape[0] != count:
+            raise ValueError(f"inputs, targets, lengths, weights: expected {count} rows in all, got {shape[0]}")
+    if count == 0:
+        raise ValueError("inputs: expected at least one row, got none")
+    if batch_size < 1:
+        raise ValueError(f"batch size: expected at least 1, got {batch_size}")
+    data = Batch(
+        inputs,
+        given_lengths.astype(np.int32),
+        targets,
+        given_weights.astype(np.float32),
+        np.arange(count, dtype=np.int32),
+    )
+    return Batches(data, batch_size, seed)

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from rnnjax.analysis import RunCurves
+from rnnjax.analysis.run_plots import Panel
 from rnnjax.runs.execution import EXECUTION
+from rnnjax.runs.folder import BEST
 from rnnjax.runs.listing import NAME, score_words, shorten, training_time
 from rnnjax.runs.reading import Run
 from rnnjax.runs.report import table
 
 MARKS = "ABCDEFGH"
 # Where and how a run was carried out says nothing of what was computed.
-IGNORED = {"run_folder", EXECUTION}
-VALUE, LABEL = 24, 90
+IGNORED = {"run_folder", EXECUTION, BEST}
+VALUE, FINAL, LABEL = 24, 40, 90
 MISSING = "-"
 
 
@@ -43,26 +45,27 @@ def difference_table(runs: Sequence[Run]) -> str:
 def score_table(runs: Sequence[Run]) -> str:
     """What each run reached, a row a run: its best epoch, and the final scores that it wrote."""
     parts = list(dict.fromkeys(part for run in runs for part in run.metrics.finals))
-    headers = ("run", "status", "step", "best", *(f"{shorten(part, VALUE)} acc., loss" for part in parts))
+    headers = ("run", "status", "step", "best", *(f"{shorten(part, VALUE)}" for part in parts))
     rows = []
     for mark, run in zip(MARKS, runs, strict=False):
         finals = []
         for part in parts:
             line = run.metrics.finals.get(part, {})
-            finals.append(", ".join(f"{line[name]:.4f}" for name in ("accuracy", "loss") if name in line) or MISSING)
-        rate = MISSING if run.tokens_per_second is None else f"{run.tokens_per_second:,.0f}"
+            names = dict.fromkeys((*((run.score.name,) if run.score else ()), "loss"))
+            finals.append(", ".join(f"{name} {line[name]:.4f}" for name in names if name in line) or MISSING)
+        rate = MISSING if run.speed is None else f"{run.speed:,.0f}"
         rows.append(
             (
                 f"{mark} {shorten(run.path.name, NAME)}",
                 run.status.status,
                 MISSING if run.step is None else f"{run.step:,}",
                 shorten(score_words(run.score), 40) or MISSING,
-                *(shorten(final, VALUE) for final in finals),
+                *(shorten(final, FINAL) for final in finals),
                 training_time(run) or MISSING,
                 rate,
             )
         )
-    return table((*headers, "training", "tokens/s"), rows)
+    return table((*headers, "training", "per second"), rows)
 
 
 def curves(runs: Sequence[Run]) -> list[RunCurves]:
@@ -85,14 +88,26 @@ def _label(run: Run, fields: dict[str, str]) -> str:
     return label
 
 
+def panels(runs: Sequence[Run]) -> list[Panel]:
+    """What is drawn: losses, the metrics by which the runs' best epochs are known, gradients and learning rates."""
+    scores = {run.score.name: run.score.higher_is_better for run in runs if run.score}
+    scores.setdefault("loss", False)
+    return [
+        Panel("training loss", "step", noisy=True),
+        *(Panel(f"validation {name}", "epoch", best=np.argmax if scores[name] else np.argmin) for name in scores),
+        Panel("gradient norm", "step", noisy=True, logarithmic=True),
+        Panel("learning rate", "step"),
+    ]
+
+
 def _points(run: Run) -> dict[str, np.ndarray]:
     """Runs that log no steps have their epochs' losses."""
     steps, epochs = run.metrics.steps, run.metrics.epochs
     loss = _column(steps, "step", "loss")
+    names = {name for line in epochs for name in line if name.startswith("validation_")}
     return {
-        "training loss (nats)": loss if len(loss) else _column(epochs, "step", "train_loss"),
-        "validation accuracy": _column(epochs, "epoch", "validation_accuracy"),
-        "validation perplexity": _column(epochs, "epoch", "perplexity"),
+        "training loss": loss if len(loss) else _column(epochs, "step", "train_loss"),
+        **{name.replace("_", " ", 1): _column(epochs, "epoch", name) for name in sorted(names)},
         "gradient norm": _column(steps, "step", "gradient_norm"),
         "learning rate": _column(steps, "step", "learning_rate"),
     }

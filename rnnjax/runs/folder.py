@@ -32,6 +32,8 @@ PLACES = ("source", "file")
 # What of a config may be another one when a run is resumed: how long, from where, and how it is carried out.
 MAY_CHANGE = ("epochs", "patience", *PLACES, "execution")
 RUN = "run"
+# Which metric says what epoch is best, in a config.
+BEST = "best"
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datasets", "tokenizers", "orbax-checkpoint")

@@ -8,7 +8,7 @@ from rnnjax.runs.report import table
 
 NAME, CONFIG, NOTE = 36, 24, 80
 SORTS = ("newest", "name", "best", "time", "speed")
-HEADERS = ("run", "config", "status", "epoch", "step", "best", "training", "tokens/s", "note")
+HEADERS = ("run", "config", "status", "epoch", "step", "best", "training", "per second", "note")
 
 
 def shorten(text: object, width: int) -> str:
@@ -32,7 +32,7 @@ def score_words(score: Score | None) -> str:
     """The score with the epoch that it is of."""
     if score is None:
         return ""
-    value = f"{score.value:.4f}" if score.higher_is_better else f"{score.value:.1f}"
+    value = f"{score.value:.1f}" if score.value >= 10 else f"{score.value:.4f}"
     return f"{score.name} {value} (epoch {score.epoch})"
 
 
@@ -53,7 +53,7 @@ def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:
     if by == "time":
         return sorted(newest, key=lambda run: -(run.train_seconds or 0))
     if by == "speed":
-        return sorted(newest, key=lambda run: -(run.tokens_per_second or 0))
+        return sorted(newest, key=lambda run: -(run.speed or 0))
     return newest
 
 
@@ -81,7 +81,7 @@ def run_table(runs: Sequence[Run], names: dict[Path, str]) -> str:
                 "" if run.step is None else f"{run.step:,}",
                 shorten(score_words(run.score), 40),
                 training_time(run),
-                "" if run.tokens_per_second is None else f"{run.tokens_per_second:,.0f}",
+                "" if run.speed is None else f"{run.speed:,.0f}",
                 shorten(note, NOTE),
             )
         )

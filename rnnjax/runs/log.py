@@ -1,7 +1,6 @@
 """What a run writes down as it goes: lines of metrics.jsonl, and TensorBoard's event files beside them."""
 
 import contextlib
-import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,17 +16,14 @@ from rnnjax.runs.seals import START, Mark
 from rnnjax.runs.tensorboard import TensorBoard
 from rnnjax.training import StepReport
 
-# A run's lines that TensorBoard shows, and under which names.
-STEP_TAGS = {name: f"train/{name}" for name in ("loss", "accuracy", "gradient_norm", "learning_rate")}
+# What of an epoch's line TensorBoard shows besides the metrics of validation, and under which names.
 EPOCH_TAGS = {
-    "validation_loss": "validation/loss",
-    "validation_accuracy": "validation/accuracy",
-    "perplexity": "validation/perplexity",
-    "bits_per_character": "validation/bits_per_character",
     "tokens_per_second": "speed/tokens_per_second",
+    "rows_per_second": "speed/rows_per_second",
     "clip_share": "train/clip_share",
     "skipped": "train/skipped",
 }
+VALIDATION = "validation_"
 
 
 class Log:
@@ -45,18 +41,18 @@ class Log:
                 self._board = TensorBoard(folder.path / TENSORBOARD, resumed_at) if tensorboard else None
 
     def step(self, report: StepReport) -> None:
-        """A step's line: its numbers, but for those that are not finite, which JSON does not know."""
-        values = report._asdict()
-        histograms = values.pop("histograms")
-        finite = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
-        self._line("step", finite, report.step, STEP_TAGS)
+        """A step's line."""
+        shown = (*report.metrics, "gradient_norm", "learning_rate")
+        self._line("step", report.record(), report.step, {name: f"train/{name}" for name in shown})
+        histograms = report.histograms
         if histograms and self._board is not None:
             with self._writing():
                 self._board.histograms(report.step, {f"gradients/{name}": h for name, h in histograms.items()})
 
     def epoch(self, step: int, values: dict[str, Any]) -> None:
         """An epoch's line."""
-        self._line("epoch", values, step, EPOCH_TAGS)
+        tags = {name: f"validation/{name.removeprefix(VALIDATION)}" for name in values if name.startswith(VALIDATION)}
+        self._line("epoch", values, step, tags | EPOCH_TAGS)
 
     def final(self, **values: Any) -> None:
         """A line of what is known at the end."""

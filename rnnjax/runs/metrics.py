@@ -10,15 +10,10 @@ from typing import Any, NamedTuple, TypeGuard
 from rnnjax.runs.seals import LONGEST_LINE, MOST_METRICS, check_line
 from rnnjax.untrusted import kind_of, open_plain
 
-# The numbers that are read, by the kind of line; the first is needed.
-NUMBERS = {
-    "step": ("step", "loss", "accuracy", "gradient_norm", "learning_rate", "skipped"),
-    "epoch": (
-        *("epoch", "step", "train_loss", "validation_loss", "validation_accuracy", "perplexity"),
-        *("tokens_per_second", "seconds"),
-    ),
-    "final": ("accuracy", "loss"),
-}
+# The kinds of lines that are read, and what each of them needs. All else in them are numbers, whatever their names: an
+# objective has metrics of its own.
+NEEDED = {"step": "step", "epoch": "epoch", "final": None}
+FLAGS, WORDS = ("skipped", "clipped"), ("kind", "seal", "part", "network")
 WHOLE = ("step", "epoch")
 LARGEST_WHOLE = 2**53
 Line = dict[str, float]
@@ -86,10 +81,10 @@ def _lines(file: Path, running: bool, damaged: list[str], last: str | None) -> I
             if not right and (text.endswith("\n") or not running):
                 damaged.append(f"line {count}: expected the line that was written, got another one (wrong seal)")
             kind = entry["kind"]
-            if kind not in NUMBERS:  # another study's
+            if kind not in NEEDED:  # another study's
                 continue
-            line, needed = _numbers(entry, kind, f"line {count}", damaged), NUMBERS[kind][0]
-            if needed in line:
+            line, needed = _numbers(entry, f"line {count}", damaged), NEEDED[kind]
+            if needed is None or needed in line:
                 yield kind, line, str(entry.get("part", "?"))
             elif entry.get(needed) is None:
                 damaged.append(f"line {count}: expected {needed}, found none")
@@ -120,12 +115,13 @@ def _entry(text: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) and isinstance(entry.get("kind"), str) else None
 
 
-def _numbers(entry: dict[str, Any], kind: str, place: str, damaged: list[str]) -> Line:
+def _numbers(entry: dict[str, Any], place: str, damaged: list[str]) -> Line:
     """The line's numbers that are there and finite."""
     line: Line = {}
-    for name in NUMBERS[kind]:
-        value = entry.get(name)
-        if name == "skipped" and isinstance(value, bool):
+    for name, value in entry.items():
+        if name in WORDS:
+            continue
+        if name in FLAGS and isinstance(value, bool):
             line[name] = float(value)
         elif is_number(value) and (name not in WHOLE or is_whole(value)):
             line[name] = value

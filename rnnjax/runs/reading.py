@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from rnnjax.runs.folder import CONFIG, ENVIRONMENT, LOCK, METRICS, MOST_CONFIG, STATUS, check_lock
+from rnnjax.runs.folder import BEST, CONFIG, ENVIRONMENT, LOCK, METRICS, MOST_CONFIG, STATUS, check_lock
 from rnnjax.runs.metrics import Metrics, is_plain, is_whole, read_metrics
 from rnnjax.runs.seals import Mark, unsealed
 from rnnjax.untrusted import kind_of, open_plain
@@ -55,13 +55,17 @@ class Run(NamedTuple):
 
     @property
     def score(self) -> Score | None:
-        """The lowest perplexity of a language model, the highest validation accuracy of a classifier."""
-        for name, higher in (("perplexity", False), ("validation_accuracy", True)):
-            scored = [(line[name], int(line["epoch"])) for line in self.metrics.epochs if name in line]
-            if scored:
-                value, epoch = (max if higher else min)(scored, key=lambda pair: pair[0])
-                return Score(name.removeprefix("validation_"), value, epoch, higher)
-        return None
+        """The best value in validation of the metric by which the run's best epoch is known."""
+        best = self.config.get(BEST)
+        if not isinstance(best, dict) or not isinstance(best.get("metric"), str):
+            return None
+        metric, higher = best["metric"], best.get("highest") is True
+        name = f"validation_{metric}"
+        scored = [(line[name], int(line["epoch"])) for line in self.metrics.epochs if name in line]
+        if not scored:
+            return None
+        value, epoch = (max if higher else min)(scored, key=lambda pair: pair[0])
+        return Score(metric, value, epoch, higher)
 
     @property
     def epoch(self) -> int | None:
@@ -81,9 +85,12 @@ class Run(NamedTuple):
         return None if not seconds or None in seconds else sum(second for second in seconds if second is not None)
 
     @property
-    def tokens_per_second(self) -> float | None:
-        """Of all epochs' training."""
-        timed = [(x.get("tokens_per_second"), x.get("seconds", 0)) for x in self.metrics.epochs]
+    def speed(self) -> float | None:
+        """Tokens, or rows, a second of all epochs' training."""
+        names = ("tokens_per_second", "rows_per_second")
+        timed = [
+            (next((x[name] for name in names if name in x), None), x.get("seconds", 0)) for x in self.metrics.epochs
+        ]
         known = [(rate, seconds) for rate, seconds in timed if rate is not None and seconds > 0]
         return sum(rate * seconds for rate, seconds in known) / sum(seconds for _, seconds in known) if known else None
 

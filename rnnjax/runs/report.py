@@ -47,7 +47,7 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
 
 
 class Progress:
-    """A progress bar over all steps of a run, with recent loss, accuracy, tokens a second and the time left.
+    """A progress bar over all steps of a run, with recent metrics, tokens or rows a second and the time left.
 
     `done` steps are behind it already. Nothing is drawn where standard error is not a terminal, and nothing said
     either where it is hidden.
@@ -56,8 +56,8 @@ class Progress:
     def __init__(self, steps: int, done: int = 0, hidden: bool = False):
         self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
         self._hidden = hidden
-        self._loss = self._accuracy = None
-        self._tokens, self._since = 0, time.perf_counter()
+        self._means: dict[str, float] = {}
+        self._read, self._since = 0, time.perf_counter()
 
     def __enter__(self) -> "Progress":
         return self
@@ -67,14 +67,13 @@ class Progress:
 
     def step(self, report: StepReport) -> None:
         """One step more; the numbers shown are running means."""
-        self._tokens += report.tokens
+        self._read += report.read
         if not report.skipped:  # else its numbers may not be finite, and would stay in every mean after it
-            keep = 0.95 if self._loss is not None else 0.0
-            self._loss = keep * (self._loss or 0.0) + (1 - keep) * report.loss
-            self._accuracy = keep * (self._accuracy or 0.0) + (1 - keep) * report.accuracy
-            rate = self._tokens / (time.perf_counter() - self._since)
-            words = f"loss {self._loss:.3f}, accuracy {self._accuracy:.3f}, {rate:,.0f} tokens/s"
-            self._bar.set_postfix_str(words, refresh=False)
+            for name, value in report.metrics.items():
+                self._means[name] = 0.95 * self._means[name] + 0.05 * value if name in self._means else value
+            rate = self._read / (time.perf_counter() - self._since)
+            words = ", ".join(f"{name} {value:.3f}" for name, value in self._means.items())
+            self._bar.set_postfix_str(f"{words}, {rate:,.0f} {report.unit}/s", refresh=False)
         self._bar.update()
 
     def say(self, line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnjax.runs import RunFolder
 from rnnjax.runs.execution import EXECUTION
-from rnnjax.runs.folder import CONFIG
+from rnnjax.runs.folder import BEST, CONFIG
 from rnnjax.runs.seals import SealedLines
 
 
@@ -28,7 +28,7 @@ def read_config(path: Path, kind: str, fields: set[str]) -> dict[str, Any]:
     Raises FileNotFoundError for a path that is not a run folder, ValueError for another study's.
     """
     config = RunFolder.open(path).config()
-    values = {name: value for name, value in config.items() if name != EXECUTION}
+    values = {name: value for name, value in config.items() if name not in (EXECUTION, BEST)}
     difference = set(values) ^ fields
     if difference:
         study = reprlib.repr(config.get("experiment"))

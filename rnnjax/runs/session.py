@@ -16,7 +16,7 @@ from rnnjax.errors import first_line
 from rnnjax.runs import Checkpoints, RunFolder
 from rnnjax.runs.checkpoints import find_best, find_checkpoints, read_position
 from rnnjax.runs.execution import EXECUTION, as_json, settings
-from rnnjax.runs.folder import CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
+from rnnjax.runs.folder import BEST, CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
 from rnnjax.runs.log import Log
 from rnnjax.runs.metrics import Metrics, read_metrics
 from rnnjax.runs.report import Progress
@@ -36,8 +36,8 @@ from rnnjax.training import (
 )
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
+from rnnjax.training.objective import Objective
 from rnnjax.training.processes import first_alone, is_first, was_lost
-from rnnjax.training.step import Carrying, Objective
 
 
 class Vocabulary(Protocol):
@@ -63,6 +63,7 @@ class Session:
         self.best_epoch = 0
         self._goes_on = self._begun = False
         self._settings: dict[str, Any] = {}
+        self._best: dict[str, Any] | None = None
         self.log = Log(None, None, tensorboard=False)
         self._stop = StopSignals()
         self._held = contextlib.ExitStack()
@@ -107,6 +108,7 @@ class Session:
             "experiment": self.experiment,
             **facts,
             **settings(self.config),
+            BEST: self._best,
             EXECUTION: self.execution.kept(),
         }
 
@@ -126,13 +128,14 @@ class Session:
 
     def train_step(
         self,
-        objective: Objective | Carrying,
+        objective: Objective,
         optimizer: optax.GradientTransformation,
         mesh: Mesh,
         averaging: float = 0.0,
     ) -> CompiledStep | TracedStep:
         """The run's train step, clipped by its config's `clip`."""
         debug = self.execution.debug_nans
+        self._best = {"metric": objective.best, "highest": objective.highest}
         step = train_step(
             objective,
             optimizer,
@@ -142,22 +145,21 @@ class Session:
             histograms=self.execution.histograms if self.execution.tensorboard else None,
             donate=not debug,
         )
-        return TracedStep(step, objective) if debug else step
+        return TracedStep(step) if debug else step
 
     def train(
         self,
         state: TrainState,
         steps: int,
         told: Callable[[EpochReport, Progress], None],
-        line: Callable[[EpochReport], dict[str, Any]] = EpochReport.record,
         *,
         step: CompiledStep | TracedStep,
         **loop: Any,
     ) -> Any:
         """`fit` from the state, or from where the run stood; returns the parameters of its best epoch.
 
-        `steps` are those of the whole run, `line` gives an epoch's line of metrics.jsonl, `told` hears of it
-        afterwards, and `loop` is what else `fit` is told.
+        `steps` are those of the whole run, `told` hears of every epoch once it is in metrics.jsonl, and `loop` is what
+        else `fit` is told.
         """
         template, config = state.evaluated, self.config
         with contextlib.ExitStack() as stack:
@@ -203,7 +205,7 @@ class Session:
                 **loop,
             ):
                 self.best_epoch = report.epoch if report.best else self.best_epoch
-                self.log.epoch(report.step, line(report))
+                self.log.epoch(report.step, report.record())
                 told(report, progress)
             return checkpoints.best_params(template)
 

@@ -10,8 +10,10 @@ from rnnjax.training.interruption import StopSignals as StopSignals
 from rnnjax.training.loop import evaluate as evaluate
 from rnnjax.training.loop import fit as fit
 from rnnjax.training.loop import run_epoch as run_epoch
+from rnnjax.training.objective import Objective as Objective
 from rnnjax.training.objectives import classification as classification
 from rnnjax.training.objectives import next_token as next_token
+from rnnjax.training.objectives import regression as regression
 from rnnjax.training.objectives import tagging as tagging
 from rnnjax.training.objectives import teacher_forcing as teacher_forcing
 from rnnjax.training.position import Position as Position
@@ -22,7 +24,6 @@ from rnnjax.training.softmax import softmax_loss as softmax_loss
 from rnnjax.training.state import TrainState as TrainState
 from rnnjax.training.state import adam as adam
 from rnnjax.training.state import sgd as sgd
-from rnnjax.training.step import Carrying as Carrying
 from rnnjax.training.step import eval_step as eval_step
 from rnnjax.training.step import train_step as train_step
 from rnnjax.training.streams import evaluate_stream as evaluate_stream

@@ -10,16 +10,19 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rnnjax.training.devices import AXIS
+from rnnjax.training.objective import Objective
 
 
 class CompiledStep:
     """A jitted function of (carried, batch), compiled ahead of time, once for each structure, shapes and dtypes.
 
     A batch is any tree of arrays whose first axis is the batch: a NamedTuple, a dict, a tuple. `compilations` counts
-    what was compiled; `compile_seconds` is what that took.
+    what was compiled; `compile_seconds` is what that took. `objective` is what its sums are of.
     """
 
-    def __init__(self, function: Callable, mesh: Mesh, donate: bool):
+    def __init__(self, function: Callable, mesh: Mesh, donate: bool, objective: Objective):
+        self.objective = objective
+
         def strong(carried: Any, batch: Any) -> Any:
             return function(*jax.tree.map(_strong, (carried, batch)))
 

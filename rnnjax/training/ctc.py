@@ -15,8 +15,8 @@ from jax.typing import ArrayLike
 
 from rnnjax.data import PairBatch
 from rnnjax.dtypes import widen
+from rnnjax.training.objective import Objective, Sums
 from rnnjax.training.objectives import mode
-from rnnjax.training.step import Objective, Sums
 
 
 def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
@@ -32,7 +32,7 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
     Labels that need more steps than there are (one each, and a blank between two equal ones) have no alignment: such
     a row has the weight 0 in all sums, and the sum `unaligned` has its own weight.
 
-    The sums are the loss in nats, the rows' weight, the rows whose greedy decoding is right in full as `correct`, the
+    The sums are the loss in nats, the rows' weight, the rows whose greedy decoding is right in full as `accuracy`, the
     steps read as `tokens`, `unaligned`, and `chance`: all paths alike, one of which is right. Raises
     ValueError where there is no step, or no such class as `blank`.
     """
@@ -63,12 +63,12 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
             "loss": jnp.where(counted > 0, losses * counted, 0).sum(),
             "weight": counted.sum(),
             "chance": math.log(logits.shape[-1]) * (lengths * counted).sum(),
-            "correct": (same.all(axis=1) * counted).sum(),
+            "accuracy": (same.all(axis=1) * counted).sum(),
             "tokens": lengths.sum(),
             "unaligned": (weights * ~aligned).sum(),
         }
 
-    return objective
+    return Objective(objective, best="accuracy", highest=True)
 
 
 def ctc_decode(logits: jax.Array, lengths: ArrayLike | None = None, blank: int = 0) -> tuple[jax.Array, jax.Array]:

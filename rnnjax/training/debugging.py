@@ -11,8 +11,8 @@ import numpy as np
 import rnnjax
 from rnnjax.errors import first_line
 from rnnjax.training.compiled import CompiledStep
+from rnnjax.training.objective import Objective, Sums
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import Carrying, Objective, Sums, with_carry
 
 # Whose lines are the user's: not those of the libraries that carry an operation out.
 LIBRARIES = ("site-packages", "dist-packages")
@@ -24,8 +24,8 @@ class TracedStep:
     The step must not donate its state (`train_step(..., donate=False)`), of which a few are kept at once.
     """
 
-    def __init__(self, step: CompiledStep, objective: Objective | Carrying):
-        self._step, self._objective = step, objective
+    def __init__(self, step: CompiledStep):
+        self._step, self._objective = step, step.objective
         # One more than may be under way: the oldest of them is the one whose numbers are read.
         self._given: deque[tuple[TrainState, Any]] = deque(maxlen=step.in_flight + 1)
 
@@ -46,9 +46,7 @@ class TracedStep:
         raise ValueError(f"step: expected one of the last {len(self._given)}, got {step}")
 
 
-def first_bad_operation(
-    objective: Objective | Carrying, params: Any, batch: Any, key: jax.Array, carry: Any = ()
-) -> str:
+def first_bad_operation(objective: Objective, params: Any, batch: Any, key: jax.Array, carry: Any = ()) -> str:
     """The first operation, forwards and then backwards, whose result is not a number, or, without one, not finite.
 
     Everything is computed once more, operation by operation and without compiling, on one device.
@@ -59,7 +57,7 @@ def first_bad_operation(
             return f"the parameters {name} were not finite before the step: an update was too large"
 
     def loss(params: Any) -> jax.Array:
-        sums, _ = with_carry(objective)(params, batch, key, carry)
+        sums, _ = objective.carried(params, batch, key, carry)
         return sums["loss"]
 
     for bad in (jax.debug_nans, jax.debug_infs):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rnnjax.training.step import Sums
+from rnnjax.training.objective import Sums
 
 ADVICE = "try a smaller learning rate, tighter clipping or a longer warm-up in a new run"
 REMEMBERED = 8  # gradient norms that the error tells
@@ -16,27 +16,25 @@ WINDOW, FEWEST = 100, 20
 # with learning rates from 0.001 to 0.3 learn, and their mean loss over FEWEST steps is 1.05 times chance at most; with
 # 100 and above they do not, and it is 62 times chance at least over WINDOW steps.
 FAR_ABOVE = 10.0
-# A validation loss says less: a net that is sure of what it has learnt by heart is far above chance on other data,
-# but no further than its logits are apart.
-FAR_ABOVE_IN_VALIDATION = 1000.0
+# A net that has learnt by heart what it was trained on is sure of itself, and far above chance on other data: it is no
+# evidence where the training loss is below so many times that of chance.
+LEARNT = 0.5
 
 
 class DivergedError(ArithmeticError):
     """The loss, its gradient or what they made of the parameters is no longer finite, or the loss far above chance."""
 
 
-def far_above_chance(losses: Sequence[float] | np.ndarray, chance: float) -> bool:
+def far_above_chance(losses: Sequence[float] | np.ndarray, chance: float, first: float) -> bool:
     """Whether consecutive losses say that a training has diverged, though they are finite.
 
-        mean(losses) > FAR_ABOVE * chance, and mean(later half) >= mean(earlier half)
+        mean(losses) > FAR_ABOVE * max(chance, first)
 
-    `chance` is the loss of an answer that does not look at the input. A loss that is on its way down has not diverged,
-    however far it starts. False for fewer than FEWEST losses, and where chance is not above 0.
+    `chance` is the loss of an answer that does not look at the input, `first` that of the first step, before any
+    update: who starts far away may take long to come down. False for fewer than FEWEST losses, and where chance is not
+    above 0.
     """
-    if len(losses) < FEWEST or not chance > 0:
-        return False
-    earlier, later = np.array_split(np.asarray(losses, np.float64), 2)
-    return bool(np.mean(losses, dtype=np.float64) > FAR_ABOVE * chance and later.mean() >= earlier.mean())
+    return len(losses) >= FEWEST and chance > 0 and bool(np.mean(losses) > FAR_ABOVE * max(chance, first))
 
 
 class Watchdog:
@@ -45,13 +43,15 @@ class Watchdog:
     Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`adam(skip=...)`); and
     any number whose batch has no weight: it has no loss, and changes nothing.
     `explain` says of a step what made its numbers bad.
-    Where an objective's sums say what `chance` is, the losses of the last WINDOW steps must not be far above it.
+    Where an objective's sums say what `chance` is, the losses of the last WINDOW steps must not be far above it, nor
+    those of the untrained parameters, `first` (NaN: that of the first step that is seen).
     """
 
-    def __init__(self, skip: int = 0, explain: Callable[[int], str] | None = None):
+    def __init__(self, skip: int = 0, explain: Callable[[int], str] | None = None, first: float = math.nan):
         self._skip, self._explain = skip, explain
         self._norms: deque[float] = deque(maxlen=REMEMBERED)
         self._losses: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self.first = first
 
     def passes(self, step: int, sums: Sums) -> bool:
         """Whether the step counts: False where its update was skipped. Raises DivergedError where it may not be."""
@@ -60,6 +60,8 @@ class Watchdog:
         loss, norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
         self._norms.append(norm)
         if math.isfinite(loss) and math.isfinite(norm):
+            if math.isnan(self.first):
+                self.first = loss
             if "chance" in sums:
                 self._losses.append((loss, float(sums["chance"] / sums["weight"])))
             if len(self._losses) == WINDOW:
@@ -79,25 +81,23 @@ class Watchdog:
 
     def check_chance(self, step: int) -> None:
         """Raises DivergedError where the losses of the last steps, fewer than WINDOW or not, are far above chance."""
-        if self._losses and far_above_chance(*(known := _means(self._losses))):
+        losses, chances = np.asarray(self._losses, np.float64).reshape(-1, 2).T
+        if len(losses) and far_above_chance(losses, chance := float(chances.mean()), self.first):
             raise DivergedError(
-                f"step {step}: expected a loss below {FAR_ABOVE:g} times that of chance, {known[1]:.3g}, got "
-                f"{np.mean(known[0]):.3g}, the mean of the last {len(known[0])} steps, and not falling; {ADVICE}"
+                f"step {step}: expected a loss below {FAR_ABOVE:g} times that of chance, {chance:.3g}, and of the "
+                f"first step, {self.first:.3g}, got {losses.mean():.3g}, the mean of the last {len(losses)} steps; "
+                + ADVICE
             )
 
+    def check_validation(self, step: int, training: float, validation: float, chance: float) -> None:
+        """Raises DivergedError for a validation loss that is not finite, or far above chance after an epoch.
 
-def _means(losses: Sequence[tuple[float, float]]) -> tuple[np.ndarray, float]:
-    """All losses, and the mean of their chances."""
-    both = np.asarray(losses, np.float64)
-    return both[:, 0], float(both[:, 1].mean())
-
-
-def check_validation(step: int, loss: float, chance: float) -> None:
-    """Raises DivergedError for a validation loss that is not finite, or too far above chance (where that is known)."""
-    if not math.isfinite(loss):
-        raise DivergedError(f"after step {step}: expected a finite validation loss, got {loss:g}; " + ADVICE)
-    if chance > 0 and loss > FAR_ABOVE_IN_VALIDATION * chance:
-        raise DivergedError(
-            f"after step {step}: expected a validation loss below {FAR_ABOVE_IN_VALIDATION:g} times that of chance, "
-            f"{chance:.3g}, got {loss:.3g}; " + ADVICE
-        )
+        `training` is the epoch's mean training loss, `chance` that of the validation part, NaN where it is not known.
+        """
+        if not math.isfinite(validation):
+            raise DivergedError(f"after step {step}: expected a finite validation loss, got {validation:g}; " + ADVICE)
+        if chance > 0 and validation > FAR_ABOVE * max(chance, self.first) and training > LEARNT * chance:
+            raise DivergedError(
+                f"after step {step}: expected a validation loss below {FAR_ABOVE:g} times that of chance, "
+                f"{chance:.3g}, and of the first step, {self.first:.3g}, got {validation:.3g}; {ADVICE}"
+            )

@@ -1,6 +1,7 @@
 """The fit loop: epochs of steps, the host making the next batch while the devices work on this one."""
 
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -9,12 +10,12 @@ from typing import Any, Protocol
 import jax
 
 from rnnjax.training.compiled import CompiledStep
-from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog, check_validation
+from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
+from rnnjax.training.objective import Sums
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
-from rnnjax.training.step import Sums
 
 
 class Keeper(Protocol):
@@ -68,7 +69,9 @@ def run_epoch(
             histograms = sums.pop("histograms", {})
             passes = watchdog.passes(number, sums)
             position = position.plus(sums if passes else None)
-            watch(StepReport.of(number, sums, histograms, skipped=not passes))
+            if position.first is None and not math.isnan(watchdog.first):
+                position = position._replace(first=watchdog.first)
+            watch(StepReport.of(number, sums, histograms, not passes, step.objective))
             if resting and number == sent:
                 position = position._replace(seconds=clock.seconds())
                 rest(state, position)
@@ -90,7 +93,7 @@ def evaluate(
         for sums in parts:
             position = position.plus(sums)
             pause()
-    return Scores.of(position.sums, clock.seconds())
+    return Scores.of(position.sums, clock.seconds(), step.objective)
 
 
 class Clock:
@@ -153,7 +156,6 @@ def fit(
     watch: Callable[[StepReport], None] = lambda report: None,
     *,
     evaluate: Callable[..., Scores] = evaluate,
-    score: Callable[[Scores], float] = lambda scores: scores.accuracy,
     patience: int | None = None,
     skip: int = 0,
     explain: Callable[[int], str] | None = None,
@@ -165,8 +167,8 @@ def fit(
 
     `train_batches(epoch, first)` are the batches of an epoch from the first one on. `evaluate` makes scores of the
     validation batches (see the function of that name, or `evaluate_stream`), of the parameters' average where the state
-    has one. `best` says that no epoch before
-    had as high a validation score; after `patience` epochs without a best one the training ends. The state that is
+    has one. `best` says that no epoch before had as good a value of the metric that the objective names as its best;
+    after `patience` epochs without a best one the training ends. The state that is
     yielded is donated to the next epoch: copy what must outlive it.
 
     Up to `skip` steps in a row may be left out as not finite (see `adam`); `explain` says what made one so.
@@ -181,7 +183,7 @@ def fit(
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
-    watchdog = Watchdog(skip, explain)
+    watchdog = Watchdog(skip, explain, math.nan if position is None or position.first is None else position.first)
     state = step.replicate(state._replace(carry=()))._replace(carry=step.split(state.carry))
     stopping = False
 
@@ -220,9 +222,10 @@ def fit(
                     rest(state, position)
 
             validation = evaluate(state.evaluated, evaluation, validation_batches(), pause)
-            check_validation(position.step, validation.loss, validation.chance)
-            done, position = position, position.after_epoch(score(validation))
-            yield state, EpochReport.of(done, validation, best=position.waited == 0)
+            training = float(position.sums["loss"] / position.sums["weight"])
+            watchdog.check_validation(position.step, training, validation.loss, validation.chance)
+            done, position = position, position.after_epoch(evaluation.objective.score(validation.metrics))
+            yield state, EpochReport.of(done, validation, position.waited == 0, step.objective)
             stopping = False
             rest(state, position)
         if checkpoints is not None:

@@ -18,7 +18,8 @@ class Position(NamedTuple):
     """Numbers only, and every one of them survives JSON exactly.
 
     `epoch` whole epochs and `batch` batches of the next one are done, `step` steps in all; `sums` and `seconds` are
-    of that next epoch, `best` and `waited` (epochs since the best one) of the whole run.
+    of that next epoch, `best`, `waited` (epochs since the best one) and `first` (the first step's loss) of the whole
+    run.
     """
 
     epoch: int = 0
@@ -28,6 +29,7 @@ class Position(NamedTuple):
     seconds: float = 0.0
     best: Best | None = None
     waited: int = 0
+    first: float | None = None  # the loss of the first step
 
     def plus(self, sums: dict[str, Any] | None) -> "Position":
         """One batch further; None for a step that does not count. Sums of a batch without weight add nothing."""
@@ -45,7 +47,7 @@ class Position(NamedTuple):
         best, waited = self.best, self.waited + 1
         if best is None or score > best.score:
             best, waited = Best(self.epoch + 1, self.step, score), 0
-        return Position(self.epoch + 1, 0, self.step, best=best, waited=waited)
+        return Position(self.epoch + 1, 0, self.step, best=best, waited=waited, first=self.first)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -66,7 +68,8 @@ class Position(NamedTuple):
             score = _number(fields["score"], "score")
             best = Best(_count(fields["epoch"], "epoch"), _count(fields["step"], "step"), score)
         numbers = {name: _numbers(value, name) for name, value in sums.items()}
-        return cls(**counts, sums=numbers, seconds=_number(values["seconds"], "seconds"), best=best)
+        first = None if values["first"] is None else _number(values["first"], "first")
+        return cls(**counts, sums=numbers, seconds=_number(values["seconds"], "seconds"), best=best, first=first)
 
 
 def _fields(values: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:

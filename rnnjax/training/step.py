@@ -1,6 +1,5 @@
 """The train and eval steps: one code path from one device to many."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,39 +13,15 @@ from rnnjax.dtypes import cast_like, widen
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
+from rnnjax.training.objective import Objective, Sums, SumsOf
 from rnnjax.training.state import TrainState
 
 # Arrays whose rows the devices share, and arrays that every device has whole.
 SHARD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
-Sums = dict[str, Any]
-# objective(params, batch, key) -> sums over the batch's rows: "loss", "weight" and whatever else is to be
-# watched. A batch is a tree of arrays with the rows first; an objective sees the rows of one device, and what it
-# gives is summed over devices (a constant counts once a device). The key is None in evaluation.
-Objective = Callable[[Any, Any, jax.Array | None], Sums]
-CarriedSums = Callable[[Any, Any, jax.Array | None, Any], tuple[Sums, Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Carrying:
-    """An objective that hands something on from batch to batch: (params, batch, key, carry) -> (sums, carry).
-
-    The carry is a tree of arrays with a batch's rows first, the state of a recurrent net, say; no gradient flows from
-    one batch to another.
-    """
-
-    sums: CarriedSums
-
-
-def with_carry(objective: Objective | Carrying) -> CarriedSums:
-    """Any objective as one that carries; what carries nothing hands on what it is given."""
-    if isinstance(objective, Carrying):
-        return objective.sums
-    return lambda params, batch, key, carry: (objective(params, batch, key), carry)
-
 
 def train_step(
-    objective: Objective | Carrying,
+    objective: Objective | SumsOf,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
@@ -88,13 +63,11 @@ def train_step(
         raise ValueError(f"averaging: expected 0 <= decay < 1, got {averaging}")
     clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
 
-    carrying = with_carry(objective)
+    objective = Objective.of(objective)
 
     def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
         def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
-            sums, after = carrying(params, batch, key, carry)
-            if missing := {"loss", "weight"} - set(sums):
-                raise ValueError(f"objective: expected sums with 'loss' and 'weight', got none of {sorted(missing)}")
+            sums, after = objective.carried(params, batch, key, carry)
             return sums["loss"], (sums, after)
 
         gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
@@ -137,7 +110,7 @@ def train_step(
         sums |= _told_by(state.optimizer_state)
         return state._replace(step=state.step + 1, carry=carry), sums
 
-    return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate)
+    return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate, objective)
 
 
 def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
@@ -200,28 +173,16 @@ def _told_by(optimizer_state: optax.OptState) -> Sums:
     return {name: values[0][1] for name, values in found.items() if len(values) == 1}
 
 
-def eval_step(objective: Objective | Carrying, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
+def eval_step(objective: Objective | SumsOf, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
     """A step (params, batch) -> sums over the batch's rows; `seeds` as for `train_step`.
 
     Of an objective that carries it is ((params, carry), batch) -> (carry, sums).
     """
-    if isinstance(objective, Carrying):
-        return _carrying_eval_step(objective, mesh, seeds)
+    objective = Objective.of(objective)
 
-    def summed(params: Any, batch: Any) -> Sums:
-        return widen(objective(params, batch, None))
-
-    def local(params: Any, batch: Any) -> Sums:
-        return jax.lax.psum(summed(params, batch), AXIS)
-
-    split = side_by_side(summed, mesh) if seeds else _over_devices(local, mesh, (WHOLE, SHARD), WHOLE)
-    return CompiledStep(split, mesh, donate=False)
-
-
-def _carrying_eval_step(objective: Carrying, mesh: Mesh, seeds: bool) -> CompiledStep:
     def summed(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
         params, carry = carried
-        sums, after = objective.sums(params, batch, None, carry)
+        sums, after = objective.carried(params, batch, None, carry)
         return after, widen(sums)
 
     def local(carried: tuple[Any, Any], batch: Any) -> tuple[Any, Sums]:
@@ -229,7 +190,10 @@ def _carrying_eval_step(objective: Carrying, mesh: Mesh, seeds: bool) -> Compile
         return after, jax.lax.psum(sums, AXIS)
 
     split = _over_devices(local, mesh, ((WHOLE, SHARD), SHARD), (SHARD, WHOLE))
-    return CompiledStep(side_by_side(summed, mesh) if seeds else split, mesh, donate=False)
+    step = side_by_side(summed, mesh) if seeds else split
+    if objective.carries:
+        return CompiledStep(step, mesh, False, objective)
+    return CompiledStep(lambda params, batch: step((params, ()), batch)[1], mesh, False, objective)
 
 
 def _over_devices(local: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:

@@ -13,10 +13,11 @@ from rnnjax.data import Stream, Window
 from rnnjax.recurrences.recurrence import select, zero_where
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.loop import Clock, read_sums
+from rnnjax.training.objective import Objective, Sums
+from rnnjax.training.objectives import language_objective
 from rnnjax.training.position import Position
 from rnnjax.training.reports import Scores
 from rnnjax.training.softmax import softmax_loss
-from rnnjax.training.step import Carrying, Sums
 
 # Two states that differ by less, in units of 1 and their own size, are one. Rounding alone keeps cells of a trained
 # LSTM 2e-5 apart from reading to reading, where their size is 31; a loss differs by less than 1e-7 then.
@@ -28,12 +29,15 @@ def initial_carry(features: Callable[..., Any], params: Any, rows: int) -> Any:
     return features(params, jnp.zeros((rows, 0), jnp.int32))[2]
 
 
-def next_in_stream(features: Callable[..., Any]) -> Carrying:
+def next_in_stream(features: Callable[..., Any], level: str = "word") -> Objective:
     """Cross-entropy of a language model over a stream's windows; it carries the recurrent stack's state.
+
+        perplexity = exp(loss) of words; bits per character = loss / log(2) of characters
 
     `features(params, tokens, lengths, initial_state, resets, deterministic=, rows=, rngs=)` gives what the head reads
     `(B, T, F)`, the head's kernel and bias, and the final state (`LanguageModel.features`). Gradients go back to the
-    start of the window. The sums are those of `next_token`.
+    start of the window. The sums are those of `next_token`. Raises ValueError for another `level` than "word" and
+    "character".
     """
 
     def sums(params: Any, window: Window, key: jax.Array | None, carry: Any) -> tuple[Sums, Any]:
@@ -57,12 +61,12 @@ def next_in_stream(features: Callable[..., Any]) -> Carrying:
             "loss": loss,
             "weight": counted.sum(),
             "chance": math.log(len(bias)) * counted.sum(),
-            "correct": correct,
+            "accuracy": correct,
             "tokens": window.lengths.sum(),
         }
         return total, jax.lax.stop_gradient(jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), final, carry))
 
-    return Carrying(sums)
+    return language_objective(sums, level, carries=True)
 
 
 def evaluate_stream(
@@ -84,7 +88,7 @@ def evaluate_stream(
         if float(moved) <= SAME_STATE:
             break
         begun = following
-    return Scores.of(total.sums, clock.seconds())
+    return Scores.of(total.sums, clock.seconds(), step.objective)
 
 
 def _read(

@@ -44,7 +44,7 @@ def flows(name: str) -> Any:
 
 # Each is drawn with one name wherever a user gives one; None where a user gives none.
 FIGURES: dict[str, Any] = {
-    "learning_curves": None,
+    "learning_curves": lambda name: plots.learning_curves([plots.Curve(name, [1.0, 2.0], [1], [1.0])]),
     "length_histogram": None,
     "confusion_matrix": lambda name: plots.confusion_matrix(np.eye(2), (name, name)),
     "fold_accuracies": lambda name: plots.fold_accuracies([name], [STEPS / 3]),
@@ -56,7 +56,7 @@ FIGURES: dict[str, Any] = {
     "verdict_figure": lambda name: text_plots.verdict_figure([name] * 2, np.array([0.2, 0.9]), name),
     "step_figure": lambda name: text_plots.step_figure([name] * 2, {"hidden": np.eye(2), name: np.eye(2)}, name),
     "comparison_figure": lambda name: run_plots.comparison_figure(
-        [run_plots.RunCurves("A", name, {"validation accuracy": RISING})]
+        [run_plots.RunCurves("A", name, {name: RISING})], [run_plots.Panel(name, "epoch")]
     ),
     "curve_figure": lambda name: ablation_plots.curve_figure(
         [ablation_plots.Group(name, [ablation_plots.MeanCurve(name, [([1, 2], [0.1, 0.2])])])], name

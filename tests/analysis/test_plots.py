@@ -3,15 +3,19 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
+from rnnjax.analysis.plots import Curve
 
 
 def test_learning_curves_hold_steps_and_epochs():
     losses, accuracies = [3.0, 2.0, 1.0, 0.5], [0.1, 0.3, 0.6, 0.8]
-    figure = learning_curves(losses, accuracies, [2, 4], [2.5, 0.7], [0.2, 0.7])
+    figure = learning_curves(
+        [Curve("loss", losses, [2, 4], [2.5, 0.7]), Curve("accuracy", accuracies, [2, 4], [0.2, 0.7])]
+    )
     for axes, steps, validation, name in zip(
-        figure.axes, (losses, accuracies), ([2.5, 0.7], [0.2, 0.7]), ("loss (nats)", "accuracy"), strict=True
+        figure.axes, (losses, accuracies), ([2.5, 0.7], [0.2, 0.7]), ("loss", "accuracy"), strict=True
     ):
         every, mean, epochs = axes.lines
         np.testing.assert_array_equal(every.get_ydata(), steps)
@@ -20,9 +24,17 @@ def test_learning_curves_hold_steps_and_epochs():
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", name)
 
 
+def test_a_curve_of_means_is_shown_as_what_it_is_called():
+    axes: Any = learning_curves([Curve("perplexity", [0.0, 1.0], [2], [2.0], np.exp)]).axes[0]
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), np.exp([0, 1]))
+    np.testing.assert_allclose(axes.lines[2].get_ydata(), np.exp([2]))
+    with pytest.raises(ValueError, match="curves: expected at least one, got none"):
+        learning_curves([])
+
+
 def test_the_running_mean_ends_at_the_step_that_it_covers():
     losses = np.arange(200.0).tolist()
-    mean: Any = learning_curves(losses, losses, [200], [1.0], [1.0]).axes[0].lines[1]
+    mean: Any = learning_curves([Curve("loss", losses, [200], [1.0])]).axes[0].lines[1]
     np.testing.assert_allclose(mean.get_xydata()[[0, -1]], [[4, 1.5], [200, 197.5]])
 
 

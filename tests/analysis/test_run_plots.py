@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnjax.analysis import RunCurves, comparison_figure
-from rnnjax.analysis.run_plots import COLOURS, smooth
+from rnnjax.analysis.run_plots import COLOURS, Panel, smooth
 
 STEPS = np.arange(1.0, 301)
 
@@ -15,18 +15,23 @@ def noisy(seed, offset=0.0):
     return np.stack([STEPS, offset + np.random.default_rng(seed).random(300)], axis=1)
 
 
+PANELS = (
+    Panel("training loss", "step", noisy=True),
+    Panel("validation accuracy", "epoch", best=np.argmax),
+    Panel("gradient norm", "step", noisy=True, logarithmic=True),
+)
 SCORES = np.array([(1, 0.5), (2, 0.9), (3, 0.8)])
 RUNS = [
-    RunCurves("A", "first", {"training loss (nats)": noisy(0), "validation accuracy": SCORES}),
-    RunCurves("B", "second", {"training loss (nats)": noisy(1, 2), "gradient norm": noisy(2, 1)}),
+    RunCurves("A", "first", {"training loss": noisy(0), "validation accuracy": SCORES}),
+    RunCurves("B", "second", {"training loss": noisy(1, 2), "gradient norm": noisy(2, 1)}),
 ]
 
 
 def test_each_measure_has_a_panel_and_each_run_its_colour():
-    figure = comparison_figure(RUNS)
+    figure = comparison_figure(RUNS, PANELS)
     panels: dict[str, Any] = {axes.get_ylabel(): axes for axes in figure.axes if axes.axison}
-    assert list(panels) == ["training loss (nats)", "validation accuracy", "gradient norm"]
-    every, mean, other, _ = panels["training loss (nats)"].lines
+    assert list(panels) == ["training loss", "validation accuracy", "gradient norm"]
+    every, mean, other, _ = panels["training loss"].lines
     np.testing.assert_array_equal(every.get_xydata(), noisy(0))
     np.testing.assert_allclose(mean.get_xydata(), smooth(noisy(0), 6))
     assert (mean.get_color(), other.get_color()) == COLOURS[:2]
@@ -42,7 +47,7 @@ def test_each_measure_has_a_panel_and_each_run_its_colour():
 
 def test_marks_stand_at_the_ends_of_curves_and_do_not_touch():
     level = [RunCurves(mark, mark, {"validation accuracy": np.array([(1, 0.5), (2, 0.9)])}) for mark in "ABCDEFGH"]
-    figure = comparison_figure(level)
+    figure = comparison_figure(level, PANELS)
     marks: Any = figure.axes[0].texts
     assert "".join(mark.get_text() for mark in marks) == "ABCDEFGH"
     assert {mark.xy for mark in marks} == {(2, 0.9)}
@@ -65,17 +70,17 @@ def test_smoothing_is_the_mean_of_windows_that_end_at_the_last_point():
 def test_wild_batches_do_not_press_all_else_together():
     points = noisy(0)
     points[40, 1] = 1e9
-    axes: Any = comparison_figure([RunCurves("A", "a", {"gradient norm": points})]).axes[0]
+    axes: Any = comparison_figure([RunCurves("A", "a", {"gradient norm": points})], PANELS).axes[0]
     assert axes.get_ylim()[1] < 1e3
     points[41, 1] = 0.0  # which a logarithmic axis could not show
-    axes = comparison_figure([RunCurves("A", "a", {"gradient norm": points})]).axes[0]
+    axes = comparison_figure([RunCurves("A", "a", {"gradient norm": points})], PANELS).axes[0]
     assert axes.get_yscale() == "linear"
 
 
 def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="runs: expected 1 to 8, got 0"):
-        comparison_figure([])
+        comparison_figure([], PANELS)
     with pytest.raises(ValueError, match="runs: expected 1 to 8, got 18"):
-        comparison_figure(RUNS * 9)
+        comparison_figure(RUNS * 9, PANELS)
     with pytest.raises(ValueError, match="runs: expected steps or epochs in the metrics of at least one, found none"):
-        comparison_figure([RunCurves("A", "a", {"training loss (nats)": np.empty((0, 2))})])
+        comparison_figure([RunCurves("A", "a", {"training loss": np.empty((0, 2))})], PANELS)

@@ -45,7 +45,7 @@ def test_prefixes_are_cut_and_padded_as_the_classifiers_texts_are(cut, pad):
     logits = logits_of(MODELS["one way"])
     prefixes = Sequences.of(TOKENS[:end] for end in range(1, 8)).truncated(3, cut)
     batch = collate(prefixes, np.zeros(7, np.int32), Plan(np.arange(7), 3), 7, pad)
-    want = softmax(logits(batch.tokens, batch.lengths))
+    want = softmax(logits(batch.inputs, batch.lengths))
     got = verdict_trace(logits, TOKENS, longest=3, cut=cut, pad=pad)
     assert_close(got, want, "values")
     whole = verdict_trace(logits, TOKENS)

@@ -144,7 +144,7 @@ def test_padding_is_keras_own(problem):
     (batch, *_) = problem.padded.batches(problem.padded.plans())
     (plan, *_) = problem.padded.plans()
     texts = [problem.padded.texts.sequences[row] for row in plan.rows]
-    np.testing.assert_array_equal(batch.tokens, library.utils.pad_sequences(texts, maxlen=50))
+    np.testing.assert_array_equal(batch.inputs, library.utils.pad_sequences(texts, maxlen=50))
 
 
 def test_a_share_is_drawn_evenly_from_narrow_to_wide():

@@ -131,9 +131,9 @@ PLAN = Plan(np.array([3, 1, 2]), 4)
 def test_collate_pads_the_end_and_fills_up_the_batch():
     batch = collate(SEQUENCES, LABELS, PLAN, 5)
     want = [[8, 9, 0, 0], [5, 6, 7, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    np.testing.assert_array_equal(batch.tokens, want)
+    np.testing.assert_array_equal(batch.inputs, want)
     np.testing.assert_array_equal(batch.lengths, [2, 3, 0, 0, 0])
-    np.testing.assert_array_equal(batch.labels, [2, 0, 1, 0, 0])
+    np.testing.assert_array_equal(batch.targets, [2, 0, 1, 0, 0])
     np.testing.assert_array_equal(batch.weights, [1, 1, 1, 0, 0])
     np.testing.assert_array_equal(batch.rows, [0, 1, 2, 3, 4])
     assert [field.dtype.name for field in batch] == ["int32", "int32", "int32", "float32", "int32"]
@@ -142,9 +142,9 @@ def test_collate_pads_the_end_and_fills_up_the_batch():
 def test_collate_pads_the_start_so_that_padding_is_read():
     batch = collate(SEQUENCES, LABELS, PLAN, 5, pad="start")
     want = [[0, 0, 8, 9], [0, 5, 6, 7], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
-    np.testing.assert_array_equal(batch.tokens, want)
+    np.testing.assert_array_equal(batch.inputs, want)
     np.testing.assert_array_equal(batch.lengths, [4, 4, 4, 0, 0])
-    np.testing.assert_array_equal(batch.labels, [2, 0, 1, 0, 0])
+    np.testing.assert_array_equal(batch.targets, [2, 0, 1, 0, 0])
     np.testing.assert_array_equal(batch.weights, [1, 1, 1, 0, 0])
 
 
@@ -162,10 +162,10 @@ def test_an_epochs_batches_hold_every_sequence_once(epoch, pad):
     labels = np.arange(len(lengths)) + 100
     batches = [collate(sequences, labels, plan, batch_size, pad) for plan in plan_epoch(*epoch)]
     counts = np.bincount(
-        np.concatenate([[0], *(batch.tokens.ravel() for batch in batches)]), minlength=len(lengths) + 1
+        np.concatenate([[0], *(batch.inputs.ravel() for batch in batches)]), minlength=len(lengths) + 1
     )
     np.testing.assert_array_equal(counts[1:], lengths)
-    real = [label for batch in batches for label in batch.labels[batch.weights == 1]]
+    real = [label for batch in batches for label in batch.targets[batch.weights == 1]]
     assert sorted(real) == labels.tolist()
 
 
@@ -196,7 +196,7 @@ def test_rows_outside_a_part_are_not_read():
     batch = collate(watched, LABELS, PLAN, 4, part=slice(1, 3))
     assert read == [1, 2]
     np.testing.assert_array_equal(batch.rows, [1, 2])
-    np.testing.assert_array_equal(batch.tokens, [[5, 6, 7, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(batch.inputs, [[5, 6, 7, 0], [0, 0, 0, 0]])
 
 
 def test_seeds_may_share_which_width_comes_when():

@@ -9,7 +9,8 @@ from resealed import sealed_lines
 from experiments.runs import __main__ as runs
 from rnnjax.runs.seals import sealed
 
-CONFIG = {"experiment": "sentiment-lstm", "cell": "lstm", "hidden": 100, "epochs": 4, "run_folder": "x"}
+CONFIG: dict[str, Any] = {"experiment": "sentiment-lstm", "cell": "lstm", "hidden": 100, "epochs": 4, "run_folder": "x"}
+CONFIG["best"] = {"metric": "accuracy", "highest": True}
 
 
 def step_line(step, **more):

@@ -69,12 +69,12 @@ def test_folds_are_learnt_each_on_its_own_rows():
     part, losses = make_folds(), []
     logits = train(part, make_folds(1), epochs=12, watch=losses.append)
     assert logits.shape == (2, 22)
-    assert np.mean((logits > 0) == make_folds(1).labels) > 0.9
+    assert np.mean((logits > 0) == make_folds(1).targets) > 0.9
     assert len(losses) == 12
     assert losses[-1] < 0.5 * losses[0]
     # The second fold's rows, and those without weight, are nothing to the first fold.
     changed = jax.tree.map(np.array, part)
-    changed.labels[1], changed.labels[:, -2:] = 1 - changed.labels[1], 7
+    changed.targets[1], changed.targets[:, -2:] = 1 - changed.targets[1], 7
     again = train(changed, make_folds(1), epochs=12)
     np.testing.assert_allclose(again[0], logits[0], atol=1e-5)
     assert np.abs(again[1] - logits[1]).max() > 1

@@ -90,8 +90,8 @@ def test_a_skipped_step_leaves_the_running_means_as_they_were(monkeypatch):
     shown = []
     monkeypatch.setattr(tqdm, "set_postfix_str", lambda self, words, refresh: shown.append(words))
     with Progress(3) as progress:
-        progress.step(StepReport(1, loss=0.5, accuracy=0.25, gradient_norm=1.0, tokens=9))
-        progress.step(StepReport(2, loss=math.nan, accuracy=0.0, gradient_norm=math.nan, tokens=9, skipped=True))
-        progress.step(StepReport(3, loss=0.5, accuracy=0.25, gradient_norm=1.0, tokens=9))
+        progress.step(StepReport(1, {"loss": 0.5, "accuracy": 0.25}, gradient_norm=1.0, read=9))
+        progress.step(StepReport(2, {"loss": math.nan, "accuracy": 0.0}, gradient_norm=math.nan, read=9, skipped=True))
+        progress.step(StepReport(3, {"loss": 0.5, "accuracy": 0.25}, gradient_norm=1.0, read=9))
     assert all(words.startswith("loss 0.500, accuracy 0.250, ") for words in shown)
     assert len(shown) == 2

@@ -87,9 +87,12 @@ def block(updates, training_losses, losses, scores):
 def test_a_seed_whose_loss_stays_far_above_chance_has_diverged():
     task = TINY.problem()
     far = 10.1 * task.zero_loss
-    losses = [np.full(20, far), np.full(20, 0.99 * far * 10 / 10.1), np.linspace(9 * far, far, 20)]
-    (result, *others) = after(block(20, losses, [1, 1, 1], [0, 0, 0]), task, first_results([1, 2, 3]))
-    assert (result.diverged, *(other.diverged for other in others)) == (20, None, None)
+    rows = np.stack([np.full(120, far), np.full(120, 9 / 10.1 * far), np.linspace(9 * far, far, 120)])
+    rows[:2, 0] = task.zero_loss
+    results = first_results([1, 2, 3])
+    for first in range(0, 120, 10):  # blocks are shorter than what is looked at
+        results = after(block(first + 10, rows[:, first : first + 10], [1, 1, 1], [0, 0, 0]), task, results)
+    assert [result.diverged for result in results] == [100, None, None]
 
 
 def test_results_name_the_first_update_of_what_happened():

@@ -9,7 +9,7 @@ import pytest
 from complaints import complaint_of
 from reference import assert_close
 
-from experiments.language_model.scores import perplexity, unigram_loss
+from experiments.language_model.scores import measured, unigram_loss
 from experiments.next_word import __main__ as next_word
 from experiments.next_word.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
 from experiments.next_word.text import windows
@@ -80,7 +80,7 @@ def test_windows_share_the_word_between_them():
 
 def test_the_perplexity_of_word_frequencies():
     # Counts 2, 3 and 1, each one higher: shares 3/9, 4/9 and 2/9.
-    got = perplexity(unigram_loss(np.array([0, 0, 1, 1, 1, 2]), np.array([1, 2]), 3))
+    got = measured(unigram_loss(np.array([0, 0, 1, 1, 1, 2]), np.array([1, 2]), 3), "word")["perplexity"]
     assert_close(np.array(got), np.array((9 / 4 * 9 / 2) ** 0.5), "values")
 
 
@@ -111,7 +111,7 @@ def test_the_next_word_of_a_text_is_learnt_and_predicted_from_its_run(text_run, 
     lines = [json.loads(line) for line in (text_run / "metrics.jsonl").read_text().splitlines()]
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert [line["epoch"] for line in epochs] == [1, 2, 3]
-    assert epochs[-1]["perplexity"] < 2
+    assert epochs[-1]["validation_perplexity"] < 2
 
 
 def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
@@ -140,7 +140,7 @@ def test_a_window_may_be_longer_than_the_text(text, tmp_path, capsys):
 
 
 def test_a_perplexity_beyond_floats_is_told(text, tmp_path, capsys):
-    options = [*TINY, "--epochs", "1", "--learning-rate", "1e4", "--run-folder", str(tmp_path / "run")]
+    options = [*TINY, "--epochs", "1", "--learning-rate", "1e3", "--run-folder", str(tmp_path / "run")]
     next_word.main(["text", text, *options])
     assert "perplexity 8.2e+307" in capsys.readouterr().out
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

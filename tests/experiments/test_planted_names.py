@@ -152,7 +152,7 @@ def resume(run_folder):
     figures = [path.stem for path in (run_folder / "figures").iterdir()]
 
     def fit(state, step, *, watch, checkpoints, position, **_):
-        watch(StepReport(position.step + 1, 0.5, 0.5, 1.0, 10))
+        watch(StepReport(position.step + 1, {"loss": 0.5, "accuracy": 0.5}, 1.0, 10))
         checkpoints.save(state, Position(position.epoch, 1, position.step + 1, best=position.best))
         checkpoints.wait()
         yield from ()

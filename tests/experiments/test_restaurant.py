@@ -86,12 +86,12 @@ def test_the_classic_vocabulary_and_padding():
     data = read(texts, folds, classic)
     # b five times, a four, c two, d one, and 0; the rows that train are 0, 1 and 3.
     assert data.vocabulary == 5
-    np.testing.assert_array_equal(data.train.tokens[0], [[0, 1, 2, 1], [0, 2, 1, 3], [2, 2, 3, 4]])
-    np.testing.assert_array_equal(data.test.tokens[0], [[0, 0, 0, 3]])
+    np.testing.assert_array_equal(data.train.inputs[0], [[0, 1, 2, 1], [0, 2, 1, 3], [2, 2, 3, 4]])
+    np.testing.assert_array_equal(data.test.inputs[0], [[0, 0, 0, 3]])
     other = read(texts, folds, entrants(Restaurant("x", longest=4, pad="end", cut="end"))[0])
-    np.testing.assert_array_equal(other.train.tokens[0], [[1, 2, 1, 0], [2, 1, 3, 0], [1, 1, 2, 2]])
+    np.testing.assert_array_equal(other.train.inputs[0], [[1, 2, 1, 0], [2, 1, 3, 0], [1, 1, 2, 2]])
     whole = read(texts, folds, proper)
-    np.testing.assert_array_equal(whole.test.tokens[0], [[4, 1, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(whole.test.inputs[0], [[4, 1, 0, 0, 0, 0]])
     np.testing.assert_array_equal(whole.test.lengths[0], [2])
 
 

@@ -18,6 +18,7 @@ from rnnjax.runs.comparing import curves, differing_fields
 from rnnjax.runs.listing import duration, shorten
 from rnnjax.runs.reading import read_run
 
+LANGUAGE = {"metric": "perplexity", "highest": False}
 complaint = functools.partial(complaint_of, runs)
 
 
@@ -33,26 +34,26 @@ def test_a_row_says_how_a_run_is_doing(tmp_path, capsys):
             "step": "6",
             "best": "accuracy 0.8100 (epoch 2)",
             "training": "1 min 30 s",
-            "tokens/s": "2,000",
+            "per second": "2,000",
         }
     ]
 
 
 def test_a_language_models_best_score_is_its_lowest_perplexity(tmp_path, capsys):
     today = [
-        {"kind": "epoch", "epoch": n, "train_loss": 6.0, "perplexity": p, "accuracy": 0.1}
+        {"kind": "epoch", "epoch": n, "train_loss": 6.0, "validation_perplexity": p, "accuracy": 0.1}
         for n, p in [(1, 468.1), (2, 397.1)]
     ]
     later = [
         *today,
-        {**today[0], "epoch": 3, "step": 90, "perplexity": 401.0, "seconds": 2.0, "tokens_per_second": 7e3},
+        {**today[0], "epoch": 3, "step": 90, "validation_perplexity": 401.0, "seconds": 2.0, "tokens_per_second": 7e3},
     ]
-    make_run(tmp_path / "today", {"experiment": "next-word"}, today, time="2026-01-01T10:00:00+0000")
-    make_run(tmp_path / "later", {"experiment": "next-word"}, later, time="2026-01-02T10:00:00+0000")
+    make_run(tmp_path / "today", {"experiment": "next-word", "best": LANGUAGE}, today, time="2026-01-01T10:00:00+0000")
+    make_run(tmp_path / "later", {"experiment": "next-word", "best": LANGUAGE}, later, time="2026-01-02T10:00:00+0000")
     rows = listed(capsys, tmp_path)
     assert [row["run"] for row in rows] == ["later", "today"]
     assert [row["best"] for row in rows] == ["perplexity 397.1 (epoch 2)"] * 2
-    assert [row["tokens/s"] for row in rows] == ["7,000", ""]
+    assert [row["per second"] for row in rows] == ["7,000", ""]
     assert [row["step"] for row in rows] == ["90", ""]
 
 
@@ -111,12 +112,12 @@ def test_filters_and_orders(tmp_path, capsys):
         [
             ("b", "sentiment-lstm", best(0.9, 5.0), "finished"),
             ("a", "sentiment-gru3", best(0.8, 7.0), "failed"),
-            ("d", "next-word", [{"kind": "epoch", "epoch": 1, "perplexity": 300.0}], "finished"),
+            ("d", "next-word", [{"kind": "epoch", "epoch": 1, "validation_perplexity": 300.0}], "finished"),
             ("c", "restaurant", [], "finished"),
         ],
         start=1,
     ):
-        config = {"experiment": experiment}
+        config = {"experiment": experiment, "best": LANGUAGE if experiment == "next-word" else CONFIG["best"]}
         make_run(tmp_path / name, config, lines, {"status": status}, f"2026-01-0{day}T10:00:00+0000")
 
     def names(*options):
@@ -188,8 +189,8 @@ def test_comparing_says_where_configs_differ_and_what_was_reached(tmp_path, caps
     rows = read_table("\n".join(scores))
     assert [row["run"] for row in rows] == ["A first", "B second"]
     assert [row["best"] for row in rows] == ["accuracy 0.8100 (epoch 2)", "accuracy 0.6000 (epoch 1)"]
-    assert [row["validation acc., loss"] for row in rows] == ["0.8100, 0.4000", "-"]
-    assert [row["test acc., loss"] for row in rows] == ["0.7900, 0.5000", "-"]
+    assert [row["validation"] for row in rows] == ["accuracy 0.8100, loss 0.4000", "-"]
+    assert [row["test"] for row in rows] == ["accuracy 0.7900, loss 0.5000", "-"]
     assert matplotlib.image.imread(file).shape[:2] > (400, 800)
 
 
@@ -197,18 +198,19 @@ def test_a_comparison_holds_what_the_runs_logged(tmp_path):
     first = read_run(make_run(tmp_path / "first"))
     lines = [step_line(n, learning_rate=n / 10) for n in (1, 2)]
     epochs = [
-        {"kind": "epoch", "epoch": n, "step": 5 * n, "train_loss": 7.0 - n, "perplexity": 300.0 / n} for n in (1, 2)
+        {"kind": "epoch", "epoch": n, "step": 5 * n, "train_loss": 7.0 - n, "validation_perplexity": 300.0 / n}
+        for n in (1, 2)
     ]
     second = read_run(make_run(tmp_path / "second", {**CONFIG, "cell": "gru"}, lines))
-    third = read_run(make_run(tmp_path / "third", {**CONFIG, "cell": "elman"}, epochs))
+    third = read_run(make_run(tmp_path / "third", {**CONFIG, "cell": "elman", "best": LANGUAGE}, epochs))
     drawn = curves([first, second, third])
     assert [run.label for run in drawn] == ["first: cell lstm", "second: cell gru", "third: cell elman"]
     expected = (
-        (0, "training loss (nats)", [(n, 1 / n) for n in range(1, 7)]),
+        (0, "training loss", [(n, 1 / n) for n in range(1, 7)]),
         (0, "validation accuracy", [(1, 0.7), (2, 0.81), (3, 0.8)]),
         (0, "gradient norm", [(n, 2.0) for n in range(1, 7)]),
         (1, "learning rate", [(1, 0.1), (2, 0.2)]),
-        (2, "training loss (nats)", [(5, 6.0), (10, 5.0)]),
+        (2, "training loss", [(5, 6.0), (10, 5.0)]),
         (2, "validation perplexity", [(1, 300.0), (2, 150.0)]),
     )
     for index, name, points in expected:

@@ -12,7 +12,7 @@ from experiments.ctc import __main__ as ctc
 from experiments.reversal import __main__ as reversal
 from experiments.sequence_tasks import frames, markers, scores, strings
 from experiments.tagging import __main__ as tagging
-from rnnjax.data import TaggedBatch
+from rnnjax.data import Batch
 
 STUDIES = {"tagging": tagging, "reversal": reversal, "ctc": ctc}
 TINY = ["--train", "16", "--validation", "8", "--test", "8", "--hidden", "4", "--batch-size", "8", "--devices", "2"]
@@ -89,14 +89,14 @@ def test_tags_are_the_nearest_markers_on_both_sides():
     config = markers.Tagging(longest=12, letters=3, markers=2, marker_share=0.3)
     data = markers.draw(config, "test", 50)
     assert {data.lengths.min(), data.lengths.max()} == {1, 12}
-    for tokens, length, tags in zip(data.inputs, data.lengths, data.tags, strict=True):
+    for tokens, length, tags in zip(data.inputs, data.lengths, data.targets, strict=True):
         assert (tokens[:length] > 0).all()
         assert not tokens[length:].any()
         for t in range(length):
             before = [token for token in tokens[:t] if token <= 2]
             after = [token for token in tokens[t + 1 : length] if token <= 2]
             assert tags[t] == 3 * (before[-1] if before else 0) + (after[0] if after else 0)
-    assert set(data.tags.ravel()) == set(range(9))
+    assert set(data.targets.ravel()) == set(range(9))
     assert (markers.draw(config, "training", 50).inputs != data.inputs).any()
 
 
@@ -104,7 +104,7 @@ def test_the_most_frequent_tag_is_that_of_each_context():
     def batch(tokens, tags):
         tokens, tags = np.array(tokens, np.int32), np.array(tags, np.int32)
         ones = np.ones(len(tokens), np.float32)
-        return TaggedBatch(tokens, np.full(len(tokens), 3, np.int32), tags, ones, np.arange(len(tokens)))
+        return Batch(tokens, np.full(len(tokens), 3, np.int32), tags, ones, np.arange(len(tokens)))
 
     training = batch([[1, 2, 1], [1, 2, 2], [2, 2, 1]], [[0, 1, 0], [0, 1, 3], [1, 3, 2]])
     # Symbol 1 is 0 mostly, 2 is 1 mostly, and 3 has never been seen: the commonest tag of all is 0 (or 1).

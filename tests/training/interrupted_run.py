@@ -77,7 +77,7 @@ def train(folder: Path, *, resume: bool, kill: int | None, at: str, step: int) -
             )
             for state, report in reports:
                 epoch = {"step": report.step, "epoch": report.epoch, "train": report.train.loss, "best": report.best}
-                opened.write(json.dumps({**epoch, "accuracy": report.validation.accuracy}) + "\n")
+                opened.write(json.dumps({**epoch, "accuracy": report.validation["accuracy"]}) + "\n")
                 leaves = jax.tree.leaves(jax.device_get(state.params))
                 (folder / "params").write_bytes(b"".join(leaf.tobytes() for leaf in leaves))
 

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from rnnjax import LSTM, RNN, Chunked, FlaxCell, Scan, Unrolled
-from rnnjax.training import Carrying, TrainState, batch_mesh, eval_step, train_step
+from rnnjax.training import Objective, TrainState, batch_mesh, eval_step, train_step
 from rnnjax.training.devices import AXIS
 
 ROWS, TIME, INPUT, HIDDEN = 4, 5, 3, 4
@@ -167,7 +167,7 @@ def test_loss_and_gradient_are_those_of_the_whole_batch(name, devices, carrying)
     mesh = batch_mesh(devices)
     objective: Any = functools.partial(sums_of, name, AXIS)
     if carrying:
-        objective = Carrying(functools.partial(carried_sums_of, name, AXIS))
+        objective = Objective(functools.partial(carried_sums_of, name, AXIS), carries=True)
     step, evaluation = train_step(objective, REMEMBER, mesh, donate=False), eval_step(objective, mesh)
     want, carried, gradient = expected(name, carrying)
     assert all(np.abs(leaf).max() > 1e-3 for leaf in jax.tree.leaves(want["loss"]))

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from rnnjax.training import Carrying, TrainState, batch_mesh, eval_step, train_step
+from rnnjax.training import Objective, TrainState, batch_mesh, eval_step, train_step
 
 RANDOM = np.random.default_rng(0)
 INPUTS = RANDOM.normal(size=(4, 3)).astype(np.float32)
@@ -90,7 +90,7 @@ def test_each_shape_and_dtype_of_what_is_carried_has_a_program_of_its_own():
     def sums(params, batch, key, carry):
         return squares(params, batch, key), jax.tree.map(lambda leaf: leaf + 1, carry)
 
-    step, batch = eval_step(Carrying(sums), batch_mesh(2)), BATCHES["first"]
+    step, batch = eval_step(Objective(sums, carries=True), batch_mesh(2)), BATCHES["first"]
     params = {"float32": KERNEL, "float16": KERNEL.astype(np.float16)}
     carries = {"narrow": np.ones(4, np.float32), "wide": np.ones((4, 3), np.float32), "integer": np.ones(4, np.int32)}
     for _ in range(2):

@@ -158,10 +158,10 @@ def test_correct_are_rows_whose_decoding_is_right_in_full():
     logits = 5 * jax.nn.one_hot(jnp.array(paths), CLASSES)
     weights = [1, 1, 2, 4, 8]
     sums = sums_of(logits, batch_of([(5, row) for row in labels], weights))
-    assert float(sums["correct"]) == 1 + 2 + 4
+    assert float(sums["accuracy"]) == 1 + 2 + 4
     # The last path is longer than its labels' row: within three steps it is right.
     rows = [(5, labels[0]), (5, labels[1]), (5, ()), (5, (3,)), (3, (1, 2, 3))]
-    assert float(sums_of(logits, batch_of(rows, weights, width=3))["correct"]) == 1 + 2 + 4 + 8
+    assert float(sums_of(logits, batch_of(rows, weights, width=3))["accuracy"]) == 1 + 2 + 4 + 8
 
 
 def test_logits_of_another_shape_and_a_blank_that_is_no_class_are_errors():

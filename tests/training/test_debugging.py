@@ -14,6 +14,7 @@ from toy import VOCABULARY, make_batch, make_objective
 from rnnjax import RNN, Chunked, Elman, Scan, SequenceClassifier
 from rnnjax.training import DivergedError, adam, batch_mesh, eval_step, fit, train_step
 from rnnjax.training.debugging import TracedStep, first_bad_operation
+from rnnjax.training.objective import Objective
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ def toy_objective(loss):
         return {
             "loss": loss(params["w"]) * batch.weights.sum(),
             "weight": batch.weights.sum(),
-            "correct": batch.weights.sum(),
+            "accuracy": batch.weights.sum(),
             "tokens": batch.lengths.sum(),
         }
 
@@ -65,7 +66,7 @@ def power_of(w):
 
 
 def told(loss, value=1.0):
-    objective = toy_objective(loss)
+    objective = Objective.of(toy_objective(loss))
     batch = jax.tree.map(jnp.asarray, make_batch())
     return first_bad_operation(objective, {"w": jnp.full(3, value, jnp.float32)}, batch, jax.random.key(0))
 
@@ -88,7 +89,7 @@ def test_infinities_that_a_model_masks_with_are_not_blamed():
     # Each row's loss is finite, and their sum is not.
     head = {"kernel": jnp.zeros((1, 1)), "bias": jnp.full(1, 3e38)}
     batch = jax.tree.map(jnp.asarray, make_batch(seed=1, rows=2, width=2))
-    batch = batch._replace(labels=jnp.zeros(2, jnp.int32))
+    batch = batch._replace(targets=jnp.zeros(2, jnp.int32))
     found = first_bad_operation(make_objective(model), {**params, "head": head}, batch, jax.random.key(1))
     assert found.startswith("invalid value (inf) encountered in reduce_sum, rnnjax/training/objectives.py:"), found
 
@@ -103,14 +104,14 @@ def test_nothing_bad_is_said_so():
 
 def test_a_run_on_two_devices_tells_the_first_bad_operation_of_its_step():
     def loss(params, batch, key):
-        batch = batch._replace(weights=batch.weights / (batch.labels >= 0))  # no label is negative
+        batch = batch._replace(weights=batch.weights / (batch.targets >= 0))  # no label is negative
         return OBJECTIVE(params, batch, key)
 
     optimizer, mesh = adam(1e-2, steps=9), batch_mesh(2)
-    step = TracedStep(train_step(loss, optimizer, mesh, donate=False), loss)
+    step = TracedStep(train_step(loss, optimizer, mesh, donate=False))
     state = new_state(optimizer, step)
     batches = [make_batch(i) for i in range(6)]
-    batches[3].labels[:] = -1
+    batches[3].targets[:] = -1
     batches[3].weights[:] = 0
     typed: Any = step
     with pytest.raises(DivergedError) as error:

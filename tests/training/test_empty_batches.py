@@ -11,8 +11,8 @@ from bag import OBJECTIVE, PARAMS
 from toy import make_batch
 
 from rnnjax.training import (
-    Carrying,
     DivergedError,
+    Objective,
     Position,
     TrainState,
     adam,
@@ -151,7 +151,7 @@ def test_what_an_objective_carries_goes_on(devices):
         return OBJECTIVE(params, batch, key), carry + batch.lengths
 
     optimizer, batch = OPTIMIZERS["adam"], make_batch()
-    step = train_step(Carrying(sums), optimizer, batch_mesh(devices), donate=False, **ALL)
+    step = train_step(Objective(sums, carries=True), optimizer, batch_mesh(devices), donate=False, **ALL)
     state = step.replicate(initial(optimizer))._replace(carry=step.split(np.ones(6, np.int32)))
     after, found = step(state, emptied(batch))
     assert_same(learned(after), learned(state))
@@ -183,9 +183,9 @@ def test_the_loop_goes_on_and_adds_nothing():
     counted = [heard[0], heard[3]]
     np.testing.assert_allclose(report.train.loss, np.mean([step.loss for step in counted]), rtol=1e-6)
     np.testing.assert_allclose(report.gradient_norm, np.mean([step.gradient_norm for step in counted]), rtol=1e-6)
-    assert report.train.tokens == sum(step.tokens for step in counted)
+    assert report.train.read == sum(step.read for step in counted)
     assert (report.step, report.skipped) == (4, 0)
-    assert report.validation.confusion.sum() == 6
+    assert report.validation.totals["confusion"].sum() == 6
 
 
 def test_what_has_no_weight_at_all_is_an_error_in_words():

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from rnnjax.runs import Checkpoints
-from rnnjax.training import Carrying, Position, TrainState, adam, batch_mesh, eval_step, sgd, train_step
+from rnnjax.training import Objective, Position, TrainState, adam, batch_mesh, eval_step, sgd, train_step
 
 DTYPES = ["bfloat16", "float16", "float32", "float64"]
 RANDOM = np.random.default_rng(0)
@@ -221,7 +221,7 @@ def test_gradients_and_sums_of_devices_are_added_in_float32(dtype, large, carryi
     mesh, batch, params = batch_mesh(2), np.array([large, 1], np.float32), jnp.ones((), dtype)
     objective: Any = parts_of
     if carrying:
-        objective = Carrying(lambda params, batch, key, carry: (parts_of(params, batch, key), carry))
+        objective = Objective(lambda params, batch, key, carry: (parts_of(params, batch, key), carry), carries=True)
     remember = optax.trace(decay=0.0)
     step, evaluation = train_step(objective, remember, mesh, donate=False), eval_step(objective, mesh)
     state = step.replicate(TrainState.create(params, remember, jax.random.key(0)))

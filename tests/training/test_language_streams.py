@@ -13,7 +13,7 @@ from reference import assert_close
 from rnnjax import LSTM, RNN, LanguageModel, Scan
 from rnnjax.data import Stream
 from rnnjax.training import (
-    Carrying,
+    Objective,
     TrainState,
     batch_mesh,
     eval_step,
@@ -67,7 +67,7 @@ def test_the_loss_is_that_of_one_unbroken_pass_for_any_batch_size_and_truncation
     for devices, rows, steps in ((1, 1, 7), (2, 3, 10), (2, 40, 2)):
         scores = evaluated(params, devices, rows, steps, resets)
         assert_close(np.float32(scores.loss), want, "values")
-        assert scores.tokens == 82
+        assert (scores.read, scores.unit) == (82, "tokens")
 
 
 def test_where_documents_begin_counts(params):
@@ -94,12 +94,12 @@ def test_rounding_of_a_large_state_is_no_reason_to_read_again(shape, moves, read
     def sums(params, window, key, carry):
         # A row never ends twice in the same state.
         count = jnp.float32(window.lengths.sum())
-        total = {"loss": count, "weight": count, "correct": count, "tokens": count}
+        total = {"loss": count, "weight": count, "accuracy": count, "tokens": count}
         return total, jnp.where(carry > 30, 30, 30 + moves)
 
     monkeypatch.setattr(streams, "_read", noted)
-    step, stream = eval_step(Carrying(sums), batch_mesh(1)), Stream(TOKENS, 5, 20)
-    assert evaluate_stream({}, step, stream, carry=jnp.zeros(shape)).tokens == 82
+    step, stream = eval_step(Objective(sums, carries=True), batch_mesh(1)), Stream(TOKENS, 5, 20)
+    assert evaluate_stream({}, step, stream, carry=jnp.zeros(shape)).read == 82
     assert len(seen) == readings
 
 

@@ -80,7 +80,7 @@ def test_losses_and_sums_are_wide_whatever_the_logits_are(objective, dtype):
         assert sums["loss"].dtype == wide
         np.testing.assert_allclose(sums["loss"], (losses * counted).sum(), rtol=SUMS_TOLERANCES[wide])
         assert float(sums["weight"]) == counted.sum()
-        assert float(sums["correct"]) == (correct * counted).sum()
+        assert float(sums["accuracy"]) == (correct * counted).sum()
 
 
 def test_next_token_sums_the_cross_entropy_of_every_word_but_the_first():
@@ -106,7 +106,7 @@ def test_next_token_sums_the_cross_entropy_of_every_word_but_the_first():
                 count += 1
     assert count == 6
     assert_close(sums["loss"], loss, "values")
-    assert (int(sums["weight"]), int(sums["correct"]), int(sums["tokens"])) == (count, correct, 9)
+    assert (int(sums["weight"]), int(sums["accuracy"]), int(sums["tokens"])) == (count, correct, 9)
     np.testing.assert_array_equal(seen["inputs"], tokens[:, :-1])
     np.testing.assert_array_equal(seen["lengths"], [5, 1, 0, 0, 3])
     assert seen["deterministic"]

@@ -10,7 +10,7 @@ import pytest
 from reference import assert_close
 
 from rnnjax import GRU, RNN, Bidirectional, EncoderDecoder, Scan, SequenceTagger
-from rnnjax.data import PairBatch, TaggedBatch, cut_batches
+from rnnjax.data import Batch, PairBatch, cut_batches
 from rnnjax.training import TrainState, batch_mesh, eval_step, tagging, teacher_forcing, train_step
 
 RANDOM = np.random.default_rng(0)
@@ -20,7 +20,7 @@ TARGET_LENGTHS = np.array([0, WIDTH, 1, 3, 2, 4], np.int32)
 WEIGHTS = np.array([1, 1, 0.5, 2, 0, 1], np.float32)
 NUMBERS = np.arange(ROWS, dtype=np.int32)
 START, END = 7, 8
-TAGGED = TaggedBatch(
+TAGGED = Batch(
     RANDOM.integers(0, WORDS, (ROWS, STEPS)).astype(np.int32),
     LENGTHS,
     RANDOM.integers(0, TAGS, (ROWS, STEPS)).astype(np.int32),
@@ -61,17 +61,17 @@ def called_with(objective, logits, batch, key=None):
 def test_tagging_sums_the_cross_entropy_of_every_step_within_the_lengths(dtype):
     logits = jnp.asarray(2 * RANDOM.normal(size=(ROWS, STEPS, TAGS)), dtype)
     sums, seen = called_with(tagging, logits, TAGGED)
-    answers = [TAGGED.tags[b, :length] for b, length in enumerate(LENGTHS)]
+    answers = [TAGGED.targets[b, :length] for b, length in enumerate(LENGTHS)]
     loss, weight, correct = sums_by_hand(np.asarray(logits, np.float32), answers)
     assert sums["loss"].dtype == "float32"
     np.testing.assert_allclose(sums["loss"], loss, rtol=SUMS_TOLERANCE)
-    assert (float(sums["weight"]), float(sums["correct"])) == (weight, correct)
+    assert (float(sums["weight"]), float(sums["accuracy"])) == (weight, correct)
     assert 0 < correct < weight
     assert int(sums["tokens"]) == LENGTHS.sum()
     np.testing.assert_array_equal(seen["args"][0], TAGGED.inputs)
     assert seen["deterministic"]
-    past = np.where(np.arange(STEPS) < LENGTHS[:, None], TAGGED.tags, -1)
-    assert_close(called_with(tagging, logits, TAGGED._replace(tags=past))[0], sums, "values")
+    past = np.where(np.arange(STEPS) < LENGTHS[:, None], TAGGED.targets, -1)
+    assert_close(called_with(tagging, logits, TAGGED._replace(targets=past))[0], sums, "values")
     assert not called_with(tagging, logits, TAGGED, jax.random.key(0))[1]["deterministic"]
 
 
@@ -82,7 +82,7 @@ def test_teacher_forcing_sums_the_cross_entropy_of_every_target_and_its_end(dtyp
     answers = [[*PAIRS.targets[b, :length], END] for b, length in enumerate(TARGET_LENGTHS)]
     loss, weight, correct = sums_by_hand(np.asarray(logits, np.float32), answers)
     np.testing.assert_allclose(sums["loss"], loss, rtol=SUMS_TOLERANCE)
-    assert (float(sums["weight"]), float(sums["correct"])) == (weight, correct)
+    assert (float(sums["weight"]), float(sums["accuracy"])) == (weight, correct)
     assert 0 < correct < weight
     assert int(sums["tokens"]) == LENGTHS.sum() + TARGET_LENGTHS.sum()
     sources, targets_in, source_lengths, target_lengths = seen["args"]
@@ -149,12 +149,12 @@ def test_batches_are_every_row_once_and_the_last_is_filled_up():
     np.testing.assert_array_equal(last.rows, range(4))
     orders = []
     for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0)):
-        tags = np.concatenate([batch.tags for batch in cut_batches(data, 2, seed, epoch)])
-        np.testing.assert_array_equal(np.sort(tags, axis=0), np.sort(data.tags, axis=0))
+        tags = np.concatenate([batch.targets for batch in cut_batches(data, 2, seed, epoch)])
+        np.testing.assert_array_equal(np.sort(tags, axis=0), np.sort(data.targets, axis=0))
         orders.append(tags.tolist())
     assert orders[0] == orders[1]
     assert len({str(order) for order in orders}) == 3
     (rest,) = cut_batches(data, 2, 0, 0, first=2)
-    assert rest.tags.tolist() == orders[0][4:]
+    assert rest.targets.tolist() == orders[0][4:]
     with pytest.raises(ValueError, match="batch size: expected at least 1, got 0"):
         next(cut_batches(data, 0))

@@ -38,13 +38,13 @@ def test_three_steps_on_two_devices_are_those_of_a_plain_loop():
         def loss(params, batch=batch, number=number):
             logits = MODEL.apply(
                 {"params": params},
-                batch.tokens,
+                batch.inputs,
                 batch.lengths,
                 deterministic=False,
                 rngs={"dropout": jax.random.fold_in(key, number)},
             )
             # The last two rows fill up the batch: they are not there for a plain loop.
-            return optax.sigmoid_binary_cross_entropy(logits[:-2], batch.labels[:-2]).mean()
+            return optax.sigmoid_binary_cross_entropy(logits[:-2], batch.targets[:-2]).mean()
 
         value, gradient = jax.jit(jax.value_and_grad(loss))(params)
         norm = optax.tree.norm(gradient)
@@ -79,8 +79,8 @@ def test_eval_sums_are_numpys(devices, classes):
     step = eval_step(make_objective(model, classes), batch_mesh(devices))
     sums = jax.device_get(step(step.replicate(params), batch))
 
-    logits = np.asarray(apply(model, params, jnp.asarray(batch.tokens), jnp.asarray(batch.lengths)), np.float64)[:-2]
-    labels = batch.labels[:-2]
+    logits = np.asarray(apply(model, params, jnp.asarray(batch.inputs), jnp.asarray(batch.lengths)), np.float64)[:-2]
+    labels = batch.targets[:-2]
     scores = np.stack([np.zeros_like(logits), logits], axis=1) if classes == 2 else logits
     shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     guesses = shares.argmax(axis=1)
@@ -88,7 +88,7 @@ def test_eval_sums_are_numpys(devices, classes):
     np.add.at(confusion, (labels, guesses), 1)
     assert_close(sums["loss"], -np.log(shares[np.arange(len(labels)), labels]).sum(), "training")
     assert sums["weight"] == len(labels)
-    assert sums["correct"] == (guesses == labels).sum()
+    assert sums["accuracy"] == (guesses == labels).sum()
     assert sums["tokens"] == batch.lengths.sum()
     np.testing.assert_array_equal(sums["confusion"], confusion)
 
