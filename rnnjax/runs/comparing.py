@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnjax.analysis import RunCurves
 from rnnjax.runs.execution import EXECUTION
 from rnnjax.runs.listing import NAME, score_words, shorten, training_time
 from rnnjax.runs.reading import Run
 from rnnjax.runs.report import table
+
+if TYPE_CHECKING:
+    from rnnjax.analysis import RunCurves
 
 MARKS = "ABCDEFGH"
 # Where and how a run was carried out says nothing of what was computed.
@@ -65,8 +67,10 @@ def score_table(runs: Sequence[Run]) -> str:
     return table((*headers, "training", "tokens/s"), rows)
 
 
-def curves(runs: Sequence[Run]) -> list[RunCurves]:
+def curves(runs: Sequence[Run]) -> "list[RunCurves]":
     """What is drawn of each run, named by its folder and its differing fields."""
+    from rnnjax.analysis import RunCurves  # needs the extra `plots`, which tables do without
+
     differing = differing_fields(runs)
     return [
         RunCurves(mark, _label(run, {name: values[index] for name, values in differing.items()}), _points(run))

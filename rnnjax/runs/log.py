@@ -1,13 +1,13 @@
 """What a run writes down as it goes: lines of metrics.jsonl, and TensorBoard's event files beside them."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from rnnjax.files import make_folder, save_figure
 from rnnjax.runs import RunFolder
@@ -16,6 +16,9 @@ from rnnjax.runs.run_files import record
 from rnnjax.runs.seals import START, Mark
 from rnnjax.runs.tensorboard import TensorBoard
 from rnnjax.training import StepReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A run's lines that TensorBoard shows, and under which names.
 STEP_TAGS = {name: f"train/{name}" for name in ("loss", "accuracy", "gradient_norm", "learning_rate")}

@@ -6,9 +6,8 @@ from typing import Any
 
 import flax.traverse_util
 import numpy as np
-from tqdm import tqdm
 
-from rnnjax.commands import printable
+from rnnjax.terminal import printable
 from rnnjax.training import StepReport
 
 
@@ -49,12 +48,17 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
 class Progress:
     """A progress bar over all steps of a run, with recent loss, accuracy, tokens a second and the time left.
 
-    `done` steps are behind it already. Nothing is drawn where standard error is not a terminal, and nothing said
-    either where it is hidden.
+    `done` steps are behind it already. Nothing is drawn where standard error is not a terminal or tqdm (of the extra
+    `experiments`) is not installed, and nothing said either where it is hidden.
     """
 
     def __init__(self, steps: int, done: int = 0, hidden: bool = False):
-        self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
+        try:
+            from tqdm import tqdm
+        except ModuleNotFoundError:
+            self._bar = None
+        else:
+            self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
         self._hidden = hidden
         self._loss = self._accuracy = None
         self._tokens, self._since = 0, time.perf_counter()
@@ -63,10 +67,13 @@ class Progress:
         return self
 
     def __exit__(self, *stopped: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def step(self, report: StepReport) -> None:
         """One step more; the numbers shown are running means."""
+        if self._bar is None:
+            return
         self._tokens += report.tokens
         if not report.skipped:  # else its numbers may not be finite, and would stay in every mean after it
             keep = 0.95 if self._loss is not None else 0.0
@@ -80,4 +87,5 @@ class Progress:
     def say(self, line: str) -> None:
         """Lines above the bar."""
         if not self._hidden:
-            self._bar.write("\n".join(map(printable, line.split("\n"))))
+            write = print if self._bar is None else self._bar.write
+            write("\n".join(map(printable, line.split("\n"))))
