@@ -92,7 +92,8 @@ print(json.dumps(found))
 
 def messages(hidden, statements):
     """The errors of the statements that need one of the hidden packages."""
-    return json.loads(python("-c", WITHOUT, json.dumps(hidden), json.dumps(statements)))
+    printed = python("-c", WITHOUT, json.dumps(hidden), json.dumps(statements))
+    return json.loads(printed.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_a_missing_package_is_one_line_that_names_the_extra(without_extras, stat
 def test_runs_need_the_extra_training_alone():
     hidden = [name for name in OPTIONAL if name not in ("filelock", "orbax", "tensorboardX")]
     shown = "import rnnjax.runs.session, rnnjax.runs.comparing, rnnjax.runs.listing\n"
-    shown += "from rnnjax.runs.report import Progress\nwith Progress(1) as bar: bar.say('')"
+    shown += "from rnnjax.runs.report import Progress\nwith Progress(1) as bar: bar.say('a line')"
     needed = "from rnnjax.runs.session import load_vocabulary; load_vocabulary(None)"
     found = messages(hidden, [shown, needed])
     assert list(found) == [needed]

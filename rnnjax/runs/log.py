@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 from rnnjax.files import make_folder, save_figure
 from rnnjax.runs import RunFolder
 from rnnjax.runs.folder import FIGURES, METRICS, TENSORBOARD
@@ -16,9 +19,6 @@ from rnnjax.runs.run_files import record
 from rnnjax.runs.seals import START, Mark
 from rnnjax.runs.tensorboard import TensorBoard
 from rnnjax.training import StepReport
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # A run's lines that TensorBoard shows, and under which names.
 STEP_TAGS = {name: f"train/{name}" for name in ("loss", "accuracy", "gradient_norm", "learning_rate")}

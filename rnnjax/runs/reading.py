@@ -8,14 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnjax.extras import extra
+from filelock import FileLock, Timeout
+
 from rnnjax.runs.folder import CONFIG, ENVIRONMENT, LOCK, METRICS, MOST_CONFIG, STATUS, check_lock
 from rnnjax.runs.metrics import Metrics, is_plain, is_whole, read_metrics
 from rnnjax.runs.seals import Mark, unsealed
 from rnnjax.untrusted import kind_of, open_plain
-
-with extra("training"):
-    from filelock import FileLock, Timeout
 
 RUNNING, KILLED, UNKNOWN = "running", "killed", "unknown"
 ENDED = ("finished", "stopped", "diverged", "failed")

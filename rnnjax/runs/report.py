@@ -45,6 +45,19 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
     return table(headers, [(name, *map(int, row)) for name, row in zip(classes, counts, strict=True)])
 
 
+class _NoBar:
+    """In place of tqdm's bar where tqdm is not installed: lines are printed, and nothing is drawn."""
+
+    def set_postfix_str(self, words: str, refresh: bool) -> None: ...
+
+    def update(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def write(self, line: str) -> None:
+        print(line)
+
+
 class Progress:
     """A progress bar over all steps of a run, with recent loss, accuracy, tokens a second and the time left.
 
@@ -56,7 +69,7 @@ class Progress:
         try:
             from tqdm import tqdm
         except ModuleNotFoundError:
-            self._bar = None
+            self._bar = _NoBar()
         else:
             self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
         self._hidden = hidden
@@ -67,13 +80,10 @@ class Progress:
         return self
 
     def __exit__(self, *stopped: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def step(self, report: StepReport) -> None:
         """One step more; the numbers shown are running means."""
-        if self._bar is None:
-            return
         self._tokens += report.tokens
         if not report.skipped:  # else its numbers may not be finite, and would stay in every mean after it
             keep = 0.95 if self._loss is not None else 0.0
@@ -87,5 +97,4 @@ class Progress:
     def say(self, line: str) -> None:
         """Lines above the bar."""
         if not self._hidden:
-            write = print if self._bar is None else self._bar.write
-            write("\n".join(map(printable, line.split("\n"))))
+            self._bar.write("\n".join(map(printable, line.split("\n"))))
