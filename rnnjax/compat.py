@@ -1,12 +1,18 @@
 """What is assumed of other libraries beyond their promises: words of their messages, and experimental parts.
 
 Each is named here once, and `tests/test_compat.py` asks the library itself: where a new release changes one of them,
-the failing test says which, and this file is the place to mend. How Orbax writes is in `training/arrays.py` alone.
+the failing test says which, and this file is the place to mend. How Orbax writes is in `runs/arrays.py` alone.
 """
 
+import functools
+import importlib
+import importlib.util
 import re
 import struct
-from typing import Any
+import sys
+from typing import Any, NamedTuple
+
+from rnnjax.extras import missing
 
 # pandas, where a row has more fields than the header.
 RAGGED_ROW = "Length of header or names does not match length of data"
@@ -93,8 +99,37 @@ def forget_compilation_cache() -> None:
     compilation_cache.reset_cache()
 
 
+class EventProtos(NamedTuple):
+    """Modules of tensorboardX: classes of events and of summaries (made when they are imported), and CRC-32C."""
+
+    events: Any
+    summaries: Any
+    checksum: Any
+
+
+@functools.cache
+def event_protos() -> EventProtos:
+    """tensorboardX's modules of event files. Raises ModuleNotFoundError where it is not installed.
+
+    tensorboardX itself imports PyTorch where that is installed, which takes seconds: while these modules are imported,
+    an empty package with its path stands in for it.
+    """
+    spec = importlib.util.find_spec("tensorboardX")
+    if spec is None:
+        raise missing("tensorboardX", "training", "event files")
+    loaded = "tensorboardX" in sys.modules
+    try:
+        if not loaded:
+            sys.modules["tensorboardX"] = importlib.util.module_from_spec(spec)
+        modules = ("proto.event_pb2", "proto.summary_pb2", "crc32c")
+        return EventProtos(*(importlib.import_module(f"tensorboardX.{module}") for module in modules))
+    finally:
+        if not loaded:  # whoever imports tensorboardX later gets all of it
+            for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboardX"]:
+                del sys.modules[name]
+
+
 def masked_checksum(data: bytes) -> bytes:
     """The CRC-32C of a record of an event file, rotated as TensorBoard wants it, in 4 bytes."""
-    from tensorboardX.record_writer import masked_crc32c
-
-    return struct.pack("<I", masked_crc32c(data))
+    checksum = event_protos().checksum.crc32c(data) & 0xFFFFFFFF
+    return struct.pack("<I", ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.errors import first_line
+from rnnjax.extras import extra
 from rnnjax.untrusted import check_file, check_folder, check_own, kind_of
 
 
@@ -106,7 +107,8 @@ def rendered(figure: Any, kind: str, dots_per_inch: float | str) -> bytes:
 
     No text is handed to TeX, whatever Matplotlib's settings say.
     """
-    import matplotlib as mpl  # which whoever writes no figure need not wait for
+    with extra("plots", "figure"):
+        import matplotlib as mpl  # which whoever writes no figure need not wait for
 
     for text in figure.findobj(lambda artist: hasattr(artist, "set_usetex")):
         text.set_usetex(False)

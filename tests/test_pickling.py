@@ -1,6 +1,8 @@
 """What is sent to another process is equal there: cells, recurrences and layers."""
 
 import copy
+import importlib
+import importlib.util
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -9,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import ray.cloudpickle
 from flax_modules import apply
 from tables import BATCH, CELLS, HIDDEN, INPUT, LSTM_VARIANTS, TIME, make_problem, sizes_of
 
@@ -30,16 +31,26 @@ STARTED_OTHERWISE: dict[str, Cell] = {
 }
 ALL: dict[str, Cell] = CELLS | LSTM_VARIANTS | STARTED_OTHERWISE
 
-CLOUDPICKLE: Any = ray.cloudpickle
 
+def sent_by_ray(value: Any) -> Any:
+    """A copy as Ray makes it for a task."""
+    cloudpickle: Any = importlib.import_module("ray.cloudpickle")
+    return cloudpickle.loads(cloudpickle.dumps(value))
+
+
+PICKLER: Any = ForkingPickler  # whose `loads` has no annotation
 COPIES: dict[str, Callable[[Any], Any]] = {
     # The pickle of the standard library, as what is sent to another process goes through it.
-    "multiprocessing": lambda value: CLOUDPICKLE.loads(ForkingPickler.dumps(value)),
-    "cloudpickle": lambda value: CLOUDPICKLE.loads(CLOUDPICKLE.dumps(value)),
+    "multiprocessing": lambda value: PICKLER.loads(PICKLER.dumps(value)),
+    "ray": sent_by_ray,
     "deepcopy": copy.deepcopy,
 }
-
-every_copy = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rnnjax[ray]'"
+)
+every_copy = pytest.mark.parametrize(
+    "copied", [pytest.param(copy, id=name, marks=[needs_ray] if name == "ray" else []) for name, copy in COPIES.items()]
+)
 
 
 @every_copy

@@ -1,6 +1,5 @@
 """The Keras contestants, on JAX: `fit` on arrays padded as its examples do, or on a generator of bucketed batches."""
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from benchmarks.epochs.contestant import Pass, Problem
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax.data import Plan
+from rnnjax.extras import extra
 from rnnjax.interop import to_keras
 
 # Optax's Adam adds 1e-8 to the root of the corrected second moment, Keras its own to that of the uncorrected one,
@@ -20,10 +20,9 @@ EPSILON = 1e-8 * (1 - 0.999) ** 0.5
 
 def load_keras() -> Any:
     """The package, with JAX as its backend. Raises ModuleNotFoundError, which says what to install."""
-    if importlib.util.find_spec("keras") is None:
-        raise ModuleNotFoundError("not installed: pip install 'rnnjax[peers]'")
     os.environ["KERAS_BACKEND"] = "jax"  # read once, when it is first imported
-    import keras
+    with extra("peers"):
+        import keras
 
     if keras.backend.backend() != "jax":
         raise ModuleNotFoundError(f"expected Keras on JAX, got Keras on {keras.backend.backend()}")

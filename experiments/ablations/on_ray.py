@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from experiments.ablations.runner import Done, Task, train_task
 from rnnjax.compat import FORKED
+from rnnjax.extras import extra
 
-try:
+with extra("ray", "executor 'ray'"):
     import ray  # pyright: ignore[reportMissingImports]
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("executor: expected Ray for 'ray', found none: pip install 'rnnjax[ray]'") from error
 
 
 def on_ray(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done]:

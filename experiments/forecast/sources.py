@@ -1,6 +1,5 @@
 """Where series come from: installed packages, a file, or nowhere."""
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pandas
 from experiments.forecast.config import Forecast
 from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import Columns, Series, SeriesTable, from_table, read_series
+from rnnjax.extras import extra
 
 GENERATED = 600
 
@@ -25,14 +25,9 @@ def load(config: Forecast) -> SeriesTable:
     return read_series(Path(config.source).expanduser(), columns, fill=config.fill)
 
 
-def _check_installed(module: str, package: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise ModuleNotFoundError(f"source: expected {package}, not installed: pip install 'rnnjax[series]'")
-
-
 def _vega(name: str) -> pandas.DataFrame:
-    _check_installed("vega_datasets", "vega-datasets")
-    from vega_datasets import local_data
+    with extra("series", "source"):
+        from vega_datasets import local_data
 
     return getattr(local_data, name)()
 
@@ -55,8 +50,8 @@ TEMPERATURES = ("seattle_temps", "sf_temps")
 
 def sunspots(fill: bool) -> SeriesTable:
     """The yearly number of sunspots, 1700 to 2008."""
-    _check_installed("statsmodels", "statsmodels")
-    from statsmodels.datasets import sunspots
+    with extra("series", "source"):
+        from statsmodels.datasets import sunspots
 
     table: Any = sunspots.load_pandas().data
     table = table.assign(YEAR=table["YEAR"].astype(int).astype(str))

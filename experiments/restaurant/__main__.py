@@ -18,12 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.catalogue import Experiment
-from experiments.restaurant.bag_of_words import MISSING, bag_of_words, installed
+from experiments.restaurant.bag_of_words import EXTRA, bag_of_words, installed
 from experiments.restaurant.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
 from experiments.restaurant.networks import Restaurant, entrants, read
 from rnnjax.analysis import fold_accuracies
 from rnnjax.commands import parse, printable, run
 from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
+from rnnjax.extras import missing
 from rnnjax.files import save_figure
 from rnnjax.runs import RunFolder
 from rnnjax.runs.folder import FIGURES
@@ -167,7 +168,7 @@ def compare(options: Restaurant) -> Path:
     if last.name == "bag of words":
         print("\n".join(verdict(network, last) for network in networks))
     else:
-        print(f"bag of words: {MISSING}")
+        print(missing("sklearn", EXTRA, "bag of words"))
     print(f"run folder {path}")
     return path
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.restaurant.cross_validation import Fold
+from rnnjax.extras import extra
 
-MISSING = "not installed: pip install 'rnnjax[baselines]'"
+EXTRA = "baselines"
 
 
 def installed() -> bool:
@@ -20,11 +21,10 @@ def bag_of_words(texts: Sequence[str], labels: np.ndarray, folds: Sequence[Fold]
 
     Raises ModuleNotFoundError without scikit-learn.
     """
-    if not installed():
-        raise ModuleNotFoundError(f"bag of words: expected scikit-learn, {MISSING}")
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    with extra(EXTRA, "bag of words"):
+        from sklearn.feature_extraction.text import CountVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
 
     texts, logits = list(texts), []
     for fold in folds:

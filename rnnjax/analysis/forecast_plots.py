@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from rnnjax.analysis.labels import label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
 from rnnjax.analysis.run_plots import COLOURS
+from rnnjax.extras import extra
+
+with extra("plots"):
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 GREEN = COLOURS[2]
 # Black is for what is no seed.

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rnnjax.analysis.labels import label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
+from rnnjax.extras import extra
+
+with extra("plots"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 # In the order of the scales: from light blue for what vanishes, over black, to red for what explodes.
 STYLES: tuple[dict[str, Any], ...] = (

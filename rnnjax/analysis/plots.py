@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnnjax.analysis.labels import SHORT, label
+from rnnjax.extras import extra
+
+with extra("plots"):
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
 

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnnjax.analysis.labels import SHORT, label
 from rnnjax.analysis.plots import BLACK
 from rnnjax.analysis.run_plots import COLOURS
+from rnnjax.extras import extra
+
+with extra("plots"):
+    from matplotlib.figure import Figure
 
 
 class SeedCurve(NamedTuple):

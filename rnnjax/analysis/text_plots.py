@@ -7,12 +7,15 @@ the heat maps are Matplotlib's cividis (shares) and PuOr (signed values), made f
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 
 from rnnjax.analysis.labels import SHORT, label
 from rnnjax.analysis.plots import BLACK, BLUE, ORANGE
+from rnnjax.extras import extra
+
+with extra("plots"):
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
 
 VERDICTS = LinearSegmentedColormap.from_list("verdicts", [ORANGE, "white", BLUE])
 # More words than these are not written under an axis.

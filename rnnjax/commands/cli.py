@@ -14,13 +14,15 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-import tyro
-
 from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
 from rnnjax.errors import first_line
+from rnnjax.extras import extra
 from rnnjax.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
 from rnnjax.training.processes import leave, was_lost
+
+with extra("experiments"):
+    import tyro
 
 # Characters of an error that are shown: it may quote a file.
 MOST_SHOWN = 2_000

@@ -1,5 +1,8 @@
 """Data: labelled texts, words to integers, and length-bucketed batches."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rnnjax.data.batching import Batch as Batch
 from rnnjax.data.batching import Plan as Plan
 from rnnjax.data.batching import bucket_widths as bucket_widths
@@ -11,18 +14,33 @@ from rnnjax.data.sequence_batches import PairBatch as PairBatch
 from rnnjax.data.sequence_batches import batches as batches
 from rnnjax.data.sequence_batches import cut_batches as cut_batches
 from rnnjax.data.sequences import Sequences as Sequences
-from rnnjax.data.sources import SOURCES as SOURCES
-from rnnjax.data.sources import LabelledTexts as LabelledTexts
-from rnnjax.data.sources import Source as Source
-from rnnjax.data.sources import load_source as load_source
-from rnnjax.data.sources import load_texts as load_texts
-from rnnjax.data.splits import hold_out as hold_out
-from rnnjax.data.splits import without as without
 from rnnjax.data.stored_texts import StoredTexts as StoredTexts
 from rnnjax.data.streams import Stream as Stream
 from rnnjax.data.streams import Window as Window
-from rnnjax.data.text import encode as encode
-from rnnjax.data.text import learn_vocabulary as learn_vocabulary
-from rnnjax.data.text import load_vocabulary as load_vocabulary
 from rnnjax.data.tokens import TokenVocabulary as TokenVocabulary
 from rnnjax.data.tokens import split_text as split_text
+
+if TYPE_CHECKING:
+    from rnnjax.data.sources import SOURCES as SOURCES
+    from rnnjax.data.sources import LabelledTexts as LabelledTexts
+    from rnnjax.data.sources import Source as Source
+    from rnnjax.data.sources import load_source as load_source
+    from rnnjax.data.sources import load_texts as load_texts
+    from rnnjax.data.splits import hold_out as hold_out
+    from rnnjax.data.splits import without as without
+    from rnnjax.data.text import encode as encode
+    from rnnjax.data.text import learn_vocabulary as learn_vocabulary
+    from rnnjax.data.text import load_vocabulary as load_vocabulary
+else:
+    # These modules need the extra `text`, whose packages take seconds to import: they wait until a name is asked for.
+    _LAZY = {
+        "sources": ("SOURCES", "LabelledTexts", "Source", "load_source", "load_texts"),
+        "splits": ("hold_out", "without"),
+        "text": ("encode", "learn_vocabulary", "load_vocabulary"),
+    }
+
+    def __getattr__(name: str) -> Any:
+        for module, names in _LAZY.items():
+            if name in names:
+                return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,10 +10,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import datasets.config
-import pyarrow as pa
-
+from rnnjax.extras import extra
 from rnnjax.untrusted import check_tree
+
+with extra("text"):
+    import datasets.config
+    import pyarrow as pa
 
 CHECKSUM_BYTES = 4
 

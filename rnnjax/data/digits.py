@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
 import math
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.data.memory_tasks import Levels, MemoryTask, Sample
+from rnnjax.extras import extra, require
 
 TEST = 360
 DARKEST = 16  # pixels are whole numbers from 0 to this
@@ -19,7 +19,8 @@ DARKEST = 16  # pixels are whole numbers from 0 to this
 @functools.cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """scikit-learn's 1,797 images as sequences `(N, 64, 1)` from 0 to 1, row by row, and their digits `(N, 1)`."""
-    from sklearn.datasets import load_digits
+    with extra("digits", "digits"):
+        from sklearn.datasets import load_digits
 
     loaded: Any = load_digits()
     return (loaded.data[..., None] / DARKEST).astype(np.float32), loaded.target[:, None].astype(np.int32)
@@ -48,8 +49,7 @@ class Digits(MemoryTask):
         super().__post_init__()
         if self.time != self.least_time:
             raise ValueError(f"time: expected {self.least_time}, the pixels of a digit, got {self.time}")
-        if importlib.util.find_spec("sklearn") is None:
-            raise ModuleNotFoundError("digits: expected scikit-learn, not installed: pip install 'rnnjax[digits]'")
+        require("sklearn", "digits", "digits")
 
     @property
     def chance(self) -> Levels:

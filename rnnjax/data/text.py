@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.sequences import Sequences
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
+from rnnjax.data.tokens import MOST_BYTES, MOST_WORDS
+from rnnjax.extras import extra
 from rnnjax.untrusted import read_json
+
+with extra("text"):
+    import pyarrow as pa
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1
-# A file of more is no vocabulary of words.
-MOST_WORDS, MOST_BYTES = 10_000_000, 256 * 2**20
 # Of the files that hold words and tokens: another number where the same texts would give others, or they lie otherwise.
 FORMAT = b"1"
 WORDS = pa.schema({"words": pa.large_string()})

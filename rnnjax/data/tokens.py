@@ -11,11 +11,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from rnnjax.data.text import MOST_BYTES, MOST_WORDS
 from rnnjax.untrusted import read_json
 
 Level = Literal["word", "character"]
 UNKNOWN = "<unk>"
+# A file of more is no vocabulary of words.
+MOST_WORDS, MOST_BYTES = 10_000_000, 256 * 2**20
 # What a line's end is called.
 LINE_END: dict[Level, str] = {"word": "<eos>", "character": "\n"}
 

@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.extras import extra
 from rnnjax.interop.template import check_floating
 
 Location = str | os.PathLike[str]
 
 
 def _library(name: str, path: Path) -> Any:
-    try:
+    with extra("interop", str(path)):
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        raise ModuleNotFoundError(
-            f"{path} is read with {package}, which is not installed: pip install 'rnnjax[interop]'"
-        ) from error
 
 
 def _check_file(path: Path) -> None:

@@ -5,10 +5,13 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from rnnjax.errors import first_line
+from rnnjax.extras import extra
 from rnnjax.untrusted import check_tree
+
+with extra("training"):
+    import orbax.checkpoint as ocp
 
 
 def save_arrays(path: Path, tree: Any) -> None:

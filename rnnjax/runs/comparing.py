@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnjax.analysis import RunCurves
-from rnnjax.analysis.run_plots import Panel
 from rnnjax.runs.execution import EXECUTION
 from rnnjax.runs.folder import BEST
 from rnnjax.runs.listing import NAME, score_words, shorten, training_time
 from rnnjax.runs.reading import Run
 from rnnjax.runs.report import table
+
+if TYPE_CHECKING:
+    from rnnjax.analysis import RunCurves
+    from rnnjax.analysis.run_plots import Panel
 
 MARKS = "ABCDEFGH"
 # Where and how a run was carried out says nothing of what was computed.
@@ -68,8 +70,10 @@ def score_table(runs: Sequence[Run]) -> str:
     return table((*headers, "training", "per second"), rows)
 
 
-def curves(runs: Sequence[Run]) -> list[RunCurves]:
+def curves(runs: Sequence[Run]) -> "list[RunCurves]":
     """What is drawn of each run, named by its folder and its differing fields."""
+    from rnnjax.analysis import RunCurves  # needs the extra `plots`, which tables do without
+
     differing = differing_fields(runs)
     return [
         RunCurves(mark, _label(run, {name: values[index] for name, values in differing.items()}), _points(run))
@@ -88,8 +92,10 @@ def _label(run: Run, fields: dict[str, str]) -> str:
     return label
 
 
-def panels(runs: Sequence[Run]) -> list[Panel]:
+def panels(runs: Sequence[Run]) -> "list[Panel]":
     """What is drawn: losses, the metrics by which the runs' best epochs are known, gradients and learning rates."""
+    from rnnjax.analysis.run_plots import Panel
+
     scores = {run.score.name: run.score.higher_is_better for run in runs if run.score}
     scores.setdefault("loss", False)
     return [

@@ -16,12 +16,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import filelock
 import jax
 
+from rnnjax.extras import extra
 from rnnjax.files import append_to, make_folder, write_text
 from rnnjax.runs.seals import START, Mark, SealedLines, digest, sealed, unsealed
 from rnnjax.untrusted import check_file, check_folder, check_own, kind_of, open_plain, read_json
+
+with extra("training"):
+    import filelock
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, TENSORBOARD, STATUS, LOCK = "checkpoints", "figures", "tensorboard", "status.json", "lock"

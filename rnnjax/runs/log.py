@@ -1,12 +1,15 @@
 """What a run writes down as it goes: lines of metrics.jsonl, and TensorBoard's event files beside them."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 from rnnjax.files import make_folder, save_figure
 from rnnjax.runs import RunFolder

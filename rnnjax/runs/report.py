@@ -6,9 +6,8 @@ from typing import Any
 
 import flax.traverse_util
 import numpy as np
-from tqdm import tqdm
 
-from rnnjax.commands import printable
+from rnnjax.terminal import printable
 from rnnjax.training import StepReport
 
 
@@ -46,15 +45,33 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
     return table(headers, [(name, *map(int, row)) for name, row in zip(classes, counts, strict=True)])
 
 
+class _NoBar:
+    """In place of tqdm's bar where tqdm is not installed: lines are printed, and nothing is drawn."""
+
+    def set_postfix_str(self, words: str, refresh: bool) -> None: ...
+
+    def update(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def write(self, line: str) -> None:
+        print(line)
+
+
 class Progress:
     """A progress bar over all steps of a run, with recent metrics, tokens or rows a second and the time left.
 
-    `done` steps are behind it already. Nothing is drawn where standard error is not a terminal, and nothing said
-    either where it is hidden.
+    `done` steps are behind it already. Nothing is drawn where standard error is not a terminal or tqdm (of the extra
+    `experiments`) is not installed, and nothing said either where it is hidden.
     """
 
     def __init__(self, steps: int, done: int = 0, hidden: bool = False):
-        self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
+        try:
+            from tqdm import tqdm
+        except ModuleNotFoundError:
+            self._bar = _NoBar()
+        else:
+            self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
         self._hidden = hidden
         self._means: dict[str, float] = {}
         self._read, self._since = 0, time.perf_counter()

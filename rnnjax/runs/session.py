@@ -11,7 +11,6 @@ from typing import Any, Protocol, cast
 import optax
 from jax.sharding import Mesh
 
-from rnnjax.data import load_vocabulary
 from rnnjax.errors import first_line
 from rnnjax.runs import Checkpoints, RunFolder
 from rnnjax.runs.checkpoints import find_best, find_checkpoints, read_position
@@ -44,6 +43,13 @@ class Vocabulary(Protocol):
     """What makes tokens of texts, and says itself as text."""
 
     def to_str(self, pretty: bool = False) -> str: ...
+
+
+def load_vocabulary(path: Path) -> Vocabulary:
+    """`rnnjax.data.load_vocabulary`, which needs the extra `text`: runs of other data do without."""
+    from rnnjax.data.text import load_vocabulary
+
+    return load_vocabulary(path)
 
 
 class Session:

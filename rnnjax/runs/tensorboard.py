@@ -11,32 +11,33 @@ import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
-from tensorboardX.proto import event_pb2, summary_pb2
 
-from rnnjax.compat import masked_checksum
+from rnnjax.compat import event_protos, masked_checksum
 from rnnjax.files import create_file, make_folder, rendered
 from rnnjax.training.histograms import EDGES, Histogram
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 # Seconds after which what was written is on disk for whoever watches.
 FLUSH_SECONDS = 10.0
-# The classes of protocol buffers are made when they are imported: a type checker knows none of them.
-_events: Any = event_pb2
-_summaries: Any = summary_pb2
 
 
 class TensorBoard:
     """A new event file in a folder, which is made where it is not there.
 
     What earlier files of the folder hold is no longer shown: of any step, or, resumed after step S, of later ones.
-    Every method raises OSError where the disk is full, ValueError after `close`.
+    Every method raises OSError where the disk is full, ValueError after `close`; a new one ModuleNotFoundError without
+    tensorboardX.
     """
 
     def __init__(self, path: Path, resumed_at: int | None = None):
+        protos = event_protos()
+        self._events, self._summaries = protos.events, protos.summaries
         make_folder(path)
         # TensorBoard reads files by name, which must follow the order of sessions within a second too.
         earlier = len(list(path.glob("events.out.tfevents.*")))
@@ -44,10 +45,10 @@ class TensorBoard:
         self._file = create_file(path / name)
         self._flushed = time.monotonic()
         self._closed = False
-        self._write(_events.Event(file_version="brain.Event:2"))
+        self._write(self._events.Event(file_version="brain.Event:2"))
         # In every session: readers take the first start for none, and each later one for the end of what is as late.
-        start = _events.SessionLog(status=_events.SessionLog.START)
-        self._write(_events.Event(step=0 if resumed_at is None else resumed_at + 1, session_log=start))
+        start = self._events.SessionLog(status=self._events.SessionLog.START)
+        self._write(self._events.Event(step=0 if resumed_at is None else resumed_at + 1, session_log=start))
         self.flush()
 
     def __enter__(self) -> "TensorBoard":
@@ -59,7 +60,7 @@ class TensorBoard:
     def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
         """Numbers by name, as float32."""
         self._summary(
-            step, [_summaries.Summary.Value(tag=name, simple_value=float(value)) for name, value in values.items()]
+            step, [self._summaries.Summary.Value(tag=name, simple_value=float(value)) for name, value in values.items()]
         )
 
     def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
@@ -69,19 +70,19 @@ class TensorBoard:
         """
         host: dict[str, Histogram] = jax.device_get(dict(histograms))
         values = [
-            _summaries.Summary.Value(tag=name, histo=_proto(histogram))
+            self._summaries.Summary.Value(tag=name, histo=_proto(self._summaries, histogram))
             for name, histogram in host.items()
             if histogram.counts.any()
         ]
         self._summary(step, values)
         self.scalars(step, {f"{name}/not_finite": h.not_finite for name, h in host.items() if h.not_finite})
 
-    def figure(self, step: int, name: str, figure: Figure) -> None:
+    def figure(self, step: int, name: str, figure: "Figure") -> None:
         """A figure as a PNG image."""
         png = rendered(figure, "png", "figure")
         width, height = struct.unpack(">II", png[16:24])
-        image = _summaries.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
-        self._summary(step, [_summaries.Summary.Value(tag=name, image=image)])
+        image = self._summaries.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+        self._summary(step, [self._summaries.Summary.Value(tag=name, image=image)])
 
     def flush(self) -> None:
         """Everything so far is on disk when this returns."""
@@ -107,7 +108,7 @@ class TensorBoard:
     def _summary(self, step: int, values: list[Any]) -> None:
         self._check()
         if values:
-            self._write(_events.Event(step=step, summary=_summaries.Summary(value=values)))
+            self._write(self._events.Event(step=step, summary=self._summaries.Summary(value=values)))
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
@@ -118,13 +119,13 @@ class TensorBoard:
             self.flush()
 
 
-def _proto(histogram: Histogram) -> Any:
+def _proto(summaries: Any, histogram: Histogram) -> Any:
     """From the first bin that is not empty to the last."""
     filled = np.flatnonzero(histogram.counts)
     bins = slice(filled[0], filled[-1] + 1)
     # JSON, by which TensorBoard shows it, knows no infinity.
     limits = np.minimum(EDGES[1:][bins], max(float(histogram.maximum), EDGES[-2]))
-    return _summaries.HistogramProto(
+    return summaries.HistogramProto(
         min=float(histogram.minimum),
         max=float(histogram.maximum),
         num=int(histogram.counts.sum()),

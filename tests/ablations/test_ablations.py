@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import json
 import re
 import shutil
@@ -255,6 +256,7 @@ def test_a_full_disk_and_a_study_in_use_are_refused(tmp_path, capsys, monkeypatc
     assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rnnjax[ray]'")
 def test_ray_runs_a_task_a_variant(folder, tmp_path):
     command = [sys.executable, "-m", "experiments.ablations", "smoke", "--executor", "ray", "--folder", tmp_path]
     done = subprocess.run([*command, "--variants", "lower"], capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks import epoch
-from benchmarks.epochs import check, flax, keras
+from benchmarks.epochs import check, flax
 from benchmarks.epochs.contestant import Pass
 from benchmarks.epochs.device_wait import waited
 from benchmarks.epochs.pipeline import WIDTH_MULTIPLE, evenly
@@ -207,15 +208,15 @@ def test_a_wrong_contestant_is_not_timed(mistake, monkeypatch, reviews, problem,
 
 
 def test_keras_that_is_not_there_is_a_row_that_says_so(monkeypatch, reviews, problem, tmp_path, capsys):
-    monkeypatch.setattr(keras.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "keras", None)
     monkeypatch.setattr(epoch, "make_problem", lambda options: problem)
     file = tmp_path / "new" / "rows.jsonl"
     epoch.main(["--source", str(reviews), "--contestants", "keras", "--rows", str(file), *FLAGS])
     (row,) = map(json.loads, file.read_text().splitlines())
-    assert (row["contestant"], row["reason"]) == ("keras", "not installed: pip install 'rnnjax[peers]'")
+    assert (row["contestant"], row["reason"]) == ("keras", "expected keras, not installed: pip install 'rnnjax[peers]'")
     assert row["benchmark"] == "epoch"
     assert row["settings"]["hidden"] == 4
-    assert "| `keras` | not installed: pip install 'rnnjax[peers]' |" in capsys.readouterr().out
+    assert "| `keras` | expected keras, not installed: pip install 'rnnjax[peers]' |" in capsys.readouterr().out
 
 
 def test_rows_are_appended_and_rendered(monkeypatch, reviews, problem, ready, tmp_path, capsys):

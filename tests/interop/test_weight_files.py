@@ -83,7 +83,9 @@ def test_without_the_library(library, path, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, library, None)
     read, path = (from_keras, path) if library == "h5py" else (from_torch, tmp_path / "lstm.safetensors")
-    with pytest.raises(ModuleNotFoundError, match=rf"is read with {library}, .* pip install 'rnnjax\[interop\]'"):
+    with pytest.raises(
+        ModuleNotFoundError, match=rf": expected {library}.*, not installed: pip install 'rnnjax\[interop\]'"
+    ):
         read(LAYER, path)
 
 

@@ -1,0 +1,79 @@
+"""What the columns of a stranger's table could do to the libraries that read them, looked for before they do."""
+
+from pathlib import Path
+from typing import Any
+
+from rnnjax.data.file_checks import MOST_COLUMNS, most_bytes
+from rnnjax.extras import extra
+
+with extra("text"):
+    import datasets
+    import pyarrow as pa
+    import pyarrow.compute
+    import pyarrow.parquet
+
+# Rows that are unpacked at once to be measured.
+BATCH_ROWS = 1_000
+_compute: Any = pyarrow.compute  # whose functions are made when it is imported
+
+
+def check_parquet(path: Path, columns: list[str]) -> None:
+    """Raises ValueError for a Parquet file of too many columns, or one that unpacks to far more than it is.
+
+    What a file says of itself is asked first; then its texts are measured batch by batch, as indices into the few
+    different ones that it may hold for millions of rows.
+    """
+    most = most_bytes(path.stat().st_size)
+    with pyarrow.parquet.ParquetFile(path) as file:
+        found, schema = file.metadata, file.schema_arrow
+        if found.num_columns > MOST_COLUMNS:
+            raise ValueError(f"{path}: expected at most {MOST_COLUMNS:,} columns, got {found.num_columns:,}")
+        # No less than what is in its row groups, and than a number a row.
+        groups = sum(found.row_group(row).total_byte_size for row in range(found.num_row_groups))
+        _check_unpacked(path, max(groups, 8 * found.num_rows * found.num_columns), most)
+    texts = [name for name in columns if name in schema.names and _is_text(schema.field(name).type)]
+    if not texts:
+        return
+    unpacked = 0
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=texts) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=texts):
+            unpacked += sum(map(_text_bytes, batch.columns))
+            _check_unpacked(path, unpacked, most)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _text_bytes(column: Any) -> int:
+    if pa.types.is_dictionary(column.type):
+        lengths = _compute.binary_length(column.dictionary).take(column.indices)
+    else:
+        lengths = _compute.binary_length(column)
+    return _compute.sum(_compute.cast(lengths, pa.int64())).as_py() or 0
+
+
+def _check_unpacked(path: Path, unpacked: int, most: int) -> None:
+    if unpacked > most:
+        raise ValueError(f"{path}: expected at most {most:,} bytes of such a file, unpacked, got {unpacked:,}")
+
+
+def check_column(rows: datasets.Dataset, column: str, path: Path) -> None:
+    """Raises ValueError for a column that `datasets` would decode, or that is damaged: UTF-8 that is none, say.
+
+    An image may name any file or address, which would be opened.
+    """
+    if _decoded(rows.features[column]):
+        kind = type(rows.features[column]).__name__
+        raise ValueError(f"{path}: expected texts, names or integers in column {column!r}, got {kind}")
+    try:
+        rows.data.column(column).validate(full=True)
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a whole column {column!r}, got: {error}") from error
+
+
+def _decoded(feature: Any) -> bool:
+    if isinstance(feature, dict):
+        return any(map(_decoded, feature.values()))
+    inner = getattr(feature, "feature", None)
+    return _decoded(inner) if inner is not None else hasattr(feature, "decode_example")
