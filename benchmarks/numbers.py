@@ -17,6 +17,10 @@ from rnnjax.recurrences.noise import has_output
 SEGMENT = 2000
 MOST_SEGMENTS = 8
 BIAS_SCALE = 0.1
+# A cell amplifies roundings where one of the inputs moves its answers by more than this. All roundings of float32
+# together may then move them this many times as much; measured: 34 times (layer-norm-lstm as it starts, T=200, H=64).
+# What deviates by more than the largest share is wrong all the same.
+AMPLIFIED, ROUNDINGS, LARGEST_ALLOWED = 1e-6, 100, 2e-2
 ADAM_B1 = 0.9  # optax's default, which `benchmarks.work.optimizer` leaves as it is
 
 
@@ -33,6 +37,7 @@ class Answers(NamedTuple):
 
     last: Any  # the last output (B, O)
     gradients: Any  # of params and inputs
+    rounding: float = 0.0  # how far both move, in float64, where the inputs are moved by one rounding of float32
 
 
 def last_output(cell: Cell, recurrence: Recurrence, params: Any, inputs: jax.Array, hidden_size: int) -> jax.Array:
@@ -87,13 +92,24 @@ def reference(cell: Cell, shape: Shape) -> Answers:
     with jax.enable_x64(True):
         wide = cast(given, jnp.float64)
         forward, gradient = (compute(task, last, batch_axis=1) for task in ("forward", "gradient"))
-        return Answers(*jax.device_get(jax.jit(lambda *numbers: (forward(*numbers), gradient(*numbers)))(*wide)))
+        both = jax.jit(lambda *numbers: (forward(*numbers), gradient(*numbers)))
+        answers = jax.device_get(both(*wide))
+        signs = np.random.default_rng(1).choice([-1, 1], wide.inputs.shape)
+        moved = both(wide.params, wide.inputs * (1 + signs * np.finfo(np.float32).eps / 2), wide.target)
+        return Answers(*answers, rounding=deviation(moved, answers))
 
 
 def first_gradient(optimizer_state: Any) -> Any:
     """The gradient of the first step, NumPy arrays: Adam's first moment is then (1 - b1) times that."""
     moments = jax.device_get(optax.tree.get(optimizer_state, "mu"))
     return jax.tree.map(lambda moment: np.asarray(moment) / np.float32(1 - ADAM_B1), moments)
+
+
+def allowed(tolerance: float, answers: Answers) -> float:
+    """The tolerance, widened for a cell that amplifies roundings over many steps."""
+    if not answers.rounding > AMPLIFIED:
+        return tolerance
+    return max(tolerance, min(ROUNDINGS * answers.rounding, LARGEST_ALLOWED))
 
 
 def deviation(answer: Any, reference: Any) -> float:

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from benchmarks.numbers import allowed
 from benchmarks.recurrences.cases import BASELINE, Case, Subject
-from benchmarks.recurrences.checks import check, tolerance
+from benchmarks.recurrences.checks import answers, check, tolerance
 from benchmarks.recurrences.executables import arguments, executable
 from benchmarks.recurrences.outcome import Outcome, Speed
 from benchmarks.tables import described
@@ -62,11 +63,12 @@ def prepare(subject: Subject, mesh: Mesh) -> Outcome:
         compile_seconds=built.compile_seconds,
         temp_bytes=built.temp_bytes,
     )
-    allowed = tolerance(subject.case, mesh.devices.flat[0].platform)
-    if deviation.within(allowed):
+    most = tolerance(subject.case, mesh.devices.flat[0].platform)
+    most = allowed(most, answers(subject.cell, subject.case.shape))
+    if deviation.within(most):
         return outcome
     words = f"values {deviation.values:.1e}, gradients {deviation.gradients:.1e}"
-    return dataclasses.replace(outcome, status="wrong", reason=f"wrong: deviation of {words}, allowed {allowed:.0e}")
+    return dataclasses.replace(outcome, status="wrong", reason=f"wrong: deviation of {words}, allowed {most:.0e}")
 
 
 def timed(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import rows
-from benchmarks.numbers import deviation, draw, reference
+from benchmarks.numbers import Answers, allowed, deviation, draw, reference
 from benchmarks.tables import described, grouped, markdown, quartiles, shown
 from benchmarks.timing import Spread, interleaved, matrix_product, repeated
 from benchmarks.work import Shape, compute, optimizer
@@ -150,6 +150,15 @@ def test_the_reference_is_the_loop_in_float64():
     moved[1, 1, 0] = 1e-6
     slope = (loss(wide[1] + moved) - loss(wide[1] - moved)) / 2e-6
     assert answers.gradients[1][1, 1, 0] == pytest.approx(slope, rel=1e-6)
+
+
+def test_a_cell_that_amplifies_roundings_may_deviate_more():
+    assert allowed(1e-5, reference(ALL_CELLS["lstm"], SMALL)) == 1e-5
+    amplifying = reference(ALL_CELLS["layer-norm-lstm"], Shape(batch=8, time=200, input=32, hidden=64))
+    assert 1e-4 < amplifying.rounding < 1
+    assert allowed(1e-5, Answers(0, 0, rounding=1e-4)) == pytest.approx(1e-2)
+    assert allowed(1e-5, Answers(0, 0, rounding=1.0)) == 2e-2
+    assert allowed(1e-5, Answers(0, 0, rounding=float("nan"))) == 1e-5
 
 
 def test_a_long_reference_is_that_of_one_segment(monkeypatch):
