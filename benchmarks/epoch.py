@@ -9,7 +9,6 @@ goes from tokenised texts in memory to the updated parameters: dealing, padding 
 
 import dataclasses
 import functools
-import importlib.metadata
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -22,19 +21,19 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks import rows as json_lines
 from benchmarks.epochs.check import LOSS_TOLERANCE, deviation, reference_losses, rehearse
 from benchmarks.epochs.contestant import Contestant, Problem
 from benchmarks.epochs.flax import FlaxEpochs
 from benchmarks.epochs.keras import KerasEpochs
 from benchmarks.epochs.ours import RnnjaxEpochs
 from benchmarks.epochs.pipeline import bucketed, padded, read_texts
-from benchmarks.epochs.rounds import timed_rounds
 from benchmarks.epochs.table import report
+from benchmarks.machine import environment
+from benchmarks.rows import keep
+from benchmarks.timing import in_turn
 from rnnjax import LSTM, RNN, SequenceClassifier
 from rnnjax.commands import parse, run
 from rnnjax.fields import check_fields
-from rnnjax.runs.folder import environment
 from rnnjax.training import DivergedError, use_cpu_cores
 
 PROGRAM = "benchmarks.epoch"
@@ -181,14 +180,14 @@ def measure(options: Epoch) -> Iterator[dict[str, Any]]:
     settings = {
         name: value for name, value in dataclasses.asdict(options).items() if name not in ("contestants", "rows")
     }
-    common = {"benchmark": "epoch", "settings": settings, "environment": versions()}
+    common = {"benchmark": "epoch", "settings": settings, "environment": environment(["keras"])}
     ready: dict[str, Ready] = {}
     for name, entry in prepare(options, make_problem(options)):
         if isinstance(entry, Ready):
             ready[name] = entry
         else:
             yield {**common, "contestant": name, "reason": entry}
-    epochs = timed_rounds({name: entry.contestant for name, entry in ready.items()}, options.rounds)
+    epochs = in_turn({name: entry.contestant.epoch for name, entry in ready.items()}, options.rounds)
     for timed in tqdm(epochs, total=len(ready) * options.rounds, desc="rounds", unit="epoch", disable=None):
         loss, waited = timed.result
         if not math.isfinite(loss):
@@ -204,28 +203,12 @@ def measure(options: Epoch) -> Iterator[dict[str, Any]]:
         }
 
 
-def versions() -> dict[str, Any]:
-    """What this runs on, Keras included."""
-    facts = environment()
-    try:
-        facts["versions"]["keras"] = importlib.metadata.version("keras")
-    except importlib.metadata.PackageNotFoundError:
-        facts["versions"]["keras"] = None
-    return facts
-
-
 def main(arguments: list[str]) -> None:
     """Times and prints what the arguments say. Raises ValueError at the end where a contestant was wrong."""
     options = parse(Epoch, PROGRAM, arguments)
     datasets.disable_progress_bars()
     use_cpu_cores(options.devices)
-    if options.rows is not None:  # before there is any work to lose
-        json_lines.check_writable(options.rows)
-    measured = []
-    for row in measure(options):
-        measured.append(row)
-        if options.rows is not None:
-            json_lines.append(options.rows, row)
+    measured = keep(measure(options), options.rows)
     print(report(measured))
     print(f"\n{NOTES}")
     wrong = [row["contestant"] for row in measured if row.get("reason", "").startswith(WRONG)]

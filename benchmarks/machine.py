@@ -1,6 +1,8 @@
 """The machine and the software that a row was measured on, and whether two rows may stand side by side."""
 
+import importlib.metadata
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,19 @@ from rnnjax.runs import folder as run_folder
 PASSING = ("time", "command")
 
 
-def environment() -> dict[str, Any]:
-    """A run's environment, with the processor's name and the precision of matrix products where one is set."""
-    return {
-        **run_folder.environment(),
-        "processor": processor(),
-        "matmul_precision": jax.config.jax_default_matmul_precision,  # pyright: ignore[reportAttributeAccessIssue]
-    }
+def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
+    """A run's environment, with the processor's name and the precision of matrix products where one is set.
+
+    Its versions are those of these packages, too: None where one is not installed.
+    """
+    facts = run_folder.environment()
+    for package in set(packages) - set(facts["versions"]):
+        try:
+            facts["versions"][package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            facts["versions"][package] = None
+    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    return {**facts, "processor": processor(), "matmul_precision": precision}
 
 
 def processor() -> str:

@@ -1,7 +1,7 @@
 """Measured rows as JSON Lines: appended as they come, so that a run that is stopped has lost nothing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,18 @@ def append(path: Path, row: dict[str, Any]) -> None:
     with _open(path) as file:
         file.truncate(path.read_bytes().rfind(b"\n") + 1)
         file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+
+
+def keep(rows: Iterable[dict[str, Any]], path: Path | None) -> list[dict[str, Any]]:
+    """All rows, each appended to the file as it comes. Raises ValueError first where the file cannot hold them."""
+    if path is not None:
+        check_writable(path)
+    kept = []
+    for row in rows:
+        kept.append(row)
+        if path is not None:
+            append(path, row)
+    return kept
 
 
 def _open(path: Path) -> BufferedWriter:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.scaled.work import Case
+from benchmarks.tables import markdown, quartiles
 from rnnjax.commands import parse, run
 from rnnjax.fields import check_fields
 
@@ -88,19 +89,18 @@ def _in_processes(cases: Sequence[Case]) -> Iterator[dict[str, Any]]:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = [
-        "| T | H | processes x devices | step ms (quartiles) | us a word | words/s | reduced | reduce ms | batch ms |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    headers = ("T", "H", "processes x devices", "step ms (quartiles)", "us a word", "words/s", "reduced")
+    body = []
     for row in rows:
-        low, middle, high = row["step"]
-        words = row["texts"] * row["time"]
-        lines.append(
-            f"| {row['time']} | {row['hidden']} | {row['processes']} x {row['devices']} "
-            f"| {middle:.1f} ({low:.1f} to {high:.1f}) | {1e3 * middle / words:.2f} | {1e3 * words / middle:,.0f} "
-            f"| {row['bytes'] / 1e6:.1f} MB | {row['reduce'][1]:.2f} | {row['batch'][1]:.2f} |"
+        middle, words = row["step"][1], row["texts"] * row["time"]
+        body.append(
+            (
+                *(row["time"], row["hidden"], f"{row['processes']} x {row['devices']}", quartiles(row["step"])),
+                *(f"{1e3 * middle / words:.2f}", f"{1e3 * words / middle:,.0f}", f"{row['bytes'] / 1e6:.1f} MB"),
+                *(f"{row[name][1]:.2f}" for name in ("reduce", "batch")),
+            )
         )
-    return "\n".join(lines)
+    return markdown((*headers, "reduce ms", "batch ms"), body)
 
 
 def main(arguments: list[str]) -> None:

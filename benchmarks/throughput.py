@@ -3,7 +3,9 @@
 Recurrences that do the same work on the same numbers are a group. Each one's values and gradients are compared with
 those of `Scan` in float64 first, and a wrong one is not timed. Then all of a group are timed in turn, round after
 round, with a matrix product among them, so that drift of the machine hits all alike. Every case ends as a row of a
-JSON Lines file, be it a speed or the reason why there is none; `python -m benchmarks.report` draws them.
+JSON Lines file, be it a speed or the reason why there is none; `python -m benchmarks.report` draws them. `--cell NAME`
+takes any cell of the library, or your own as `package.module:Name`; from Python, `benchmarks.compare` takes any cells
+and recurrences.
 """
 
 import collections
@@ -21,11 +23,12 @@ from tqdm import tqdm
 
 from benchmarks import rows
 from benchmarks.machine import difference, environment, lasting
-from benchmarks.recurrences.cases import Case, grouped
+from benchmarks.recurrences.cases import Case
 from benchmarks.recurrences.measurement import measure
-from benchmarks.recurrences.options import DEFAULT, PRESETS, Throughput
+from benchmarks.recurrences.options import DEFAULT, PRESETS, Throughput, subject
 from benchmarks.recurrences.outcome import Outcome, Settings, from_row, to_row
 from benchmarks.recurrences.tables import speed_table
+from benchmarks.tables import grouped
 from rnnjax.commands import parse_presets, run
 from rnnjax.files import create_file
 from rnnjax.runs import RunFolder
@@ -84,7 +87,7 @@ def measure_all(options: Throughput, missing: Sequence[Case], mesh: Mesh, keep: 
     wanted, everything = set(missing), set(options.cases())
     layout = "{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left, {desc}"
     with tqdm(total=len(missing), bar_format=layout, disable=None, dynamic_ncols=True) as bar:
-        for group in grouped(missing):
+        for group in grouped(missing, lambda case: case.group):
             baseline = group[0].group
             cases = group if baseline in group or baseline not in everything else [baseline, *group]
 
@@ -97,7 +100,8 @@ def measure_all(options: Throughput, missing: Sequence[Case], mesh: Mesh, keep: 
             def round_done(done: int, share: float = 0.5 * len(group) / options.rounds) -> None:
                 bar.update(share)
 
-            for outcome in measure(cases, mesh, options.rounds, options.left_out, prepared, round_done):
+            subjects = [subject(case) for case in cases]
+            for outcome in measure(subjects, mesh, options.rounds, options.left_out, prepared, round_done):
                 if outcome.case in wanted:
                     keep(outcome)
 
@@ -108,11 +112,12 @@ def listing(options: Throughput, mesh: Mesh) -> str:
     reasons = [options.left_out(case) for case in cases]
     lines = [f"{case}{f'  ({reason})' if reason else ''}" for case, reason in zip(cases, reasons, strict=True)]
     run_cases = [case for case, reason in zip(cases, reasons, strict=True) if reason is None]
-    flop = sum(case.flop for case in run_cases) * (options.rounds + 1)
+    flop = sum(subject(case).flop for case in run_cases) * (options.rounds + 1)
     return "\n".join(
         [
             *lines,
-            f"{len(cases)} cases in {len(grouped(cases))} groups, {len(cases) - len(run_cases)} not compiled; "
+            f"{len(cases)} cases in {len({case.group for case in cases})} groups, "
+            f"{len(cases) - len(run_cases)} not compiled; "
             f"{options.rounds} rounds on {mesh.size} {jax.default_backend()} devices, "
             f"{flop / 1e12:.3g} useful TFLOP to time",
         ]

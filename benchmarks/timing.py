@@ -1,7 +1,7 @@
 """Timing of competing calls: in turn, round after round, so that drift of the machine hits all alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +25,27 @@ class Spread(NamedTuple):
         return cls(*map(float, np.quantile(values, (0.25, 0.5, 0.75))))
 
 
+class Turn(NamedTuple):
+    """One call of one competitor."""
+
+    name: str
+    round: int
+    seconds: float
+    result: Any
+
+
+def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[Turn]:
+    """Each call once in every round, timed until what it returns is ready.
+
+    Every other round runs backwards, so that nobody always follows the same neighbour.
+    """
+    for round in range(rounds):
+        for name in calls if round % 2 == 0 else reversed(list(calls)):
+            start = time.perf_counter()
+            result = jax.block_until_ready(calls[name]())
+            yield Turn(name, round, time.perf_counter() - start, result)
+
+
 def repeated(step: Callable[..., tuple[Any, Any]], carried: Any, *arguments: Any) -> Callable[[], None]:
     """A call that takes one step more, each from where the last one ended, and waits for it."""
 
@@ -41,18 +62,15 @@ def interleaved(
 ) -> dict[str, np.ndarray]:
     """Seconds of every call in every round; a call must return when its work is done, or return arrays of JAX.
 
-    Each call runs once untimed first. `watch` hears how many rounds are done. Every other round runs backwards,
-    so that nobody always follows the same neighbour.
+    Each call runs once untimed first. `watch` hears how many rounds are done.
     """
     for call in calls.values():
         jax.block_until_ready(call())
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for round in range(rounds):
-        for name in calls if round % 2 == 0 else reversed(list(calls)):
-            start = time.perf_counter()
-            jax.block_until_ready(calls[name]())
-            seconds[name].append(time.perf_counter() - start)
-        watch(round + 1)
+    for turn in in_turn(calls, rounds):
+        seconds[turn.name].append(turn.seconds)
+        if all(len(values) > turn.round for values in seconds.values()):
+            watch(turn.round + 1)
     return {name: np.array(values) for name, values in seconds.items()}
 
 

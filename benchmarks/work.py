@@ -1,13 +1,17 @@
 """The work that is timed: a recurrent layer's last output, its gradients, or a whole train step, on all devices."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, Literal
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
+from rnnjax import Cell
 from rnnjax.training.devices import AXIS
 
 Task = Literal["forward", "gradient", "train"]
@@ -26,12 +30,23 @@ class Shape:
     input: int
     hidden: int
 
-    def flop(self, gates: int, task: Task) -> float:
-        """Useful floating-point operations: both matrix products of every step, thrice where gradients are taken.
+    @classmethod
+    def parse(cls, spelling: str) -> "Shape":
+        """Sizes from "64x500x32x100". Raises ValueError for another spelling, or a size below 1."""
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)x(\d+)", spelling)
+        sizes = [int(size) for size in match.groups()] if match else []
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"shapes: expected BxTxIxH such as 64x500x32x100, each size at least 1, got {spelling!r}")
+        return cls(*sizes)
 
-        What a recurrence computes again is not counted.
+    def flop(self, cell: Cell, task: Task) -> float:
+        """Useful floating-point operations: the products with all matrices, thrice where gradients are taken.
+
+        Each matrix of the cell's parameters is read once a step. What a recurrence computes again is not counted.
         """
-        products = 2.0 * self.batch * self.time * (self.input + self.hidden) * gates * self.hidden
+        params = jax.eval_shape(lambda: cell.init_params(jax.random.key(0), self.input, self.hidden))
+        entries = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params) if len(leaf.shape) > 1)
+        products = 2.0 * self.batch * self.time * entries
         return products if task == "forward" else 3 * products
 
 
@@ -83,3 +98,26 @@ def compute(task: Task, last: Last, mesh: Mesh | None = None, batch_axis: int = 
         return (optax.apply_updates(params, updates), optimizer_state), d_inputs
 
     return {"forward": split(forward, PartitionSpec(AXIS)), "gradient": gradient, "train": train}[task]
+
+
+class Executable(NamedTuple):
+    """A compiled function with what it took to make and what it takes to run."""
+
+    compiled: jax.stages.Compiled
+    lower_seconds: float
+    compile_seconds: float
+    temp_bytes: int | None  # of all devices together; None where the backend does not say
+
+
+def build(function: Callable[..., Any], arguments: Sequence[Any], task: Task, mesh: Mesh | None = None) -> Executable:
+    """A task's function, lowered (tracing included) and compiled. A train step may overwrite its first argument."""
+    jitted = jax.jit(function, donate_argnums=(0,) if task == "train" else ())
+    jax.block_until_ready(arguments)
+    start = time.perf_counter()
+    lowered = jitted.lower(*arguments)
+    between = time.perf_counter()
+    compiled = lowered.compile()
+    end = time.perf_counter()
+    memory = compiled.memory_analysis()  # of one device
+    temp_bytes = None if memory is None else memory.temp_size_in_bytes * (1 if mesh is None else mesh.size)
+    return Executable(compiled, between - start, end - between, temp_bytes)

@@ -41,12 +41,14 @@ assert list(trace) == ["input", "forget", "candidate", "output", "cell", "hidden
 np.testing.assert_allclose(by_unit.state.hidden.hidden.shape, (8, 64))
 assert [variant.name for variant in study.variants] == ["gru", "elman"]
 np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
+assert [row["status"] for row in rows] == ["measured"] * 6, rows
+assert [row["case"]["cell"] for row in rows] == ["gru"] * 3 + ["UpdateGateRNN"] * 3
 """
 
 
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 13
+    assert len(blocks) == 14
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*blocks, CHECKS]))
     environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time

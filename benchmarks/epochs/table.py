@@ -1,10 +1,12 @@
 """The rows of `benchmarks.epoch` as Markdown, from memory or from a file of them."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.tables import grouped, markdown, quartiles
 from benchmarks.timing import Spread
 
 BASELINE = "rnnjax"
@@ -24,11 +26,7 @@ HEADERS = (
 
 def report(rows: Iterable[dict[str, Any]]) -> str:
     """Every run's header and table; rows of one run have the same settings and environment."""
-    runs: list[list[dict[str, Any]]] = []
-    for row in rows:
-        if not runs or any(runs[-1][0][key] != row[key] for key in ("settings", "environment")):
-            runs.append([])
-        runs[-1].append(row)
+    runs = grouped(rows, lambda row: json.dumps([row["settings"], row["environment"]], sort_keys=True))
     return "\n\n".join(f"{header(run[0])}\n\n{table(run)}" for run in runs)
 
 
@@ -47,15 +45,12 @@ def header(row: dict[str, Any]) -> str:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """A line a contestant: medians over the rounds, and the ratio of rnnjax's seconds to its own in each round."""
     seconds = {name: _by_round(rows, name) for name in dict.fromkeys(row["contestant"] for row in rows)}
-    lines = ["| " + " | ".join(HEADERS) + " |", "|" + "---|" * len(HEADERS)]
+    body = []
     for name, own in seconds.items():
         row = next(row for row in rows if row["contestant"] == name)
-        if "reason" in row:
-            cells = [f"`{name}`", row["reason"], *[""] * (len(HEADERS) - 2)]
-        else:
-            cells = _cells(row, rows, own, seconds.get(BASELINE, {}))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        absent = [f"`{name}`", row.get("reason"), *[None] * (len(HEADERS) - 2)]
+        body.append(absent if "reason" in row else _cells(row, rows, own, seconds.get(BASELINE, {})))
+    return markdown(HEADERS, body)
 
 
 def _by_round(rows: Iterable[dict[str, Any]], name: str) -> dict[int, float]:
@@ -64,23 +59,19 @@ def _by_round(rows: Iterable[dict[str, Any]], name: str) -> dict[int, float]:
 
 def _cells(
     row: dict[str, Any], rows: Sequence[dict[str, Any]], own: dict[int, float], baseline: dict[int, float]
-) -> list[str]:
+) -> list[Any]:
     spread = Spread.of(np.array([*own.values()]))
-    ratios = [baseline[round] / seconds for round, seconds in own.items() if round in baseline]
-    ratio = ""
-    if ratios:
-        low, middle, high = Spread.of(np.array(ratios))
-        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+    ratios = np.array([baseline[round] / seconds for round, seconds in own.items() if round in baseline])
     waits = [other["device_wait"] for other in rows if other["contestant"] == row["contestant"]]
     return [
         f"`{row['contestant']}`",
         row["batches"],
-        str(row["devices"]),
-        f"{spread.middle:.2f} ({spread.low:.2f} to {spread.high:.2f})",
-        ratio,
+        row["devices"],
+        quartiles(spread),
+        quartiles(Spread.of(ratios) if ratios.size else None),
         f"{row['tokens'] / spread.middle:,.0f}",
         f"{row['padding']:.1%}",
-        "" if None in waits else f"{np.median(waits):.1%}",
+        None if None in waits else f"{np.median(waits):.1%}",
         f"{row['compile_seconds']:.1f} ({row['shapes']})",
         f"{row['deviation']:.0e}",
     ]

@@ -1,6 +1,7 @@
 """Is this library worth the switch? The same layer in Flax, Keras, Haiku, Equinox, PyTorch and here.
 
-Command: `python -m benchmarks.peers`, or with a preset, `python -m benchmarks.peers long`.
+Command: `python -m benchmarks.peers`, or with a preset, `python -m benchmarks.peers long`. `--cell NAME` takes any cell
+of the library, or your own as `package.module:Name`.
 """
 
 import functools
@@ -12,7 +13,7 @@ from pathlib import Path
 from benchmarks.peers.comparison import WRONG, compare, use_float32
 from benchmarks.peers.options import PRESETS, Comparison
 from benchmarks.peers.tables import markdown
-from benchmarks.rows import append, check_writable
+from benchmarks.rows import keep
 from rnnjax.commands import parse_presets, run
 from rnnjax.training import use_cpu_cores
 
@@ -23,11 +24,7 @@ DEFAULT = "standard"
 def compare_and_report(options: Comparison) -> None:
     """Appends the rows as they come, and prints their tables. Raises ValueError where a peer's numbers are wrong."""
     path = options.rows or Path("runs") / f"peers-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
-    check_writable(path)
-    rows = []
-    for row in compare(options):
-        append(path, row)
-        rows.append(row)
+    rows = keep(compare(options), path)
     print(f"{markdown(rows)}\n\nrows {path}")
     wrong = [row["peer"] for row in rows if row.get("reason", "").startswith(WRONG)]
     if wrong:

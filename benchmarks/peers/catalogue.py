@@ -2,11 +2,11 @@
 
 import functools
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from benchmarks.peers import rnnjax
-from benchmarks.peers.peer import CELLS, Build, CellName
+from benchmarks.peers.peer import Build
 
 BATCH_MAJOR, TIME_MAJOR = "batch-major", "time-major"
 EXTRA = "pip install '.[peers]'"
@@ -17,18 +17,28 @@ INSTALL_TORCH = "pip install torch, in the build of your choice"
 class Peer(NamedTuple):
     """One way to compute a recurrent layer, in a file of this folder.
 
-    `titles` say what it is under each cell that it has, `lacks` why it has not the others. `package` is what its
-    library is called where packages are installed from, `install` the command for that.
+    `titles` say what it is under each cell that it has, or for all cells at once; `lacks` why it has not some of the
+    others. `package` is what its library is called where packages are installed from, `install` the command for that.
     """
 
-    titles: Mapping[CellName, str]
+    titles: Mapping[str, str] | str
     layout: str
     package: str
     module: str
     function: str = "build"
     arguments: tuple[Any, ...] = ()
-    lacks: Mapping[CellName, str] = {}
+    lacks: Mapping[str, str] = {}
     install: str = EXTRA
+
+    def title(self, cell: str) -> str | None:
+        """What it is under a cell of that name, or None."""
+        return self.titles if isinstance(self.titles, str) else self.titles.get(cell)
+
+    def lack(self, cell: str) -> str | None:
+        """Why it has not the cell of that name, or None where it has."""
+        if self.title(cell) is not None:
+            return None
+        return self.lacks.get(cell, f"this comparison knows none in {self.package} that computes the same")
 
     def load(self) -> Build:
         """Its code. Raises ModuleNotFoundError where its library is not installed."""
@@ -36,20 +46,14 @@ class Peer(NamedTuple):
         return functools.partial(getattr(module, self.function), *self.arguments)
 
 
-def titles(pattern: str, lstm: str = "", gru: str = "", elman: str = "") -> dict[CellName, str]:
-    """The pattern with the library's name of each cell in it; a cell without a name is not there."""
-    names: dict[CellName, str] = {"lstm": lstm, "gru": gru, "elman": elman}
-    return {cell: pattern.format(name) for cell, name in names.items() if name}
-
-
-def without(cells: Iterable[CellName], reason: str) -> dict[CellName, str]:
-    """One reason for several cells."""
-    return dict.fromkeys(cells, reason)
+def titles(pattern: str, **names: str) -> dict[str, str]:
+    """The pattern with the library's name of each cell in it."""
+    return {cell.replace("_", "-"): pattern.format(name) for cell, name in names.items()}
 
 
 PEERS: dict[str, Peer] = {
     **{
-        name: Peer(dict.fromkeys(CELLS, variant.title), BATCH_MAJOR, "rnnjax", "rnnjax", arguments=(variant,))
+        name: Peer(variant.title, BATCH_MAJOR, "rnnjax", "rnnjax", arguments=(variant,))
         for name, variant in rnnjax.VARIANTS.items()
     },
     "flax-optimized": Peer(
@@ -58,13 +62,18 @@ PEERS: dict[str, Peer] = {
         "flax",
         "flax",
         "build_optimized",
-        lacks=without(("gru", "elman"), "Flax has an optimized cell for the LSTM only"),
+        lacks=dict.fromkeys(("gru", "elman"), "Flax has an optimized cell for the LSTM only"),
     ),
     "flax": Peer(
         titles("Flax `nn.RNN({})`", lstm="LSTMCell", gru="GRUCell", elman="SimpleCell"), BATCH_MAJOR, "flax", "flax"
     ),
     "keras": Peer(
-        titles("Keras on JAX `{}`", lstm="LSTM", gru="GRU", elman="SimpleRNN"), BATCH_MAJOR, "keras", "keras"
+        titles(
+            "Keras on JAX `{}`", lstm="LSTM", gru="GRU", gru_reset_before="GRU(reset_after=False)", elman="SimpleRNN"
+        ),
+        BATCH_MAJOR,
+        "keras",
+        "keras",
     ),
     "haiku": Peer(
         titles("Haiku `dynamic_unroll({})`", lstm="LSTM"),
@@ -84,7 +93,7 @@ PEERS: dict[str, Peer] = {
         lacks={"elman": "Equinox has no such cell"},
     ),
     "torch": Peer(
-        titles("PyTorch `nn.{}`", lstm="LSTM", gru="GRU", elman="RNN"),
+        titles("PyTorch `nn.{}`", lstm="LSTM", lstmp="LSTM(proj_size)", gru="GRU", elman="RNN"),
         TIME_MAJOR,
         "torch",
         "torch",

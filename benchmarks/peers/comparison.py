@@ -1,6 +1,5 @@
 """Runs a comparison: every peer is built and checked, then all are timed in turn, and each one has its row."""
 
-import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,14 +7,14 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.machine import environment
+from benchmarks.numbers import allowed, deviation, reference
 from benchmarks.peers.catalogue import OURS, PEERS, is_ours
-from benchmarks.peers.options import Comparison, parse_shape
-from benchmarks.peers.peer import CELLS, CellName, Entrant, Problem, TaskName
-from benchmarks.peers.reference import deviation, draw, reference_answers
+from benchmarks.peers.options import Comparison
+from benchmarks.peers.peer import Answer, Entrant, Problem, TaskName, expected_answer, make_problem
+from benchmarks.tables import described
 from benchmarks.timing import PEAK, Spread, interleaved, matrix_product
 from benchmarks.work import Shape, Task
-from rnnjax.errors import first_line
-from rnnjax.runs.folder import environment
 
 BENCHMARK = "peers"
 # The largest relative deviation from the float64 reference that float32 may have; measured: 2.1e-6 (PyTorch, T=5000).
@@ -38,8 +37,9 @@ def compare(options: Comparison) -> Iterator[Row]:
 
     Rows come as soon as they are known. A progress bar is drawn where standard error is a terminal.
     """
-    common = {"benchmark": BENCHMARK, "rounds": options.rounds, "environment": peers_environment(options.peers)}
-    groups: list[tuple[CellName, str]] = [(cell, shape) for shape in options.shapes for cell in options.cells]
+    facts = environment(PEERS[name].package for name in options.peers)
+    common = {"benchmark": BENCHMARK, "rounds": options.rounds, "environment": facts}
+    groups = [(cell, shape) for shape in options.shapes for cell in options.cells]
     steps = len(groups) * (len(options.peers) + len(options.tasks) * options.rounds)
     with tqdm(total=steps, unit="step", disable=None, dynamic_ncols=True) as bar:
 
@@ -47,12 +47,13 @@ def compare(options: Comparison) -> Iterator[Row]:
             bar.update()
 
         for cell, spelling in groups:
-            problem = draw(cell, parse_shape(spelling))
-            reference = reference_answers(problem)
+            problem = make_problem(cell, Shape.parse(spelling))
+            answers = reference(problem.cell, problem.shape)
+            expected, most = expected_answer(problem, answers), allowed(TOLERANCE, answers)
             contest: dict[TaskName, dict[str, Checked]] = {task: {} for task in options.tasks}
             for name in options.peers:
                 bar.set_description(f"{cell} {spelling}, checking {name}")
-                checked = checked_tasks(name, problem, reference, options.tasks)
+                checked = checked_tasks(name, problem, expected, options.tasks, most)
                 for task in options.tasks:
                     if isinstance(checked, str):
                         yield {**common, **identity(name, cell, problem.shape, task), "reason": checked}
@@ -65,41 +66,29 @@ def compare(options: Comparison) -> Iterator[Row]:
                     yield {**common, **row}
 
 
-def peers_environment(names: Iterable[str]) -> dict[str, Any]:
-    """Versions, devices, commit and command, with the versions of the peers' libraries (null: not installed)."""
-    facts = environment()
-    for package in {PEERS[name].package for name in names} - set(facts["versions"]):
-        try:
-            facts["versions"][package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            facts["versions"][package] = None
-    return facts
-
-
-def identity(name: str, cell: CellName, shape: Shape, task: TaskName) -> Row:
+def identity(name: str, cell: str, shape: Shape, task: TaskName) -> Row:
     """What a row is about."""
-    sizes = {"batch": shape.batch, "time": shape.time, "input": shape.input, "hidden": shape.hidden}
     peer = PEERS[name]
     return {
         "cell": cell,
-        **sizes,
+        **vars(shape),
         "task": task,
         "peer": name,
-        "title": peer.titles.get(cell, f"`{name}`"),
+        "title": peer.title(cell) or f"`{name}`",
         "layout": peer.layout,
     }
 
 
 def checked_tasks(
-    name: str, problem: Problem, reference: dict[str, np.ndarray], tasks: Iterable[TaskName]
+    name: str, problem: Problem, expected: Answer, tasks: Iterable[TaskName], most: float = TOLERANCE
 ) -> dict[TaskName, Checked] | str:
     """The peer made ready for the tasks, or the reason why it is not to be timed.
 
     Inference is always made ready: whoever gives other outputs than the reference trains something else.
     """
     peer = PEERS[name]
-    if problem.cell in peer.lacks:
-        return f"no such cell: {peer.lacks[problem.cell]}"
+    if (lack := peer.lack(problem.name)) is not None:
+        return f"no such cell: {lack}"
     try:
         build = peer.load()
     except ModuleNotFoundError:
@@ -108,14 +97,13 @@ def checked_tasks(
     for task in dict.fromkeys(("inference", *tasks)):
         try:
             entrant = build(problem, task)
+            found = deviation(entrant.answer, {name: expected[name] for name in entrant.answer})
         # Whatever another library raises is its row's reason, and no reason to stop timing the others.
         except Exception as error:
-            message = first_line(error)
-            return f"failed: {type(error).__name__}: {message}"
-        found = deviation(entrant.answer, reference)
-        if not found <= TOLERANCE:
+            return f"failed: {described(error)}"
+        if not found <= most:
             what = "outputs" if task == "inference" else "gradients"
-            return f"{WRONG}: expected {what} within {TOLERANCE:.0e} of the float64 reference, got {found:.1e}"
+            return f"{WRONG}: expected {what} within {most:.0e} of the float64 reference, got {found:.1e}"
         checked[task] = Checked(entrant, found)
     return checked
 
@@ -136,7 +124,7 @@ def timed(
             calls[name] = entrant.call
     seconds = interleaved({**calls, PEAK: product}, rounds, watch)
     peak = product_flop / np.median(seconds[PEAK])
-    flop = problem.shape.flop(CELLS[problem.cell].gates, WORK[task])
+    flop = problem.shape.flop(problem.cell, WORK[task])
     fastest = min(
         (name for name in entrants if not is_ours(name)), key=lambda name: np.median(seconds[name]), default=None
     )
@@ -145,7 +133,7 @@ def timed(
         rate = flop / np.median(seconds[name])
         rows.append(
             {
-                **identity(name, problem.cell, problem.shape, task),
+                **identity(name, problem.name, problem.shape, task),
                 "deviation": found,
                 "seconds": Spread.of(seconds[name]),
                 "devices": entrant.devices,

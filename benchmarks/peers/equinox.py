@@ -16,13 +16,13 @@ EQUINOX_CELLS: dict[str, Callable[..., eqx.Module]] = {"lstm": eqx.nn.LSTMCell, 
 
 def build(problem: Problem, task: TaskName) -> Entrant:
     """`eqx.nn.LSTMCell` or `GRUCell`: a step of one sequence, under `jax.vmap`; gates in our order, kernels (G, I)."""
-    shape, weights = problem.shape, problem.weights
-    cell: Any = EQUINOX_CELLS[problem.cell](shape.input, shape.hidden, key=jax.random.key(0))
-    arrays = {"weight_ih": weights["kernel"].T, "weight_hh": weights["recurrent_kernel"].T, "bias": weights["bias"]}
-    if problem.cell == "gru":
-        reset, update, candidate = np.split(weights["recurrent_bias"], 3)
+    shape, own, recurrent = problem.shape, problem.weights["input"], problem.weights["recurrent"]
+    cell: Any = EQUINOX_CELLS[problem.name](shape.input, shape.hidden, key=jax.random.key(0))
+    arrays = {"weight_ih": own["kernel"].T, "weight_hh": recurrent["kernel"].T, "bias": own["bias"]}
+    if problem.name == "gru":
+        reset, update, candidate = np.split(recurrent["bias"], 3)
         # The gates have one bias; the candidate has one of its own inside the reset gate's reach.
-        arrays["bias"] = weights["bias"] + np.concatenate([reset, update, np.zeros_like(candidate)])
+        arrays["bias"] = own["bias"] + np.concatenate([reset, update, np.zeros_like(candidate)])
         arrays["bias_n"] = candidate
     params = eqx.tree_at(lambda cell: [getattr(cell, name) for name in arrays], cell, list(arrays.values()))
 
@@ -32,14 +32,13 @@ def build(problem: Problem, task: TaskName) -> Entrant:
         def step(state: Any, inputs: jax.Array) -> tuple[Any, None]:
             return jax.vmap(cell)(inputs, state), None
 
-        state, _ = jax.lax.scan(step, (zeros, zeros) if problem.cell == "lstm" else zeros, inputs)
-        return state[0] if problem.cell == "lstm" else state
+        state, _ = jax.lax.scan(step, (zeros, zeros) if problem.name == "lstm" else zeros, inputs)
+        return state[0] if problem.name == "lstm" else state
 
-    def to_ours(cell: Any) -> dict[str, np.ndarray]:
-        ours = {"kernel": cell.weight_ih.T, "recurrent_kernel": cell.weight_hh.T, "bias": cell.bias}
-        if problem.cell == "gru":
-            gates = cell.bias[: 2 * shape.hidden]
-            ours["recurrent_bias"] = np.concatenate([gates, cell.bias_n])
+    def to_ours(cell: Any) -> dict[str, Any]:
+        ours = {"input": {"kernel": cell.weight_ih.T, "bias": cell.bias}, "recurrent": {"kernel": cell.weight_hh.T}}
+        if problem.name == "gru":
+            ours["recurrent"]["bias"] = np.concatenate([cell.bias[: 2 * shape.hidden], cell.bias_n])
         return ours
 
     return ready(JaxLayer(params, last, time_major=True, to_ours=to_ours), problem, task)

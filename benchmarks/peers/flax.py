@@ -7,10 +7,9 @@ import flax.linen as nn
 import jax
 
 from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, as_params, as_weights
+from benchmarks.peers.peer import Entrant, Problem, TaskName
 from rnnjax import RNN
 from rnnjax.interop import from_flax, to_flax
-from rnnjax.layers.parameters import as_dicts
 
 FLAX_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
     "lstm": nn.LSTMCell,
@@ -21,7 +20,7 @@ FLAX_CELLS: dict[str, Callable[..., nn.RNNCellBase]] = {
 
 def build(problem: Problem, task: TaskName) -> Entrant:
     """`nn.RNN` of LSTMCell, GRUCell or SimpleCell."""
-    return ready(_layer(problem, FLAX_CELLS[problem.cell]), problem, task)
+    return ready(_layer(problem, FLAX_CELLS[problem.name]), problem, task)
 
 
 def build_optimized(problem: Problem, task: TaskName) -> Entrant:
@@ -30,12 +29,12 @@ def build_optimized(problem: Problem, task: TaskName) -> Entrant:
 
 
 def _layer(problem: Problem, cell: Callable[..., nn.RNNCellBase]) -> JaxLayer:
-    ours = RNN(CELLS[problem.cell], problem.shape.hidden)
+    ours = RNN(problem.cell, problem.shape.hidden)
     module = nn.RNN(cell(problem.shape.hidden), return_carry=True)
 
     def last(params: Any, inputs: jax.Array) -> Any:
         carry, _ = module.apply({"params": params}, inputs)
-        return carry[1] if problem.cell == "lstm" else carry
+        return carry[1] if problem.name == "lstm" else carry
 
-    params = to_flax(ours, {"cell": as_dicts(as_params(problem.weights))})
-    return JaxLayer(params, last, time_major=False, to_ours=lambda tree: as_weights(**from_flax(ours, tree)["cell"]))
+    params = to_flax(ours, {"cell": problem.weights})
+    return JaxLayer(params, last, time_major=False, to_ours=lambda tree: from_flax(ours, tree)["cell"])

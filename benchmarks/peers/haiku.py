@@ -24,18 +24,21 @@ def build(problem: Problem, task: TaskName) -> Entrant:
         return state.hidden
 
     network = hk.without_apply_rng(hk.transform(unroll))
-    weights = problem.weights
-    i, f, g, o = np.split(weights["bias"], 4)
+    own, recurrent = problem.weights["input"], problem.weights["recurrent"]
+    i, f, g, o = np.split(own["bias"], 4)
     params = {
         PLACE: {
-            "w": swap_gates(np.concatenate([weights["kernel"], weights["recurrent_kernel"]])),
+            "w": swap_gates(np.concatenate([own["kernel"], recurrent["kernel"]])),
             "b": np.concatenate([i, g, f - FORGET_BIAS, o]),
         }
     }
 
-    def to_ours(tree: Any) -> dict[str, np.ndarray]:
+    def to_ours(tree: Any) -> dict[str, Any]:
         kernel, recurrent_kernel = np.split(swap_gates(tree[PLACE]["w"]), [input_size])
-        return {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": swap_gates(tree[PLACE]["b"])}
+        return {
+            "input": {"kernel": kernel, "bias": swap_gates(tree[PLACE]["b"])},
+            "recurrent": {"kernel": recurrent_kernel},
+        }
 
     return ready(JaxLayer(params, network.apply, time_major=True, to_ours=to_ours), problem, task)
 

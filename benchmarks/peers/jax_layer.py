@@ -1,36 +1,34 @@
 """What all peers in JAX share: one loss, one Adam and one jit around a layer of their own."""
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax.tree_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.numbers import first_gradient
 from benchmarks.peers.peer import Entrant, Problem, TaskName, gradient_answer, last_answer
 from benchmarks.timing import repeated
-from benchmarks.work import Last, compute, optimizer
+from benchmarks.work import Last, build, compute, optimizer
 from rnnjax.training.devices import AXIS
 
-ADAM_B1 = 0.9  # optax's default, which `benchmarks.work.optimizer` leaves as it is
 MEMORY_SHARE = 0.75
 
 
 class JaxLayer(NamedTuple):
     """A library's layer.
 
-    `last(params, inputs)` gives the last output (B, H) from inputs in the library's own layout. `to_ours` makes
-    weights under rnnjax's names from arrays in the places of `params`.
+    `last(params, inputs)` gives the last output (B, O) from inputs in the library's own layout. `to_ours` makes
+    weights as a problem has them from arrays in the places of `params`.
     """
 
     params: Any
     last: Last
     time_major: bool
-    to_ours: Callable[[Any], dict[str, Any]]
+    to_ours: Callable[[Any], Mapping[str, Any]]
 
 
 def ready(layer: JaxLayer, problem: Problem, task: TaskName, mesh: Mesh | None = None) -> Entrant:
@@ -49,24 +47,20 @@ def ready(layer: JaxLayer, problem: Problem, task: TaskName, mesh: Mesh | None =
     inputs = place(np.ascontiguousarray(_swapped(layer, problem.inputs)), *rows)
     target = place(problem.target, AXIS)
     train = task == "train"
-    function = compute("train" if train else "forward", layer.last, mesh, batch_axis)
+    work = "train" if train else "forward"
     first = (params, jax.tree.map(place, optimizer().init(params))) if train else params
-    start = time.perf_counter()
-    lowered = jax.jit(function, donate_argnums=(0,) if train else ()).lower(first, inputs, target)
-    compiled = lowered.compile()
-    seconds = time.perf_counter() - start
-    devices = 1 if mesh is None else mesh.size
-    analysis = compiled.memory_analysis()
-    temp_bytes = None if analysis is None else analysis.temp_size_in_bytes * devices  # it speaks of one device
+    function = compute(work, layer.last, mesh, batch_axis)
+    compiled, lowering, compiling, temp_bytes = build(function, (first, inputs, target), work, mesh)
+    made: dict[str, Any] = {"devices": 1 if mesh is None else mesh.size, "temp_bytes": temp_bytes}
+    made["compile_seconds"] = lowering + compiling
     _check_memory(temp_bytes or 0)
     if train:
         carried, d_inputs = compiled(first, inputs, target)
-        moments = jax.device_get(optax.tree_utils.tree_get(carried[1], "mu"))
-        d_weights = layer.to_ours(jax.tree.map(lambda moment: moment / np.float32(1 - ADAM_B1), moments))
+        d_weights = layer.to_ours(first_gradient(carried[1]))
         answer = gradient_answer(problem, d_weights, _swapped(layer, np.asarray(d_inputs)))
-        return Entrant(repeated(compiled, carried, inputs, target), answer, devices, seconds, temp_bytes)
+        return Entrant(repeated(compiled, carried, inputs, target), answer, **made)
     answer = last_answer(compiled(params, inputs, target))
-    return Entrant(lambda: compiled(params, inputs, target), answer, devices, seconds, temp_bytes)
+    return Entrant(lambda: compiled(params, inputs, target), answer, **made)
 
 
 def _swapped(layer: JaxLayer, array: np.ndarray) -> np.ndarray:

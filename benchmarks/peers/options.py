@@ -1,14 +1,14 @@
 """What the comparison can be told."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from benchmarks.cells import Cells, check_cells
 from benchmarks.peers.catalogue import EXTRA, INSTALL_TORCH, PEERS
-from benchmarks.peers.peer import CellName, TaskName
+from benchmarks.peers.peer import TaskName
 from benchmarks.work import Shape
 from rnnjax.fields import check_fields
 
@@ -24,8 +24,7 @@ PEERS_HELP = (
 class Comparison:
     """Time the same recurrent layer in several libraries, side by side."""
 
-    cells: tuple[CellName, ...] = ("lstm", "gru", "elman")
-    """What happens at one step."""
+    cells: Cells = ("lstm", "gru", "elman")
     shapes: tuple[str, ...] = SHAPES
     """Batch, time, input and hidden sizes: BxTxIxH."""
     tasks: tuple[TaskName, ...] = ("train", "inference")
@@ -48,16 +47,8 @@ class Comparison:
         if unknown:
             raise ValueError(f"peers: expected some of {', '.join(PEERS)}, got {unknown[0]!r}")
         for spelling in self.shapes:
-            parse_shape(spelling)
-
-
-def parse_shape(spelling: str) -> Shape:
-    """Sizes from "64x500x32x100". Raises ValueError for another spelling, or a size below 1."""
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)x(\d+)", spelling)
-    sizes = [int(size) for size in match.groups()] if match else []
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"shapes: expected BxTxIxH such as 64x500x32x100, each size at least 1, got {spelling!r}")
-    return Shape(*sizes)
+            Shape.parse(spelling)
+        check_cells(self.cells)
 
 
 PRESETS: dict[str, tuple[str, Comparison]] = {

@@ -5,25 +5,29 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from benchmarks.numbers import Answers, draw
 from benchmarks.work import Shape
-from rnnjax import GRU, LSTM, CellParams, Elman, MapParams, PointwiseCell
+from rnnjax import Cell
+from rnnjax.cells.names import cell_by_name
+from rnnjax.layers.parameters import as_dicts
 
-CellName = Literal["lstm", "gru", "elman"]
 TaskName = Literal["train", "inference"]
-CELLS: dict[CellName, PointwiseCell] = {"lstm": LSTM(), "gru": GRU(), "elman": Elman()}
+# An answer's arrays: "last" (B, O), or "weights", a tree as the problem's, and "inputs" (B, T, I).
+Answer = dict[str, Any]
 
 
 class Problem(NamedTuple):
     """A layer's work, float32 NumPy arrays: what every peer computes.
 
-    `weights` are the arrays of rnnjax's `CellParams` (`as_params`), in its gate order: kernel (I, G),
-    recurrent_kernel (H, G), bias (G,) and, for a GRU, recurrent_bias (G,). Inputs are (B, T, I), the target of the
-    last output is (B, H).
+    `weights` are rnnjax's parameters as nested dicts, in its gate order: "input" with kernel (I, G) and bias (G,),
+    "recurrent" with kernel (H, G) and, for a GRU, bias (G,), and what else a cell has. Inputs are (B, T, I), the
+    target of the last output is (B, O).
     """
 
-    cell: CellName
+    name: str
+    cell: Cell
     shape: Shape
-    weights: dict[str, np.ndarray]
+    weights: dict[str, Any]
     inputs: np.ndarray
     target: np.ndarray
 
@@ -38,43 +42,49 @@ class Entrant(NamedTuple):
     """
 
     call: Callable[[], Any]
-    answer: dict[str, np.ndarray]
+    answer: Answer
     devices: int = 1
     compile_seconds: float | None = None
     temp_bytes: int | None = None
     own_threads: bool = False
 
 
-def as_params(weights: Mapping[str, Any]) -> CellParams:
-    """A problem's weights as rnnjax's parameters."""
-    return CellParams(
-        MapParams(weights["kernel"], weights["bias"]),
-        MapParams(weights["recurrent_kernel"], weights.get("recurrent_bias")),
-    )
-
-
-def as_weights(input: Any, recurrent: Any) -> dict[str, Any]:
-    """A problem's weights, from the fields of rnnjax's two maps."""
-    arrays = {"kernel": input["kernel"], "recurrent_kernel": recurrent["kernel"], "bias": input["bias"]}
-    second = recurrent.get("bias")
-    return arrays if second is None else {**arrays, "recurrent_bias": second}
-
-
 Build = Callable[[Problem, TaskName], Entrant]
 
 
-def last_answer(last: Any) -> dict[str, np.ndarray]:
-    """The answer of inference: the last output, (B, H)."""
+def make_problem(name: str, shape: Shape) -> Problem:
+    """The work of the cell of that name, on the numbers that every benchmark draws."""
+    cell = cell_by_name(name)
+    params, inputs, target = draw(cell, shape)
+    return Problem(name, cell, shape, as_dicts(params), np.ascontiguousarray(inputs.swapaxes(0, 1)), target)
+
+
+def last_answer(last: Any) -> Answer:
+    """The answer of inference: the last output, (B, O)."""
     return {"last": np.asarray(last)}
 
 
-def gradient_answer(problem: Problem, weights: dict[str, Any], inputs: Any) -> dict[str, np.ndarray]:
-    """The answer of a train step: the gradients of the weights, under the problem's names, and of the inputs (B, T, I).
+def gradient_answer(problem: Problem, weights: Mapping[str, Any], inputs: Any) -> Answer:
+    """The answer of a train step: the gradients of the weights, as the problem has them, and of the inputs (B, T, I).
 
     Of a GRU's second bias only the candidate's part is kept: the gates' parts are numerically those of the first
     bias, and some libraries do not have them.
     """
-    arrays = {name: np.asarray(weights[name]) for name in problem.weights}
-    if problem.cell == "gru":
-        arrays["recurrent_bias"] = np.split(arrays["recurrent_bias"], 3)[2]
-    return {**arrays, "inputs": np.asarray(inputs)}
+    arrays = _like(problem.weights, weights)
+    if problem.name == "gru":
+        arrays["recurrent"]["bias"] = np.split(arrays["recurrent"]["bias"], 3)[2]
+    return {"weights": arrays, "inputs": np.asarray(inputs)}
+
+
+def expected_answer(problem: Problem, answers: Answers) -> Answer:
+    """Both answers of the reference."""
+    d_params, d_inputs = answers.gradients
+    gradients = gradient_answer(problem, as_dicts(d_params), d_inputs.swapaxes(0, 1))
+    return {**last_answer(answers.last), **gradients}
+
+
+def _like(template: Any, tree: Any) -> Any:
+    """The arrays of the tree that the template has."""
+    if isinstance(template, dict):
+        return {name: _like(value, tree[name]) for name, value in template.items()}
+    return np.asarray(tree)

@@ -6,9 +6,8 @@ from typing import Any
 import jax
 
 from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, as_params, as_weights
+from benchmarks.peers.peer import Entrant, Problem, TaskName
 from rnnjax import RNN, Chunked, Recurrence, Scan
-from rnnjax.layers.parameters import as_dicts
 from rnnjax.training import batch_mesh
 
 
@@ -38,16 +37,15 @@ VARIANTS: dict[str, Variant] = {
 
 def build(variant: Variant, problem: Problem, task: TaskName) -> Entrant:
     """The module over the most devices that divide the batch, at most as many as the variant has."""
-    hidden_size = problem.shape.hidden
-    cell = CELLS[problem.cell]
-    module = RNN(cell, hidden_size) if variant.recurrence is None else RNN(cell, hidden_size, variant.recurrence)
+    module = RNN(problem.cell, problem.shape.hidden)
+    if variant.recurrence is not None:
+        module = module.clone(recurrence=variant.recurrence)
 
     def last(params: Any, inputs: jax.Array) -> Any:
-        _, final = module.apply({"params": params}, inputs)
-        return module.last(final)
+        outputs, final = module.apply({"params": params}, inputs)
+        return module.last(final, outputs)
 
-    weights = {"cell": as_dicts(as_params(problem.weights))}
-    layer = JaxLayer(weights, last, time_major=False, to_ours=lambda tree: as_weights(**tree["cell"]))
+    layer = JaxLayer({"cell": problem.weights}, last, time_major=False, to_ours=lambda tree: tree["cell"])
     most = variant.devices or jax.device_count()
     devices = max(count for count in range(1, most + 1) if problem.shape.batch % count == 0)
     return ready(layer, problem, task, batch_mesh(devices))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.peers.catalogue import OURS, PEERS, is_ours
+from benchmarks.tables import grouped, quartiles, shown, three_digits
+from benchmarks.tables import markdown as table
 
 Row = dict[str, Any]
 
@@ -32,12 +34,9 @@ def markdown(rows: Iterable[Row]) -> str:
     return "\n\n".join([*parts, NOTE])
 
 
-def _grouped(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
-    """Rows that are alike in these fields, in the order in which they came."""
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return list(groups.values())
+def _grouped(rows: Iterable[Row], names: Sequence[str]) -> list[list[Row]]:
+    """Rows that are alike in these fields."""
+    return grouped(rows, lambda row: tuple(row[name] for name in names))
 
 
 def _overview(contests: Sequence[Sequence[Row]]) -> str:
@@ -54,9 +53,9 @@ def _overview(contests: Sequence[Sequence[Row]]) -> str:
         ratios = [f"{by_peer[name]['ours_to_this'][1]:.2f}" if name in by_peer else "" for name in peers]
         fastest = f"{ours['this_to_fastest'][1]:.2f} ({ours['fastest_peer']})" if ours["fastest_peer"] else ""
         sizes = " x ".join(str(ours[name]) for name in ("batch", "time", "input", "hidden"))
-        milliseconds, share = f"{1e3 * ours['seconds'][1]:#.3g}", f"{ours['peak_share']:.0%}"
+        milliseconds, share = three_digits(1e3 * ours["seconds"][1]), f"{ours['peak_share']:.0%}"
         body.append([ours["cell"], ours["task"], sizes, milliseconds, share, *ratios, fastest])
-    return "\n".join(["**rnnjax's time over each peer's, medians**", "", *_table(headers, body)])
+    return f"**rnnjax's time over each peer's, medians**\n\n{table(headers, body)}"
 
 
 def _contest(rows: Sequence[Row]) -> str:
@@ -69,9 +68,10 @@ def _contest(rows: Sequence[Row]) -> str:
     )
     if measured:
         facts += f": {first['rounds']} rounds, matrix product {measured[0]['peak_flop_per_second'] / 1e9:.0f} GFLOP/s"
-    lines = [f"**{facts}**", "", *_table(HEADERS, map(_cells, rows))]
+    lines = [f"**{facts}**", "", table(HEADERS, map(_cells, rows))]
     verdicts = [
-        f"- {row['title']}: {_spread(row['this_to_fastest'])} of the time of the fastest peer, `{row['fastest_peer']}`."
+        f"- {row['title']}: {quartiles(row['this_to_fastest'])} of the time of the fastest peer, "
+        f"`{row['fastest_peer']}`."
         for row in measured
         if is_ours(row["peer"]) and row["fastest_peer"]
     ]
@@ -81,16 +81,15 @@ def _contest(rows: Sequence[Row]) -> str:
 def _cells(row: Row) -> list[str]:
     if "reason" in row:
         return [row["title"], row["layout"], *[""] * (len(HEADERS) - 3), row["reason"]]
-    compile_seconds, temp_bytes = row["compile_seconds"], row["temp_bytes"]
     return [
         row["title"],
         row["layout"],
-        _spread(row["seconds"], 1e3),
-        "" if row["ours_to_this"] is None else _spread(row["ours_to_this"]),
+        quartiles(row["seconds"], 1e3),
+        quartiles(row["ours_to_this"]),
         f"{row['flop_per_second'] / 1e9:.1f}",
         f"{row['peak_share']:.0%}",
-        "" if compile_seconds is None else f"{compile_seconds:.1f}",
-        "" if temp_bytes is None else _megabytes(temp_bytes),
+        shown(row["compile_seconds"], ".1f"),
+        shown(row["temp_bytes"], ",.1f", 1e-6),
         f"{row['deviation']:.1e}",
     ]
 
@@ -101,7 +100,7 @@ def _growth(rows: Sequence[Row]) -> str:
     parts = []
     quantities: dict[str, Callable[[Row], str]] = {
         "microseconds a step": lambda row: f"{1e6 * row['seconds'][1] / row['time']:.1f}",
-        "temporary MB": lambda row: "" if row["temp_bytes"] is None else _megabytes(row["temp_bytes"]),
+        "temporary MB": lambda row: shown(row["temp_bytes"], ",.1f", 1e-6),
     }
     for quantity, of in quantities.items():
         facts = (
@@ -111,19 +110,5 @@ def _growth(rows: Sequence[Row]) -> str:
         for group in _grouped(rows, ("peer",)):
             cells = {row["time"]: row["reason"].partition(":")[0] if "reason" in row else of(row) for row in group}
             body.append([group[0]["title"], *(cells.get(time, "") for time in times)])
-        parts.append("\n".join([f"**{facts}**", "", *_table(["peer", *(f"T={time:,}" for time in times)], body)]))
+        parts.append(f"**{facts}**\n\n{table(['peer', *(f'T={time:,}' for time in times)], body)}")
     return "\n\n".join(parts)
-
-
-def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(cells) + " |" for cells in (headers, ["---"] * len(headers), *rows)]
-
-
-def _spread(values: Sequence[float], scale: float = 1.0) -> str:
-    """The median and the quartiles, to three digits."""
-    low, middle, high = (f"{scale * value:#.3g}" if scale * value < 100 else f"{scale * value:.0f}" for value in values)
-    return f"{middle} ({low} to {high})"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f}"

@@ -12,14 +12,14 @@ from typing import Any
 
 import jax
 
-from benchmarks.peers.peer import CELLS, Entrant, Problem, TaskName, gradient_answer, last_answer
+from benchmarks.peers.peer import Entrant, Problem, TaskName, gradient_answer, last_answer
 from benchmarks.work import LEARNING_RATE
-from rnnjax import RNN
+from rnnjax import LSTM, LSTMP, RNN
 from rnnjax.interop import from_torch, to_torch
 
 # In no extra (see catalogue.py): without annotations, types are checked where it is not installed, too.
 torch: Any = importlib.import_module("torch")
-MODULES = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}
+MODULES = {"lstm": torch.nn.LSTM, "lstmp": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}
 
 
 def build(problem: Problem, task: TaskName) -> Entrant:
@@ -35,9 +35,12 @@ def build(problem: Problem, task: TaskName) -> Entrant:
     torch.backends.cudnn.allow_tf32 = False
 
     # A cell with both of PyTorch's biases, whose gradients are then told apart.
-    ours = RNN(dataclasses.replace(CELLS[problem.cell], second_bias=True), problem.shape.hidden)
-    weights = {"recurrent_bias": 0 * problem.weights["bias"], **problem.weights}
-    module = MODULES[problem.cell](problem.shape.input, problem.shape.hidden)
+    cell: Any = problem.cell
+    ours = RNN(dataclasses.replace(cell, second_bias=True), problem.shape.hidden)
+    no_bias = 0 * problem.weights["input"]["bias"]
+    weights = {**problem.weights, "recurrent": {"bias": no_bias, **problem.weights["recurrent"]}}
+    options = {"proj_size": cell.projection} if isinstance(cell, LSTMP) else {}
+    module = MODULES[problem.name](problem.shape.input, problem.shape.hidden, **options)
     module.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch(ours, {"cell": weights}).items()})
     module.to(device)
     inputs = torch.tensor(problem.inputs.swapaxes(0, 1), device=device).contiguous().requires_grad_(task == "train")
@@ -46,7 +49,7 @@ def build(problem: Problem, task: TaskName) -> Entrant:
 
     def last() -> Any:
         _, state = module(inputs)
-        return (state[0] if problem.cell == "lstm" else state)[0]
+        return (state[0] if isinstance(cell, LSTM) else state)[0]
 
     def wait() -> None:
         if device == "cuda":

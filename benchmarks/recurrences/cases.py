@@ -1,17 +1,14 @@
 """The cases of `benchmarks.throughput`: what is measured, named so that a row can be found again."""
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from benchmarks.work import Shape, Task
-from rnnjax import GRU, LSTM, Chunked, Elman, PointwiseCell, Recurrence, Scan, Unrolled
+from rnnjax import Cell, Chunked, Recurrence, Scan, Unrolled
 from rnnjax.fields import check_fields
 
-CellName = Literal["elman", "lstm", "gru"]
 DType = Literal["float32", "bfloat16"]
 
-CELLS: dict[CellName, PointwiseCell] = {"elman": Elman(), "lstm": LSTM(), "gru": GRU()}
 # What the ratios are ratios to, and, in float64, what the numbers are checked against.
 BASELINE = "Scan()"
 RECURRENCES: dict[str, Recurrence] = {
@@ -32,11 +29,12 @@ RECURRENCES: dict[str, Recurrence] = {
 class Case:
     """One measurement: a task of a recurrent layer of this size, under one recurrence.
 
-    Raises ValueError for a size below 1, or a cell, dtype or task that there is not. The recurrence may be one
-    that RECURRENCES has no more: rows outlive it.
+    Raises ValueError for a size below 1, or a dtype or task that there is not. The names of the cell and of the
+    recurrence are not looked up, for a case may come from a file of rows: they may be of things that are no more, and
+    an own cell's would run its module.
     """
 
-    cell: CellName
+    cell: str
     recurrence: str
     time: int
     batch: int
@@ -53,11 +51,6 @@ class Case:
         return Shape(batch=self.batch, time=self.time, input=self.input, hidden=self.hidden)
 
     @property
-    def flop(self) -> float:
-        """Useful floating-point operations; what a recurrence computes again is not counted."""
-        return self.shape.flop(CELLS[self.cell].gates, self.task)
-
-    @property
     def group(self) -> "Case":
         """The case of the same numbers and task under the baseline: equal for all that compete with each other."""
         return dataclasses.replace(self, recurrence=BASELINE)
@@ -67,12 +60,21 @@ class Case:
         return f"{self.cell} {self.task} {self.dtype} {sizes} {self.recurrence}"
 
 
-def grouped(cases: Iterable[Case]) -> list[list[Case]]:
-    """The cases by their group, both in the order in which they come."""
-    groups: dict[Case, list[Case]] = {}
-    for case in cases:
-        groups.setdefault(case.group, []).append(case)
-    return list(groups.values())
+class Subject(NamedTuple):
+    """A case, and what its two names stand for; hashable, as cells and recurrences are."""
+
+    case: Case
+    cell: Cell
+    recurrence: Recurrence
+
+    @property
+    def flop(self) -> float:
+        """Useful floating-point operations; what a recurrence computes again is not counted."""
+        return self.case.shape.flop(self.cell, self.case.task)
+
+    def of(self, task: Task) -> "Subject":
+        """The same with another task."""
+        return self._replace(case=dataclasses.replace(self.case, task=task))
 
 
 def not_compiled(case: Case, limit: int) -> str | None:

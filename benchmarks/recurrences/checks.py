@@ -1,20 +1,19 @@
 """Is what is about to be timed right? Values and gradients against those of `Scan` in float64."""
 
-import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import numpy as np
-import optax
 from jax.sharding import Mesh
 
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case
-from benchmarks.recurrences.executables import arguments, executable, numbers, work
-from benchmarks.work import Task, optimizer
+from benchmarks.numbers import Answers, deviation, first_gradient, reference
+from benchmarks.recurrences.cases import Case, Subject
+from benchmarks.recurrences.executables import arguments, executable
+from benchmarks.work import Shape
+from rnnjax import Cell
 
-# Largest deviation that a right result may have. Measured with `Scan` and `Chunked`, all cells, T up to 1,000 and
-# H up to 512: 1.2e-6 in float32, and 6.2e-2 in bfloat16, in which `Scan` sums gradients, too.
+# Largest deviation that a right result may have. Measured with `Scan` and `Chunked`, LSTM, GRU and Elman, T up to 1,000
+# and H up to 512: 1.2e-6 in float32, and 6.2e-2 in bfloat16, in which `Scan` sums gradients, too.
 FLOAT32_TOLERANCE = 1e-5
 BFLOAT16_TOLERANCE = 1e-1
 
@@ -40,53 +39,26 @@ def tolerance(case: Case, platform: str) -> float:
     return FLOAT32_TOLERANCE if case.dtype == "float32" and full else BFLOAT16_TOLERANCE
 
 
-def check(case: Case, mesh: Mesh) -> Deviation:
+def check(subject: Subject, mesh: Mesh) -> Deviation:
     """How far the case's last outputs and gradients are from those of the reference.
 
     The gradients come from the very executable that is timed; those of a forward pass, which has none, from a
-    train step under the same recurrence.
+    train step under the same recurrence. Raises ValueError where arrays are of another shape than the reference's.
     """
-    forward = dataclasses.replace(case, task="forward")
-    backward = dataclasses.replace(case, task="train") if case.task == "forward" else case
-    return Deviation(*(_deviation(result(each, mesh), reference(each)) for each in (forward, backward)))
-
-
-def result(case: Case, mesh: Mesh) -> Any:
-    """What the case's executable gives, as NumPy arrays."""
-    compiled = executable(case, RECURRENCES[case.recurrence], mesh).compiled
-    return _comparable(case.task, compiled(*arguments(case, mesh)))
-
-
-def reference(case: Case) -> Any:
-    """What the case should give: its task under `Scan` in float64 on one device, as NumPy arrays."""
-    return _reference(dataclasses.replace(case.group, dtype="float32"))
+    want = answers(subject.cell, subject.case.shape)
+    task = "train" if subject.case.task == "forward" else subject.case.task
+    last, gradients = (executable(subject.of(name), mesh).compiled for name in ("forward", task))
+    got = gradients(*arguments(subject.of(task), mesh))
+    if task == "train":
+        (_, optimizer_state), d_inputs = got
+        got = first_gradient(optimizer_state), d_inputs
+    return Deviation(
+        deviation(last(*arguments(subject.of("forward"), mesh)), want.last),
+        deviation(jax.device_get(got), want.gradients),
+    )
 
 
 @functools.lru_cache(maxsize=4)
-def _reference(case: Case) -> Any:
-    given = jax.tree.map(lambda leaf: leaf.astype(np.float64), numbers(case))
-    with jax.enable_x64(True):
-        first = given.params
-        if case.task == "train":
-            first = given.params, optimizer().init(given.params)
-        function = jax.jit(work(case, RECURRENCES[BASELINE], np.float64))
-        return _comparable(case.task, function(first, given.inputs, given.target))
-
-
-def _comparable(task: Task, result: Any) -> Any:
-    """The part of a task's result that shows a wrong number: after one train step, Adam's mean of the gradients."""
-    if task == "train":
-        (_, optimizer_state), d_inputs = result
-        result = optax.tree.get(optimizer_state, "mu"), d_inputs
-    return jax.device_get(result)
-
-
-def _deviation(got: Any, want: Any) -> float:
-    pairs = zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True)
-    return max(_largest_difference(np.asarray(a, np.float64), b) for a, b in pairs)
-
-
-def _largest_difference(got: np.ndarray, want: np.ndarray) -> float:
-    if got.shape != want.shape:
-        raise ValueError(f"expected shape {want.shape}, got {got.shape}")
-    return float(np.abs(got - want).max() / (np.abs(want).max() or 1.0))
+def answers(cell: Cell, shape: Shape) -> Answers:
+    """The reference's answers; kept, since cases of one shape follow each other."""
+    return reference(cell, shape)

@@ -7,10 +7,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case
-from benchmarks.recurrences.checks import check, tolerance
+from benchmarks.numbers import allowed
+from benchmarks.recurrences.cases import BASELINE, Case, Subject
+from benchmarks.recurrences.checks import answers, check, tolerance
 from benchmarks.recurrences.executables import arguments, executable
 from benchmarks.recurrences.outcome import Outcome, Speed
+from benchmarks.tables import described
 from benchmarks.timing import PEAK, Spread, interleaved, matrix_product, repeated
 
 # A turn of one short step would time the caches that its neighbour left cold.
@@ -18,7 +20,7 @@ TURN_SECONDS, MOST_STEPS = 0.02, 100
 
 
 def measure(
-    group: Sequence[Case],
+    group: Sequence[Subject],
     mesh: Mesh,
     rounds: int,
     left_out: Callable[[Case], str | None] = lambda case: None,
@@ -31,67 +33,70 @@ def measure(
     `round_done` how many rounds are done.
     """
     ready = []
-    for case in group:
-        reason = left_out(case)
-        outcome = Outcome(case, "not compiled", reason) if reason else prepare(case, mesh)
+    for subject in group:
+        reason = left_out(subject.case)
+        outcome = Outcome(subject.case, "not compiled", reason) if reason else prepare(subject, mesh)
         if outcome.reason is None:
-            ready.append(outcome)
+            ready.append((subject, outcome))
         else:
             yield outcome
-        prepared(case)
+        prepared(subject.case)
     if ready:
         yield from timed(ready, mesh, rounds, round_done)
 
 
-def prepare(case: Case, mesh: Mesh) -> Outcome:
+def prepare(subject: Subject, mesh: Mesh) -> Outcome:
     """The case checked and compiled. It has a reason not to be timed where its numbers are wrong, or where it failed.
 
     Whatever JAX raises, from a trace that does not type to memory that runs out, is what became of the case.
     """
     try:
-        deviation = check(case, mesh)
-        built = executable(case, RECURRENCES[case.recurrence], mesh)
+        deviation = check(subject, mesh)
+        built = executable(subject, mesh)
     except Exception as error:
-        return Outcome(case, "failed", described(error))
+        return Outcome(subject.case, "failed", described(error))
     outcome = Outcome(
-        case,
+        subject.case,
         "measured",
         deviation=deviation,
         lower_seconds=built.lower_seconds,
         compile_seconds=built.compile_seconds,
         temp_bytes=built.temp_bytes,
     )
-    allowed = tolerance(case, mesh.devices.flat[0].platform)
-    if deviation.within(allowed):
+    most = tolerance(subject.case, mesh.devices.flat[0].platform)
+    most = allowed(most, answers(subject.cell, subject.case.shape))
+    if deviation.within(most):
         return outcome
     words = f"values {deviation.values:.1e}, gradients {deviation.gradients:.1e}"
-    return dataclasses.replace(outcome, status="wrong", reason=f"wrong: deviation of {words}, allowed {allowed:.0e}")
+    return dataclasses.replace(outcome, status="wrong", reason=f"wrong: deviation of {words}, allowed {most:.0e}")
 
 
-def timed(ready: Sequence[Outcome], mesh: Mesh, rounds: int, round_done: Callable[[int], None]) -> Iterator[Outcome]:
+def timed(
+    ready: Sequence[tuple[Subject, Outcome]], mesh: Mesh, rounds: int, round_done: Callable[[int], None]
+) -> Iterator[Outcome]:
     """The outcomes with their speeds, from rounds in which each has its turn, and a matrix product runs as well."""
     try:
-        product, product_flop = matrix_product(dtype=ready[0].case.dtype, mesh=mesh)
-        steppers = {outcome.case.recurrence: stepper(outcome.case, mesh) for outcome in ready}
+        product, product_flop = matrix_product(dtype=ready[0][1].case.dtype, mesh=mesh)
+        steppers = {subject.case.recurrence: stepper(subject, mesh) for subject, _ in ready}
         steps = steps_of_a_turn(min(float(seconds[0]) for seconds in interleaved(steppers, 1).values()))
         turns = {name: turn(call, steps) for name, call in steppers.items()}
         seconds = interleaved({PEAK: product, **turns}, rounds, round_done)
     except Exception as error:  # each of them ran alone: together they may be too much for the memory
         reason = f"while the group was timed: {described(error)}"
-        yield from (dataclasses.replace(outcome, status="failed", reason=reason) for outcome in ready)
+        yield from (dataclasses.replace(outcome, status="failed", reason=reason) for _, outcome in ready)
         return
     peak = product_flop / float(np.median(seconds[PEAK])) / 1e9
-    for outcome in ready:
-        mine = seconds[outcome.case.recurrence] / steps
+    for subject, outcome in ready:
+        mine = seconds[subject.case.recurrence] / steps
         baseline = seconds[BASELINE] / steps if BASELINE in seconds else None
-        yield dataclasses.replace(outcome, speed=speed(outcome.case, mine, baseline, peak))
+        yield dataclasses.replace(outcome, speed=speed(subject, mine, baseline, peak))
 
 
-def stepper(case: Case, mesh: Mesh) -> Callable[[], object]:
+def stepper(subject: Subject, mesh: Mesh) -> Callable[[], object]:
     """A call that takes one step of the case. A train step goes on from the last one's parameters."""
-    compiled = executable(case, RECURRENCES[case.recurrence], mesh).compiled
-    given = arguments(case, mesh)
-    if case.task == "train":
+    compiled = executable(subject, mesh).compiled
+    given = arguments(subject, mesh)
+    if subject.case.task == "train":
         return repeated(compiled, *given)
     return lambda: compiled(*given)
 
@@ -111,22 +116,16 @@ def turn(call: Callable[[], object], steps: int) -> Callable[[], None]:
     return take
 
 
-def speed(case: Case, seconds: np.ndarray, baseline: np.ndarray | None, peak: float) -> Speed:
+def speed(subject: Subject, seconds: np.ndarray, baseline: np.ndarray | None, peak: float) -> Speed:
     """From the seconds of every round, the baseline's in the same rounds, and the peak in GFLOP/s."""
     step = Spread.of(seconds)
-    gflop_per_second = case.flop / step.middle / 1e9
+    gflop_per_second = subject.flop / step.middle / 1e9
     return Speed(
         round_seconds=seconds.tolist(),
         step_seconds=step,
-        tokens_per_second=case.batch * case.time / step.middle,
+        tokens_per_second=subject.case.batch * subject.case.time / step.middle,
         gflop_per_second=gflop_per_second,
         peak_gflop_per_second=peak,
         peak_share=gflop_per_second / peak,
         scan_ratio=None if baseline is None else Spread.of(seconds / baseline),
     )
-
-
-def described(error: Exception) -> str:
-    """What was raised, in one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

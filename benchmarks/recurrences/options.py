@@ -7,8 +7,10 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.recurrences.cases import RECURRENCES, Case, CellName, DType, not_compiled
+from benchmarks.cells import Cells, check_cells
+from benchmarks.recurrences.cases import RECURRENCES, Case, DType, Subject, not_compiled
 from benchmarks.work import Task
+from rnnjax.cells.names import cell_by_name
 from rnnjax.fields import check_fields
 
 DEFAULT = "quick"
@@ -19,8 +21,7 @@ _NAMES = tyro.conf.arg(metavar="NAME [NAME ...]", help=f"How steps are run over 
 class Throughput:
     """The axes, of which every combination is a case, and how they are measured."""
 
-    cells: tuple[CellName, ...] = ("lstm",)
-    """What happens at one step."""
+    cells: Cells = ("lstm",)
     recurrences: Annotated[tuple[str, ...], _NAMES] = ("Scan()", "Scan(unroll=4)", "Unrolled()", "Chunked()")
     times: tuple[int, ...] = (8, 20, 128, 500)
     """T, steps of a sequence."""
@@ -53,6 +54,7 @@ class Throughput:
         for name in axes:
             if not getattr(self, name):
                 raise ValueError(f"{name}: expected at least one, got none")
+        check_cells(self.cells)
         for name in self.recurrences:
             if name not in RECURRENCES:
                 raise ValueError(f"recurrences: expected some of {', '.join(RECURRENCES)}, got {name}")
@@ -75,23 +77,27 @@ class Throughput:
         return not_compiled(case, self.compile_limit)
 
 
+def subject(case: Case) -> Subject:
+    """What the names of a case stand for that the options gave."""
+    return Subject(case, cell_by_name(case.cell), RECURRENCES[case.recurrence])
+
+
+_STANDARD = Throughput(
+    cells=("elman", "lstm", "gru"),
+    recurrences=tuple(RECURRENCES),
+    times=(10, 40, 200, 1000),
+    tasks=("forward", "train"),
+)
 PRESETS = {
     "quick": ("About two minutes on two cores: an LSTM's train step at four lengths.", Throughput()),
     "standard": (
-        "Every cell and recurrence at four lengths, forward pass and train step, B=64, H=100.",
-        Throughput(
-            cells=("elman", "lstm", "gru"),
-            recurrences=tuple(RECURRENCES),
-            times=(10, 40, 200, 1000),
-            tasks=("forward", "train"),
-        ),
+        "Three cells and every recurrence at four lengths, forward pass and train step, B=64, H=100.",
+        _STANDARD,
     ),
     "full": (
         "Sizes, dtypes and tasks as well: most of a day. To be cut by flags, stopped and resumed.",
-        Throughput(
-            cells=("elman", "lstm", "gru"),
-            recurrences=tuple(RECURRENCES),
-            times=(10, 40, 200, 1000),
+        dataclasses.replace(
+            _STANDARD,
             batches=(16, 64),
             hiddens=(32, 128, 512),
             dtypes=("float32", "bfloat16"),

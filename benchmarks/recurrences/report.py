@@ -12,6 +12,7 @@ from benchmarks.recurrences.cases import Case
 from benchmarks.recurrences.figures import place, throughput_figure
 from benchmarks.recurrences.outcome import BENCHMARK, Outcome, Settings, from_row
 from benchmarks.recurrences.tables import group_table
+from benchmarks.tables import grouped
 from rnnjax.files import save_figure
 
 NOTE = (
@@ -38,7 +39,9 @@ def render(rows: Sequence[dict[str, Any]], folder: Path) -> str:
     for number, (run, measured) in enumerate(outcomes.items(), start=1):
         prefix = "" if len(outcomes) == 1 else f"run-{number}-"
         parts.append("\n".join([f"## Run {number}", "", *headers[run]]))
-        parts += [section(panel, folder, prefix) for panel in panels(list(measured.values()))]
+        parts += [
+            section(panel, folder, prefix) for panel in grouped(measured.values(), lambda outcome: title(outcome.case))
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,21 +61,14 @@ def header(settings: Settings, environment: dict[str, Any]) -> list[str]:
         raise ValueError(f"expected the environment of a benchmark, got one with another: {error}") from error
 
 
-def panels(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
-    """The outcomes that differ in time and recurrence only, in order of both."""
-    found: dict[str, list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: (outcome.case.time, place(outcome.case.recurrence))):
-        found.setdefault(title(outcome.case), []).append(outcome)
-    return [found[name] for name in dict.fromkeys(title(outcome.case) for outcome in outcomes)]
-
-
 def title(case: Case) -> str:
     """What the outcomes of a panel have in common."""
     return f"{case.cell}, {case.task}, {case.dtype}, B={case.batch} I={case.input} H={case.hidden}"
 
 
 def section(panel: Sequence[Outcome], folder: Path, prefix: str) -> str:
-    """A table and, where anything was compiled, its figure."""
+    """A table, in order of time and recurrence, and, where anything was compiled, its figure."""
+    panel = sorted(panel, key=lambda outcome: (outcome.case.time, place(outcome.case.recurrence)))
     name = title(panel[0].case)
     parts = [f"### {name}", group_table(panel)]
     if any(outcome.compile_seconds is not None for outcome in panel):

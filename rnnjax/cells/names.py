@@ -1,13 +1,18 @@
-"""The cells that a study may be given, by name."""
+"""Cells by name: those that a study may be given, all of the library, and a user's own by their module."""
 
+import importlib
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 from rnnjax import (
     GRU,
     LSTM,
+    LSTMP,
     MGU,
     SLSTM,
+    Cell,
+    CoRNN,
     Elman,
     FullGateLSTM,
     GRUResetBefore,
@@ -63,3 +68,37 @@ CELLS: Mapping[CellName, PointwiseCell] = {
     "np": PeepholeLSTM(peepholes=False),
     "full-gate-lstm": FullGateLSTM(),
 }
+# And those that no study is given: the coRNN's step is to be chosen for each task, as is the size of a projection. Here
+# that is below the hidden sizes that benchmarks have unless told otherwise.
+ALL_CELLS: Mapping[str, PointwiseCell] = {**CELLS, "cornn": CoRNN(), "lstmp": LSTMP(projection=64)}
+
+
+def cell_by_name(name: str) -> Cell:
+    """A cell of the library by its name, or a user's own as `package.module:Name`: a cell, or a class of cells.
+
+    The module of an own cell is imported, which runs it: give only a name that the user typed, never one that was read
+    from a file. Raises ValueError for a name that there is not, a module that cannot be imported, and for what is no
+    cell or a class that needs options.
+    """
+    if name in ALL_CELLS:
+        return ALL_CELLS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ValueError(f"cell: expected one of {', '.join(ALL_CELLS)}, or your own as module:Name, got {name!r}")
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+        raise ValueError(f"cell: expected module:Name, such as package.module:MyCell, got {name!r}")
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"cell: expected a module that can be imported, got {module!r}: {error}") from error
+    if not hasattr(found, attribute):
+        raise ValueError(f"cell: expected a name that {module} has, got {attribute!r}")
+    found = getattr(found, attribute)
+    if isinstance(found, type) and issubclass(found, Cell):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ValueError(f"cell: expected a cell, or a class that needs no options, got {name}: {error}") from error
+    if not isinstance(found, Cell):
+        raise ValueError(f"cell: expected a cell or a class of cells, got {name}, of type {type(found).__name__}")
+    return found

@@ -23,7 +23,7 @@ def test_a_line_holds_medians_and_the_ratio_of_each_round():
     others = [make_row("flax", i, seconds) for i, seconds in enumerate((4.0, 4.0, 3.0))]
     absent = {**make_row("keras", 0, 0.0), "reason": "not installed"}
     flax, rnnjax, keras = table.report([*others, *ours, absent]).splitlines()[4:]
-    cells = "4.00 (3.50 to 4.00) | 0.50 (0.38 to 0.75) | 225 | 25.0% |  | 4.0 (5) | 3e-07 |"
+    cells = "4.00 (3.50 to 4.00) | 0.500 (0.375 to 0.750) | 225 | 25.0% |  | 4.0 (5) | 3e-07 |"
     assert flax == f"| `flax` | bucketed | 1 | {cells}"
     cells = "2.00 (1.50 to 2.50) | 1.00 (1.00 to 1.00) | 450 | 25.0% | 1.0% | 4.0 (5) | 3e-07 |"
     assert rnnjax == f"| `rnnjax` | bucketed | 1 | {cells}"
@@ -33,7 +33,7 @@ def test_a_line_holds_medians_and_the_ratio_of_each_round():
 def test_a_ratio_needs_this_librarys_own_epoch_in_the_same_round():
     rows = [make_row("flax", 0, 4.0), make_row("flax", 1, 8.0), make_row("rnnjax", 1, 2.0, device_wait=0.0)]
     flax, rnnjax = table.table(rows).splitlines()[2:]
-    assert "| 0.25 (0.25 to 0.25) |" in flax
+    assert "| 0.250 (0.250 to 0.250) |" in flax
     assert "| 0.0% |" in rnnjax
     (alone,) = table.table(rows[:2]).splitlines()[2:]
     assert alone.startswith("| `flax` | bucketed | 1 | 6.00 (5.00 to 7.00) |  | 150 |")

@@ -8,20 +8,23 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks.numbers import reference
 from benchmarks.peers import comparison, jax_layer
 from benchmarks.peers.__main__ import compare_and_report, main
-from benchmarks.peers.catalogue import PEERS, Peer
+from benchmarks.peers.catalogue import PEERS, Peer, is_ours
 from benchmarks.peers.comparison import TOLERANCE, Checked, checked_tasks, compare, timed
-from benchmarks.peers.options import Comparison, parse_shape
-from benchmarks.peers.peer import CELLS, Entrant
-from benchmarks.peers.reference import deviation, draw, reference_answers
+from benchmarks.peers.options import Comparison
+from benchmarks.peers.peer import Entrant, expected_answer, make_problem
 from benchmarks.peers.tables import markdown
 from benchmarks.timing import PEAK, matrix_product
 from benchmarks.work import Shape
+from rnnjax.cells.names import ALL_CELLS
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 TINY = Shape(batch=2, time=3, input=2, hidden=4)
+# A projection has fewer features than the cell.
+WIDE = Shape(batch=2, time=3, input=2, hidden=66)
 TASKS = ("inference", "train")
 # Every map of weights once: rnnjax has none, and Flax's optimized cell has that of LSTMCell.
 MAPPED = [(name, cell) for name in ("flax", "keras", "haiku", "equinox", "torch") for cell in PEERS[name].titles]
@@ -29,79 +32,76 @@ MAPPED = [(name, cell) for name in ("flax", "keras", "haiku", "equinox", "torch"
 
 @pytest.fixture(scope="module")
 def cases(quick_compile):
-    """Every cell's problem and its float64 answers."""
-    problems = {cell: draw(cell, TINY) for cell in CELLS}
-    return {cell: (problem, reference_answers(problem)) for cell, problem in problems.items()}
+    """A cell's problem and its float64 answers, by the cell's name."""
+
+    @functools.cache
+    def case(cell):
+        problem = make_problem(cell, WIDE if cell == "lstmp" else TINY)
+        return problem, expected_answer(problem, reference(problem.cell, problem.shape))
+
+    return case
 
 
-@pytest.mark.parametrize(("name", "cell"), [("rnnjax", "lstm"), *MAPPED])
+@pytest.mark.parametrize(("name", "cell"), [("rnnjax", "lstm"), ("rnnjax", "lstmp"), ("rnnjax", "indrnn"), *MAPPED])
 def test_a_peer_gives_the_outputs_and_gradients_of_the_reference(cases, name, cell):
     if name == "torch":
         pytest.importorskip("torch", reason="PyTorch is in no extra")
-    problem, reference = cases[cell]
-    checked = checked_tasks(name, problem, reference, TASKS)
+    problem, expected = cases(cell)
+    checked = checked_tasks(name, problem, expected, TASKS)
     assert not isinstance(checked, str), checked
     answers = {**checked["inference"].entrant.answer, **checked["train"].entrant.answer}
-    assert answers.keys() == reference.keys() == {"last", "inputs", *problem.weights}
-    assert min(np.abs(array).max() for array in reference.values()) > 1e-3
+    assert jax.tree.structure(answers) == jax.tree.structure(expected)
+    assert jax.tree.structure(expected["weights"]) == jax.tree.structure(problem.weights)
+    assert min(np.abs(array).max() for array in jax.tree.leaves(expected)) > 1e-3
     assert max(each.deviation for each in checked.values()) < TOLERANCE / 10
     checked["train"].entrant.call()  # a further step, from where the first one ended
 
 
 def test_every_cell_is_there_or_its_lack_has_a_reason():
-    for peer in PEERS.values():
-        assert sorted([*peer.titles, *peer.lacks]) == sorted(CELLS)
+    for name, peer in PEERS.items():
+        for cell in ("lstm", "gru", "elman", "mgu", "benchmarks.own:Cell"):
+            assert (peer.title(cell) is None) != (peer.lack(cell) is None)
+            assert (peer.lack(cell) is None) or not is_ours(name)
+    assert PEERS["flax"].lack("mgu") == "this comparison knows none in flax that computes the same"
+    assert PEERS["rnnjax"].title("mgu") == "rnnjax `RNN(cell, H)`"
 
 
 def test_variants_differ_in_their_devices():
-    problem = draw("elman", Shape(batch=3, time=2, input=2, hidden=2))
+    problem = make_problem("elman", Shape(batch=3, time=2, input=2, hidden=2))
     assert PEERS["rnnjax"].load()(problem, "inference").devices == 1  # no more of them divide a batch of 3
-    problem = draw("elman", TINY)
+    problem = make_problem("elman", TINY)
     assert [PEERS[name].load()(problem, "inference").devices for name in ("rnnjax", "rnnjax-one-device")] == [2, 1]
-
-
-def test_a_long_reference_is_that_of_one_segment(cases, monkeypatch):
-    monkeypatch.setattr("benchmarks.peers.reference.SEGMENT", 2)
-    problem, reference = cases["elman"]
-    for name, array in reference_answers(problem).items():
-        np.testing.assert_allclose(array, reference[name], rtol=1e-12, atol=1e-14)
-
-
-def test_deviation_is_relative_to_each_arrays_largest_number():
-    reference = {"a": np.array([4.0, 1.0]), "b": np.array([100.0])}
-    assert deviation({"a": np.array([4.0, 1.5]), "b": np.array([101.0])}, reference) == 0.125
-    assert np.isnan(deviation({"a": np.array([np.nan, 1.0]), "b": np.array([100.0])}, reference))
-    assert deviation({"b": np.zeros((1, 1))}, reference) == np.inf
 
 
 class Stub(Peer):
     """A peer that needs no library: right but for what is added to one of its arrays."""
 
     def load(self):
-        (reference, spoilt, called) = self.arguments
+        (expected, spoilt, called) = self.arguments
 
         def build(problem, task):
-            names = ["last"] if task == "inference" else [name for name in reference if name != "last"]
-            answer = {name: reference[name] + (1e-3 if name == spoilt else 0) for name in names}
+            names = ["last"] if task == "inference" else [name for name in expected if name != "last"]
+            amount = {name: 1e-3 if name == spoilt else 0 for name in names}
+            answer = {name: jax.tree.map(lambda leaf, name=name: leaf + amount[name], expected[name]) for name in names}
             return Entrant(lambda: called.append(task), answer)
 
         return build
 
 
-def stub(monkeypatch, reference, spoilt=""):
+def stub(monkeypatch, expected, spoilt=""):
     """Puts a stub in Flax's place; the list that it gives grows with each timed call."""
     called = []
-    monkeypatch.setattr(comparison, "reference_answers", lambda problem: reference)
-    monkeypatch.setitem(PEERS, "flax", Stub(*PEERS["flax"])._replace(arguments=(reference, spoilt, called)))
+    monkeypatch.setattr(comparison, "expected_answer", lambda problem, answers: expected)
+    monkeypatch.setitem(PEERS, "flax", Stub(*PEERS["flax"])._replace(arguments=(expected, spoilt, called)))
     return called
 
 
 OPTIONS = Comparison(cells=("lstm",), shapes=("2x3x2x4",), peers=("flax",), rounds=1)
 
 
-@pytest.mark.parametrize(("spoilt", "what"), [("last", "outputs"), ("recurrent_kernel", "gradients")])
+@pytest.mark.parametrize(("spoilt", "what"), [("last", "outputs"), ("weights", "gradients")])
 def test_wrong_numbers_are_caught_before_they_are_timed(cases, monkeypatch, tmp_path, capsys, spoilt, what):
-    called = stub(monkeypatch, cases["lstm"][1], spoilt)
+    called = stub(monkeypatch, cases("lstm")[1], spoilt)
     with pytest.raises(ValueError, match="2 of 2 rows are wrong: flax"):
         compare_and_report(Comparison(**{**vars(OPTIONS), "rows": tmp_path / "rows.jsonl"}))
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
@@ -112,7 +112,7 @@ def test_wrong_numbers_are_caught_before_they_are_timed(cases, monkeypatch, tmp_
 
 
 def test_right_numbers_are_timed(cases, monkeypatch):
-    called = stub(monkeypatch, cases["lstm"][1])
+    called = stub(monkeypatch, cases("lstm")[1])
     monkeypatch.setattr(comparison, "matrix_product", lambda: (lambda: None, 1.0))
     rows = list(compare(OPTIONS))
     assert [row["deviation"] for row in rows] == [0, 0]
@@ -122,17 +122,17 @@ def test_right_numbers_are_timed(cases, monkeypatch):
 def test_a_peer_that_is_not_installed_says_how(cases, monkeypatch):
     monkeypatch.delitem(sys.modules, "benchmarks.peers.haiku", raising=False)
     monkeypatch.setitem(sys.modules, "haiku", None)
-    problem, reference = cases["lstm"]
-    assert checked_tasks("haiku", problem, reference, TASKS) == "not installed: pip install '.[peers]'"
-    problem, reference = cases["gru"]
-    reason = checked_tasks("haiku", problem, reference, TASKS)
+    problem, expected = cases("lstm")
+    assert checked_tasks("haiku", problem, expected, TASKS) == "not installed: pip install '.[peers]'"
+    problem, expected = cases("gru")
+    reason = checked_tasks("haiku", problem, expected, TASKS)
     assert reason == "no such cell: `hk.GRU` is another function: its reset gate comes before the product"
 
 
 def test_what_does_not_fit_in_memory_is_a_reason(cases, monkeypatch):
     monkeypatch.setattr(jax_layer, "MEMORY_SHARE", 0.0)
-    problem, reference = cases["lstm"]
-    reason = checked_tasks("rnnjax-one-device", problem, reference, ("train",))
+    problem, expected = cases("lstm")
+    reason = checked_tasks("rnnjax-one-device", problem, expected, ("train",))
     assert isinstance(reason, str)
     assert reason.startswith("failed: MemoryError: expected at most 0% of this machine's ")
 
@@ -147,7 +147,7 @@ def test_ratios_are_those_of_one_round(cases, monkeypatch):
     monkeypatch.setattr(comparison, "interleaved", lambda calls, rounds, watch: {name: seconds[name] for name in calls})
     monkeypatch.setattr(comparison, "matrix_product", lambda: (lambda: None, 1000.0))
     entrants = {name: Checked(Entrant(lambda: None, {}), 0.0) for name in ("rnnjax", "flax", "keras")}
-    ours, flax, keras = timed(cases["lstm"][0], "train", entrants, 3, lambda done: None)
+    ours, flax, keras = timed(cases("lstm")[0], "train", entrants, 3, lambda done: None)
     # Quartiles of (1, 4, 3); of 1/2, 4/4, 3/4; of 1/9, 4/9, 3/1.
     assert ours["seconds"] == (2.0, 3.0, 3.5)
     assert flax["ours_to_this"] == ours["this_to_fastest"] == (0.625, 0.75, 0.875)
@@ -169,7 +169,7 @@ def test_a_peer_with_threads_of_its_own_is_set_apart(cases, monkeypatch):
     entrants = {
         name: Checked(Entrant(lambda: None, {}, own_threads=name == "torch"), 0.0) for name in ("torch", "flax")
     }
-    rows = timed(cases["lstm"][0], "inference", entrants, 1, lambda done: None)
+    rows = timed(cases("lstm")[0], "inference", entrants, 1, lambda done: None)
     assert heard == ["before torch", "torch", "after torch", "flax", PEAK]
     assert [row["peer"] for row in rows] == ["torch", "flax"]
 
@@ -214,7 +214,7 @@ def test_tables_by_hand():
     )  # fmt: skip
     lines = text.splitlines()
     overview = lines.index("| cell | task | B x T x I x H | rnnjax ms | of peak | / flax | / torch | / fastest |")
-    assert lines[overview + 2] == "| lstm | train | 8 x 10 x 32 x 128 | 250. | 50% |  |  | 0.50 (flax) |"
+    assert lines[overview + 2] == "| lstm | train | 8 x 10 x 32 x 128 | 250 | 50% |  |  | 0.50 (flax) |"
     assert "**lstm, train, B=8 T=10 I=32 H=128: 5 rounds, matrix product 100 GFLOP/s**" in lines
     cells = "| batch-major | 250 (100 to 300) | 0.500 (0.400 to 0.600) | 50.0 | 50% | 1.3 | 12.3 | 3.0e-07 |"
     assert f"| Flax {cells}" in lines
@@ -229,7 +229,7 @@ def test_tables_by_hand():
 
 
 def test_a_shape_is_four_sizes():
-    assert parse_shape("64x500x32x100") == Shape(batch=64, time=500, input=32, hidden=100)
+    assert Shape.parse("64x500x32x100") == Shape(batch=64, time=500, input=32, hidden=100)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_shape_is_four_sizes():
         (["--peers", "flix"], "got 'flix'"),
         (["--peers", "flax", "flax"], "peers: expected each one once, got flax flax"),
         (["--rounds", "0"], "rounds: expected at least 1, got 0"),
-        (["--cells", "lstn"], "lstn"),
+        (["--cells", "lstn"], "cell: expected one of elman, "),
     ],
 )
 def test_bad_options_are_one_line(capsys, arguments, words):
@@ -263,5 +263,17 @@ def test_help_names_presets_and_peers(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())  # as it was before it was put in boxes
-    assert all(name in text for name in (*PEERS, "long", "smoke", "standard", "pip install '.[peers]'"))
+    assert all(
+        name in text
+        for name in (
+            *PEERS,
+            *ALL_CELLS,
+            "package.module:Name",
+            "--cell",
+            "long",
+            "smoke",
+            "standard",
+            "pip install '.[peers]'",
+        )
+    )
     assert jax.device_count() == 2  # help starts nothing

@@ -34,7 +34,7 @@ def test_tables_and_figures_of_throughput(measured, tmp_path, capsys):
     lines = [line for line in text.splitlines() if line.startswith(("| 2 |", "| 4 |"))]
     assert [line.split(" | ")[1] for line in lines] == ["`Scan()`", "`Unrolled()`", "`Scan()`", "`Unrolled()`"]
     assert lines[-1].endswith("| not compiled: a graph of 4 steps (--compile-limit 4) |")
-    assert "1 (1 to 1)" in lines[0]
+    assert "1.00 (1.00 to 1.00)" in lines[0]
     assert "- command: `python -m benchmarks.throughput" in text
     (figure,) = tmp_path.glob("*.png")
     assert f"]({figure.name})" in text

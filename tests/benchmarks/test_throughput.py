@@ -165,5 +165,5 @@ def test_rows_of_other_settings_are_not_mixed(every_recurrence, capsys):
 
 
 def test_a_case_is_checked():
-    with pytest.raises(ValueError, match=r"cell: expected one of .*, got 'rnn'"):
-        Case("rnn", "Scan()", 1, 1, 1, 1, "float32", "train")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"task: expected one of .*, got 'eval'"):
+        Case("lstm", "Scan()", 1, 1, 1, 1, "float32", "eval")  # pyright: ignore[reportArgumentType]

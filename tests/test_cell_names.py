@@ -1,0 +1,70 @@
+"""Cells by name: every public cell of the library, a user's own, and names that are none."""
+
+import sys
+
+import pytest
+
+import rnnjax
+from rnnjax import GRU, LSTM, Cell, ConvLSTM, PointwiseCell
+from rnnjax.cells.names import ALL_CELLS, CELLS, cell_by_name
+
+OWN = """
+import dataclasses
+from rnnjax import Elman
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mine(Elman):
+    scale: float = 2.0
+
+ready = Mine(scale=3.0)
+number = 5
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "own_cells_of_a_user.py").write_text(OWN)
+    (tmp_path / "own_cells_that_need_more.py").write_text("import no_such_module_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_cells_of_a_user"
+    sys.modules.pop("own_cells_of_a_user", None)
+
+
+def test_every_public_cell_has_a_name():
+    public = {value for value in vars(rnnjax).values() if isinstance(value, type) and issubclass(value, Cell)}
+    assert {type(cell) for cell in ALL_CELLS.values()} == public - {Cell, PointwiseCell, ConvLSTM}
+    assert ALL_CELLS.items() >= CELLS.items()
+
+
+def test_a_name_is_the_librarys_cell():
+    assert cell_by_name("gru") == GRU()
+    assert cell_by_name("rnnjax:LSTM") == LSTM()
+
+
+def test_an_own_cell_is_a_class_or_an_object(own_module):
+    made, ready = (cell_by_name(f"{own_module}:{name}") for name in ("Mine", "ready"))
+    assert type(made) is type(ready) is sys.modules[own_module].Mine
+    assert (vars(made)["scale"], vars(ready)["scale"]) == (2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lstn", r"cell: expected one of elman, .*, lstmp, or your own as module:Name, got 'lstn'"),
+        (
+            "own_cells_of_a_user:",
+            r"cell: expected module:Name, such as package.module:MyCell, got 'own_cells_of_a_user:'",
+        ),
+        (".names:CELLS", r"cell: expected module:Name, .* got '.names:CELLS'"),
+        ("no_such_module:Mine", r"cell: expected a module that can be imported, got 'no_such_module': No module named"),
+        ("own_cells_that_need_more:Mine", r"got 'own_cells_that_need_more': No module named 'no_such_module_at_all'"),
+        ("own_cells_of_a_user:Other", r"cell: expected a name that own_cells_of_a_user has, got 'Other'"),
+        ("own_cells_of_a_user:number", r"cell: expected a cell or a class of cells, got .*:number, of type int"),
+        ("own_cells_of_a_user:dataclasses", r"cell: expected a cell or a class of cells, got .*, of type module"),
+        ("rnnjax:LSTMP", r"cell: expected a cell, or a class that needs no options, got rnnjax:LSTMP: .*projection"),
+        ("rnnjax:Cell", r"cell: expected a cell, or a class that needs no options, got rnnjax:Cell"),
+    ],
+)
+def test_what_names_no_cell(own_module, name, message):
+    with pytest.raises(ValueError, match=message):
+        cell_by_name(name)
