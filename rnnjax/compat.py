@@ -16,7 +16,7 @@ from rnnjax.extras import missing
 
 # pandas, where a row has more fields than the header.
 RAGGED_ROW = "Length of header or names does not match length of data"
-# Python, where a process with threads forks.
+# JAX, where a process that it runs in forks.
 FORKED = r"os\.fork\(\) was called"
 # What backends say of a process that is gone, in errors of many types.
 _LOST = ("Gloo", "NCCL", "coordination service", "distributed service", "Connection reset", "DEADLINE_EXCEEDED")
@@ -36,7 +36,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_lost_process(error: BaseException) -> bool:
     """Whether a backend says that another process of a computation is gone."""
-    return any(word in str(error) for word in _LOST)
+    return not isinstance(error, (ValueError, FileNotFoundError)) and any(word in str(error) for word in _LOST)
 
 
 def is_closed_loop(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ import struct
 import warnings
 from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import datasets
 import jax
@@ -65,6 +66,7 @@ def test_xla_names_exhausted_memory():
 def test_a_lost_process(words):
     """One that is killed is in `test_distributed.py`."""
     assert compat.is_lost_process(RuntimeError(words))
+    assert not compat.is_lost_process(FileNotFoundError(2, "No such file", "/data/Gloo.csv"))
     assert not compat.is_lost_process(RuntimeError("INVALID_ARGUMENT: shapes"))
 
 
@@ -207,9 +209,34 @@ def test_the_masked_checksum_by_hand():
     assert compat.masked_checksum(b"123456789") == struct.pack("<I", masked), changed("tensorboardX", "has another sum")
 
 
+def test_orbax_still_has_what_checkpoints_are_written_by(tmp_path):
+    """Its first interface (v0), in `rnnjax/runs/arrays.py` alone; what is stored is in `test_checkpoints.py`."""
+    import orbax.checkpoint as ocp
+
+    words = changed("orbax-checkpoint", "has another interface").replace("compat.py", "runs/arrays.py")
+    wanted = {
+        ocp.PyTreeCheckpointHandler: ["multiprocessing_options"],
+        ocp.Checkpointer: ["handler", "multiprocessing_options"],
+        ocp.options.MultiprocessingOptions: ["primary_host", "active_processes"],
+        ocp.args.PyTreeRestore: ["item", "restore_args"],
+        ocp.RestoreArgs: ["restore_type"],
+    }
+    for made, names in wanted.items():
+        parameters = inspect.signature(made).parameters
+        assert set(names) <= set(parameters) or "kwargs" in parameters, f"{made.__name__}: {words}"
+    tree = {"a": np.arange(6.0).reshape(2, 3)}
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        checkpointer.save(tmp_path / "arrays", args=ocp.args.PyTreeSave(tree))
+        stored: Any = checkpointer.metadata(tmp_path / "arrays").item_metadata
+    (leaf,) = jax.tree.leaves(getattr(stored, "tree", stored))
+    assert tuple(leaf.storage.chunk_shape) == (2, 3), words
+
+
 def test_no_other_file_uses_what_jax_does_not_promise():
     root = Path(__file__).parent.parent
-    unpromised = re.compile(r"jax\.experimental|jax\._src|jax\.interpreters")
+    unpromised = re.compile(
+        r"\bjax\.(experimental|_src|interpreters)|from jax import .*\b(experimental|_src|interpreters)\b"
+    )
     sources = [path for part in ("rnnjax", "experiments", "benchmarks") for path in (root / part).rglob("*.py")]
     assert len(sources) > 100
     users = {path.relative_to(root).as_posix() for path in sources if unpromised.search(path.read_text())}

@@ -24,6 +24,7 @@ from rnnjax.runs.folder import FIGURES
 from rnnjax.runs.run_files import new_path, record
 from rnnjax.training import use_cpu_cores
 from rnnjax.training.devices import seed_mesh
+from rnnjax.training.divergence import ADVICE, DivergedError
 
 PROGRAM = "experiments.memory"
 EXPERIMENT = Experiment(
@@ -53,7 +54,10 @@ PRESETS: dict[str, tuple[str, Memory]] = {
 
 
 def study(preset: str, config: Memory) -> Path:
-    """Trains, prints, draws, and leaves a run folder, whose path it returns."""
+    """Trains, prints, draws, and leaves a run folder, whose path it returns.
+
+    Raises DivergedError, in the end, where all seeds diverged.
+    """
     task = config.problem()
     seeds = range(config.seed, config.seed + config.seeds)
     devices = seed_mesh(config.seeds, config.devices).size
@@ -83,6 +87,8 @@ def study(preset: str, config: Memory) -> Path:
     figure = path / FIGURES / "learning_curves.png"
     save_figure(figure, lambda: draw(config, blocks, results))
     print(f"figure {figure}\nrun folder {path}")
+    if all(result.diverged is not None for result in results):
+        raise DivergedError(f"expected a seed that learns, got {len(results)}, all of which diverged; {ADVICE}")
     return path
 
 

@@ -97,6 +97,8 @@ class RunFolder:
             for name in names:
                 if kind_of(path / name) is not None:
                     check(path / name)
+        if kind_of(path / METRICS) is not None:
+            check_own(path / METRICS, (path / METRICS).lstat())  # the one file that is written to in its place
         return cls(path)
 
     def lock(self) -> filelock.BaseFileLock:

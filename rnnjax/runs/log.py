@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+from rnnjax.errors import first_line
 from rnnjax.files import make_folder, save_figure
 from rnnjax.runs import RunFolder
 from rnnjax.runs.folder import FIGURES, METRICS, TENSORBOARD
@@ -62,13 +64,16 @@ class Log:
         self._line("final", values, 0, {})
 
     def figure(self, step: int, name: str, draw: Callable[[], Figure]) -> None:
-        """A figure as a PNG file; one that cannot be drawn is a warning."""
-        if self._folder is not None:
-            with self._writing():
-                make_folder(self._folder.path / FIGURES)  # an empty folder does not survive every copy
-                figure = save_figure(self._folder.path / FIGURES / f"{name}.png", draw)
-                if self._board is not None and figure is not None:
-                    self._board.figure(step, name, figure)
+        """A figure as a PNG file; one that cannot be drawn or written is a warning."""
+        if self._folder is None:
+            return
+        try:
+            make_folder(self._folder.path / FIGURES)  # an empty folder does not survive every copy
+            figure = save_figure(self._folder.path / FIGURES / f"{name}.png", draw)
+            if self._board is not None and figure is not None:
+                self._board.figure(step, name, figure)
+        except (OSError, ValueError) as error:  # the run's numbers must not end with it
+            warnings.warn(f"{self._folder.path}: figure {name} not written: {first_line(error)}", stacklevel=2)
 
     @property
     def mark(self) -> Mark | None:
