@@ -20,7 +20,6 @@ from rnnjax import LanguageModel
 from rnnjax.analysis import learning_curves
 from rnnjax.data import SOURCES, TokenVocabulary
 from rnnjax.runs.curves import curves_of
-from rnnjax.runs.execution import agreed
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
@@ -61,10 +60,9 @@ def train(config: Language, name: str) -> Path:
             config.transformation(epoch_steps * config.epochs, epoch_steps),
             next_in_stream(features, config.level),
         )
-        step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
+        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
-        facts_of_data = agreed(config, {"fingerprint": corpus.fingerprint}, corpus.vocabulary)
-        session.begin(facts_of_data, corpus.vocabulary, TokenVocabulary.load)
+        session.begin(objective, {"fingerprint": corpus.fingerprint}, corpus.vocabulary, TokenVocabulary.load)
         say(f"\n{model_table(params)}\n")
         say(f"{mesh.size} devices, {epoch_steps:,} steps an epoch; run folder {session.path}\n")
         params = session.train(

@@ -22,7 +22,7 @@ from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, loa
 from rnnjax.data.text import OOV, PAD
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunFolder, load_best
-from rnnjax.runs.execution import Execution, agreed
+from rnnjax.runs.execution import Execution
 from rnnjax.runs.folder import CHECKPOINTS, CONFIG, VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.run_files import read_config
@@ -169,9 +169,9 @@ def train_text(config: Text) -> Path:
         objective = next_token(logits_of(model))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         facts_of_data = {"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}
-        session.begin(agreed(config, facts_of_data, corpus.tokenizer), corpus.tokenizer)
+        session.begin(objective, facts_of_data, corpus.tokenizer)
         params = session.train(
-            TrainState.create(params, optimizer, state_key),
+            TrainState.create(params, optimizer, state_key, averaged=config.averaging > 0),
             updates,
             lambda report, progress: progress.say(epoch_line(report, "word")),
             step=step,

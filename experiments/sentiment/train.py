@@ -13,8 +13,7 @@ from experiments.sentiment.data import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.runs.curves import curves_of
-from rnnjax.runs.execution import agreed
-from rnnjax.runs.report import Progress, confusion_table, model_table, table
+from rnnjax.runs.report import Progress, confusion_table, model_table, score_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
     EpochReport,
@@ -49,10 +48,10 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         optimizer = config.transformation(steps, len(loader.plans(parts.train)))
         first = first_state(model, optimizer, config.seed, averaged=config.averaging > 0)
         objective = classification(logits_of(model), len(parts.classes))
-        step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
+        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
-        session.begin(agreed(config, facts_of_data, parts.tokenizer), parts.tokenizer)
+        session.begin(objective, facts_of_data, parts.tokenizer)
         preparing = time.perf_counter() - start
         say(f"\n{model_table(first.params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")
@@ -60,8 +59,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         told: list[EpochReport] = []
 
         def tell(report: EpochReport, progress: Progress) -> None:
-            lines = epoch_lines(report)
-            progress.say("\n".join(lines if not told else lines[-1:]))
+            progress.epoch(report)
             told.append(report)
 
         params = session.train(
@@ -94,26 +92,9 @@ def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Sco
     print(final_tables(scores, best, parts.classes))
 
 
-def epoch_lines(report: EpochReport) -> list[str]:
-    """An epoch's line of the epoch table, under its headers."""
-    headers = ("epoch", "train loss", "accuracy", "valid loss", "accuracy", "tokens/s", "seconds")
-    row = (
-        f"{report.epoch}{'*' if report.best else ''}",
-        f"{report.train.loss:.4f}",
-        f"{report.train['accuracy']:.4f}",
-        f"{report.validation.loss:.4f}",
-        f"{report.validation['accuracy']:.4f}",
-        f"{report.train.speed:,.0f}",
-        f"{report.train.seconds:.1f}",
-    )
-    cells = tuple(cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True))
-    return table(headers, [cells]).splitlines()
-
-
 def final_tables(scores: dict[str, Scores], best: int, classes: Sequence[str]) -> str:
     """Accuracy, loss and confusion matrix of every part that was scored."""
-    rows = [(part, f"{score['accuracy']:.4f}", f"{score.loss:.4f}") for part, score in scores.items()]
-    blocks = [f"\nbest epoch {best}, chosen by validation accuracy", table(("part", "accuracy", "loss"), rows)]
+    blocks = [f"\nbest epoch {best}, chosen by validation accuracy", score_table(scores)]
     for part, score in scores.items():
         blocks.append(f"\n{part}\n{confusion_table(confusion_of(score), classes)}")
     return "\n".join(blocks)

@@ -17,6 +17,8 @@ from typing import Annotated, Any
 from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
 from rnnjax.errors import first_line
 from rnnjax.extras import extra
+from rnnjax.runs.config import Config, load_config
+from rnnjax.runs.resumption import resumed_run, with_newest
 from rnnjax.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
 from rnnjax.training.processes import leave, was_lost
@@ -28,12 +30,15 @@ with extra("experiments"):
 MOST_SHOWN = 2_000
 
 
-def parse(options: Any, program: str, arguments: list[str]) -> Any:
-    """The options that the arguments give, by tyro. A bad argument ends the program with one line, status 2."""
+def parse(options: Any, program: str, arguments: list[str], **default: Any) -> Any:
+    """The options that the arguments give, by tyro, and otherwise those of a `default`.
+
+    A bad argument ends the program with one line, status 2.
+    """
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options, prog=f"python -m {program}", args=arguments)
+            return tyro.cli(options, prog=f"python -m {program}", args=arguments, **default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -71,6 +76,17 @@ def parse_presets(
             parse(union, program, arguments)
         arguments = [default, "--help"]
     return arguments[0], parse(union, program, arguments)
+
+
+def parse_run(config: type[Config], train: Callable[[Config], Any], program: str, arguments: list[str]) -> None:
+    """Trains a config, with the options that the arguments give; `--resume RUN` goes on under the run's own config."""
+    arguments = with_newest(arguments)
+    run = resumed_run(arguments)
+    default = config() if run is None else load_config(run, config)
+    flat = Annotated[config, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes]
+    options = parse(flat, program, arguments, default=default)
+    options.execution.begin(options)
+    train(options)
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:

@@ -1,6 +1,7 @@
 """Batches of data that is held as arrays, and pairs of sequences."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -64,6 +65,15 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         return self()
+
+    @property
+    def fingerprint(self) -> str:
+        """A SHA-256 of all arrays, in their order, which tells whether it is still the same data."""
+        value = hashlib.sha256()
+        for path, leaf in jax.tree.leaves_with_path(self.data):
+            value.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+            value.update(np.ascontiguousarray(leaf).tobytes())
+        return value.hexdigest()
 
     def __len__(self) -> int:
         return -(-len(self.data.weights) // self.batch_size)

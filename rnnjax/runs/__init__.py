@@ -4,4 +4,8 @@ from rnnjax.runs.arrays import load_arrays as load_arrays
 from rnnjax.runs.arrays import save_arrays as save_arrays
 from rnnjax.runs.checkpoints import Checkpoints as Checkpoints
 from rnnjax.runs.checkpoints import load_best as load_best
+from rnnjax.runs.config import RunConfig as RunConfig
+from rnnjax.runs.config import load_config as load_config
+from rnnjax.runs.execution import Execution as Execution
 from rnnjax.runs.folder import RunFolder as RunFolder
+from rnnjax.runs.session import Session as Session

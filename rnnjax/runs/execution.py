@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,13 @@ def facts_of(config: Any) -> dict[str, Any]:
     return as_json(facts | {f"version of {name}": version for name, version in versions().items()})
 
 
-def agreed(config: Any, facts: dict[str, Any], vocabulary: Any) -> dict[str, Any]:
-    """The facts of the data. Raises ValueError, in every process of the run, where one has other ones or options."""
-    words = hashlib.sha256(vocabulary.to_str().encode()).hexdigest()
+def check_alike(config: Any, facts: Mapping[str, Any], vocabulary: Any = None) -> None:
+    """Raises ValueError, in every process of the run, where one has other options or facts of the data."""
     devices = jax.local_device_count() if config.execution.devices is None else config.execution.devices
     found = {f"data ({name})": value for name, value in facts.items()}
-    check_same_everywhere(as_json(facts_of(config) | {"devices": devices} | found | {"vocabulary of the data": words}))
-    return facts
+    if vocabulary is not None:
+        found["vocabulary of the data"] = hashlib.sha256(vocabulary.to_str().encode()).hexdigest()
+    check_same_everywhere(as_json(facts_of(config) | {"devices": devices} | found))
 
 
 def settings(config: Any) -> dict[str, Any]:

@@ -43,7 +43,8 @@ PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datas
 
 
 class RunFolder:
-    """Of config.json, environment.json, status.json, metrics.jsonl, vocabulary.json, checkpoints/ and figures/."""
+    """Of config.json, environment.json, status.json, metrics.jsonl, checkpoints/ and figures/, and of
+    vocabulary.json where there is one."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -83,13 +84,13 @@ class RunFolder:
             raise PermissionError(f"{name}: expected a place to write to, got {parent}")
 
     @classmethod
-    def open(cls, path: Path) -> "RunFolder":
-        """An existing run folder.
+    def open(cls, path: Path, *needed: str) -> "RunFolder":
+        """An existing run folder, with these files.
 
-        Raises FileNotFoundError for a path that is not one, ValueError where a name that is read or written is not a
-        plain file or folder: it may be a stranger's, and a link could lead anywhere.
+        Raises FileNotFoundError for a path that is not one, or lacks one of them, ValueError where a name that is read
+        or written is not a plain file or folder: it may be a stranger's, and a link could lead anywhere.
         """
-        for name in (CONFIG, VOCABULARY):
+        for name in (CONFIG, *needed):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
         # Each checkpoint is looked at when it is read: while a run is live they come and go.

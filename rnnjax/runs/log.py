@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 from rnnjax.errors import first_line
 from rnnjax.files import make_folder, save_figure
-from rnnjax.runs import RunFolder
-from rnnjax.runs.folder import FIGURES, METRICS, TENSORBOARD
+from rnnjax.runs.folder import FIGURES, METRICS, TENSORBOARD, RunFolder
 from rnnjax.runs.run_files import record
 from rnnjax.runs.seals import START, Mark
 from rnnjax.runs.tensorboard import TensorBoard

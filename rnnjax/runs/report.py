@@ -1,14 +1,14 @@
 """What experiments print: aligned tables and a progress bar."""
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.traverse_util
 import numpy as np
 
 from rnnjax.terminal import printable
-from rnnjax.training import StepReport
+from rnnjax.training import EpochReport, Scores, StepReport
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], words: Collection[str] = ()) -> str:
@@ -58,6 +58,26 @@ class _NoBar:
         print(line)
 
 
+def epoch_table(report: EpochReport) -> str:
+    """An epoch's line under its headers: every metric in training and in validation; a star is at the best so far."""
+    headers, row = ["epoch"], [f"{report.epoch}{'*' if report.best else ''}"]
+    for part, scores in (("train", report.train), ("valid", report.validation)):
+        for name, value in scores.metrics.items():
+            headers.append(f"{part} {name.replace('_', ' ')}")
+            row.append(f"{value:.4f}" if abs(value) < 1e4 else f"{value:.2e}")
+    headers += [f"{report.train.unit}/s", "seconds"]
+    row += [f"{report.train.speed:,.0f}", f"{report.train.seconds:.1f}"]
+    # Wide enough for any epoch of the run: only the first has headers.
+    return table(headers, [[cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True)]])
+
+
+def score_table(scores: Mapping[str, Scores]) -> str:
+    """Every part of the data with its metrics, the loss last."""
+    names = [*(name for name in next(iter(scores.values())).metrics if name != "loss"), "loss"]
+    rows = [(part, *(f"{score[name]:.4f}" for name in names)) for part, score in scores.items()]
+    return table(("part", *(name.replace("_", " ") for name in names)), rows)
+
+
 class Progress:
     """A progress bar over all steps of a run, with recent metrics, tokens or rows a second and the time left.
 
@@ -72,7 +92,7 @@ class Progress:
             self._bar = _NoBar()
         else:
             self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
-        self._hidden = hidden
+        self._hidden, self._told = hidden, False
         self._means: dict[str, float] = {}
         self._read, self._since = 0, time.perf_counter()
 
@@ -92,6 +112,12 @@ class Progress:
             words = ", ".join(f"{name} {value:.3f}" for name, value in self._means.items())
             self._bar.set_postfix_str(f"{words}, {rate:,.0f} {report.unit}/s", refresh=False)
         self._bar.update()
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch's line above the bar, the first one under headers."""
+        lines = epoch_table(report).splitlines()
+        self.say("\n".join(lines[-1:] if self._told else lines))
+        self._told = True
 
     def say(self, line: str) -> None:
         """Lines above the bar."""

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnjax.runs import RunFolder
 from rnnjax.runs.checkpoints import find_checkpoints
 from rnnjax.runs.execution import as_json, settings
-from rnnjax.runs.folder import CHECKPOINTS, CONFIG, MAY_CHANGE, METRICS, STATUS, read_object
+from rnnjax.runs.folder import CHECKPOINTS, CONFIG, MAY_CHANGE, METRICS, STATUS, RunFolder, read_object
 from rnnjax.untrusted import kind_of
 
 NEWEST = "newest"

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rnnjax.runs import RunFolder
 from rnnjax.runs.execution import EXECUTION
-from rnnjax.runs.folder import BEST, CONFIG
+from rnnjax.runs.folder import BEST, CONFIG, VOCABULARY, RunFolder
 from rnnjax.runs.seals import SealedLines
 
 
@@ -23,11 +22,11 @@ def record(log: SealedLines, kind: str, values: dict[str, Any]) -> None:
 
 
 def read_config(path: Path, kind: str, fields: set[str]) -> dict[str, Any]:
-    """A run folder's config, which must have exactly these fields.
+    """The config of a run folder with a vocabulary; it must have exactly these fields.
 
     Raises FileNotFoundError for a path that is not a run folder, ValueError for another study's.
     """
-    config = RunFolder.open(path).config()
+    config = RunFolder.open(path, VOCABULARY).config()
     values = {name: value for name, value in config.items() if name not in (EXECUTION, BEST)}
     difference = set(values) ^ fields
     if difference:

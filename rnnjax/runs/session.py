@@ -1,24 +1,27 @@
 """A run folder while a study trains: lock, status, metrics, checkpoints, progress, and how to go on after an end."""
 
 import contextlib
+import importlib.util
 import json
 import shlex
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
+import jax
 import optax
 from jax.sharding import Mesh
 
+from rnnjax.data.sequence_batches import Batches
 from rnnjax.errors import first_line
-from rnnjax.runs import Checkpoints, RunFolder
-from rnnjax.runs.checkpoints import find_best, find_checkpoints, read_position
-from rnnjax.runs.execution import EXECUTION, as_json, settings
-from rnnjax.runs.folder import BEST, CHECKPOINTS, CONFIG, METRICS, VOCABULARY, write_json
+from rnnjax.runs.checkpoints import Checkpoints, find_best, find_checkpoints, read_position
+from rnnjax.runs.execution import EXECUTION, as_json, check_alike, settings
+from rnnjax.runs.folder import BEST, CHECKPOINTS, CONFIG, METRICS, VOCABULARY, RunFolder, write_json
 from rnnjax.runs.log import Log
 from rnnjax.runs.metrics import Metrics, read_metrics
-from rnnjax.runs.report import Progress
+from rnnjax.runs.report import Progress, model_table, score_table
 from rnnjax.runs.resumption import NEWEST, check_resumable, check_same, newest_run
 from rnnjax.runs.run_files import new_path
 from rnnjax.runs.seals import Mark
@@ -30,13 +33,16 @@ from rnnjax.training import (
     StepReport,
     StopSignals,
     TrainState,
+    batch_mesh,
+    eval_step,
+    evaluate,
     fit,
     train_step,
 )
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.objective import Objective
-from rnnjax.training.processes import first_alone, is_first, was_lost
+from rnnjax.training.processes import first_alone, is_first, say, was_lost
 
 
 class Vocabulary(Protocol):
@@ -69,7 +75,6 @@ class Session:
         self.best_epoch = 0
         self._goes_on = self._begun = False
         self._settings: dict[str, Any] = {}
-        self._best: dict[str, Any] | None = None
         self.log = Log(None, None, tensorboard=False)
         self._stop = StopSignals()
         self._held = contextlib.ExitStack()
@@ -104,50 +109,101 @@ class Session:
         return {"path": str(path), "goes_on": goes_on, EXECUTION: folder.config().get(EXECUTION, {})}
 
     def begin(
-        self, facts: dict[str, Any], vocabulary: Vocabulary, load: Callable[[Path], Vocabulary] = load_vocabulary
+        self,
+        objective: Objective,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+        vocabulary: Vocabulary | None = None,
+        load: Callable[[Path], Vocabulary] = load_vocabulary,
     ) -> None:
         """Makes the run folder; or checks that what is known of the data is what it was.
 
-        `load` reads the vocabulary back from its file. Raises ValueError that lists what has changed.
+        `facts` (JSON) say what data it is: a run is resumed with the same ones only. `load` reads a vocabulary back
+        from its file. Raises ValueError that lists what has changed, or in what other processes of the run differ.
         """
+        check_alike(self.config, facts, vocabulary)
         self._settings = {
             "experiment": self.experiment,
             **facts,
             **settings(self.config),
-            BEST: self._best,
+            BEST: {"metric": objective.best, "highest": objective.highest},
             EXECUTION: self.execution.kept(),
         }
 
         def begin() -> bytes:
             if not self.resuming:
-                RunFolder.create(self.path, self._settings, {VOCABULARY: vocabulary.to_str(pretty=True)})
+                texts = {} if vocabulary is None else {VOCABULARY: vocabulary.to_str(pretty=True)}
+                RunFolder.create(self.path, self._settings, texts)
                 self._held.enter_context(self.folder.lock())
-            else:
-                check_same(self.path, self.folder.config(), self._settings)
-                if load(self.path / VOCABULARY).to_str() != vocabulary.to_str():
-                    raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
+                return b""
+            check_same(self.path, self.folder.config(), self._settings)
+            if vocabulary is not None and load(self.path / VOCABULARY).to_str() != vocabulary.to_str():
+                raise ValueError(f"{self.path / VOCABULARY}: expected the vocabulary of this data, got another one")
             return b""
 
         self._stop.raise_noted()
         first_alone(begin)
         self._begun = not self.resuming
 
+    def fit(
+        self,
+        objective: Objective,
+        params: Any,
+        training: Batches,
+        validation: Batches,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Any:
+        """The whole of a study that trains on arrays: begins, trains, prints, draws; the best epoch's parameters.
+
+        The config is an `Optimizer` with the fields `seed`, too. Raises as `begin` and `fit`.
+        """
+        config, mesh = self.config, batch_mesh(self.execution.devices)
+        steps = len(training) * config.epochs
+        optimizer = config.transformation(steps, len(training))
+        step, evaluation = self.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
+        data = {"training": training.fingerprint, "validation": validation.fingerprint}
+        self.begin(objective, {**facts, "fingerprints": data})
+        say(f"{model_table(params)}\n\n{mesh.size} devices, {len(training):,} steps an epoch; run folder {self.path}\n")
+        best = self.train(
+            TrainState.create(params, optimizer, jax.random.key(config.seed), averaged=config.averaging > 0),
+            steps,
+            lambda report, progress: progress.epoch(report),
+            step=step,
+            evaluation=evaluation,
+            train_batches=training,
+            validation_batches=validation,
+        )
+        scores = evaluate(evaluation.replicate(best), evaluation, validation())
+        if is_first():
+            self.log.final(part="validation", epoch=self.best_epoch, **scores.metrics)
+            self._draw_curves(tuple(scores.metrics))
+            print(f"\nbest epoch {self.best_epoch}, by validation {objective.best.replace('_', ' ')}")
+            print(f"{score_table({'validation': scores})}\nrun folder {self.path}")
+        return best
+
+    def _draw_curves(self, names: Sequence[str]) -> None:
+        """The learning curves of these metrics, where Matplotlib is installed."""
+        if importlib.util.find_spec("matplotlib") is None:
+            return
+        from rnnjax.analysis import learning_curves
+        from rnnjax.runs.curves import curves_of
+
+        if curves := curves_of(self.metrics(), names):
+            self.log.figure(self.step, "learning_curves", lambda: learning_curves(curves))
+
     def train_step(
         self,
         objective: Objective,
         optimizer: optax.GradientTransformation,
         mesh: Mesh,
-        averaging: float = 0.0,
     ) -> CompiledStep | TracedStep:
-        """The run's train step, clipped by its config's `clip`."""
+        """The run's train step, with its config's clipping and averaging."""
         debug = self.execution.debug_nans
-        self._best = {"metric": objective.best, "highest": objective.highest}
         step = train_step(
             objective,
             optimizer,
             mesh,
             clip=self.config.clip,
-            averaging=averaging,
+            averaging=self.config.averaging,
             histograms=self.execution.histograms if self.execution.tensorboard else None,
             donate=not debug,
         )

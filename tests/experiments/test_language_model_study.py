@@ -157,7 +157,7 @@ def test_characters_are_written_as_they_are(tmp_path, capsys):
     out = capsys.readouterr().out
     assert re.search(r"^test: \d\.\d{3} bits per character; of character frequencies alone", out, re.MULTILINE)
     epoch = next(line for line in lines(tmp_path / "run") if line["kind"] == "epoch")
-    np.testing.assert_allclose(epoch["bits_per_character"], epoch["validation_loss"] / np.log(2))
+    np.testing.assert_allclose(epoch["validation_bits_per_character"], epoch["validation_loss"] / np.log(2))
     assert "\x1b" not in "".join(written(tmp_path / "run", prompt="ab", length=60))
     error = complaint(capsys, "generate", tmp_path / "run", "--prompt", "xyz")[1]
     assert "prompt: expected characters of the training part, which has no <unk>, got 'x' and 2 others" in error

@@ -150,7 +150,7 @@ def test_a_text_study_goes_on_too(tmp_path, capsys):
     next_word.main(["text", "--resume", str(broken), *TWO])
     assert lines(broken) == lines(whole)
     last = [line for line in lines(broken) if line["kind"] == "epoch"][-1]
-    np.testing.assert_allclose(last["perplexity"], np.exp(last["validation_loss"]))
+    np.testing.assert_allclose(last["validation_perplexity"], np.exp(last["validation_loss"]))
 
 
 # What a resumed run finds
