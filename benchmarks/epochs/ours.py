@@ -9,7 +9,7 @@ from benchmarks.epochs.contestant import Pass, Problem
 from benchmarks.epochs.device_wait import DeviceWait
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax.data import Plan
-from rnnjax.training import Scores, StepReport, TrainState, adam, batch_mesh, classification, run_epoch, train_step
+from rnnjax.training import Optimizer, Scores, StepReport, TrainState, batch_mesh, classification, run_epoch, train_step
 from rnnjax.training.compiled import CompiledStep
 
 
@@ -20,7 +20,9 @@ class RnnjaxEpochs:
         mesh = batch_mesh(devices)
         self.pipeline, self.devices = pipeline, mesh.size
         self.fill = -(-pipeline.batch_size // mesh.size) * mesh.size
-        optimizer = adam(problem.learning_rate, steps=1)  # a constant rate does not ask for the steps
+        optimizer = Optimizer(learning_rate=problem.learning_rate).transformation(
+            1
+        )  # a constant rate does not ask for the steps
 
         def logits(params: Any, *args: Any, **options: Any) -> Any:
             return problem.model.apply({"params": params}, *args, **options)

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks.timing import Spread, interleaved, repeated
 from rnnjax import LSTM, RNN, Bidirectional, SequenceClassifier
 from rnnjax.data import Plan, Sequences, collate
-from rnnjax.training import TrainState, adam, batch_mesh, classification, train_step, use_cpu_cores
+from rnnjax.training import Optimizer, TrainState, batch_mesh, classification, train_step, use_cpu_cores
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS
 from rnnjax.training.processes import is_first, join
@@ -55,7 +55,7 @@ def measure(case: Case) -> dict[str, Any]:
         return model.apply({"params": params}, *args, **options)
 
     objective = classification(logits, 2)
-    optimizer = adam(1e-6, steps=1)
+    optimizer = Optimizer(learning_rate=1e-6).transformation(1)
     step = train_step(objective, optimizer, mesh, clip=1.0)
     random = np.random.default_rng(0)
     texts = Sequences.of(random.integers(2, VOCABULARY, (4 * case.batch, case.time)))

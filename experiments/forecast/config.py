@@ -5,22 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import optax
-
 from rnnjax import RNN, Chunked, Scan, StackedRNN
 from rnnjax.cells.names import CELLS, CellName
 from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.fields import check_fields
 from rnnjax.forecasting import Forecaster, Gaussian, Head, Point, Quantile
+from rnnjax.training import Optimizer
 from rnnjax.training.capacity import check_layers
 
 RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
 HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}
 
 
-@dataclasses.dataclass(frozen=True)
-class Forecast:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forecast(Optimizer):
     """Train a recurrent net to forecast series, several seeds at once."""
 
     source: str = "stocks"
@@ -81,11 +80,7 @@ class Forecast:
     batch: int = 32
     """Windows of an update."""
     learning_rate: float = 3e-3
-    """Adam's, at the start."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """cosine: it falls to 0 at the last epoch."""
-    weight_decay: float = 0.0
-    """Share of the weights, times the learning rate, that an update takes away."""
+    """Step size at first."""
     clip: float | None = 1.0
     """Largest global norm of a gradient."""
     seeds: int = 3
@@ -98,14 +93,15 @@ class Forecast:
     """Where the run is written: runs/ and its name and time, unless given."""
 
     def __post_init__(self):
+        super().__post_init__()
         check_fields(
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
                 *("batch", "seeds", "devices"),
             ),
-            shares=("validation", "test", "weight_decay"),
-            above_zero=("validation", "test", "learning_rate", "clip"),
+            shares=("validation", "test"),
+            above_zero=("validation", "test"),
         )
         if not self.value:
             raise ValueError("value: expected at least one column, got none")
@@ -133,13 +129,6 @@ class Forecast:
         layers = [RNN(CELLS[self.cell], self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         steps = self.horizon if self.strategy == "direct" else 1
         return Forecaster(StackedRNN(layers), HEADS[self.head], steps, self.projection)
-
-    def optimizer(self, updates: int) -> optax.GradientTransformation:
-        """Adam, with decay of the weights, behind the clipping; `updates` are those of all epochs."""
-        clipping = optax.identity() if self.clip is None else optax.clip_by_global_norm(self.clip)
-        falling = optax.cosine_decay_schedule(self.learning_rate, updates)
-        rate = self.learning_rate if self.schedule == "constant" else falling
-        return optax.chain(clipping, optax.adamw(rate, weight_decay=self.weight_decay))
 
     @property
     def name(self) -> str:

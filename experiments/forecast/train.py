@@ -98,7 +98,7 @@ def first_learner(config: Forecast, features: int, windows: int, seed: ArrayLike
     first_key, inputs = jax.random.fold_in(key, INITIAL), jnp.zeros((1, 1, features))
     params = parameters_of(lambda: config.network().init(first_key, inputs)["params"])
     updates = config.epochs * (windows // batch_size(config, windows))
-    state = TrainState.create(params, config.optimizer(updates), key)
+    state = TrainState.create(params, config.clipped(updates, updates // config.epochs), key)
     zero = jnp.zeros((), jnp.int32)
     return Learner(state, params, jnp.array(jnp.inf), zero, zero)
 
@@ -107,7 +107,7 @@ def train_epoch(config: Forecast, training: Inputs, validation: Inputs, learner:
     """One seed's epoch, over all windows in an order of its own but for the last few that fill no batch."""
     windows = len(training.targets)
     size = batch_size(config, windows)
-    optimizer = config.optimizer(config.epochs * (windows // size))
+    optimizer = config.clipped(config.epochs * (windows // size), windows // size)
     key = jax.random.fold_in(jax.random.fold_in(learner.state.key, ORDER), learner.epoch)
     order = jax.random.permutation(key, windows)[: windows // size * size].reshape(-1, size)
 

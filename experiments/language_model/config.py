@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Annotated, Literal
 
-import optax
 import tyro
 
 from rnnjax import RNN, LanguageModel, StackedRNN
@@ -11,15 +10,16 @@ from rnnjax.cells.names import CELLS, CellName
 from rnnjax.data.tokens import Level
 from rnnjax.fields import check_fields
 from rnnjax.runs.execution import Execution
-from rnnjax.training import adam, sgd
+from rnnjax.training import Optimizer
 from rnnjax.training.capacity import check_layers
+from rnnjax.training.optimizers import Schedule
 
 Documents = Literal["none", "line", "blank-line"]
 PYTHON = "python"
 
 
-@dataclasses.dataclass(frozen=True)
-class Language:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Language(Optimizer):
     """Train a language model."""
 
     source: str | None = None
@@ -61,42 +61,30 @@ class Language:
     """Tokens of a window, through which gradients go back; the state goes on from window to window."""
     batch_size: int = 20
     """Pieces of the text that are read side by side."""
+    learning_rate: float = 2e-3
+    """Step size at first."""
+    schedule: Schedule = "linear"
+    """How the learning rate falls: linear and cosine down to 0 at the last update, step from epoch to epoch."""
+    constant_epochs: int = 4
+    """Epochs before the learning rate of the schedule step falls."""
+    clip: float | None = 1.0
+    """Largest global norm of the gradient."""
     epochs: int = 10
     """Times that the training part is read."""
     patience: int | None = None
     """Stop after so many epochs without a lower validation loss."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """How the parameters follow the gradient."""
-    learning_rate: float = 2e-3
-    """Step size at first."""
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    """How Adam's learning rate falls, down to 0."""
-    warmup: float = 0.0
-    """Share of the steps over which Adam's learning rate rises first."""
-    constant_epochs: int = 4
-    """Epochs before the learning rate of sgd falls."""
-    decay: float = 2.0
-    """The learning rate of sgd is divided by this in every epoch after those."""
-    clip: float | None = 1.0
-    """Largest global norm of the gradient."""
-    averaging: float = 0.0
-    """Decay of a moving average of the parameters, which is evaluated and kept in their place; 0: none."""
-    skip: int = 0
-    """Updates in a row that are left out where the gradient is not finite, before the run stops."""
     seed: int = 0
     """Seeds the parameters, dropout, and which documents of a source without held-out parts are held out."""
     execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
     """How the run is carried out."""
 
     def __post_init__(self):
+        super().__post_init__()
         check_fields(
             self,
-            at_least_one=(
-                *("limit", "embedding", "hidden", "layers", "steps", "batch_size", "epochs", "patience"),
-                *("constant_epochs", "decay"),
-            ),
-            shares=("dropout", "state_dropout", "weight_dropout", "zoneout", "warmup", "averaging"),
-            above_zero=("hold_out", "learning_rate", "clip"),
+            at_least_one=(*("limit", "embedding", "hidden", "layers", "steps", "batch_size", "epochs", "patience"),),
+            shares=("dropout", "state_dropout", "weight_dropout", "zoneout"),
+            above_zero=("hold_out",),
         )
         if self.hold_out >= 0.5:
             raise ValueError(f"hold_out: expected less than half, got {self.hold_out}")
@@ -117,16 +105,3 @@ class Language:
             for layer in range(self.layers)
         ]
         return LanguageModel(vocabulary, self.embedding, StackedRNN(layers), dropout=self.dropout, tied=self.tied)
-
-    def updates(self, epoch_steps: int) -> optax.GradientTransformation:
-        """The optimizer for epochs of so many steps."""
-        if self.optimizer == "sgd":
-            return sgd(
-                self.learning_rate,
-                epoch_steps=epoch_steps,
-                constant_epochs=self.constant_epochs,
-                decay=self.decay,
-                skip=self.skip,
-            )
-        steps = epoch_steps * self.epochs
-        return adam(self.learning_rate, steps=steps, schedule=self.schedule, warmup=self.warmup, skip=self.skip)

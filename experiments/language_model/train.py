@@ -57,7 +57,10 @@ def train(config: Language, name: str) -> Path:
         params = begun_at_frequencies(init_params(model, init_key), corpus.parts["train"].tokens)
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
-        optimizer, objective = config.updates(epoch_steps), next_in_stream(features, config.level)
+        optimizer, objective = (
+            config.transformation(epoch_steps * config.epochs, epoch_steps),
+            next_in_stream(features, config.level),
+        )
         step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
         facts_of_data = agreed(config, {"fingerprint": corpus.fingerprint}, corpus.vocabulary)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import flax.linen as nn
 import jax
-import optax
 
 from experiments.memory.cells import RecurrentInit, starting
 from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN, Unrolled
@@ -15,6 +14,7 @@ from rnnjax.cells.names import CellName
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
 from rnnjax.fields import check_fields
+from rnnjax.training import Optimizer
 from rnnjax.training.capacity import check_layers
 
 Task = Literal["adding", "copy", "recall", "parity", "order", "digits"]
@@ -44,8 +44,8 @@ class AnsweringRNN(nn.Module):
         return nn.Dense(self.outputs, name="head")(read)
 
 
-@dataclasses.dataclass(frozen=True)
-class Memory:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Memory(Optimizer):
     """Train a recurrent net on a memory task, several seeds at once."""
 
     task: Task = "adding"
@@ -73,10 +73,6 @@ class Memory:
     """Sequences of an update, new ones each time."""
     updates: int = 5000
     """Updates at most."""
-    learning_rate: float = 1e-3
-    """Of Adam."""
-    schedule: Literal["constant", "linear"] = "constant"
-    """linear: the learning rate falls to 0 at the last update."""
     clip: float | None = 1.0
     """Largest global norm of a gradient."""
     block: int = 50
@@ -95,10 +91,11 @@ class Memory:
     """Where the run is written: runs/ and its name and time, unless given."""
 
     def __post_init__(self):
+        super().__post_init__()
         check_fields(
             self,
             at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation", "seeds", "devices"),
-            above_zero=("recurrent_scale", "learning_rate", "clip"),
+            above_zero=("recurrent_scale",),
         )
         if self.updates % self.block:
             raise ValueError(f"updates: expected a multiple of block {self.block}, got {self.updates}")
@@ -124,9 +121,3 @@ class Memory:
         check_layers(self.layers, self.hidden)
         layers = [RNN(cell, self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         return AnsweringRNN(StackedRNN(layers), task.answers, task.outputs)
-
-    def optimizer(self) -> optax.GradientTransformation:
-        """Adam behind the clipping."""
-        clipping = optax.identity() if self.clip is None else optax.clip_by_global_norm(self.clip)
-        falling = optax.linear_schedule(self.learning_rate, 0.0, self.updates)
-        return optax.chain(clipping, optax.adam(self.learning_rate if self.schedule == "constant" else falling))

@@ -35,12 +35,12 @@ def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
     task = config.problem()
     inputs = jnp.zeros((1, task.steps, task.features))
     params = parameters_of(lambda: config.network().init(jax.random.fold_in(key, INITIAL), inputs)["params"])
-    return TrainState.create(params, config.optimizer(), key)
+    return TrainState.create(params, config.clipped(config.updates), key)
 
 
 def train_block(config: Memory, state: TrainState) -> tuple[TrainState, tuple[jax.Array, jax.Array, jax.Array]]:
     """One seed's block: the state after it, every update's loss `(U,)`, and loss and score of the evaluation."""
-    task, network, optimizer = config.problem(), config.network(), config.optimizer()
+    task, network, optimizer = config.problem(), config.network(), config.clipped(config.updates)
 
     def measured(params: Any, sample: Any) -> tuple[jax.Array, jax.Array]:
         outputs: Any = network.apply({"params": params}, sample.inputs)

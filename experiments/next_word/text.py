@@ -27,8 +27,9 @@ from rnnjax.runs.folder import CHECKPOINTS, CONFIG, VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.run_files import read_config
 from rnnjax.runs.session import Session
-from rnnjax.training import TrainState, adam, batch_mesh, eval_step, evaluate, next_token
+from rnnjax.training import Optimizer, TrainState, batch_mesh, eval_step, evaluate, next_token
 from rnnjax.training.capacity import check_layers
+from rnnjax.training.optimizers import Schedule
 from rnnjax.training.processes import is_first, say
 
 PROGRAM = "experiments.next_word text"
@@ -37,8 +38,8 @@ HELD_OUT = 0.1
 FEWEST_WORDS = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class Text:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Text(Optimizer):
     """Train on a text file, and predict the next word after a prompt."""
 
     file: tyro.conf.Positional[Path]
@@ -66,24 +67,24 @@ class Text:
     batch_size: int = 32
     """Windows a step."""
     learning_rate: float = 3e-3
-    """Adam's step size at first; it falls to 0 linearly."""
-    clip: float = 1.0
+    """Step size at first."""
+    schedule: Schedule = "linear"
+    """How the learning rate falls: linear and cosine down to 0 at the last update, step from epoch to epoch."""
+    clip: float | None = 1.0
     """Largest global norm of the gradient."""
     seed: int = 0
     """Seeds the parameters, the order of windows and dropout."""
     patience: int | None = None
     """Stop after so many epochs without a lower held-out loss."""
-    skip: int = 0
-    """Updates in a row that are left out where the gradient is not finite, before the run stops."""
     execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
     """How the run is carried out."""
 
     def __post_init__(self):
+        super().__post_init__()
         check_fields(
             self,
             at_least_one=("top", "embedding", "hidden", "layers", "steps", "epochs", "batch_size", "patience"),
             shares=("dropout",),
-            above_zero=("learning_rate", "clip"),
         )
 
 
@@ -164,7 +165,7 @@ def train_text(config: Text) -> Path:
         say(f"\n{model_table(params)}\n")
         parts = windows(corpus.train, config.steps), windows(corpus.validation, config.steps)
         updates = -(-len(parts[0]) // config.batch_size) * config.epochs
-        optimizer = adam(config.learning_rate, steps=updates, schedule="linear", skip=config.skip)
+        optimizer = config.transformation(updates, updates // config.epochs)
         objective = next_token(logits_of(model))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         facts_of_data = {"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}

@@ -15,14 +15,14 @@ from rnnjax.cells.names import CELLS, CellName
 from rnnjax.data.sequences import Order
 from rnnjax.fields import check_fields
 from rnnjax.runs.execution import Execution
-from rnnjax.training import TrainState, adam
+from rnnjax.training import Optimizer, TrainState
 from rnnjax.training.capacity import check_capacity, check_layers, tree_bytes
 
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
 
 
-@dataclasses.dataclass(frozen=True)
-class TextClassification:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextClassification(Optimizer):
     """Train a text classifier."""
 
     source: str = "reviews"
@@ -83,18 +83,6 @@ class TextClassification:
     """Stop after so many epochs without a better validation accuracy."""
     batch_size: int = 64
     """Texts a step."""
-    learning_rate: float = 1e-3
-    """Adam's step size."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate falls."""
-    warmup: float = 0.0
-    """Share of the steps over which the learning rate rises first."""
-    clip: float | None = None
-    """Largest global norm of the gradient."""
-    averaging: float = 0.0
-    """Decay of a moving average of the parameters, which is evaluated and kept in their place; 0: none."""
-    skip: int = 0
-    """Updates in a row that are left out where the gradient is not finite, before the run stops."""
     buckets: int = 5
     """Batch widths; each is compiled once for training and once for evaluation."""
     seed: int = 0
@@ -105,6 +93,7 @@ class TextClassification:
     """How the run is carried out."""
 
     def __post_init__(self):
+        super().__post_init__()
         check_fields(
             self,
             at_least_one=(
@@ -118,10 +107,7 @@ class TextClassification:
                 "state_dropout",
                 "weight_dropout",
                 "zoneout",
-                "warmup",
-                "averaging",
             ),
-            above_zero=("learning_rate", "clip"),
         )
         if self.layers < 0:
             raise ValueError(f"layers: expected at least 0, got {self.layers}")
@@ -167,11 +153,6 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
         dropout=config.dropout,
         dtype=dtype,
     )
-
-
-def build_optimizer(config: TextClassification, steps: int) -> optax.GradientTransformation:
-    """The optimizer of a config, its schedule for so many steps."""
-    return adam(config.learning_rate, steps=steps, schedule=config.schedule, warmup=config.warmup, skip=config.skip)
 
 
 def first_state(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.sentiment.config import TextClassification, build_model, build_optimizer, first_state, logits_of
+from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
 from experiments.sentiment.data import Loader, Parts
 from rnnjax.data import Batch
 from rnnjax.training import DivergedError, classification, eval_step, train_step
@@ -57,7 +57,7 @@ class SeedTraining:
         self._plans = self._loader.plans(parts.train, seeds[0])
         self.steps = len(self._plans) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
-        optimizer = build_optimizer(config, self.steps)
+        optimizer = config.transformation(self.steps, len(self._plans))
         objective = classification(logits_of(model), len(parts.classes))
         self._step = train_step(objective, optimizer, mesh, clip=config.clip, averaging=config.averaging, seeds=True)
         self._evaluation = eval_step(objective, mesh, seeds=True)

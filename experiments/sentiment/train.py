@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.sentiment.config import TextClassification, build_model, build_optimizer, first_state, logits_of
+from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
 from experiments.sentiment.data import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
@@ -46,7 +46,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         loader = Loader(config, parts.train.read, mesh.size, (jax.process_index(), jax.process_count()))
         steps = len(loader.plans(parts.train)) * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
-        optimizer = build_optimizer(config, steps)
+        optimizer = config.transformation(steps, len(loader.plans(parts.train)))
         first = first_state(model, optimizer, config.seed, averaged=config.averaging > 0)
         objective = classification(logits_of(model), len(parts.classes))
         step, evaluation = session.train_step(objective, optimizer, mesh, config.averaging), eval_step(objective, mesh)

@@ -8,12 +8,14 @@ from typing import Literal, get_args
 import numpy as np
 
 from rnnjax.fields import check_fields
+from rnnjax.training import Optimizer
+from rnnjax.training.optimizers import Schedule
 
 Part = Literal["training", "validation", "test"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SequenceTask:
+class SequenceTask(Optimizer):
     """Train a network on made sequences, and test it on unseen ones."""
 
     train: int = 8_000
@@ -31,7 +33,11 @@ class SequenceTask:
     batch_size: int = 64
     """Sequences of an update, a multiple of the devices."""
     learning_rate: float = 1e-2
-    """Adam's step size; it falls to 0 at the last update."""
+    """Step size at first."""
+    schedule: Schedule = "linear"
+    """How the learning rate falls: linear and cosine down to 0 at the last update, step from epoch to epoch."""
+    clip: float | None = 1.0
+    """Largest global norm of the gradient."""
     seed: int = 0
     """Seeds sequences, parameters and the order of batches."""
     devices: int | None = None
@@ -41,7 +47,8 @@ class SequenceTask:
 
     def __post_init__(self):
         counts = ("train", "validation", "test", "longest", "hidden", "epochs", "batch_size", "devices")
-        check_fields(self, at_least_one=counts, above_zero=("learning_rate",))
+        super().__post_init__()
+        check_fields(self, at_least_one=counts)
 
     @property
     def parts(self) -> tuple[tuple[Part, int], ...]:

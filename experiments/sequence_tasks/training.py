@@ -15,7 +15,7 @@ from rnnjax.runs import RunFolder
 from rnnjax.runs.report import Progress
 from rnnjax.runs.run_files import new_path, record
 from rnnjax.runs.seals import SealedLines
-from rnnjax.training import TrainState, adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.training import TrainState, batch_mesh, eval_step, fit, train_step
 from rnnjax.training.step import Objective
 
 
@@ -64,18 +64,19 @@ def train(
     """
     config, begun = run.config, time.perf_counter()
     mesh, updates = batch_mesh(config.devices), -(-config.train // config.batch_size)
-    optimizer = adam(config.learning_rate, steps=updates * config.epochs, schedule="linear")
+    optimizer = config.transformation(updates * config.epochs, updates)
     parameters, dropout = jax.random.split(jax.random.key(config.seed))
-    state = TrainState.create(jax.jit(start)(parameters)["params"], optimizer, dropout)
+    state = TrainState.create(jax.jit(start)(parameters)["params"], optimizer, dropout, averaged=config.averaging > 0)
     with Progress(updates * config.epochs) as progress:
         for after, report in fit(
             state,
-            train_step(objective, optimizer, mesh, clip=1.0),
+            train_step(objective, optimizer, mesh, clip=config.clip, averaging=config.averaging),
             eval_step(objective, mesh),
             lambda epoch, first: cut_batches(training, config.batch_size, config.seed, epoch, first),
             lambda: cut_batches(validation, config.batch_size),
             config.epochs,
             progress.step,
+            skip=config.skip,
         ):
             progress.say(
                 f"{name}, epoch {report.epoch}: training loss {report.train.loss:.4f}, validation loss "
@@ -83,4 +84,4 @@ def train(
             )
             state = after
             record(run.log, "epoch", {"network": name, **report.record()})
-    return Trained(jax.device_get(state.params), time.perf_counter() - begun)
+    return Trained(jax.device_get(state.evaluated), time.perf_counter() - begun)

@@ -16,14 +16,13 @@ from rnnjax.training.objectives import next_token as next_token
 from rnnjax.training.objectives import regression as regression
 from rnnjax.training.objectives import tagging as tagging
 from rnnjax.training.objectives import teacher_forcing as teacher_forcing
+from rnnjax.training.optimizers import Optimizer as Optimizer
 from rnnjax.training.position import Position as Position
 from rnnjax.training.reports import EpochReport as EpochReport
 from rnnjax.training.reports import Scores as Scores
 from rnnjax.training.reports import StepReport as StepReport
 from rnnjax.training.softmax import softmax_loss as softmax_loss
 from rnnjax.training.state import TrainState as TrainState
-from rnnjax.training.state import adam as adam
-from rnnjax.training.state import sgd as sgd
 from rnnjax.training.step import eval_step as eval_step
 from rnnjax.training.step import train_step as train_step
 from rnnjax.training.streams import evaluate_stream as evaluate_stream

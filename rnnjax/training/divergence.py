@@ -40,8 +40,8 @@ def far_above_chance(losses: Sequence[float] | np.ndarray, chance: float, first:
 class Watchdog:
     """Looks at every step's loss and gradient norm.
 
-    Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`adam(skip=...)`); and
-    any number whose batch has no weight: it has no loss, and changes nothing.
+    Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`Optimizer(skip=...)`);
+    and any number whose batch has no weight: it has no loss, and changes nothing.
     `explain` says of a step what made its numbers bad.
     Where an objective's sums say what `chance` is, the losses of the last WINDOW steps must not be far above it, nor
     those of the untrained parameters, `first` (NaN: that of the first step that is seen).

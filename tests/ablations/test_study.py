@@ -20,7 +20,7 @@ from experiments.memory.config import Memory
 from experiments.sentiment.config import build_model, param_shapes
 from rnnjax.analysis.ablation_plots import Group, MeanCurve, band, curve_figure
 
-BASE = Memory("recall", time=5, hidden=4)
+BASE = Memory(task="recall", time=5, hidden=4)
 OTHER = dataclasses.replace(BASE, hidden=5)
 BAG = dataclasses.replace(SMALL, layers=0)
 

@@ -24,7 +24,7 @@ from rnnjax.training import DivergedError
 DAYS = Frequency("second", 86_400)
 LENGTH = 80
 TINY = Forecast(
-    "generated",
+    source="generated",
     context=4,
     horizon=3,
     season=5,
@@ -271,7 +271,7 @@ def test_every_preset_and_option_describes_a_network():
 
 def test_options_of_the_optimizer_change_its_steps():
     def steps(**change):
-        optimizer: Any = dataclasses.replace(TINY, **change).optimizer(2)
+        optimizer: Any = dataclasses.replace(TINY, **change).clipped(2)
         params, found = np.ones(1, np.float32), []
         state = optimizer.init(params)
         for gradient in (100.0, 1.0):
@@ -282,7 +282,7 @@ def test_options_of_the_optimizer_change_its_steps():
     plain = steps()
     np.testing.assert_allclose(plain, [-0.02, -0.02], rtol=1e-4)
     np.testing.assert_allclose(steps(schedule="cosine"), [-0.02, -0.01], rtol=1e-4)
-    np.testing.assert_allclose(steps(weight_decay=0.5), [-0.03, -0.03], rtol=1e-4)
+    np.testing.assert_allclose(steps(optimizer="adamw", weight_decay=0.5, decayed="all"), [-0.03, -0.03], rtol=1e-4)
     assert steps(clip=None)[1] > -0.016
 
 
@@ -294,12 +294,12 @@ def test_series_of_installed_packages(source, monkeypatch):
     module = "statsmodels" if source == "sunspots" else "vega_datasets"
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed: pip install 'rnnjax[series]'")
-    found = sources.load(Forecast(source, fill=True))
+    found = sources.load(Forecast(source=source, fill=True))
     assert (len(found.series), len(found.series[0].dates), str(found.frequency)) == INSTALLED[source]
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, "statsmodels.datasets", None)
     with pytest.raises(ModuleNotFoundError, match=r"not installed: pip install 'rnnjax\[series\]'"):
-        sources.load(Forecast(source))
+        sources.load(Forecast(source=source))
 
 
 def test_coverage_is_only_told_where_there_are_intervals(monkeypatch):

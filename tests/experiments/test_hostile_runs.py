@@ -206,7 +206,7 @@ def check_run(path) -> None:
 
 def test_the_fields_of_every_study_are_bounded():
     studies = (
-        lambda **sizes: Text(Path("words.txt"), **sizes),
+        lambda **sizes: Text(file=Path("words.txt"), **sizes),
         lambda **sizes: Restaurant("s.txt", **sizes),
         GradientFlow,
     )

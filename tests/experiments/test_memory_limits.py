@@ -26,7 +26,7 @@ HUGE: Any = {"hidden": 65_536, "layers": 1_000}
 NETWORKS = {
     "classifier": lambda: build_model(TextClassification(**HUGE), 100, 2),
     "language model": lambda: Language(**HUGE).network(100),
-    "next word": lambda: build(Text(Path("text"), **HUGE), 100),
+    "next word": lambda: build(Text(file=Path("text"), **HUGE), 100),
     "memory task": lambda: initial_state(Memory(**HUGE), 0),
     "forecast": lambda: Forecast(**HUGE).network(),
 }

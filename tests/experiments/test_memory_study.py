@@ -24,7 +24,7 @@ from rnnjax.training.devices import seed_mesh
 
 # Compiled in half the time of "chunked".
 TINY = Memory(
-    "recall", 4, hidden=8, recurrence="scan", batch=8, updates=20, block=10, evaluation=16, learning_rate=0.02
+    task="recall", time=4, hidden=8, recurrence="scan", batch=8, updates=20, block=10, evaluation=16, learning_rate=0.02
 )
 TOLERANCE = 1e-5
 
@@ -209,7 +209,7 @@ def test_chrono_spreads_the_lengths_of_memory():
 
 
 def step_sizes(config, gradients):
-    optimizer, params, sizes = config.optimizer(), jnp.ones(1), []
+    optimizer, params, sizes = config.clipped(config.updates), jnp.ones(1), []
     state = optimizer.init(params)
     for gradient in gradients:
         change: Any

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from resealed import change_object
 
 from experiments.runs import __main__ as runs
-from experiments.sentiment.config import build_optimizer, first_state
+from experiments.sentiment.config import first_state
 from experiments.sentiment.trained import open_run
 from rnnjax.runs import session as session_module
 from rnnjax.runs.execution import Execution
@@ -148,7 +148,7 @@ def resume(run_folder):
     """Goes on with a copy of the run by one step that is not computed: whatever else a resumed run does is done."""
     trained = open_run(run_folder)
     told = json.loads((run_folder / "config.json").read_text())
-    first = first_state(trained.model, build_optimizer(trained.config, 72), trained.config.seed)
+    first = first_state(trained.model, trained.config.transformation(72), trained.config.seed)
     figures = [path.stem for path in (run_folder / "figures").iterdir()]
 
     def fit(state, step, *, watch, checkpoints, position, **_):

@@ -14,7 +14,7 @@ from toy import make_batch, make_model, make_objective, make_params
 
 from rnnjax.runs import Checkpoints
 from rnnjax.runs import checkpoints as checkpoints_module
-from rnnjax.training import Interrupted, StopSignals, TrainState, adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.training import Interrupted, Optimizer, StopSignals, TrainState, batch_mesh, eval_step, fit, train_step
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
@@ -27,7 +27,7 @@ STEPS = EPOCHS * BATCHES
 def train(folder: Path, *, resume: bool, kill: int | None, at: str, step: int) -> None:
     """Trains, each step's numbers a line of `log`, the last parameters' bytes in `params`."""
     objective, mesh = make_objective(make_model()), batch_mesh()
-    optimizer = adam(1e-2, steps=STEPS, schedule="cosine")
+    optimizer = Optimizer(learning_rate=1e-2, schedule="cosine").transformation(STEPS)
     state = TrainState.create(make_params(make_model()), optimizer, jax.random.key(3))
     position = None
 

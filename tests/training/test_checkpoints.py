@@ -13,11 +13,11 @@ from toy import make_batch, make_model, make_objective, make_state
 from rnnjax.runs import Checkpoints, load_best
 from rnnjax.runs import checkpoints as checkpoints_module
 from rnnjax.runs.checkpoints import find_checkpoints, newest
-from rnnjax.training import DivergedError, TrainState, adam, batch_mesh, train_step
+from rnnjax.training import DivergedError, Optimizer, TrainState, batch_mesh, train_step
 from rnnjax.training.position import Best, Position
 
 MODEL = make_model()
-OPTIMIZER = adam(3e-2, steps=20, schedule="linear")
+OPTIMIZER = Optimizer(learning_rate=3e-2, schedule="linear").transformation(20)
 # Best of the second epoch of three, with sums of a fourth one under way.
 POSITION = Position(3, 2, 14, {"loss": np.asarray(0.1), "confusion": np.eye(2) / 3}, 1.5, Best(2, 8, 0.75), 1)
 

@@ -12,7 +12,7 @@ from bag import OBJECTIVE, new_state
 from toy import VOCABULARY, make_batch, make_objective
 
 from rnnjax import RNN, Chunked, Elman, Scan, SequenceClassifier
-from rnnjax.training import DivergedError, adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.training import DivergedError, Optimizer, batch_mesh, eval_step, fit, train_step
 from rnnjax.training.debugging import TracedStep, first_bad_operation
 from rnnjax.training.objective import Objective
 
@@ -107,7 +107,7 @@ def test_a_run_on_two_devices_tells_the_first_bad_operation_of_its_step():
         batch = batch._replace(weights=batch.weights / (batch.targets >= 0))  # no label is negative
         return OBJECTIVE(params, batch, key)
 
-    optimizer, mesh = adam(1e-2, steps=9), batch_mesh(2)
+    optimizer, mesh = Optimizer(learning_rate=1e-2).transformation(9), batch_mesh(2)
     step = TracedStep(train_step(loss, optimizer, mesh, donate=False))
     state = new_state(optimizer, step)
     batches = [make_batch(i) for i in range(6)]

@@ -13,7 +13,7 @@ from toy import VOCABULARY, make_batch, make_objective, make_state
 
 from rnnjax import LSTM, RNN, Elman, SequenceClassifier
 from rnnjax.runs import Checkpoints
-from rnnjax.training import DivergedError, Scores, adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.training import DivergedError, Optimizer, Scores, batch_mesh, eval_step, fit, train_step
 from rnnjax.training.divergence import (
     FAR_ABOVE,
     FEWEST,
@@ -141,7 +141,7 @@ def small_classifier(cell):
 def train_at(cell, rate, steps, epochs=1):
     """Every step's loss in units of chance, and the validation accuracy at the end."""
     model, objective, evaluation = small_classifier(cell)
-    optimizer = adam(rate, steps=steps * epochs)
+    optimizer = Optimizer(learning_rate=rate).transformation(steps * epochs)
     step = train_step(objective, optimizer, batch_mesh(1), clip=1.0)
     heard: list[Any] = []
     last: Any = None
@@ -180,7 +180,7 @@ def spoilt(batch, bad):
 @functools.cache
 def compiled(skip=0, clip=None):
     """An optimizer and its steps, which tests share: they compile once."""
-    optimizer = adam(1e-2, steps=20, skip=skip)
+    optimizer = Optimizer(learning_rate=1e-2, skip=skip).transformation(20)
     return optimizer, train_step(OBJECTIVE, optimizer, batch_mesh(2), clip=clip)
 
 

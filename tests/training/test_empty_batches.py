@@ -13,24 +13,23 @@ from toy import make_batch
 from rnnjax.training import (
     DivergedError,
     Objective,
+    Optimizer,
     Position,
     TrainState,
-    adam,
     batch_mesh,
     eval_step,
     evaluate,
     fit,
     run_epoch,
-    sgd,
     train_step,
 )
 from rnnjax.training import step as steps
 from rnnjax.training.histograms import BINS
 
 OPTIMIZERS = {
-    "adam": adam(1e-2, steps=20, schedule="linear"),
-    "adam skip": adam(1e-2, steps=20, skip=2),
-    "sgd": sgd(0.1, epoch_steps=2, decay=2.0),
+    "adam": Optimizer(learning_rate=1e-2, schedule="linear").transformation(20),
+    "adam skip": Optimizer(learning_rate=1e-2, skip=2).transformation(20),
+    "sgd": Optimizer(optimizer="sgd", schedule="step", learning_rate=0.1, decay=2.0).transformation(1, 2),
 }
 ALL = {"clip": 0.1, "averaging": 0.9, "histograms": 1}
 

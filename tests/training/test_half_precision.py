@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from rnnjax.runs import Checkpoints
-from rnnjax.training import Objective, Position, TrainState, adam, batch_mesh, eval_step, sgd, train_step
+from rnnjax.training import Objective, Optimizer, Position, TrainState, batch_mesh, eval_step, train_step
 
 DTYPES = ["bfloat16", "float16", "float32", "float64"]
 RANDOM = np.random.default_rng(0)
@@ -83,7 +83,7 @@ def by_hand(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_fifty_steps_of_adam_are_those_of_numpy(dtype):
     with jax.enable_x64(dtype == "float64"):
-        optimizer = adam(RATE, steps=STEPS)
+        optimizer = Optimizer(learning_rate=RATE).transformation(STEPS)
         step = train_step(squares, optimizer, batch_mesh(2), clip=CLIP, averaging=AVERAGING)
         state = step.replicate(TrainState.create(initial(dtype), optimizer, jax.random.key(0), averaged=True))
         before, losses = dtypes(state), []
@@ -106,8 +106,8 @@ def test_fifty_steps_of_adam_are_those_of_numpy(dtype):
 
 
 OPTIMIZERS: dict[str, Any] = {
-    "adam skip": adam(RATE, steps=STEPS, schedule="cosine", skip=2),
-    "sgd": sgd(RATE, epoch_steps=2, decay=2.0),
+    "adam skip": Optimizer(learning_rate=RATE, schedule="cosine", skip=2).transformation(STEPS),
+    "sgd": Optimizer(optimizer="sgd", schedule="step", learning_rate=RATE, decay=2.0).transformation(1, 2),
     "adamw": optax.adamw(RATE, weight_decay=0.1),
     "accumulated": optax.MultiSteps(optax.sgd(RATE), 2),
 }
@@ -197,7 +197,7 @@ def test_what_is_no_float_in_an_optimizers_state_survives():
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_checkpoint_keeps_parameters_and_their_wide_average(dtype, tmp_path):
-    optimizer = adam(RATE, steps=STEPS)
+    optimizer = Optimizer(learning_rate=RATE).transformation(STEPS)
     state = TrainState.create(initial(dtype), optimizer, jax.random.key(0), averaged=True)
     state = state._replace(average=jax.tree.map(lambda leaf: leaf + 1e-4, state.average))
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:

@@ -14,13 +14,13 @@ from rnnjax import LSTM, RNN, LanguageModel, Scan
 from rnnjax.data import Stream
 from rnnjax.training import (
     Objective,
+    Optimizer,
     TrainState,
     batch_mesh,
     eval_step,
     evaluate_stream,
     initial_carry,
     next_in_stream,
-    sgd,
     streams,
     train_step,
 )
@@ -106,7 +106,7 @@ def test_rounding_of_a_large_state_is_no_reason_to_read_again(shape, moves, read
 def trained(params, devices, donate=True):
     """The state after each of the windows of an epoch, plain gradient descent; donated ones are gone."""
     stream, mesh = Stream(TOKENS, 3, 5, RESETS, multiple=devices), batch_mesh(devices)
-    optimizer = sgd(0.1, epoch_steps=len(stream))
+    optimizer = Optimizer(optimizer="sgd", schedule="step", learning_rate=0.1).transformation(1, len(stream))
     step = train_step(next_in_stream(features), optimizer, mesh, donate=donate)
     carry = initial_carry(features, params, stream.filled)
     state = TrainState.create(jax.tree.map(jnp.copy, params), optimizer, jax.random.key(0), carry)

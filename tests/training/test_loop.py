@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 from toy import make_batch, make_model, make_objective, make_params, make_state
 
-from rnnjax.training import DivergedError, TrainState, adam, batch_mesh, eval_step, evaluate, fit, run_epoch, train_step
+from rnnjax.training import (
+    DivergedError,
+    Optimizer,
+    TrainState,
+    batch_mesh,
+    eval_step,
+    evaluate,
+    fit,
+    run_epoch,
+    train_step,
+)
 
 MODEL = make_model()
-OPTIMIZER = adam(3e-2, steps=60)
+OPTIMIZER = Optimizer(learning_rate=3e-2).transformation(60)
 
 
 @functools.cache
@@ -203,7 +213,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(devices):
 
 def test_a_validation_loss_that_is_no_number_stops_the_run_too():
     # The only step's own loss is finite; what it makes of the parameters is not.
-    wild = adam(3e38, steps=1)
+    wild = Optimizer(learning_rate=3e38).transformation(1)
     step = train_step(make_objective(MODEL), wild, batch_mesh(2))
     state = make_state(MODEL, wild, step)
     epochs = fit(state, step, compiled(2)[1], lambda epoch, first: [make_batch()], lambda: [make_batch(1)], 1)

@@ -13,13 +13,15 @@ from rnnjax.runs import Checkpoints, RunFolder, load_best
 from rnnjax.runs.checkpoints import find_checkpoints
 from rnnjax.runs.checksums import seal
 from rnnjax.runs.places import MisplacedError
-from rnnjax.training import TrainState, adam
+from rnnjax.training import Optimizer, TrainState
 from rnnjax.training.position import Best, Position
 
 
 @pytest.fixture(scope="module")
 def state():
-    return TrainState.create(make_params(make_model()), adam(1e-2, steps=9), jax.random.key(0))
+    return TrainState.create(
+        make_params(make_model()), Optimizer(learning_rate=1e-2).transformation(9), jax.random.key(0)
+    )
 
 
 @pytest.fixture(scope="module")

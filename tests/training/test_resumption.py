@@ -5,10 +5,10 @@ import pytest
 from toy import make_batch, make_model, make_objective, make_state
 
 from rnnjax.runs import Checkpoints
-from rnnjax.training import adam, batch_mesh, eval_step, fit, train_step
+from rnnjax.training import Optimizer, batch_mesh, eval_step, fit, train_step
 
 MODEL = make_model()
-OPTIMIZER = adam(3e-2, steps=20, schedule="linear")
+OPTIMIZER = Optimizer(learning_rate=3e-2, schedule="linear").transformation(20)
 
 
 class Stop(Exception):

@@ -10,10 +10,10 @@ import pytest
 from reference import assert_close
 from toy import apply, make_batch, make_model, make_objective, make_params, make_state
 
-from rnnjax.training import TrainState, adam, batch_mesh, classification, eval_step, sgd, train_step
+from rnnjax.training import Optimizer, TrainState, batch_mesh, classification, eval_step, train_step
 
 MODEL = make_model()
-OPTIMIZER = adam(1e-2, steps=10, schedule="cosine")
+OPTIMIZER = Optimizer(learning_rate=1e-2, schedule="cosine").transformation(10)
 CLIP = 0.1
 
 
@@ -101,7 +101,7 @@ def test_one_compilation_for_each_batch_shape():
         traces.append(args[0].shape)
         return apply(model, params, *args, **options)
 
-    optimizer = adam(1e-2, steps=10)
+    optimizer = Optimizer(learning_rate=1e-2).transformation(10)
     step = train_step(classification(counted, 2), optimizer, batch_mesh(2))
     state = make_state(model, optimizer, step)
     for width in (3, 6, 3, 6, 3):
@@ -176,7 +176,11 @@ def test_steps_do_not_queue_up_where_cpu_devices_share_a_batch():
 
 def test_groups_of_parameters_may_have_learning_rates_of_their_own():
     groups = optax.multi_transform(
-        {"slow": sgd(0.1, epoch_steps=1), "fast": sgd(0.4, epoch_steps=1)}, {"a": "slow", "b": "fast"}
+        {
+            "slow": Optimizer(optimizer="sgd", schedule="step", learning_rate=0.1).transformation(1, 1),
+            "fast": Optimizer(optimizer="sgd", schedule="step", learning_rate=0.4).transformation(1, 1),
+        },
+        {"a": "slow", "b": "fast"},
     )
 
     def objective(params, batch, key):
