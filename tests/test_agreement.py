@@ -1,4 +1,4 @@
-"""The README's table of cells x recurrences: computed here, entry by entry, so that it cannot go stale."""
+"""The table of cells x recurrences in `rnnjax/README.md`: computed here, entry by entry, so that it cannot go stale."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tables import CELLS, RECURRENCES, sizes_of
 from rnnjax import Cell, Chunked, PointwiseCell, Recurrence, Scan
 from rnnjax.testing.problem import Subject, compiled, gradients, make_problem, one_step
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[1] / "rnnjax/README.md").read_text(encoding="utf-8")
 ROWS: dict[str, Cell] = {f"`{name}`": cell for name, cell in CELLS.items()} | {"a plain `Cell`": Plain()}
 HEAD = ["cell", *(f"`{recurrence}`" for recurrence in RECURRENCES.values())]
 
@@ -25,7 +25,7 @@ def table() -> list[list[str]]:
     """The entries of the table that the README has, its head first."""
     lines = README.splitlines()
     assert line(HEAD) in lines, (
-        f"README.md, Numerics: expected the table's head\n{line(HEAD)}\n{line(['---'] * len(HEAD))}"
+        f"rnnjax/README.md, Numerics: expected the table's head\n{line(HEAD)}\n{line(['---'] * len(HEAD))}"
     )
     start = lines.index(line(HEAD))
     end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
@@ -53,7 +53,7 @@ def test_each_entry_of_a_row_is_as_the_readme_says(name):
         problem = make_problem(subject, compiled(one_step(cell)))
         _, *want = compiled(gradients(cell, Scan()))(problem.arrays, problem.given)
         row = [name, *(entry(cell, recurrence, problem, want) for recurrence in RECURRENCES.values())]
-    assert row in table(), f"README.md, Numerics: expected the row\n{line(row)}"
+    assert row in table(), f"rnnjax/README.md, Numerics: expected the row\n{line(row)}"
 
 
 def test_the_readme_has_these_rows_and_no_others():

@@ -1,4 +1,4 @@
-"""The README's table of how to move from other libraries: each call there beside its call here, on the same weights."""
+"""The table of `rnnjax/README.md` on other libraries: each call there beside its call here, on the same weights."""
 
 from typing import Any
 

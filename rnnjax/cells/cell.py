@@ -1,4 +1,4 @@
-"""What a cell is: parameters, a state, what happens at one step, and what is read out of the state."""
+"""The definition of a cell: its parameters, its state, one step, and the output read from the state."""
 
 import abc
 import copy
@@ -25,14 +25,13 @@ DENSE = Dense()
 
 
 class HiddenState(NamedTuple):
-    """`hidden (B, H)`: the state of a cell that carries nothing else."""
+    """`hidden (B, H)`: the state of a cell that has no other state."""
 
     hidden: Hidden
 
 
 class CellParams(NamedTuple):
-    """The maps' parameters, `MapParams` each, and the cell's own; `recurrent` and `extras` are None where a cell has
-    none."""
+    """The parameters of both maps (`MapParams`) and the cell's own; `recurrent` and `extras` may be None."""
 
     input: MapParams
     recurrent: Any = None
@@ -40,14 +39,14 @@ class CellParams(NamedTuple):
 
 
 def as_read(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The hidden state in the dtype of the kernel that reads it: a cell may keep a wider one. Complex stays complex."""
+    """The hidden state in the dtype of the kernel that reads it; a cell may keep a wider one. Complex stays complex."""
     return hidden.astype(kernel.dtype) if jnp.issubdtype(hidden.dtype, jnp.floating) else hidden
 
 
 def add_to_gate(params: MapParams, gate: int, gates: int, amount: float | jax.Array) -> MapParams:
-    """The map with `amount`, one number or one a feature, added to one gate's block of its bias.
+    """The map with `amount` (one number, or one per feature) added to the bias of one gate.
 
-    In its box, where its initialiser put it into one.
+    A bias in a box (`nn.with_partitioning`) stays in its box.
     """
 
     def add(bias: jax.Array) -> jax.Array:
@@ -58,7 +57,7 @@ def add_to_gate(params: MapParams, gate: int, gates: int, amount: float | jax.Ar
 
 
 def check_size(name: str, size: Size) -> Features:
-    """The feature axes of a size. Raises ValueError for one below 1."""
+    """A size as a tuple of feature axes. Raises ValueError for an axis below 1."""
     try:
         return features(size)
     except ValueError:
@@ -66,19 +65,18 @@ def check_size(name: str, size: Size) -> Features:
 
 
 def check_one_axis(hidden_size: Size) -> None:
-    """Raises ValueError for features of several axes, where an `update` has a matrix in it."""
+    """Raises ValueError for several feature axes, for cells whose `update` contains a matrix product."""
     if len(features(hidden_size)) != 1:
         raise ValueError(f"hidden_size: expected one feature axis, since a matrix reads it, got {hidden_size}")
 
 
 class Cell(abc.ABC):
-    """A cell is what happens at one step; a recurrence runs it over time.
+    """A cell defines what happens at one step; a recurrence runs it over time.
 
-    A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are
-    its fields, given by keyword only: a number of hidden features, say, is the layer's and none of them. Its
-    state is a NamedTuple of arrays `(B, ...)`, of the dtypes and shapes that `init_state` gives them. Derive from this
-    class only where the step cannot be written as `PointwiseCell` asks. No function is called with other sizes than
-    those of the layer.
+    A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are its fields,
+    given by keyword only. The hidden size is not one of them: it belongs to the layer. Its state is a NamedTuple of
+    arrays `(B, ...)`, of the dtypes and shapes that `init_state` gives them. Derive from this class only if the step
+    does not have the form of a `PointwiseCell`. All functions are called with the sizes of the layer.
     """
 
     @abc.abstractmethod
@@ -94,36 +92,36 @@ class Cell(abc.ABC):
         """The state after one step. It must not mix the rows of the batch."""
 
     def output(self, extras: Extras, state: State, inputs: Step) -> jax.Array:
-        """What a step gives to the layer above, from the state after it: `state.hidden` unless a cell says otherwise.
+        """The output of a step, from the state after it: `state.hidden` by default.
 
-        `extras` are the cell's own parameters: all of them, but in a `PointwiseCell`.
+        `extras` are all parameters of the cell; in a `PointwiseCell`, only those in addition to the maps.
         """
         return state.hidden
 
     def extras_of(self, params: Params) -> Extras:
-        """Those of the parameters that `output` is given."""
+        """The parameters that `output` receives."""
         return params
 
     def effective(self, params: Params) -> tuple["Cell", Params]:
-        """The cell and its parameters as loops take them, each kernel in place of what stands for it."""
+        """The cell and its parameters as loops use them: parametrized kernels are computed once."""
         return self, params
 
     def size_of(self, state: State) -> Features:
-        """The hidden size, from a state: the features of `hidden`, unless a cell says otherwise."""
+        """The hidden size, read from a state: by default the features of `hidden`."""
         return tuple(jnp.shape(state.hidden)[1:])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PointwiseCell(Cell):
-    """A cell whose step is two linear maps and one function that mixes no rows.
+    """A cell whose step consists of two linear maps and one function that does not mix rows.
 
         a_t = W(x_t) + b                           input part: no recurrence in it
         r_t = R(h_{t-1}) + c                       recurrent part; c only where `second_bias` says so
         s_t = update(extras, a_t, r_t, s_{t-1})    the equation of the paper
         y_t = output(extras, s_t, x_t)             h_t unless the cell says otherwise
 
-    A subclass gives `gates` (how many blocks of H pre-activations; a property where its options decide) and `update`,
-    and what else differs from the defaults:
+    A subclass defines `gates` (the number of blocks of H pre-activations; a property if it depends on options) and
+    `update`, and whatever differs from these defaults:
 
         state_type        the NamedTuple of its state, each array zeros of `(B, H)` at the start (`HiddenState`)
         elementwise       whether `update` mixes no features either, and holds no product: Jacobians rely on it (False)
@@ -134,11 +132,11 @@ class PointwiseCell(Cell):
         read_size         the size of `hidden`, which R reads, where it is not H; then `init_state`, `size_of`, too
         check_sizes       what sizes must satisfy, beyond what the maps ask for
 
-    Where there is no R, `recurrent` is zeros.
+    Without R, `recurrent` is zeros.
 
     `update` may hold further matrix products: every recurrence gives the same numbers, but only the maps' gradients are
-    summed over a whole chunk by one product in `Chunked`. Further kernels of R are drawn, parametrized and dropped as R
-    is. Raises ValueError for a cell with further kernels and no recurrent map.
+    summed over a whole chunk by one product in `Chunked`. Further kernels of R are initialised, parametrized and
+    dropped like R. Raises ValueError for a cell with further kernels and no recurrent map.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per gate block of
     the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a box that names the
@@ -169,22 +167,22 @@ class PointwiseCell(Cell):
 
     @property
     def recurrent_gates(self) -> int:
-        """How many blocks R gives."""
+        """The number of gate blocks that R computes."""
         return self.gates
 
     def read_size(self, hidden_size: Size) -> Size:
-        """The size of `hidden`, which R reads."""
+        """The size of `hidden`, the input of R."""
         return hidden_size
 
     def check_sizes(self, input_size: Size, hidden_size: Size) -> None:
-        """Raises ValueError for sizes that the cell cannot take; what the maps cannot take they say themselves."""
+        """Raises ValueError for sizes that the cell does not support; the maps check theirs themselves."""
         check_size("input_size", input_size)
         check_size("hidden_size", hidden_size)
 
     def init_params(
         self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
     ) -> CellParams:
-        """`W`, `b`, `R` and, where the cell has a second bias, `c`; and the extras.
+        """`W`, `b`, `R`, `c` (if the cell has a second bias), and the extras.
 
         Raises ValueError for sizes that do not fit.
         """
@@ -209,7 +207,7 @@ class PointwiseCell(Cell):
         )
 
     def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> Extras:
-        """Parameters beyond the maps, a NamedTuple or dict of arrays; None where there are none."""
+        """Parameters in addition to the maps: a NamedTuple or dict of arrays, or None."""
         if self.recurrent_map is None or not self.further_kernels:
             return None
         keys = jax.random.split(key, len(self.further_kernels))
@@ -219,7 +217,7 @@ class PointwiseCell(Cell):
         }
 
     def further_product(self, extras: Mapping[str, Any], name: str, values: jax.Array) -> jax.Array:
-        """What a further kernel gives of the values. Raises ValueError for a name that `further_kernels` has not."""
+        """The product of values and a further kernel. Raises ValueError for a name that is not in `further_kernels`."""
         if self.recurrent_map is None or name not in self.further_kernels:
             raise ValueError(
                 f"further_product: expected one of further_kernels, {list(self.further_kernels)}, got {name!r}"
@@ -233,14 +231,14 @@ class PointwiseCell(Cell):
 
     @abc.abstractmethod
     def update(self, extras: Extras, inputs: Gates, recurrent: RecurrentGates, state: State) -> State:
-        """The equation of the paper, row by row: of both pre-activations, each `(B, G)`, and the state."""
+        """The equation of the paper, row by row, from both pre-activations (each `(B, G)`) and the state."""
 
     def extras_of(self, params: CellParams) -> Extras:
-        """The parameters beyond the maps."""
+        """The parameters in addition to the maps."""
         return params.extras
 
     def effective(self, params: CellParams) -> tuple["PointwiseCell", CellParams]:
-        """The cell with maps that have no parametrization, and the kernels themselves."""
+        """The cell with unparametrized maps, and the kernels that its parametrizations compute."""
         input_map, own = self.input_map.effective(params.input)
         recurrent_map, recurrent, extras = self.recurrent_map, params.recurrent, params.extras
         if recurrent_map is not None:
@@ -261,7 +259,7 @@ class PointwiseCell(Cell):
         return cell, CellParams(own, recurrent, extras)
 
     def pre_activations(self, params: CellParams, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """`a = W(x) + b` and `r = R(h) + c`; r is zeros where there is no R."""
+        """`a = W(x) + b` and `r = R(h) + c`; r is zeros if there is no R."""
         cell, params = self.effective(params)  # which changes nothing of effective ones
         own = cell.input_map.apply(params.input, inputs, cell.gates)
         if cell.recurrent_map is None:
@@ -270,12 +268,12 @@ class PointwiseCell(Cell):
         return own, cell.recurrent_map.apply(params.recurrent, read, cell.recurrent_gates)
 
     def step(self, params: CellParams, inputs: Step, state: State) -> State:
-        """One step, `x_t (B, I)` and the state before it in, the state after it out."""
+        """One step: the new state from `x_t (B, I)` and the previous state."""
         cell, params = self.effective(params)
         return cell.wide_update(params.extras, *cell.pre_activations(params, inputs, state.hidden), state)
 
     def wide_update(self, extras: Extras, inputs: Gates, recurrent: RecurrentGates, state: State) -> State:
-        """`update` computed in float32 at least; each array of the new state has the dtype that it had before.
+        """`update` computed in at least float32; each array of the new state keeps its dtype.
 
         In bfloat16, `1 - sigmoid(7)` and the slope of `tanh(4)` would be 0.
         """

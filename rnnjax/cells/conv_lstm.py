@@ -8,18 +8,18 @@ from rnnjax.maps import Conv, Map
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvLSTM(PeepholeLSTM):
-    """The convolutional LSTM cell; its gate blocks are in the order i, f, g, o, each of C channels.
+    """Convolutional LSTM; the gate blocks are in the order i, f, g, o, each with C channels.
 
         i, f, g, o = split(conv(x_t, W) + conv(h_{t-1}, R) + b)
         c_t = sigmoid(f + p_f * c_{t-1}) * c_{t-1} + sigmoid(i + p_i * c_{t-1}) * tanh(g)
         h_t = sigmoid(o + p_o * c_t) * tanh(c_t)
 
-    over 1 to 3 spatial axes, as many as `window` has sizes: inputs `(*spatial, C_in)`, state `(*spatial, C)`, one
-    step from place to place and zeros around. The layer's size is the state's shape: `RNN(ConvLSTM(), (16, 16, 8))`.
+    over 1 to 3 spatial axes, one for each size in `window`: inputs `(*spatial, C_in)`, state `(*spatial, C)`, stride 1,
+    zero padding. The size of the layer is the shape of the state: `RNN(ConvLSTM(), (16, 16, 8))`.
 
-    `peepholes=True` is the paper's cell, with p `(*spatial, C)`; the further options are those of `PeepholeLSTM`.
-    Peepholes are left out by default, as in Keras and Flax: weights that belong to a place tie the cell to one size
-    of image, and it no longer does the same at every place. The cell with two windows is
+    `peepholes=True` is the paper's cell, with p `(*spatial, C)`; the further options are those of `PeepholeLSTM`. There
+    are no peepholes by default, as in Keras and Flax: weights for each position fix the image size, and the cell is
+    then no longer the same at every position. The cell with two windows is
     `LSTM(input_map=Conv((5, 5)), recurrent_map=Conv((3, 3)))`.
 
     Source: Shi, Chen, Wang, Yeung, Wong and Woo 2015, "Convolutional LSTM Network: A Machine Learning Approach for

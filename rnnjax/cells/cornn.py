@@ -1,4 +1,4 @@
-"""The coupled oscillatory recurrent network: units are damped oscillators that drive each other."""
+"""The coupled oscillatory recurrent network: the units are coupled damped oscillators."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from rnnjax.types import Gates, Hidden
 
 
 class CoRNNState(NamedTuple):
-    """`hidden (B, H)`, where the oscillators are, and `velocity (B, H)`."""
+    """`hidden (B, H)`, the positions of the oscillators, and `velocity (B, H)`."""
 
     hidden: Hidden
     velocity: Hidden
@@ -25,8 +25,8 @@ class CoRNN(PointwiseCell):
         z_t = z_{t-1} + dt * (tanh(x_t W + y_{t-1} R + z_{t-1} Z + b) - gamma * y_{t-1} - epsilon * z_{t-1})
         y_t = y_{t-1} + dt * z_t
 
-    y is `hidden`, z is `velocity`. Z is a kernel of the recurrent map, drawn, parametrized and dropped as R is;
-    a layer's `state_dropout` reaches R alone. `dt`, `gamma` (the square of the frequencies) and `epsilon` (the
+    y is `hidden`, z is `velocity`. Z is a kernel of the recurrent map and is initialised, parametrized and dropped like
+    R. `state_dropout` of a layer affects only R. `dt`, `gamma` (the square of the frequencies) and `epsilon` (the
     damping) are chosen for each task. Source: Rusch and Mishra 2021, "Coupled Oscillatory Recurrent Neural Network
     (coRNN): An Accurate and (Gradient) Stable Architecture for Learning Long Time Dependencies". Raises ValueError for
     a dt, gamma or epsilon that is not above 0.

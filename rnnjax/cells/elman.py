@@ -14,7 +14,7 @@ ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu, "sigmoid": sigmoid}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Elman(PointwiseCell):
-    """Elman's cell.
+    """Elman's simple recurrent cell.
 
         h_t = activation(x_t W + h_{t-1} R + b)
 

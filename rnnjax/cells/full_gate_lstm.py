@@ -1,4 +1,4 @@
-"""The LSTM whose gates see the gates of the step before."""
+"""The LSTM whose gates read the gates of the previous step."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -24,7 +24,7 @@ class FullGateState(NamedTuple):
 
 
 class FullGateExtras(NamedTuple):
-    """The peepholes, and what the gates read of the three gates of the step before."""
+    """The peepholes, and the kernel from the three gates of the previous step."""
 
     input_peephole: Float[Array, " hidden"]
     forget_peephole: Float[Array, " hidden"]
@@ -34,7 +34,7 @@ class FullGateExtras(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FullGateLSTM(PointwiseCell):
-    """The peephole LSTM with full gate recurrence (FGR); its gate blocks are in the order i, f, g, o.
+    """Peephole LSTM with full gate recurrence (FGR); the gate blocks are in the order i, f, g, o.
 
         i, f, g, o = split(x_t W + h_{t-1} R + b)
         e_i, e_f, e_o = split([input_{t-1}, forget_{t-1}, output_{t-1}] G)
@@ -44,11 +44,11 @@ class FullGateLSTM(PointwiseCell):
         output_t = sigmoid(o + e_o + p_o * c_t)
         h_t = output_t * tanh(c_t)
 
-    G `(3H, 3H)` is nine matrices, from every gate to every gate; `recurrent_init` draws each by itself, and
-    `peephole_init` each p `(H,)`, as `PeepholeLSTM` does. The gates before the first step are 0. `forget_bias` is
-    added to the forget block of the bias when it is initialised. Source: Greff, Srivastava, Koutník, Steunebrink and
-    Schmidhuber 2015, "LSTM: A Search Space Odyssey", whose eighth variant this is, and the original formulation of
-    Hochreiter and Schmidhuber 1997. Raises ValueError for a hidden size of several axes.
+    G `(3H, 3H)` consists of nine matrices, from every gate to every gate. `recurrent_init` initialises each of them
+    separately, and `peephole_init` each p `(H,)`, as in `PeepholeLSTM`. The gates before the first step are 0.
+    `forget_bias` is added to the forget block of the bias when it is initialised. Source: Greff, Srivastava, Koutník,
+    Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey" (its eighth variant), and the original formulation
+    of Hochreiter and Schmidhuber 1997. Raises ValueError for a hidden size of several axes.
     """
 
     gates: ClassVar[int] = 4

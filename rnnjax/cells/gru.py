@@ -1,4 +1,4 @@
-"""The gated recurrent unit, in the form that keeps the reset gate outside the matrix product."""
+"""The gated recurrent unit with the reset gate after the recurrent product."""
 
 import dataclasses
 from typing import ClassVar
@@ -11,7 +11,7 @@ from rnnjax.types import Extras, Gates
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GRU(PointwiseCell):
-    """The GRU cell, reset after the product; its gate blocks are in the order r, z, n.
+    """Gated recurrent unit, reset gate after the recurrent product; the gate blocks are in the order r, z, n.
 
         reset = sigmoid(a_r + r_r)
         update = sigmoid(a_z + r_z)

@@ -1,4 +1,4 @@
-"""The gated recurrent unit as published: the reset gate stands before the candidate's product."""
+"""The gated recurrent unit as published, with the reset gate before the recurrent product."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from rnnjax.types import Gates, RecurrentGates
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GRUResetBefore(PointwiseCell):
-    """The GRU cell, reset before the product; its gate blocks are in the order r, z, n.
+    """Gated recurrent unit, reset gate before the recurrent product; the gate blocks are in the order r, z, n.
 
         reset = sigmoid(a_r + r_r)
         update = sigmoid(a_z + r_z)
         candidate = tanh(a_n + (reset * h_{t-1}) R_n)
         h_t = (1 - update) * candidate + update * h_{t-1}
 
-    with `a = x_t W + b` over three blocks and `r = h_{t-1} R` over two. R_n is a kernel of the recurrent map, drawn,
-    parametrized and dropped as R's blocks are; a layer's `state_dropout` reaches R alone. With `Conv` maps this is the
-    convolutional GRU. Keras has this form with `reset_after=False`; `GRU`, the reset after the product, needs one
-    product a step in place of two. Source: Cho et al. 2014, "Learning Phrase Representations using RNN
+    with `a = x_t W + b` over three blocks and `r = h_{t-1} R` over two. R_n is a kernel of the recurrent map and is
+    initialised, parametrized and dropped like the blocks of R. `state_dropout` of a layer affects only R. With `Conv`
+    maps this is the convolutional GRU. Keras has this form with `reset_after=False`; `GRU` (reset after the product)
+    needs one product a step instead of two. Source: Cho et al. 2014, "Learning Phrase Representations using RNN
     Encoder-Decoder for Statistical Machine Translation" (arXiv:1406.1078v3).
     """
 

@@ -1,4 +1,4 @@
-"""The independently recurrent network: every unit sees of the past only itself."""
+"""The independently recurrent network: each unit sees only its own past."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -13,22 +13,22 @@ from rnnjax.types import Features, Gates
 
 
 class IndRNNExtras(NamedTuple):
-    """A weight for each unit's own past."""
+    """The recurrent weight of each unit."""
 
     recurrent_weight: Float[Array, "*hidden"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IndRNN(PointwiseCell):
-    """The IndRNN cell: u is a vector, so that units meet only in the layer above.
+    """IndRNN: the recurrent weight u is a vector, so units interact only in the next layer.
 
         h_t = relu(x_t W + u * h_{t-1} + b)
 
-    `recurrent_init` draws u `(H,)`. For sequences of T steps the paper draws it uniformly from 0 to 2^(1/T),
-    above which a unit's memory could more than double over them: `recurrent_init=uniform(0.0, 2 ** (1 / T))`. The
-    default is the limit of a long T, 0 to 1. That the paper also clips u there while training is the optimizer's
-    affair. Source: Li, Li, Cook, Zhu and Gao 2018, "Independently Recurrent Neural Network (IndRNN): Building A
-    Longer and Deeper RNN". Raises ValueError for a second bias or a recurrent map.
+    `recurrent_init` draws u `(H,)`. For sequences of T steps the paper draws it uniformly from 0 to 2^(1/T); above
+    that, a state could more than double over the sequence: `recurrent_init=uniform(0.0, 2 ** (1 / T))`. The default is
+    the limit for large T, 0 to 1. The paper also clips u to this range during training; that is left to the optimizer.
+    Source: Li, Li, Cook, Zhu and Gao 2018, "Independently Recurrent Neural Network (IndRNN): Building A Longer and
+    Deeper RNN". Raises ValueError for a second bias or a recurrent map.
     """
 
     gates: ClassVar[int] = 1

@@ -1,4 +1,4 @@
-"""Jacobians of one step of a cell whose `update` is elementwise: a few numbers a unit."""
+"""Jacobians of one step of an elementwise cell: a few numbers for each unit."""
 
 import math
 from collections.abc import Callable
@@ -13,11 +13,12 @@ from rnnjax.types import Extras, Features, State
 
 
 class UnitJacobians(NamedTuple):
-    """Derivatives of each field of the state after a step, unit by unit; each of the three has these fields.
+    """Derivatives of every field of the new state, for each unit; all three entries have these fields.
 
-    `inputs.hidden[b, g, u]` is that of `hidden[b, u]` for `a[b, g * H + u]`, an array `(B, gates, *hidden)`;
-    `recurrent.hidden (B, recurrent_gates, *hidden)` that for r, and `state.hidden.cell (B, *hidden)` that for the cell
-    before. A field that is not of real floating-point numbers has None, in either place.
+    `inputs.hidden[b, g, u]` is the derivative of `hidden[b, u]` with respect to `a[b, g * H + u]`, an array
+    `(B, gates, *hidden)`. `recurrent.hidden (B, recurrent_gates, *hidden)` is the derivative with respect to r, and
+    `state.hidden.cell (B, *hidden)` that with respect to the previous cell. A field that does not hold real
+    floating-point numbers has None in both places.
     """
 
     inputs: State
@@ -28,10 +29,10 @@ class UnitJacobians(NamedTuple):
 def unit_jacobians(
     cell: PointwiseCell, extras: Extras, inputs: jax.Array, recurrent: jax.Array, state: State
 ) -> UnitJacobians:
-    """The Jacobians of one `update`, in float32 at least, from what it is given.
+    """The Jacobians of one `update` at its arguments, in at least float32.
 
-    One derivative in forward mode for each block and each field: exact, since no unit of a block reads another one's.
-    Raises ValueError for a cell that does not say `elementwise`.
+    One forward-mode derivative for each block and each field. This is exact, because no unit reads another unit of the
+    same block. Raises ValueError for a cell that is not `elementwise`.
     """
     if not cell.elementwise:
         raise ValueError(f"expected a cell whose update is elementwise, got {type(cell).__name__}")
@@ -66,12 +67,13 @@ def unit_jacobians(
 
 
 def step_jacobian(cell: PointwiseCell, params: CellParams, inputs: jax.Array, state: State) -> State:
-    """The Jacobian of one step for the state before it, from `x_t (B, I)` and that state.
+    """The Jacobian of one step with respect to the previous state, at `x_t (B, I)` and that state.
 
         d s_t / d s_{t-1} = diag(ds/ds) + sum over the blocks g of r of diag(ds/dr_g) R_g^T
 
-    `.cell.hidden[b, u, v]` is the derivative of `cell[b, u]` for `hidden[b, v]` before, `(B, *hidden, *hidden)`; fields
-    as in `UnitJacobians`. For any recurrent map, over one feature axis or more. Raises ValueError as `unit_jacobians`.
+    `.cell.hidden[b, u, v]` is the derivative of `cell[b, u]` with respect to the previous `hidden[b, v]`, an array
+    `(B, *hidden, *hidden)`; fields as in `UnitJacobians`. For any recurrent map, over one feature axis or more. Raises
+    ValueError as `unit_jacobians`.
     """
     cell, params = cell.effective(params)
     gates = cell.pre_activations(params, inputs, state.hidden)

@@ -18,7 +18,7 @@ EPSILON = 1e-5
 
 
 class LayerNorms(NamedTuple):
-    """The gains of what is normalised, and what is added to it then."""
+    """The gains and shifts after normalisation."""
 
     input_gain: Float[Array, " gates"]
     recurrent_gain: Float[Array, " gates"]
@@ -28,7 +28,7 @@ class LayerNorms(NamedTuple):
 
 
 def normalise(x: jax.Array) -> jax.Array:
-    """Mean 0 and variance 1 over the features of each row; the two are computed in float32 at least."""
+    """Normalise the features of each row to mean 0 and variance 1, both computed in at least float32."""
     wide = x.astype(at_least_float32(x.dtype))
     centred = wide - wide.mean(axis=-1, keepdims=True)
     variance = (centred**2).mean(axis=-1, keepdims=True)
@@ -37,17 +37,17 @@ def normalise(x: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerNormLSTM(LSTM):
-    """The LSTM cell, both products and the cell's way out normalised; its gate blocks are in the order i, f, g, o.
+    """LSTM with both products and the cell's output normalised; the gate blocks are in the order i, f, g, o.
 
         i, f, g, o = split(gain_x * LN(x_t W) + gain_h * LN(h_{t-1} R) + shift)
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(gain_c * LN(c_t) + shift_c)
 
-    LN takes the mean and variance over the last axis: over the four blocks of all features together, and over H for
-    the cell; with `Conv` maps over the channels of each place. The paper adds a shift to either normalised product and
-    a bias to both; they could never be told apart and are one here, which starts as an LSTM's bias does (`bias_init`,
-    `forget_bias`). Gains start at 1. Source: Ba, Kiros and Hinton 2016, "Layer Normalization", eq. 20 to 22. Raises
-    ValueError for a second bias.
+    LN uses the mean and variance over the last axis: over all four blocks together for the products, over H for the
+    cell, and with `Conv` maps over the channels of each position. The paper adds a shift to each normalised product and
+    a bias to their sum. These are redundant, and are one parameter here, initialised like the bias of an LSTM
+    (`bias_init`, `forget_bias`). Gains start at 1. Source: Ba, Kiros and Hinton 2016, "Layer Normalization", equations
+    20-22. Raises ValueError for a second bias.
     """
 
     elementwise: ClassVar[bool] = False
@@ -59,7 +59,7 @@ class LayerNormLSTM(LSTM):
     def init_params(
         self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
     ) -> CellParams:
-        """An LSTM's, with its bias as the shift, and the gains. Raises ValueError for a size below 1."""
+        """Those of an LSTM (its bias is the shift), and the gains. Raises ValueError for a size below 1."""
         lstm = super().init_params(key, input_size, hidden_size, dtype)
         hidden = jnp.ones(features(hidden_size)[-1], dtype)
         gates = jnp.tile(hidden, 4)

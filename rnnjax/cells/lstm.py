@@ -1,4 +1,4 @@
-"""The long short-term memory of Hochreiter and Schmidhuber, with forget gates."""
+"""Long short-term memory (Hochreiter and Schmidhuber) with forget gates."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -19,7 +19,7 @@ class LSTMState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LSTM(PointwiseCell):
-    """The LSTM cell; its gate blocks are in the order i, f, g, o.
+    """Long short-term memory; the gate blocks are in the order i, f, g, o.
 
         i, f, g, o = split(x_t W + h_{t-1} R + b)
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)

@@ -1,4 +1,4 @@
-"""The LSTM whose hidden state is a projection of what its output gate lets out."""
+"""The LSTM whose hidden state is a projection of its output."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -12,20 +12,20 @@ from rnnjax.types import Features, Gates, Size, State, features
 
 
 class Projection(NamedTuple):
-    """The kernel that makes the hidden state."""
+    """The kernel of the projection."""
 
     projection: Float[Array, "hidden projected"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LSTMP(LSTM):
-    """The LSTM cell with a recurrent projection; its gate blocks are in the order i, f, g, o.
+    """LSTM with a recurrent projection; the gate blocks are in the order i, f, g, o.
 
         i, f, g, o = split(x_t W + h_{t-1} R + b)
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = (sigmoid(o) * tanh(c_t)) P
 
-    with `c (B, H)` and `h (B, projection)`, so that R has `projection` rows in place of H. `kernel_init` draws P
+    with `c (B, H)` and `h (B, projection)`: R has `projection` rows instead of H. `kernel_init` initialises P
     `(H, projection)`. The paper's cell has peepholes too; this is the form of PyTorch (`proj_size`). Source: Sak,
     Senior and Beaufays 2014, "Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale Acoustic
     Modeling". Raises ValueError for a projection below 1 and a hidden size of several axes.

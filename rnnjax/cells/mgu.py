@@ -1,4 +1,4 @@
-"""The minimal gated unit: a GRU whose one gate does the work of both."""
+"""The minimal gated unit: a GRU with one gate in place of two."""
 
 import dataclasses
 from typing import ClassVar
@@ -11,17 +11,17 @@ from rnnjax.types import Extras, Gates
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MGU(PointwiseCell):
-    """The minimal gated unit, gated after the product; its gate blocks are in the order f, n.
+    """Minimal gated unit, gate after the recurrent product; the gate blocks are in the order f, n.
 
         forget = sigmoid(a_f + r_f)
         candidate = tanh(a_n + forget * r_n)
         h_t = (1 - forget) * h_{t-1} + forget * candidate
 
-    with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the gate scales it. The
-    paper has `(forget * h_{t-1}) R` instead, a second product at every step; the step from one form to the other is
-    that from `GRUResetBefore` to `GRU`, and Flax's `MGUCell` takes it too (but swaps `forget` and `1 - forget` in
-    the last line, where this is the paper's). Source: Zhou, Wu, Zhang and Zhou 2016,
-    "Minimal Gated Unit for Recurrent Neural Networks".
+    with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the gate scales it. The paper has
+    `(forget * h_{t-1}) R` instead, which needs a second product at every step. The two forms differ as `GRUResetBefore`
+    and `GRU` do. Flax's `MGUCell` has the form of this class, but swaps `forget` and `1 - forget` in the last line;
+    here the last line is that of the paper. Source: Zhou, Wu, Zhang and Zhou 2016, "Minimal Gated Unit for Recurrent
+    Neural Networks".
     """
 
     gates: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""The LSTM whose recurrent kernel hangs on the input."""
+"""The LSTM whose recurrent kernel depends on the input."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from rnnjax.types import Gates, RecurrentGates, Size
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultiplicativeLSTM(PointwiseCell):
-    """The multiplicative LSTM cell (mLSTM); its gate blocks are in the order m, i, f, g, o.
+    """Multiplicative LSTM (mLSTM); the gate blocks are in the order m, i, f, g, o.
 
         m_t = a_m * (h_{t-1} R)
         i, f, g, o = split(a_ifgo + m_t K)
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(c_t)
 
-    with `a = x_t W + b` over five blocks. K is a kernel of the recurrent map, drawn, parametrized and dropped as R is.
-    `bias_init` draws the bias of `a_m` as well, which the paper does not have. `forget_bias` is added to the forget
-    block of the bias when it is initialised. The mLSTM of Beck et al. 2024 is another cell. Source: Krause, Lu, Murray
-    and Renals 2016, "Multiplicative LSTM for sequence modelling".
+    with `a = x_t W + b` over five blocks. K is a kernel of the recurrent map and is initialised, parametrized and
+    dropped like R. `bias_init` also initialises a bias for `a_m`, which the paper does not have. `forget_bias` is added
+    to the forget block of the bias when it is initialised. The mLSTM of Beck et al. 2024 is a different cell. Source:
+    Krause, Lu, Murray and Renals 2016, "Multiplicative LSTM for sequence modelling".
     """
 
     gates: ClassVar[int] = 5

@@ -1,4 +1,4 @@
-"""Cells by name: those that a study may be given, all of the library, and a user's own by their module."""
+"""Cells by name: those of the studies, those of the library, and a user's own by module."""
 
 import importlib
 import re
@@ -74,11 +74,11 @@ ALL_CELLS: Mapping[str, PointwiseCell] = {**CELLS, "cornn": CoRNN(), "lstmp": LS
 
 
 def cell_by_name(name: str) -> Cell:
-    """A cell of the library by its name, or a user's own as `package.module:Name`: a cell, or a class of cells.
+    """The cell of this name: one of the library, or a user's own as `package.module:Name` (a cell or a class).
 
-    The module of an own cell is imported, which runs it: give only a name that the user typed, never one that was read
-    from a file. Raises ValueError for a name that there is not, a module that cannot be imported, and for what is no
-    cell or a class that needs options.
+    The module of a user's own cell is imported, which runs its code: pass only a name that the user typed, never one
+    that was read from a file. Raises ValueError for an unknown name, a module that cannot be imported, an object that
+    is not a cell, and a class that needs options.
     """
     if name in ALL_CELLS:
         return ALL_CELLS[name]

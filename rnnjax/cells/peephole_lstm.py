@@ -1,4 +1,4 @@
-"""The LSTM whose gates see the cell, and what is left of it when a part is taken out."""
+"""The LSTM whose gates read the cell state, and its variants without one part."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +15,7 @@ from rnnjax.types import Features, Gates, Hidden, Size
 
 
 class Peepholes(NamedTuple):
-    """A peephole for every gate that there is."""
+    """The peephole of each gate."""
 
     input_peephole: Float[Array, "*hidden"] | None = None
     forget_peephole: Float[Array, "*hidden"] | None = None
@@ -24,14 +24,14 @@ class Peepholes(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeepholeLSTM(PointwiseCell):
-    """The LSTM cell with peepholes; its gate blocks are in the order i, f, g, o.
+    """LSTM with peepholes; the gate blocks are in the order i, f, g, o.
 
         i, f, g, o = split(x_t W + h_{t-1} R + b)
         c_t = sigmoid(f + p_f * c_{t-1}) * c_{t-1} + sigmoid(i + p_i * c_{t-1}) * tanh(g)
         h_t = sigmoid(o + p_o * c_t) * tanh(c_t)
 
-    Each option takes one part out, and with it its block of the maps and its peephole; they can be combined.
-    Greff et al. name the nets with one part less:
+    Each option removes one part, with its block of the maps and its peephole. Options can be combined. Greff et al.
+    name the networks without one part:
 
         input_gate=False          sigmoid(i ..) is 1                          NIG
         forget_gate=False         sigmoid(f ..) is 1: the LSTM of 1997        NFG
@@ -43,12 +43,12 @@ class PeepholeLSTM(PointwiseCell):
 
     Their eighth, full gate recurrence, is `FullGateLSTM`.
 
-    `forget_bias` is added to the forget block of the bias when it is initialised (coupled: taken from the input
-    block, so that as much is forgotten), `peephole_init` draws each p `(H,)`: normal with deviation 0.1, as Greff
-    et al. do. Sources: Gers and Schmidhuber 2000, "Recurrent Nets that Time and Count"; Gers, Schraudolph and
-    Schmidhuber 2002, "Learning Precise Timing with LSTM Recurrent Networks"; Greff, Srivastava, Koutník,
-    Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey". Raises ValueError for a coupling of gates of
-    which one is taken out.
+    `forget_bias` is added to the forget block of the bias when it is initialised (with `coupled`: subtracted from the
+    input block, which has the same effect). `peephole_init` initialises each p `(H,)`: normal with standard deviation
+    0.1, as in Greff et al. Sources: Gers and Schmidhuber 2000, "Recurrent Nets that Time and Count"; Gers, Schraudolph
+    and Schmidhuber 2002, "Learning Precise Timing with LSTM Recurrent Networks"; Greff, Srivastava, Koutník,
+    Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey". Raises ValueError for coupled gates of which one
+    is removed.
     """
 
     state_type: ClassVar[Any] = LSTMState
@@ -72,7 +72,7 @@ class PeepholeLSTM(PointwiseCell):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """The names of the gate blocks that there are, in their order."""
+        """The names of the gate blocks, in their order."""
         there = {
             "input": self.input_gate,
             "forget": self.forget_gate and not self.coupled,
@@ -83,7 +83,7 @@ class PeepholeLSTM(PointwiseCell):
 
     @property
     def gates(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """How many blocks there are: here the options decide."""
+        """The number of gate blocks, which depends on the options."""
         return len(self.blocks)
 
     def init_params(
@@ -97,7 +97,7 @@ class PeepholeLSTM(PointwiseCell):
         return params._replace(input=add_to_gate(params.input, self.blocks.index(gate), self.gates, amount))
 
     def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> Peepholes:
-        """A peephole `(H,)` for each gate that there is."""
+        """A peephole `(H,)` for each gate."""
         keys = zip(("input", "forget", "output"), jax.random.split(key, 3), strict=True)
         there = self.blocks if self.peepholes else ()
         return Peepholes(

@@ -1,4 +1,4 @@
-"""The LSTM with exponential gates, kept finite by a running maximum."""
+"""The LSTM with exponential gates, stabilised by a running maximum."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +15,7 @@ from rnnjax.types import Extras, Gates, Hidden, Size, features
 
 
 class SLSTMState(NamedTuple):
-    """Each `(B, H)`; `cell` and `normaliser` are what the equations say times `exp(-stabiliser)`."""
+    """Each `(B, H)`; `cell` and `normaliser` are those of the equations times `exp(-stabiliser)`."""
 
     hidden: Hidden
     cell: Hidden
@@ -25,30 +25,29 @@ class SLSTMState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SLSTM(PointwiseCell):
-    """The sLSTM cell; its gate blocks are in the order i, f, g, o, and its heads do not mix.
+    """sLSTM; the gate blocks are in the order i, f, g, o, and the heads do not mix.
 
         i, f, g, o = split(x_t W + h_{t-1} R + b)
         c_t = sigmoid(f) * c_{t-1} + exp(i) * tanh(g)
         n_t = sigmoid(f) * n_{t-1} + exp(i)
         h_t = sigmoid(o) * c_t / n_t
 
-    computed with both gates divided by `exp(m_t)`, which the quotient does not see:
+    computed with both gates divided by `exp(m_t)`, which cancels in the quotient:
 
         m_t = max(log(sigmoid(f)) + m_{t-1}, i)
 
-    No exponential is then above 1, and from zeros on n is at least 1. Where n is 0, before the first step and after
-    a reset, nothing is carried on and m is i. Cell, normaliser and stabiliser are sums over many steps: they are
-    kept in float32 at least, whatever is computed in. Of a learnt initial state only `hidden` has an effect. A step
-    without all three of them has no meaning, so leave them out of a zoneout: `zoneout={"hidden": 0.1}`.
+    No exponential is then above 1, and starting from zeros n is at least 1. If n is 0 (before the first step and after
+    a reset), nothing is carried over and m is i. Cell, normaliser and stabiliser are sums over many steps and are kept
+    in at least float32 in every compute dtype. Of a learnt initial state only `hidden` has an effect. Cell, normaliser
+    and stabiliser only make sense together, so leave them out of zoneout: `zoneout={"hidden": 0.1}`.
 
-    R is `BlockDiagonal(heads)`. What it starts from is the authors' code: R is zeros (`recurrent_init=orthogonal` is
-    what other cells here have), and over the units of each head the forget bias falls from 5 to -7, from long
-    memories to short ones: `5 - 12 * x ** (0.3 + 1.3 * depth)` for x from 0 to 1. `depth` says where in a stack the
-    layer stands, 0 for the first to 1 for the last. A number as `forget_bias` is every unit's instead.
-    `exponential_forget=True` has `exp(f)` for `sigmoid(f)`, the paper's other choice. Source: Beck, Pöppel,
-    Spanring, Auer, Prudnikova, Kopp, Klambauer, Brandstetter and Hochreiter 2024, "xLSTM: Extended Long Short-Term
-    Memory". Raises ValueError for heads below 1 or that do not divide the hidden size, and for a depth outside
-    [0, 1].
+    R is `BlockDiagonal(heads)`. Initialisation follows the authors' code: R is zeros (other cells have
+    `recurrent_init=orthogonal`), and over the units of each head the forget bias falls from 5 to -7, from long to short
+    memories: `5 - 12 * x ** (0.3 + 1.3 * depth)` for x from 0 to 1. `depth` is the position of the layer in a stack,
+    from 0 (first) to 1 (last). A number as `forget_bias` applies to every unit instead. `exponential_forget=True` uses
+    `exp(f)` instead of `sigmoid(f)`, the other choice of the paper. Source: Beck, Pöppel, Spanring, Auer, Prudnikova,
+    Kopp, Klambauer, Brandstetter and Hochreiter 2024, "xLSTM: Extended Long Short-Term Memory". Raises ValueError for
+    heads below 1 or that do not divide the hidden size, and for a depth outside [0, 1].
     """
 
     gates: ClassVar[int] = 4

@@ -1,4 +1,4 @@
-"""Interop: weights to and from Keras, PyTorch and Flax, as NumPy arrays."""
+"""Conversion of weights to and from Keras, PyTorch and Flax, as NumPy arrays."""
 
 from rnnjax.interop.flax import from_flax as from_flax
 from rnnjax.interop.flax import to_flax as to_flax

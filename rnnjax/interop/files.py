@@ -1,4 +1,4 @@
-"""Weight files that are read by path, none of which can run code."""
+"""Weight files. Reading them cannot run code."""
 
 import importlib
 import os
@@ -34,7 +34,7 @@ def _check_suffix(path: Path, suffix: str) -> None:
 def read_safetensors(location: Location) -> dict[str, np.ndarray]:
     """The arrays of a .safetensors file by name.
 
-    Raises FileNotFoundError where there is none; ValueError for another suffix or a broken file;
+    Raises FileNotFoundError if there is no such file; ValueError for another suffix or a damaged file;
     ModuleNotFoundError without the package safetensors.
     """
     path = Path(location)
@@ -48,10 +48,10 @@ def read_safetensors(location: Location) -> dict[str, np.ndarray]:
 
 
 def read_weights_h5(location: Location) -> dict[str, np.ndarray]:
-    """The arrays of a model that Keras saved as .weights.h5, by path in the file, without the optimizer's.
+    """The arrays of a Keras .weights.h5 file by path in the file, without those of the optimizer.
 
-    Raises ValueError for another suffix, a broken file, or one with what Keras does not write: links, data outside
-    the file, arrays that are not of floating-point numbers; ModuleNotFoundError without h5py.
+    Raises ValueError for another suffix, a damaged file, or content that Keras does not write (links, data outside the
+    file, arrays of other than floating-point numbers); ModuleNotFoundError without h5py.
     """
     path = Path(location)
     _check_suffix(path, ".weights.h5")

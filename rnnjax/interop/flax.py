@@ -21,10 +21,10 @@ from rnnjax.interop.template import (
 
 
 class Gates(NamedTuple):
-    """The letters of a Flax cell's gates, in our order.
+    """The letters of the gates of a Flax cell, in the order of rnnjax.
 
-    Our `bias` is beside the input ("i") or the hidden ("h") kernels; `second` are the gates with another one beside
-    the hidden kernel.
+    The `bias` of rnnjax belongs to the input ("i") or the hidden ("h") kernels; `second` are the gates with a second
+    bias at the hidden kernel.
     """
 
     letters: tuple[str, ...]
@@ -47,34 +47,33 @@ def from_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         kernel = [ii, if, ig, io], recurrent_kernel = [hi, hf, hg, ho], bias = [hi, hf, hg, ho]      LSTM
         kernel, bias = [ir, iz, in], recurrent_kernel = [hr, hz, hn], recurrent_bias = [0, 0, hn]    GRU
 
-    `params` is `{"cell": {...}}`, `{"forward_rnn": {"cell": ...}, "backward_rnn": ...}` or `{"layers_0": ...}`;
-    kernels are `(I, H)` and `(H, H)`, one a gate. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman`
-    (SimpleCell), `LSTM` (LSTMCell and OptimizedLSTMCell) or `GRU` (GRUCell). A second bias that Flax has not is zero.
-    What is in no array must be alike on both sides:
+    `params` is `{"cell": {...}}`, `{"forward_rnn": {"cell": ...}, "backward_rnn": ...}` or `{"layers_0": ...}`; kernels
+    are `(I, H)` and `(H, H)`, one a gate. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman`
+    (SimpleCell), `LSTM` (LSTMCell and OptimizedLSTMCell) or `GRU` (GRUCell). A second bias that Flax does not have is
+    zero. What the arrays do not contain must be the same on both sides:
 
         Elman(activation="relu")                    nn.SimpleCell(activation_fn=nn.relu); or nn.sigmoid
         RNN(reverse=True)                           nn.RNN(reverse=True, keep_order=True)
         Bidirectional(merge="sum")                  nn.Bidirectional(merge_fn=jnp.add); or another function
         initial_state=LSTMState(hidden, cell)       initial_carry=(cell, hidden)
 
-    Flax's other functions are its defaults (`gate_fn`, `residual=False`). Flax has no zoneout, which is refused.
-    Dropout is each side's own, and acts in training only.
+    All other options of Flax have their defaults (`gate_fn`, `residual=False`). Flax has no zoneout, which is refused.
+    Dropout is set on each side separately, and is active in training only.
 
-    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
-    Raises ValueError for parameters of another architecture, naming the array with what was expected and got, and for
-    zoneout; TypeError for another layer or cell.
+    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
+    ValueError for parameters of another architecture (it names the array, and the expected and the actual shape), and
+    for zoneout; TypeError for another layer or cell.
     """
     parts = recurrent_parts(layer)
     return convert_from(parts, _slots(parts), flatten(params), _decode)
 
 
 def to_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The `params` of Flax's own module, from the parameters of `layer`: `from_flax` undone.
+    """The `params` of the Flax module, from the parameters of `layer`: the inverse of `from_flax`.
 
-    Where Flax has one bias for a gate it is the sum of two, which is the same function; the way back puts the
-    sum into `bias`, so that it is exact where the other one was zero. What both sides must be alike in is said there.
-    Raises ValueError for `params` that are not of this layer, naming the array, and for zoneout; TypeError for another
-    layer or cell.
+    If Flax has one bias for a gate, it is the sum of both, which is the same function. The way back puts the sum into
+    `bias`, so it is exact if the other one was zero. `from_flax` says what must be the same on both sides. Raises
+    ValueError for `params` of another layer (it names the array), and for zoneout; TypeError for another layer or cell.
     """
     parts = recurrent_parts(layer)
     return nest(convert_to(parts, _slots(parts), params, _encode))

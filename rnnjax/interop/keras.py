@@ -32,11 +32,11 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
         kernel (I, G), recurrent_kernel (H, G), bias (G,); the bias of a GRU is (2, G)
 
     `weights` is the list that `get_weights()` gives, or the path of a `.weights.h5` file that a Sequential or
-    functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM`,
-    `GRU` (`reset_after=True`) or `GRUResetBefore` (`reset_after=False`, whose bias is (G,)), or a
-    `SequenceClassifier` (Embedding, recurrent layers, Dense layers, of which the last is the head). The gates of a
-    Keras GRU are z, r, h, ours r, z, n. A second bias that Keras has not is
-    zero. What is in no array must be alike on both sides:
+    functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM`, `GRU`
+    (`reset_after=True`) or `GRUResetBefore` (`reset_after=False`, whose bias is (G,)), or a `SequenceClassifier`
+    (Embedding, recurrent layers, Dense layers, of which the last is the head). The gates of a Keras GRU are z, r, h;
+    here they are r, z, n. A second bias that Keras does not have is zero. What the arrays do not contain must be the
+    same on both sides:
 
         Elman(activation="relu")                    SimpleRNN(activation="relu"); or "sigmoid"
         RNN(reverse=True)                           go_backwards=True, whose outputs keras.ops.flip(outputs, 1) orders
@@ -44,14 +44,14 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
         initial_state=LSTMState(hidden, cell)       initial_state=[hidden, cell]
         SequenceClassifier(pooling="mean")          GlobalAveragePooling1D(); "last": the last layer's only output
 
-    Keras' other functions are its defaults (`activation="tanh"`, `recurrent_activation="sigmoid"`); hidden Dense layers
-    have "relu", the head none. Keras has no zoneout, which is refused. Dropout is each side's own, and acts in training
-    only.
+    All other options of Keras have their defaults (`activation="tanh"`, `recurrent_activation="sigmoid"`); hidden Dense
+    layers have "relu", the head none. Keras has no zoneout, which is refused. Dropout is set on each side separately,
+    and is active in training only.
 
-    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
-    Raises ValueError for weights of another architecture, naming the array with what was expected and got, for zoneout
-    and for a file that is no whole `.weights.h5`; TypeError for another layer or cell; ModuleNotFoundError for a path
-    without h5py.
+    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
+    ValueError for weights of another architecture (it names the array, and the expected and the actual shape), for
+    zoneout and for a file that is not a complete `.weights.h5`; TypeError for another layer or cell;
+    ModuleNotFoundError for a path without h5py.
     """
     parts = _parts(layer)
     if isinstance(weights, str | os.PathLike):
@@ -63,10 +63,10 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
 
 
 def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
-    """The list for `set_weights` of a Keras layer or model: `from_keras` undone.
+    """The list for `set_weights` of a Keras layer or model: the inverse of `from_keras`.
 
-    Keras has one bias for a SimpleRNN and an LSTM: the sum of two. What both sides must be alike in is said there.
-    Raises ValueError for `params` that are not of this layer, naming the array, and for zoneout; TypeError for another
+    Keras has one bias for a SimpleRNN and an LSTM: the sum of both. `from_keras` says what must be the same on both
+    sides. Raises ValueError for `params` of another layer (it names the array), and for zoneout; TypeError for another
     layer or cell.
     """
     parts = _parts(layer)

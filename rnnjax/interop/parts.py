@@ -1,4 +1,4 @@
-"""What of a recurrent layer has weights to convert: its cells, from below, and the arrays of each."""
+"""The parts of a recurrent layer that have weights: its cells, from below, and the arrays of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ Shape = tuple[int | str, ...]
 
 
 class Part(NamedTuple):
-    """What has parameters of its own: a `cell`, which `layer` runs, or an embedding or dense layer, without the two.
+    """A part with its own parameters: a `cell` that `layer` runs, or an embedding or dense layer without these two.
 
-    `shapes` are our own arrays'. The two directions of one recurrent layer share a `level`, counted from below, and
-    their `merge`.
+    `shapes` are those of the rnnjax arrays. The two directions of one recurrent layer have the same `level`, counted
+    from below, and the same `merge`.
     """
 
     path: tuple[str, ...]
@@ -32,12 +32,12 @@ class Part(NamedTuple):
 
 
 def place(path: tuple[str, ...]) -> str:
-    """A layer's place within the one that is converted: what errors about it begin with."""
+    """The place of a layer within the converted one: the beginning of its error messages."""
     return ", ".join(path) or "layer"
 
 
 def output_size(layer: Any) -> Any:
-    """The features that a recurrent layer gives."""
+    """The output features of a recurrent layer."""
     if isinstance(layer, StackedRNN):
         return output_size(layer.layers[-1])
     if isinstance(layer, Bidirectional):
@@ -55,7 +55,7 @@ def recurrent_parts(
     """The cells of a recurrent layer, from below, forward before backward.
 
     Raises TypeError for another layer than `RNN`, `Bidirectional` or `StackedRNN` of those, or another cell than the
-    library's `cells`; ValueError for a GRU of one bias or a layer with what no other library has.
+    library's `cells`; ValueError for a GRU with one bias, or a layer with options that no other library has.
     """
     return _walk(layer, input_size, path, 0, cells)
 

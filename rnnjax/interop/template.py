@@ -1,4 +1,4 @@
-"""What the converters share: one check of the arrays, one way to pair biases.
+"""The common part of the converters: one check of the arrays, one way to pair biases.
 
 A converter says for each part which arrays the other library has (`Slot`), and how one part's arrays become the
 other's. Nothing here knows a library.
@@ -27,7 +27,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Slot(NamedTuple):
-    """One array of another library: its name within the part, its key among all arrays, and what it must be.
+    """One array of another library: its name within the part, its key among all arrays, and its expected shape.
 
     `label` names it in errors, `hint` ends an error about its shape.
     """
@@ -43,7 +43,7 @@ Convert = Callable[[Part, Arrays], Arrays]
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings under keys joined by "/". Raises TypeError for another tree than a mapping."""
+    """The leaves of nested mappings under keys joined by "/". Raises TypeError for anything but a mapping."""
     if not isinstance(tree, Mapping):
         raise TypeError(f"expected a mapping of arrays, got {type(tree).__name__}")
     leaves = {}
@@ -54,19 +54,19 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def nest(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """`flatten` undone."""
+    """The inverse of `flatten`."""
     return flax.traverse_util.unflatten_dict(dict(arrays), sep="/")
 
 
 def convert_from(
     parts: Sequence[Part], slots: Sequence[Sequence[Slot]], values: Mapping[str, Any], decode: Convert, gate_axis=-1
 ) -> dict[str, Any]:
-    """Our nested parameters from another library's arrays; `slots` are each part's there."""
+    """The nested parameters of rnnjax from the arrays of another library; `slots` are those of each part."""
     return nest(_convert(parts, slots, _own_slots(parts), values, decode, gate_axis))
 
 
 def convert_to(parts: Sequence[Part], slots: Sequence[Sequence[Slot]], params: Any, encode: Convert) -> Arrays:
-    """Another library's arrays by their keys, in the slots' order, from our nested parameters."""
+    """The arrays of another library by key, in the order of the slots, from nested parameters of rnnjax."""
     return _convert(parts, _own_slots(parts), slots, flatten(params), encode)
 
 
@@ -141,7 +141,7 @@ def _check_array(part: Part, slot: Slot, value: Any, sizes: dict[str, int], gate
 
 
 def check_floating(label: str, dtype: np.dtype) -> None:
-    """Raises ValueError for a dtype of other than real floating-point numbers."""
+    """Raises ValueError for a dtype that is not real floating point."""
     # JAX's answer, since NumPy does not count bfloat16.
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"{label}: expected floating-point numbers, got {dtype}")
@@ -161,7 +161,7 @@ def _gates_note(part: Part, shape: Shape, array: np.ndarray, gate_axis: int) -> 
 def cell_arrays(
     part: Part, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray, second: np.ndarray | None = None
 ) -> Arrays:
-    """Our arrays of a cell: a cell with one bias gets the sum of two; a second one that came from nowhere is zero."""
+    """The arrays of a cell in rnnjax: a cell with one bias gets the sum of two; a missing second bias is zero."""
     arrays = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
     if "recurrent_bias" in part.shapes:
         return arrays | {"recurrent_bias": np.zeros_like(bias) if second is None else second}
@@ -169,7 +169,7 @@ def cell_arrays(
 
 
 def one_bias(arrays: Arrays) -> np.ndarray:
-    """The one bias that does what the cell's one or two do."""
+    """The single bias that is equivalent to the one or two biases of the cell."""
     return arrays["bias"] + arrays["recurrent_bias"] if "recurrent_bias" in arrays else arrays["bias"]
 
 

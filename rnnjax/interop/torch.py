@@ -18,23 +18,23 @@ def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str
         kernel = weight_ih.T, recurrent_kernel = weight_hh.T, bias = bias_ih, recurrent_bias = bias_hh
 
     `weights` has `weight_ih_l0 (G, I)`, `weight_hh_l0 (G, H)`, `bias_ih_l0 (G,)`, `bias_hh_l0 (G,)`, the same with
-    `_reverse` for the backward layer and with `l1` for the layer above: a mapping of arrays or CPU tensors, or the
-    path of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") are another module's and left
-    alone. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM`, `GRU`, or
-    `LSTMP`, which is `nn.LSTM(proj_size=projection)` and has `weight_hr_l0 (projection, H)` as well. A cell with
-    `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their sum. What is
-    in no array must be alike on both sides:
+    `_reverse` for the backward layer and with `l1` for the layer above: a mapping of arrays or CPU tensors, or the path
+    of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") belong to another module and are ignored.
+    `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM`, `GRU`, or `LSTMP`,
+    which is `nn.LSTM(proj_size=projection)` and has `weight_hr_l0 (projection, H)` as well. A cell with
+    `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their sum. What the
+    arrays do not contain must be the same on both sides:
 
         Elman(activation="relu")                    nn.RNN(nonlinearity="relu")
         initial_state=LSTMState(hidden, cell)       (h_0, c_0), which have a first axis for layers and directions
 
     PyTorch has no layer that runs backward only, no other merge than "concat", no "sigmoid" and no zoneout: these are
-    refused. Dropout is each side's own, and acts in training only.
+    refused. Dropout is set on each side separately, and is active in training only.
 
-    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype.
-    Raises ValueError for weights of another architecture, naming the array with what was expected and got, for a
-    layer that no one PyTorch module is, naming the option, and for a file that is no whole `.safetensors`; TypeError
-    for another layer or cell; ModuleNotFoundError for a path without safetensors.
+    Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
+    ValueError for weights of another architecture (it names the array, and the expected and the actual shape), for a
+    layer that is not a single PyTorch module (it names the option), and for a file that is not a complete
+    `.safetensors`; TypeError for another layer or cell; ModuleNotFoundError for a path without safetensors.
     """
     parts = _parts(layer)
     arrays = read_safetensors(weights) if isinstance(weights, str | os.PathLike) else flatten(weights)
@@ -46,10 +46,11 @@ def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str
 
 
 def to_torch(layer: Any, params: Any, *, prefix: str = "") -> dict[str, np.ndarray]:
-    """A PyTorch module's `state_dict` of arrays, from the parameters of `layer`: `from_torch` undone.
+    """The `state_dict` of a PyTorch module, as arrays, from the parameters of `layer`: the inverse of `from_torch`.
 
-    A second bias that the cell has not is zero. Raises ValueError for `params` that are not of this layer, naming
-    the array, and for a layer that no one PyTorch module is, naming the option; TypeError for another layer or cell.
+    A second bias that the cell does not have is zero. Raises ValueError for `params` of another layer (it names the
+    array), and for a layer that is not a single PyTorch module (it names the option); TypeError for another layer or
+    cell.
     """
     parts = _parts(layer)
     return convert_to(parts, _slots(parts, prefix), params, _encode)
@@ -75,7 +76,7 @@ def _activation(part: Part) -> str | None:
 
 
 def _check_options(part: Part) -> None:
-    """Raises ValueError for an option of a layer that PyTorch has not, and whose weights do not tell."""
+    """Raises ValueError for an option that PyTorch does not have and that cannot be seen in the weights."""
     # Within a Bidirectional the directions are its own, whatever the two layers say.
     if part.layer is not None and part.layer.reverse and not part.direction:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Flax Linen modules over cells and recurrences: they declare parameters and hold no maths."""
+"""Flax Linen modules over cells and recurrences. They declare parameters; the equations are elsewhere."""
 
 from rnnjax.layers.bidirectional import Bidirectional as Bidirectional
 from rnnjax.layers.flax_cell import FlaxCell as FlaxCell

@@ -1,4 +1,4 @@
-"""What layers of layers do, as functions of the layers they hold: shared by Flax Linen and NNX."""
+"""Containers of layers as functions of these layers, shared by Flax Linen and NNX."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,20 +24,20 @@ NORMS = ("layer", "rms")
 
 
 def check_merge(merge: str) -> None:
-    """Raises ValueError for a merge that there is not."""
+    """Raises ValueError for an unknown merge."""
     if merge not in MERGES:
         raise ValueError(f"merge: expected one of {sorted(MERGES)}, got {merge!r}")
 
 
 def merged(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:
-    """Both directions' outputs as one. Raises ValueError for sizes that do not merge."""
+    """The outputs of both directions merged. Raises ValueError for sizes that cannot be merged."""
     if merge != "concat" and forward.shape != backward.shape:
         raise ValueError(f"merge {merge!r}: expected outputs of one size, got {forward.shape} and {backward.shape}")
     return MERGES[merge](forward, backward)
 
 
 def layer_options(deterministic: bool | None, all_states: bool, **others: Any) -> dict[str, Any]:
-    """What a container tells every layer; `all_states` only where it is asked for."""
+    """The options that a container passes to every layer; `all_states` only if requested."""
     options = {"deterministic": static("deterministic", deterministic), **others}
     return options | ({"all_states": static("all_states", all_states)} if all_states else {})
 
@@ -52,7 +52,7 @@ def both_directions(
     reset_state: tuple[State, State] | None,
     options: Mapping[str, Any],
 ) -> tuple[Any, ...]:
-    """The first layer run up and the second run down, their outputs merged; their states in pairs."""
+    """Run the first layer forward and the second backward; merged outputs and pairs of states."""
     inputs = as_inputs(inputs)
     resets = as_resets(inputs, resets)
     up, down = initial_state or (None, None)
@@ -77,9 +77,9 @@ def both_directions(
 def last_of_both(
     layers: tuple[Any, Any], cells: tuple[Cell, Cell], merge: str, final_state: tuple[State, State]
 ) -> jax.Array:
-    """Both directions' outputs at the last step that each ran, merged.
+    """The merged outputs of both directions, each at the last step that it ran.
 
-    Raises TypeError for a cell with an output of its own: merged, both directions' cannot be told apart.
+    Raises TypeError for a cell that defines an output of its own: the merged outputs cannot be separated.
     """
     for cell in cells:
         if has_output(cell):
@@ -91,7 +91,7 @@ def last_of_both(
 
 
 def check_stack(layers: Sequence[Any], norm: str | None, dropout: float) -> None:
-    """Raises ValueError where there is no layer, for a norm that there is not, and a dropout outside [0, 1)."""
+    """Raises ValueError if there is no layer, for an unknown norm, and for a dropout outside [0, 1)."""
     if not layers:
         raise ValueError("layers: expected at least one, got none")
     if norm not in (None, *NORMS):
@@ -112,9 +112,9 @@ def stacked(
     dropped: Callable[[jax.Array], jax.Array],
     residual: bool,
 ) -> tuple[Any, ...]:
-    """Each layer run over the outputs of the one below; every layer's states.
+    """Run each layer over the outputs of the one below; the states of every layer.
 
-    `normalised` gives layer i's inputs, and `dropped` what goes on from its outputs.
+    `normalised` computes the inputs of layer i, and `dropped` applies dropout to its outputs.
     """
     own: list[dict[str, Any]] = [dict(options) for _ in layers]
     for name, states in (("initial_state", initial_state), ("reset_state", reset_state)):
@@ -151,9 +151,9 @@ def _added(i: int, below: jax.Array, outputs: jax.Array) -> jax.Array:
 def last_of_stack(
     layers: Sequence[Any], residual: bool, final_state: Sequence[State], outputs: jax.Array | None, lengths: Any
 ) -> jax.Array:
-    """The stack's output at the last step that each sequence runs.
+    """The output of the stack at the last step of each sequence.
 
-    Raises TypeError with `residual` where outputs are not given, or the top layer runs both ways.
+    Raises TypeError with `residual` if outputs are not given, or if the top layer is bidirectional.
     """
     top = layers[-1]
     if not residual:
@@ -170,10 +170,10 @@ def last_of_stack(
 
 
 def all_causal(layers: Sequence[Any]) -> bool:
-    """Whether no layer's output reads a later step."""
+    """Whether no output of any layer depends on a later step."""
     return all(getattr(layer, "causal", True) for layer in layers)
 
 
 def refuse_step() -> None:
-    """Raises ValueError: a backward layer cannot read one observation after the other."""
+    """Raises ValueError: a backward layer cannot read one observation at a time."""
     raise ValueError("step: expected layers that look only back, got a Bidirectional layer")

@@ -16,9 +16,9 @@ from rnnjax.types import Size, State, features
 
 
 class FlaxCell(nn.RNNCellBase):
-    """Any rnnjax cell as a Flax cell, to be run by `flax.linen.RNN(FlaxCell(LSTM(), 64))`.
+    """Any rnnjax cell as a Flax cell, for `flax.linen.RNN(FlaxCell(LSTM(), 64))`.
 
-    A carry may be a plain tuple of the state's arrays; the new one is given as the old one was, in its dtypes.
+    The carry may be a plain tuple of the state's arrays; the new carry has the same type and dtypes.
     """
 
     cell: Cell
@@ -28,7 +28,7 @@ class FlaxCell(nn.RNNCellBase):
 
     @nn.compact
     def __call__(self, carry: State, inputs: jax.Array) -> tuple[State, jax.Array]:
-        """One step over any batch axes: the new state, and the cell's output `(..., O)`."""
+        """One step over any batch axes: the new state and the output `(..., O)`."""
         dtype = self.dtype or promoted(inputs, self.param_dtype)
         batch, own = inputs.shape[: -self.num_feature_axes], inputs.shape[-self.num_feature_axes :]
         params = declare_cell(self, self.cell, one_size(own), self.hidden_size, dtype, self.param_dtype)
@@ -46,7 +46,7 @@ class FlaxCell(nn.RNNCellBase):
 
     @nn.nowrap
     def initialize_carry(self, rng: jax.Array, input_shape: tuple[int, ...]) -> State:
-        """The cell's zero state for inputs of shape `(..., I)`."""
+        """The initial state of the cell for inputs of shape `(..., I)`."""
         batch = input_shape[: -self.num_feature_axes]
         state = self.cell.init_state(math.prod(batch), self.hidden_size, self.dtype or self.param_dtype)
         return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), state)

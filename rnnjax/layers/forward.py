@@ -1,4 +1,4 @@
-"""What a recurrent layer does, as a pure function of its options and parameters: shared by Flax Linen and NNX."""
+"""A recurrent layer as a pure function of its options and parameters, shared by Flax Linen and NNX."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -40,7 +40,7 @@ def check_options(layer: Any) -> None:
 
 
 def as_resets(inputs: BatchInputs, resets: Any) -> BatchFlags | None:
-    """Resets as an array of bools. Raises ValueError where they are not one a step and sequence."""
+    """Resets as an array of bools. Raises ValueError unless there is one for each step and sequence."""
     if resets is None:
         return None
     resets = jnp.asarray(resets).astype(bool)
@@ -50,7 +50,7 @@ def as_resets(inputs: BatchInputs, resets: Any) -> BatchFlags | None:
 
 
 def as_inputs(inputs: Any) -> jax.Array:
-    """Inputs as an array. Raises ValueError where there are no axes of batch, time and features."""
+    """Inputs as an array. Raises ValueError unless they have axes for batch, time and features."""
     inputs = jnp.asarray(inputs)
     if inputs.ndim < 3:
         raise ValueError(f"inputs: expected shape (B, T, I), got {inputs.shape}")
@@ -63,13 +63,13 @@ def valid_steps(steps: jax.Array, lengths: Any) -> jax.Array:
 
 
 def clear_past(steps: jax.Array, lengths: Any) -> jax.Array:
-    """`(B, T, ...)` with zeros past each sequence's length."""
+    """`(B, T, ...)` with zeros after the end of each sequence."""
     valid = valid_steps(steps, lengths)
     return jnp.where(jnp.expand_dims(valid, range(2, steps.ndim)), steps, 0)
 
 
 def compute_dtype(layer: LayerOptions, inputs: jax.Array) -> Any:
-    """What a layer computes in."""
+    """The compute dtype of a layer."""
     return layer.dtype or promoted(inputs, layer.param_dtype)
 
 
@@ -88,7 +88,7 @@ def forward(
     rows: jax.Array | None,
     all_states: bool,
 ) -> tuple[Any, ...]:
-    """Batch-major outputs, final state and, on request, all states, of parameters in the compute dtype.
+    """Batch-major outputs, the final state and, if requested, all states; parameters in the compute dtype.
 
     `learnt` is the initial state that is a parameter, one row, or None. Masks are drawn from the keys that `make_key`
     makes; without it nothing is drawn.
@@ -142,7 +142,7 @@ def input_size(inputs: jax.Array) -> Size:
 
 
 def rows_of(state: Mapping[str, jax.Array], like: State) -> State:
-    """A learnt initial state, one row, as that of a batch; what is not learnt as it is in `like`."""
+    """A learnt initial state (one row) repeated for a batch; fields that are not learnt are those of `like`."""
     return like._replace(
         **{
             name: jnp.broadcast_to(row.astype(getattr(like, name).dtype), getattr(like, name).shape)
@@ -152,13 +152,13 @@ def rows_of(state: Mapping[str, jax.Array], like: State) -> State:
 
 
 def start_state(layer: LayerOptions, batch_size: int, dtype: Any, learnt: Mapping[str, jax.Array] | None) -> State:
-    """The state that a call begins from where none is given: the learnt one, or the cell's own."""
+    """The default initial state of a call: the learnt one, or the cell's own."""
     state = layer.cell.init_state(batch_size, layer.hidden_size, dtype)
     return state if learnt is None else rows_of(learnt, state)
 
 
 def at_last(outputs: jax.Array, lengths: Any, reverse: bool) -> jax.Array:
-    """`(B, O)`: outputs `(B, T, O)` at the last step that each sequence runs, zeros where it runs none."""
+    """`(B, O)`: outputs `(B, T, O)` at the last step of each sequence, zeros for a sequence of length 0."""
     batch, steps = outputs.shape[:2]
     if not steps:
         return jnp.zeros((batch, *outputs.shape[2:]), outputs.dtype)
@@ -169,10 +169,9 @@ def at_last(outputs: jax.Array, lengths: Any, reverse: bool) -> jax.Array:
 
 
 def last_output(cell: Cell, final_state: State, outputs: jax.Array | None, lengths: Any, reverse: bool) -> jax.Array:
-    """The output at the last step that each sequence runs: of the final state, which may be all that is computed, or
-    of the outputs for a cell with an output of its own.
+    """The output at the last step of each sequence: from the final state, or from the outputs of a cell with its own.
 
-    Raises TypeError where those are not given.
+    Raises TypeError if those are not given.
     """
     if not has_output(cell):
         return final_state.hidden
@@ -182,7 +181,7 @@ def last_output(cell: Cell, final_state: State, outputs: jax.Array | None, lengt
 
 
 def one_row(cell: Cell, hidden_size: Size, dtype: Any) -> dict[str, jax.Array]:
-    """What of a cell's initial state can be learnt, one row: to start from."""
+    """One row of the cell's initial state, the fields that can be learnt: the starting point."""
     state = cell.init_state(1, hidden_size, dtype)
     return {name: leaf[0] for name, leaf in state._asdict().items() if jnp.issubdtype(leaf.dtype, jnp.inexact)}
 
@@ -190,7 +189,7 @@ def one_row(cell: Cell, hidden_size: Size, dtype: Any) -> dict[str, jax.Array]:
 def one_step(
     run: Callable[..., tuple[Any, ...]], inputs: Any, state: Any, resets: Any, **options: Any
 ) -> tuple[Any, Any]:
-    """One observation `(B, I)` through what runs over time: its output `(B, O)`, and the state after it.
+    """One observation `(B, I)` through a layer: its output `(B, O)` and the new state.
 
     Raises ValueError for a layer that runs from the end.
     """

@@ -1,4 +1,4 @@
-"""A cell's parameters as a module keeps them: nested dicts of arrays."""
+"""The parameters of a cell as a module stores them: nested dicts of arrays."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from rnnjax.types import Params, Size
 
 
 def as_dicts(tree: Any) -> Any:
-    """Nested NamedTuples as dicts, without what is None or empty: readable names in checkpoints."""
+    """Nested NamedTuples as dicts without None and empty entries, for readable names in checkpoints."""
     if hasattr(tree, "_asdict"):
         tree = tree._asdict()
     if not isinstance(tree, dict):
@@ -22,7 +22,7 @@ def as_dicts(tree: Any) -> Any:
 
 
 def _as_template(template: Any, values: Any) -> Any:
-    """`as_dicts` undone, for a tree of the template's kind."""
+    """The inverse of `as_dicts`, for a tree of the template's kind."""
     if hasattr(template, "_fields"):
         given = {} if values is None else values
         parts = {name: _as_template(getattr(template, name), given.get(name)) for name in template._fields}
@@ -36,7 +36,7 @@ def _as_template(template: Any, values: Any) -> Any:
 def declare_cell(
     module: nn.Module, cell: Cell, input_size: Size, hidden_size: Size, dtype: Any, param_dtype: Any
 ) -> Params:
-    """The cell's parameters as one entry "cell" of the module, nested dicts there; cast to the compute dtype."""
+    """The parameters of the cell, cast to the compute dtype; the module stores them as nested dicts under "cell"."""
 
     def fields(key: jax.Array) -> Any:
         return as_dicts(cell.init_params(key, input_size, hidden_size, param_dtype))
@@ -47,12 +47,12 @@ def declare_cell(
 def cell_params(
     cell: Cell, values: Mapping[str, Any], input_size: Size, hidden_size: Size, dtype: Any = None
 ) -> Params:
-    """A cell's parameters from the dicts that a module keeps them in, `cast` to a dtype where there is one."""
+    """The parameters of a cell from the dicts that a module stores, `cast` to a dtype if one is given."""
     template = jax.eval_shape(lambda: cell.init_params(jax.random.key(0), input_size, hidden_size))
     params = _as_template(template, values)
     return params if dtype is None else cast(params, dtype)
 
 
 def cast(params: Params, dtype: Any) -> Params:
-    """The parameters, those of real floating-point numbers in this dtype; complex ones and integers as they are."""
+    """The parameters with real floating-point numbers cast to this dtype; complex and integer arrays are unchanged."""
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)

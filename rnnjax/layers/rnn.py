@@ -30,13 +30,12 @@ class RNN(nn.Module):
     """One recurrent layer: `cell` run over time by `recurrence`.
 
     `hidden_size` is a number of features, or for a cell over several feature axes their shape: `(16, 16, 8)` for 8
-    channels on 16 x 16 places. `dtype` is what is computed in (None: what inputs and parameters promote to),
-    `param_dtype` what parameters are kept in. With `learn_initial_state` the state that a call begins from, and that a
-    reset puts back, is a parameter, the same for every sequence. Forward-mode differentiation (`jax.jvp`) needs `Scan`
-    or `Unrolled`.
+    channels on 16 x 16 positions. `dtype` is the compute dtype (None: the promoted dtype of inputs and parameters),
+    `param_dtype` that of the parameters. With `learn_initial_state`, the initial state, which a reset restores, is a
+    parameter, the same for every sequence. Forward-mode differentiation (`jax.jvp`) needs `Scan` or `Unrolled`.
 
-    Regularisation, in training only, which is where there is an rng "dropout" unless `deterministic` says otherwise;
-    every mask that of one row of the batch unless said otherwise:
+    Regularisation is active in training only: when there is an rng "dropout", unless `deterministic` says otherwise.
+    Each row of the batch has masks of its own, except for `weight_dropout`:
 
         input_dropout, output_dropout  features of the inputs and outputs, the same ones at every step
         state_dropout                  units of the state where the recurrent kernel reads it, the same ones at
@@ -45,14 +44,14 @@ class RNN(nn.Module):
         zoneout                        each step draws a new set of units that keep their previous value; one rate, or
                                        one for a state field by name: {"hidden": 0.05, "cell": 0.5}
 
-    What is kept of the first four is scaled by `1 / (1 - rate)`; outside training `zoneout` gives the expectation,
-    `rate * before + (1 - rate) * after`. The final state has no output dropout. Sources: Gal and Ghahramani 2016,
-    "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks", for the first three; Merity,
-    Keskar and Socher 2017, "Regularizing and Optimizing LSTM Language Models"; Krueger et al. 2017, "Zoneout:
-    Regularizing RNNs by Randomly Preserving Hidden Activations".
+    The first four scale what is kept by `1 / (1 - rate)`. Outside training `zoneout` uses the expectation,
+    `rate * before + (1 - rate) * after`. The final state has no output dropout. Sources: Gal and Ghahramani 2016, "A
+    Theoretically Grounded Application of Dropout in Recurrent Neural Networks", for the first three; Merity, Keskar and
+    Socher 2017, "Regularizing and Optimizing LSTM Language Models"; Krueger et al. 2017, "Zoneout: Regularizing RNNs by
+    Randomly Preserving Hidden Activations".
 
-    Raises ValueError for a rate outside [0, 1) and, when called, a zoneout of a field that the state has not, or where
-    there is no recurrent kernel to drop from; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
+    Raises ValueError for a rate outside [0, 1) and, when called, a zoneout of a field that the state does not have, or
+    dropout without a recurrent kernel; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
     """
 
     cell: Cell
@@ -93,12 +92,12 @@ class RNN(nn.Module):
     ) -> tuple[Any, ...]:
         """Outputs `(B, T, O)` and the final state, from inputs `(B, T, I)`.
 
-        The call begins from `initial_state`, an earlier call's final state, say; `resets[b, t]` puts `reset_state`
-        back before step t. Both are the cell's own initial state, zeros, where None. Sequences are padded on the
-        right; past its `lengths[b]` a sequence's outputs are zero and its state is held. `reverse` overrides the
-        field. With `all_states` the state after every step follows as a third, each array `(B, T, ...)`. Masks are
-        drawn from the rng "dropout", and no mask where there is none or with `deterministic=True`; `rows (B,)` numbers
-        each row within the whole batch (see `Dropout`). Raises ValueError where shapes do not fit.
+        The call starts from `initial_state`, for example the final state of an earlier call. `resets[b, t]` restores
+        `reset_state` before step t. None means the cell's own initial state (zeros) for both. Sequences are padded on
+        the right; after `lengths[b]` steps the outputs are zero and the state keeps its value. `reverse` overrides the
+        field. With `all_states`, the third result is the state after every step, each array `(B, T, ...)`. Masks are
+        drawn from the rng "dropout"; without it, or with `deterministic=True`, nothing is drawn. `rows (B,)` are the
+        row numbers within the whole batch (see `Dropout`). Raises ValueError for shapes that do not fit.
         """
         inputs = as_inputs(inputs)
         dtype = compute_dtype(self, inputs)
@@ -131,19 +130,18 @@ class RNN(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """One observation `(B, I)` and the state before it in, its output `(B, O)` and the state after it out.
+        """One step: the output `(B, O)` and the new state, from one observation `(B, I)` and the previous state.
 
-        `resets (B,)` puts `reset_state` back first. Steps one after the other give what one call over all of them
-        gives.
+        `resets (B,)` restores `reset_state` first. Single steps give the same results as one call over all of them.
         """
         options = {"reset_state": reset_state, "deterministic": deterministic, "rows": rows}
         return one_step(self, inputs, state, resets, **options)
 
     def initial_state(self, batch_size: int, dtype: Any = None) -> State:
-        """The state that a call begins from where none is given, for so many sequences.
+        """The default initial state of a call, for this number of sequences.
 
-        A learnt one is among the variables: `layer.apply(variables, batch_size, method="initial_state")`. Raises
-        ValueError where they are not given.
+        A learnt state is in the variables: `layer.apply(variables, batch_size, method="initial_state")`. Raises
+        ValueError if they are not given.
         """
         dtype = dtype or self.dtype or self.param_dtype
         if not self.learn_initial_state:
@@ -157,14 +155,14 @@ class RNN(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """Whether no output reads a later step."""
+        """Whether no output depends on a later step."""
         return not self.reverse
 
     def last(self, final_state: State, outputs: jax.Array | None = None, lengths: Lengths | None = None) -> jax.Array:
-        """The output at the last step that each sequence runs, `(B, O)`: the final state's `hidden`.
+        """The output at the last step of each sequence, `(B, O)`: `hidden` of the final state.
 
-        `outputs` and `lengths` are those of the call that the state is of.
-        For a cell with an output of its own it is read from `outputs`: zeros for a sequence of length 0, and output
-        dropout has reached it. Raises TypeError where that cell's outputs are not given.
+        `outputs` and `lengths` are those of the call that returned the state. If the cell defines an output of its own,
+        the result is read from `outputs`: zeros for a sequence of length 0, and with output dropout applied. Raises
+        TypeError if the outputs of such a cell are not given.
         """
         return last_output(self.cell, final_state, outputs, lengths, self.reverse)

@@ -1,4 +1,4 @@
-"""Recurrent layers one on the other."""
+"""A stack of recurrent layers."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,18 +17,18 @@ NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class StackedRNN(nn.Module):
-    """Recurrent layers one on the other, each reading the outputs of the one below.
+    """A stack of recurrent layers, each reading the outputs of the one below.
 
         y_l = layer_l(norm_l(x_l))
         x_{l+1} = dropout(y_l) + x_l               x_l only with `residual`, no dropout after the last layer
 
-    `norm` is "layer", "rms" or None and has parameters of its own for each layer; `dropout` draws a mask for each row
-    and step in training (see `RNN`). With `residual` the first layer's inputs are added where they have the outputs'
-    size; between further layers sizes must agree. Past its length a sequence's outputs are zero. Sources: Ba, Kiros and
-    Hinton 2016, "Layer Normalization"; Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"; Zaremba,
-    Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization" (dropout between layers); Wu et al. 2016,
-    "Google's Neural Machine Translation System" (residual connections). Raises ValueError where there is no layer, or
-    one in two places, for another norm, and a dropout outside [0, 1).
+    `norm` is "layer", "rms" or None, with separate parameters for each layer. `dropout` draws a mask for each row and
+    step in training (see `RNN`). With `residual`, the inputs of the first layer are added if they have the size of its
+    outputs; for the other layers the sizes must agree. After the end of a sequence its outputs are zero. Sources: Ba,
+    Kiros and Hinton 2016, "Layer Normalization"; Zhang and Sennrich 2019, "Root Mean Square Layer Normalization";
+    Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization" (dropout between layers); Wu et al.
+    2016, "Google's Neural Machine Translation System" (residual connections). Raises ValueError if there is no layer,
+    or one in two places, for an unknown norm, and for a dropout outside [0, 1).
     """
 
     layers: Sequence[nn.Module]
@@ -55,10 +55,10 @@ class StackedRNN(nn.Module):
         rows: jax.Array | None = None,
         all_states: bool = False,
     ) -> tuple[Any, ...]:
-        """The top layer's outputs, and every layer's final state. `initial_state` and `reset_state` are one a layer.
+        """The outputs of the top layer and the final states of all layers.
 
-        With `all_states` every layer's states over time follow as a third. `deterministic` and `rows` are for every
-        layer (see `RNN`).
+        `initial_state` and `reset_state` have one entry for each layer. With `all_states`, the third result is the
+        states of every layer over time. `deterministic` and `rows` apply to every layer (see `RNN`).
         """
         draws = self.dropout and not is_deterministic(self, deterministic)
 
@@ -94,25 +94,25 @@ class StackedRNN(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[State, ...]]:
-        """One observation through all layers (see `RNN.step`); the states are one a layer."""
+        """One observation through all layers (see `RNN.step`), with one state for each layer."""
         options = {"reset_state": reset_state, "deterministic": deterministic, "rows": rows}
         return one_step(self, inputs, state, resets, **options)
 
     def initial_state(self, batch_size: int, dtype: Any = None) -> tuple[State, ...]:
-        """The states that a call begins from where none are given (see `RNN.initial_state`)."""
+        """The default initial states of a call (see `RNN.initial_state`)."""
         return tuple(layer.initial_state(batch_size, dtype) for layer in self.layers)
 
     @property
     def causal(self) -> bool:
-        """Whether no output reads a later step."""
+        """Whether no output depends on a later step."""
         return all_causal(self.layers)
 
     def last(
         self, final_state: Sequence[State], outputs: jax.Array | None = None, lengths: Lengths | None = None
     ) -> jax.Array:
-        """The stack's output at the last step that each sequence runs (see `RNN.last`).
+        """The output of the stack at the last step of each sequence (see `RNN.last`).
 
-        Raises TypeError with `residual` where outputs are not given, since no state tells what is added, and where the
+        Raises TypeError with `residual` if outputs are not given, since no state contains the added inputs, or if the
         top layer is a `Bidirectional`.
         """
         return last_of_stack(self.layers, self.residual, final_state, outputs, lengths)

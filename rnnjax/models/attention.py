@@ -1,4 +1,4 @@
-"""Attention of one sequence's steps over another's."""
+"""Attention of the steps of one sequence over those of another."""
 
 from typing import Any, Literal, get_args
 
@@ -12,7 +12,7 @@ Score = Literal["general", "additive"]
 
 
 class Attention(nn.Module):
-    """Global attention: a mean of the values, weighted by how well each fits the query.
+    """Global attention: a weighted mean of the values, with weights from a score of query and value.
 
         score(q, v) = q @ W @ v                         "general", Luong et al. 2015
         score(q, v) = u @ tanh(q @ W + v @ U + b)       "additive", Bahdanau et al. 2015; as wide as the values
@@ -34,10 +34,10 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(self, queries: jax.Array, values: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Contexts `(B, T, E)` and weights `(B, T, S)`, of queries `(B, T, H)` over values `(B, S, E)`.
+        """Contexts `(B, T, E)` and weights `(B, T, S)`, for queries `(B, T, H)` over values `(B, S, E)`.
 
-        `valid (B, S)` says which values there are. Scores and weights are float32 or wider. Weights are 0 where a value
-        is not valid; where none of a row is, all its weights and its contexts are 0.
+        `valid (B, S)` masks the values. Scores and weights are float32 or wider. The weight of an invalid value is 0;
+        if a row has no valid value, all its weights and contexts are 0.
         """
         dtype = self.dtype or promoted(queries, values, jnp.float32)
         queries, values = queries.astype(dtype), values.astype(dtype)
@@ -56,7 +56,7 @@ class Attention(nn.Module):
 
 
 def masked_softmax(scores: jax.Array, valid: jax.Array) -> jax.Array:
-    """The softmax over the last axis of what is valid, zeros elsewhere; where nothing is valid, all zeros."""
+    """The softmax over the valid entries of the last axis, zeros elsewhere; all zeros if nothing is valid."""
     # Not minus infinity: a row of nothing else would have NaN as its softmax and gradient.
     scores = jnp.where(valid, scores, jnp.finfo(scores.dtype).min)
     return jnp.where(valid, jax.nn.softmax(scores, axis=-1), 0)

@@ -1,4 +1,4 @@
-"""Which class is a sequence of?"""
+"""One class for each sequence."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -22,12 +22,12 @@ class SequenceClassifier(nn.Module):
 
         embedding -> word and variational dropout -> recurrent -> pooling -> dropout -> dense layers, ReLU -> dense
 
-    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None: then a text is the bag of its words. `pooling`
-    reads its outputs over each sequence's own steps ("last": at the last step; "mean", "max"). `word_dropout` drops
-    whole steps of the embedding, `input_dropout` features of it, the same ones at every step. `dense` are the sizes
-    of hidden dense layers. `logits` is 1 for a binary question (a sigmoid is left to the loss), C for C classes.
-    Tokens must be below `vocabulary_size`. Raises ValueError for an unknown pooling, the last step of a bag, a size
-    below 1 or a dropout outside [0, 1).
+    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None for a bag of words. `pooling` reduces its outputs
+    over the steps of each sequence ("last": the last step; "mean", "max"). `word_dropout` drops whole steps of the
+    embedding, `input_dropout` drops its features, the same ones at every step. `dense` are the sizes of hidden dense
+    layers. `logits` is 1 for two classes (the loss applies the sigmoid), C for C classes. Tokens must be below
+    `vocabulary_size`. Raises ValueError for an unknown pooling, pooling "last" without a recurrent layer, a size below
+    1 or a dropout outside [0, 1).
     """
 
     vocabulary_size: int
@@ -66,11 +66,11 @@ class SequenceClassifier(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> jax.Array:
-        """Logits `(B,)` where `logits` is 1, else `(B, C)`, float32 or wider, from tokens `(B, T)` padded on the right.
+        """Logits `(B,)` if `logits` is 1, else `(B, C)`, float32 or wider, from tokens `(B, T)` padded on the right.
 
-        Dropout draws from the rng "dropout" where there is one, unless `deterministic=True`; `rows (B,)` numbers each
-        row within the whole batch (see `Dropout`). A length above T counts as T; a sequence of length 0 is scored
-        from zeros.
+        Dropout is active if there is an rng "dropout", unless `deterministic=True`. `rows (B,)` are the row numbers
+        within the whole batch (see `Dropout`). A length above T counts as T; a sequence of length 0 is scored from
+        zeros.
         """
         tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
         embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")

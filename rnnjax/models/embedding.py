@@ -1,4 +1,4 @@
-"""The input side that all models share: checks of sizes and tokens, and the embedding lookup."""
+"""The input side of all models: checks of sizes and tokens, and the embedding lookup."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def as_tokens(name: str, tokens: Any) -> jax.Array:
 
 
 def embed(module: nn.Embed, tokens: jax.Array, dtype: Any) -> jax.Array:
-    """Embeddings in the compute dtype, looked up in the table's: gradients of a frequent word add up in the latter."""
+    """Embeddings in the compute dtype, looked up in the dtype of the table, in which gradients are summed."""
     table = module.embedding
     embedded = within_explicit_axes(
         lambda table, tokens: jnp.take(table, tokens, axis=0),

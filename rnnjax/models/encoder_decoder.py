@@ -1,4 +1,4 @@
-"""From one sequence to another: an encoder, a decoder, and attention between them."""
+"""Sequence to sequence: an encoder, a decoder, and attention between them."""
 
 import math
 from typing import Any, Literal, NamedTuple, get_args
@@ -23,7 +23,7 @@ BRIDGED = ("hidden", "cell")
 
 
 class Encoded(NamedTuple):
-    """A batch of sources as the decoder reads them."""
+    """An encoded batch of sources, as the decoder reads it."""
 
     outputs: jax.Array  # (B, S, E), the encoder's
     valid: jax.Array  # (B, S), True within each source's length
@@ -31,15 +31,15 @@ class Encoded(NamedTuple):
 
 
 class Bridge(nn.Module):
-    """A decoder's state before its first step, from the encoder's last output."""
+    """The initial state of the decoder, from the last output of the encoder."""
 
     dtype: Any = None
 
     @nn.compact
     def __call__(self, last: jax.Array, own: State) -> State:
-        """`own + tanh(last @ W + b)` for each array `hidden` or `cell` of real numbers in `own`; others as they are.
+        """`own + tanh(last @ W + b)` for each real array `hidden` or `cell` of `own`; others are unchanged.
 
-        Others may be of one sign, or counts.
+        Other arrays may have a fixed sign, or be counts.
         """
         named, structure = jax.tree_util.tree_flatten_with_path(own)
         leaves = [leaf for _, leaf in named]
@@ -66,7 +66,7 @@ class Join(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """Encoder and decoder, each an embedding and a recurrent stack, with attention between them.
+    """Encoder-decoder: an embedding and a recurrent stack on each side, with attention between them.
 
         e_1..S   = encoder(source embeddings)
         d_1..T   = decoder(target embeddings), from the start state
@@ -74,14 +74,15 @@ class EncoderDecoder(nn.Module):
         h_t      = tanh(W [c_t; d_t] + b)
         logits_t = h_t @ V + c
 
-    Attention reads the decoder's outputs and nothing of it enters the recurrence: a whole target is one call of the
-    decoder. With `attention="none"`, h_t is d_t. `encoder` may read the future, `decoder` must not. `start` is how the
-    decoder's state begins: "bridge" adds `tanh(W last + b)` of the encoder's last output to every `hidden` and `cell`
-    of the decoder's own initial state, with a W and b for each; "zeros" is that initial state itself. `dropout` is of
-    both embeddings and of h_t, the same features at every step. Tokens must be below their vocabulary's size.
+    Attention reads the outputs of the decoder and stays outside the recurrence, so the decoder runs a whole target in
+    one call. With `attention="none"`, h_t is d_t. `encoder` may read the future, `decoder` must not. `start` sets the
+    initial state of the decoder: "bridge" adds `tanh(W last + b)` of the encoder's last output to every `hidden` and
+    `cell` of the decoder's own initial state, with a separate W and b for each; "zeros" is that own initial state.
+    `dropout` applies to both embeddings and to h_t, the same features at every step. Tokens must be smaller than their
+    vocabulary.
 
-    Raises ValueError for a size below 1, another `attention` or `start`, a dropout outside [0, 1), a decoder that
-    reads the future, one layer in both places, or where neither attention nor bridge would let the decoder see the
+    Raises ValueError for a size below 1, another `attention` or `start`, a dropout outside [0, 1), a decoder that reads
+    the future, one layer in both places, or without both attention and bridge, because the decoder would not see the
     source. Sources: Sutskever, Vinyals and Le 2014, "Sequence to Sequence Learning with Neural Networks"; Luong, Pham
     and Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation".
     """
@@ -132,11 +133,11 @@ class EncoderDecoder(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> jax.Array:
-        """Logits `(B, T, V)` of the token after each of `targets_in (B, T)`, given sources `(B, S)`: teacher forcing.
+        """Teacher forcing: logits `(B, T, V)` of the token after each of `targets_in (B, T)`, given sources `(B, S)`.
 
-        Float32 or wider. Both are padded on the right; logits past a target's length mean nothing. A source of length
-        0 gives contexts of zeros and the bridge of a zero output. Dropout draws from the rng "dropout" where there is
-        one, unless `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`). Raises
+        Float32 or wider. Both are padded on the right; logits after the end of a target are undefined. A source of
+        length 0 gives zero contexts and the bridge of a zero output. Dropout is active if there is an rng "dropout",
+        unless `deterministic=True`. `rows (B,)` are the row numbers within the whole batch (see `Dropout`). Raises
         ValueError for tokens of another shape, or that are not integers.
         """
         encoded = self.encode(sources, source_lengths, deterministic=deterministic, rows=rows)
@@ -153,7 +154,7 @@ class EncoderDecoder(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> Encoded:
-        """Sources `(B, S)` as the decoder reads them."""
+        """Encode sources `(B, S)` for the decoder."""
         sources, deterministic = as_tokens("sources", sources), is_deterministic(self, deterministic)
         batch, steps = sources.shape
         inputs = self.drop(embed(self.source_embedding, sources, self.dtype), rows, deterministic=deterministic)
@@ -178,7 +179,8 @@ class EncoderDecoder(nn.Module):
     ) -> tuple[jax.Array, State, jax.Array | None]:
         """Logits `(B, T, V)`, the decoder's final state, and attention weights `(B, T, S)` (None without attention).
 
-        Begins from `state`, an earlier call's final state, say; from the encoded sources' where None.
+        Starts from `state`, for example the final state of an earlier call; None means the start state of the encoded
+        sources.
         """
         targets, deterministic = as_tokens("targets_in", targets_in), is_deterministic(self, deterministic)
         inputs = self.drop(embed(self.target_embedding, targets, self.dtype), rows, deterministic=deterministic)

@@ -1,4 +1,4 @@
-"""The head that all models share: logits of features."""
+"""The head of all models: logits from features."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from rnnjax.maps import add_bias
 
 
 class Head(NamedTuple):
-    """What makes logits of features: `features @ kernel + bias`."""
+    """A linear head: `logits = features @ kernel + bias`."""
 
     kernel: jax.Array  # (F, V)
     bias: jax.Array  # (V,)
@@ -23,14 +23,14 @@ class Head(NamedTuple):
 
 
 class DenseHead(nn.Module):
-    """Declares a head's parameters: those of `nn.Dense`, but for the kernel where there is one already."""
+    """Declares the parameters of a head: those of `nn.Dense`, without the kernel if one is given."""
 
     outputs: int
     dtype: Any = None
 
     @nn.compact
     def __call__(self, features: jax.Array, kernel: jax.Array | None = None) -> tuple[jax.Array, Head]:
-        """The features, and the head whose kernel has their dtype: the compute dtype."""
+        """The features, and the head with its kernel in the compute dtype."""
         if kernel is None:
             kernel = self.param("kernel", nn.initializers.lecun_normal(), (features.shape[-1], self.outputs))
         dtype = self.dtype or promoted(features, kernel)

@@ -1,4 +1,4 @@
-"""Which word comes next, at every step?"""
+"""The next word at every step."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from rnnjax.types import BatchFlags, Lengths, State, Tokens
 
 
 class LanguageModel(nn.Module):
-    """Embedding, recurrent stack, and at every step a dense head over the vocabulary: which word comes next?
+    """Language model: embedding, recurrent stack, and a dense head over the vocabulary at every step.
 
         embedding -> variational dropout -> recurrent -> variational dropout -> dense
 
-    `recurrent` is an `RNN` or a `StackedRNN` that looks only back. With `tied` the head's kernel is the embedding,
-    transposed; outputs of another size than the embedding's pass a linear projection first. Tokens must be below
-    `vocabulary_size`. Raises ValueError for a size below 1, a dropout outside [0, 1), or layers that are reversed or
-    bidirectional and would read the word that they predict. Sources: Mikolov et al. 2010, "Recurrent neural network
-    based language model"; Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
+    `recurrent` is an `RNN` or a `StackedRNN` that does not read the future. With `tied`, the kernel of the head is the
+    transposed embedding; if the sizes differ, a linear projection comes first. Tokens must be below `vocabulary_size`.
+    Raises ValueError for a size below 1, a dropout outside [0, 1), or reversed or bidirectional layers, which would
+    read the word that they predict. Sources: Mikolov et al. 2010, "Recurrent neural network based language model";
+    Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
     """
 
     vocabulary_size: int
@@ -70,11 +70,11 @@ class LanguageModel(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, Head, State]:
-        """What the head reads, `(B, T, F)`, the head and the final state, from tokens `(B, T)`.
+        """The features `(B, T, F)` for the head, the head, and the final state, from tokens `(B, T)`.
 
-        The call begins from `initial_state`, an earlier call's final state, say; `resets[b, t]` puts `reset_state`
-        back before step t (each zeros where None). Dropout draws from the rng "dropout" where there is one, unless
-        `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
+        The call starts from `initial_state`, for example the final state of an earlier call. `resets[b, t]` restores
+        `reset_state` before step t. None means zeros for both. Dropout is active if there is an rng "dropout", unless
+        `deterministic=True`. `rows (B,)` are the row numbers within the whole batch (see `Dropout`).
         """
         tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
         embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")

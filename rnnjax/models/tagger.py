@@ -1,4 +1,4 @@
-"""A class for every step of a sequence."""
+"""One class for each step of a sequence."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ class SequenceTagger(nn.Module):
         logits_t = dropout(h_t) @ V + c
 
     `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, and may read the future. With a `vocabulary_size` the
-    model reads tokens below it; with None it reads real numbers, F of them at each step, projected to
-    `embedding_size`. Both dropouts drop the same features at every step. Raises ValueError for a size below 1 or a
-    dropout outside [0, 1). Sources: Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional
-    LSTM and Other Neural Network Architectures"; Graves et al. 2006 for the same network trained with `ctc`.
+    model reads tokens below it; with None it reads F real features at each step, projected to `embedding_size`. Both
+    dropouts drop the same features at every step. Raises ValueError for a size below 1 or a dropout outside [0, 1).
+    Sources: Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM and Other Neural
+    Network Architectures"; Graves et al. 2006 for the same network trained with `ctc`.
     """
 
     vocabulary_size: int | None
@@ -55,8 +55,8 @@ class SequenceTagger(nn.Module):
     ) -> jax.Array:
         """Logits `(B, T, C)`, float32 or wider, from tokens `(B, T)` or features `(B, T, F)`, padded on the right.
 
-        Past a sequence's length the recurrent outputs are zero, so that the logits there are the head's bias. Dropout
-        draws from the rng "dropout" where there is one, unless `deterministic=True`; `rows (B,)` numbers each row
+        After the end of a sequence the recurrent outputs are zero, so the logits there are the bias of the head.
+        Dropout is active if there is an rng "dropout", unless `deterministic=True`. `rows (B,)` are the row numbers
         within the whole batch (see `Dropout`). Raises ValueError for inputs of another shape, or tokens that are not
         integers.
         """

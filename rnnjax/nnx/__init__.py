@@ -1,4 +1,4 @@
-"""The layers as Flax NNX modules, over the same functions: same parameters, same numbers as the Linen layers.
+"""The layers as Flax NNX modules over the same functions: same parameters and numbers as the Linen layers.
 
 Not imported by `import rnnjax`, since `flax.nnx` takes a while to import: `import rnnjax.nnx`.
 """

@@ -17,10 +17,10 @@ Merge = Literal["concat", "sum", "mean", "product"]
 
 
 class Bidirectional(nnx.Module):
-    """Two layers over the same inputs, one in each direction; the NNX module beside `rnnjax.Bidirectional`.
+    """Two layers, one in each direction: the NNX counterpart of `rnnjax.Bidirectional`.
 
-    `backward` runs from each sequence's last step down, whatever its own `reverse` says. Raises ValueError for another
-    merge, one layer for both directions, and layers that read inputs of other sizes.
+    `backward` runs from the last step of each sequence to the first, regardless of its own `reverse`. Raises ValueError
+    for another merge, one layer for both directions, and layers that read inputs of other sizes.
     """
 
     def __init__(self, forward: RNN, backward: RNN, merge: Merge = "concat"):
@@ -49,7 +49,7 @@ class Bidirectional(nnx.Module):
     ) -> tuple[Any, ...]:
         """Outputs `(B, T, 2H)` (`(B, T, H)` unless merge is "concat") and both final states.
 
-        See `rnnjax.Bidirectional`; `rngs` is for both layers, and each draws masks of its own.
+        See `rnnjax.Bidirectional`. Each layer draws its own masks from `rngs`.
         """
         options = layer_options(deterministic, all_states, rngs=dropout_stream(rngs), rows=rows)
         layers = self.forward, self.backward
@@ -57,31 +57,31 @@ class Bidirectional(nnx.Module):
 
     @property
     def input_size(self) -> Size:
-        """The size of the inputs' features."""
+        """The feature size of the inputs."""
         return self.forward.input_size
 
     @property
     def linen(self) -> linen.Bidirectional:
-        """The Linen layer of the same options."""
+        """The Linen layer with the same options."""
         forward, backward = self.forward.linen.clone(parent=None), self.backward.linen.clone(parent=None)
         return linen.Bidirectional(forward, backward, self.merge, parent=None)
 
     def initial_state(self, batch_size: int, dtype: Any = None) -> tuple[State, State]:
-        """The states that a call begins from where none are given."""
+        """The default initial states of a call."""
         return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
 
     def step(self, *args: Any, **options: Any) -> Any:
-        """Raises ValueError: the backward layer cannot read one observation after the other."""
+        """Raises ValueError: the backward layer cannot read one observation at a time."""
         refuse_step()
 
     @property
     def causal(self) -> bool:
-        """False: the backward layer's outputs read later steps."""
+        """False: the outputs of the backward layer depend on later steps."""
         return False
 
     def last(
         self, final_state: tuple[State, State], outputs: jax.Array | None = None, lengths: Lengths | None = None
     ) -> jax.Array:
-        """Both directions' outputs at the last step that each ran, merged (see `rnnjax.Bidirectional.last`)."""
+        """The merged outputs of both directions, each at its last step (see `rnnjax.Bidirectional.last`)."""
         layers = self.forward, self.backward
         return last_of_both(layers, (self.forward.linen.cell, self.backward.linen.cell), self.merge, final_state)

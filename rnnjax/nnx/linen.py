@@ -14,11 +14,11 @@ Layer = TypeVar("Layer", bound=nnx.Module)
 
 
 def from_linen(layer: Layer, params: Mapping[str, Any]) -> Layer:
-    """The layer, its parameters now those of the Linen layer of the same options (`layer.linen`).
+    """The layer with the parameters of the Linen layer with the same options (`layer.linen`).
 
         layer = from_linen(layer, layer.linen.init(key, inputs)["params"])
 
-    Raises ValueError for `params` of another layer, naming what is missing or not known, or has another shape.
+    Raises ValueError for `params` of another layer; it names what is missing, unknown or of another shape.
     """
     given = flatten_dict(nn.unbox(unfreeze(dict(params))), sep="/")
     own = {"/".join(map(str, path)): variable for path, variable in _params(layer)}
@@ -34,7 +34,7 @@ def from_linen(layer: Layer, params: Mapping[str, Any]) -> Layer:
 
 
 def to_linen(layer: nnx.Module) -> dict[str, Any]:
-    """The layer's parameters for Linen: `layer.linen.apply({"params": to_linen(layer)}, inputs)`."""
+    """The parameters of the layer for Linen: `layer.linen.apply({"params": to_linen(layer)}, inputs)`."""
     return nnx.to_pure_dict(nnx.state(layer, nnx.Param))
 
 

@@ -1,4 +1,4 @@
-"""A layer's parameters as NNX keeps them: `nnx.Param` in nested `nnx.Dict`, under the names that Linen has."""
+"""The parameters of a layer in NNX: `nnx.Param` in nested `nnx.Dict`, with the same names as in Linen."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ def as_variables(tree: Any) -> Any:
 
 
 def as_arrays(variables: Any) -> Any:
-    """`as_variables` undone."""
+    """The inverse of `as_variables`."""
     if isinstance(variables, nnx.Dict):
         # Not `.items()`: a parameter may have that name.
         return {name: as_arrays(variables[name]) for name in iter(variables)}
@@ -41,7 +41,7 @@ def as_arrays(variables: Any) -> Any:
 
 
 class InitialState(nnx.Module):
-    """The state that a layer's calls begin from where none is given; learnt, it has a parameter for each field."""
+    """The default initial state of a layer; if it is learnt, with a parameter for each field."""
 
     def __init__(self, layer: linen.RNN):
         # An underscore: no field of a state begins with one.
@@ -56,19 +56,19 @@ class InitialState(nnx.Module):
             """The parameter of a field."""
 
     def __call__(self, batch_size: int, dtype: Any = None) -> State:
-        """For so many sequences, each array `(B, ...)`."""
+        """The state for this number of sequences, each array `(B, ...)`."""
         layer = self._layer
         return start_state(layer, batch_size, dtype or layer.dtype or layer.param_dtype, learnt(self))
 
 
 def learnt(state: InitialState) -> dict[str, jax.Array] | None:
-    """The rows that are learnt, by field; None where nothing is."""
+    """The learnt rows by field; None if nothing is learnt."""
     rows = {name: value.get_value() for name, value in vars(state).items() if isinstance(value, nnx.Param)}
     return rows or None
 
 
 def check_separate(what: str, layers: Sequence[nnx.Module]) -> None:
-    """Raises ValueError for one layer, or one parameter, in two places; TypeError for what is no NNX module."""
+    """Raises ValueError for a layer or parameter in two places; TypeError for what is not an NNX module."""
     for layer in layers:
         if not isinstance(layer, nnx.Module):
             kind = type(layer)

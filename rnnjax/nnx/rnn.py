@@ -19,18 +19,19 @@ from rnnjax.types import BatchFlags, BatchInputs, Lengths, Size, State, features
 
 
 class RNN(nnx.Module):
-    """One recurrent layer: `cell` run over time by `recurrence`; the NNX module beside `rnnjax.RNN`.
+    """One recurrent layer: the NNX counterpart of `rnnjax.RNN`.
 
-    Options are those of `rnnjax.RNN`, and `input_size`, the size of the inputs' features. With the same parameters
-    (`from_linen`) the numbers are the same. Parameters are `nnx.Param` under the names that Linen has:
+    The options are those of `rnnjax.RNN`, and `input_size`, the feature size of the inputs. With the same parameters
+    (`from_linen`) the numbers are the same. Parameters are `nnx.Param` with the same names as in Linen:
     `layer.cell["input"]["kernel"]` and so on, and with `learn_initial_state` `layer.initial_state.hidden`.
-    `layer.linen` is the Linen layer of the same options, `layer.linen.cell` the cell. `rngs` draws the parameters
-    (stream "params") and is not kept.
+    `layer.linen` is the Linen layer with the same options, `layer.linen.cell` the cell. `rngs` initialises the
+    parameters (stream "params") and is not stored.
 
-    `deterministic` is what a call does that does not say itself: True draws no masks, False draws them, and None draws
-    them where the call is given `rngs`. `nnx.Module.eval()` and `train()` set it.
+    `deterministic` is the default for calls: True draws no masks, False draws them, and None draws them if the call is
+    given `rngs`. `nnx.Module.eval()` and `train()` set it.
 
-    Raises ValueError for a rate outside [0, 1) and for sizes that the cell cannot take; when called, as `rnnjax.RNN`.
+    Raises ValueError for a rate outside [0, 1) and for sizes that the cell does not support; when called, as
+    `rnnjax.RNN`.
     """
 
     def __init__(
@@ -88,11 +89,11 @@ class RNN(nnx.Module):
         rows: jax.Array | None = None,
         all_states: bool = False,
     ) -> tuple[Any, ...]:
-        """Outputs `(B, T, O)` and the final state, from inputs `(B, T, I)`; with `all_states` all states as a third.
+        """Outputs `(B, T, O)` and the final state from inputs `(B, T, I)`; with `all_states` also all states.
 
-        Arguments are those of `rnnjax.RNN`. Masks are drawn from `rngs`, an `nnx.Rngs` with a stream "dropout" or a
-        default one, or a key; none is drawn without it, or where `deterministic` is True. Raises ValueError where
-        shapes do not fit, and where `deterministic` is False, there is something to draw, and no `rngs`.
+        Arguments are those of `rnnjax.RNN`. Masks are drawn from `rngs`: an `nnx.Rngs` with a stream "dropout" or a
+        default stream, or a key. Without it, or if `deterministic` is True, nothing is drawn. Raises ValueError for
+        shapes that do not fit, and if masks are needed with `deterministic=False` but without `rngs`.
         """
         inputs, options = as_inputs(inputs), self.linen
         if inputs.shape[2:] != features(self.input_size):
@@ -124,15 +125,15 @@ class RNN(nnx.Module):
         rngs: Rngs = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """One observation `(B, I)` and the state before it in, its output `(B, O)` and the state after it out."""
+        """One step: the output `(B, O)` and the new state, from one observation `(B, I)` and the previous state."""
         options = {"reset_state": reset_state, "deterministic": deterministic, "rngs": rngs, "rows": rows}
         return one_step(self, inputs, state, resets, **options)
 
     @property
     def causal(self) -> bool:
-        """Whether no output reads a later step."""
+        """Whether no output depends on a later step."""
         return self.linen.causal
 
     def last(self, final_state: State, outputs: jax.Array | None = None, lengths: Lengths | None = None) -> jax.Array:
-        """The output at the last step that each sequence runs, `(B, O)` (see `rnnjax.RNN.last`)."""
+        """The output at the last step of each sequence, `(B, O)` (see `rnnjax.RNN.last`)."""
         return last_output(self.linen.cell, final_state, outputs, lengths, self.linen.reverse)

@@ -1,4 +1,4 @@
-"""Recurrent layers one on the other."""
+"""A stack of recurrent layers."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -20,16 +20,16 @@ NORMS: dict[str, Any] = {"layer": nnx.LayerNorm, "rms": nnx.RMSNorm}
 
 
 def as_they_are(arrays: tuple[Any, ...], *, dtype: Any = None) -> tuple[Any, ...]:
-    """The arrays, unpromoted: a norm's float32 parameters are not rounded to the inputs' dtype."""
+    """The arrays without dtype promotion: float32 parameters of a norm are not rounded to the dtype of the inputs."""
     return arrays
 
 
 class StackedRNN(nnx.Module):
-    """Recurrent layers one on the other; the NNX module beside `rnnjax.StackedRNN`, with its options.
+    """A stack of recurrent layers: the NNX counterpart of `rnnjax.StackedRNN`, with the same options.
 
-    Layers are the attributes `layers_0`, `layers_1`, ..., and with `norm` there are `norm_0`, ..., as in Linen.
-    `rngs` is needed for these only. `deterministic` is for the dropout between layers, see `RNN`. Raises ValueError
-    where there is no layer or one in two places, for another norm, a norm without `rngs`, and a dropout outside [0, 1).
+    Layers are the attributes `layers_0`, `layers_1`, ..., and with `norm` there are `norm_0`, ..., as in Linen. `rngs`
+    is needed only for these. `deterministic` applies to the dropout between layers, see `RNN`. Raises ValueError if
+    there is no layer or one in two places, for an unknown norm, a norm without `rngs`, and a dropout outside [0, 1).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StackedRNN(nnx.Module):
 
     @property
     def layers(self) -> tuple[Any, ...]:
-        """The layers, the lowest first."""
+        """The layers, from the lowest to the top."""
         return tuple(getattr(self, f"layers_{i}") for i in range(self.depth))
 
     def __call__(
@@ -76,9 +76,10 @@ class StackedRNN(nnx.Module):
         rows: jax.Array | None = None,
         all_states: bool = False,
     ) -> tuple[Any, ...]:
-        """The top layer's outputs, and every layer's final state. `initial_state` and `reset_state` are one a layer.
+        """The outputs of the top layer and the final states of all layers.
 
-        See `rnnjax.StackedRNN`; `rngs` is for all layers, and each draws masks of its own.
+        See `rnnjax.StackedRNN`; `initial_state` and `reset_state` have one entry for each layer. Each layer draws its
+        own masks from `rngs`.
         """
         stream = dropout_stream(rngs)
         make_key = key_maker(stream, deterministic, self.deterministic)
@@ -114,32 +115,32 @@ class StackedRNN(nnx.Module):
         rngs: Rngs = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[State, ...]]:
-        """One observation through all layers (see `RNN.step`); the states are one a layer."""
+        """One observation through all layers (see `RNN.step`), with one state for each layer."""
         options = {"reset_state": reset_state, "deterministic": deterministic, "rngs": rngs, "rows": rows}
         return one_step(self, inputs, state, resets, **options)
 
     @property
     def input_size(self) -> Size:
-        """The size of the inputs' features."""
+        """The feature size of the inputs."""
         return self.layers[0].input_size
 
     @property
     def linen(self) -> linen.StackedRNN:
-        """The Linen layer of the same options."""
+        """The Linen layer with the same options."""
         layers = [layer.linen.clone(parent=None) for layer in self.layers]
         return linen.StackedRNN(layers, self.residual, self.norm, self.dropout, parent=None)
 
     def initial_state(self, batch_size: int, dtype: Any = None) -> tuple[State, ...]:
-        """The states that a call begins from where none are given."""
+        """The default initial states of a call."""
         return tuple(layer.initial_state(batch_size, dtype) for layer in self.layers)
 
     @property
     def causal(self) -> bool:
-        """Whether no output reads a later step."""
+        """Whether no output depends on a later step."""
         return all_causal(self.layers)
 
     def last(
         self, final_state: Sequence[State], outputs: jax.Array | None = None, lengths: Lengths | None = None
     ) -> jax.Array:
-        """The stack's output at the last step that each sequence runs (see `rnnjax.StackedRNN.last`)."""
+        """The output of the stack at the last step of each sequence (see `rnnjax.StackedRNN.last`)."""
         return last_of_stack(self.layers, self.residual, final_state, outputs, lengths)

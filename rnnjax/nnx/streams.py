@@ -1,4 +1,4 @@
-"""Where masks come from: an `nnx.Rngs` or a key that a call is given. No layer keeps one."""
+"""The source of masks: an `nnx.Rngs` or a key passed to the call. No layer stores one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +14,9 @@ Rngs = nnx.Rngs | nnx.RngStream | jax.Array | None
 
 
 def dropout_stream(rngs: Any) -> nnx.RngStream | None:
-    """The stream that masks are drawn from; None where there is none.
+    """The stream that masks are drawn from, or None.
 
-    A key becomes a stream, so that whoever shares it draws other masks. Raises ValueError for what is neither.
+    A key becomes a stream, so that layers that share it draw different masks. Raises ValueError for any other object.
     """
     if rngs is None or isinstance(rngs, nnx.RngStream):
         return rngs
@@ -34,10 +34,10 @@ def dropout_stream(rngs: Any) -> nnx.RngStream | None:
 def key_maker(
     stream: nnx.RngStream | None, deterministic: bool | None, default: bool | None
 ) -> Callable[[], jax.Array] | None:
-    """What makes the keys of masks, or None where nothing is to be drawn.
+    """The function that makes the keys of masks, or None if nothing is drawn.
 
-    The call's `deterministic` comes first, then the layer's; where both are None, a stream means training. What is made
-    raises ValueError where masks are asked for and there is no stream.
+    `deterministic` of the call takes precedence over that of the layer; if both are None, a stream means training. The
+    function raises ValueError if masks are needed and there is no stream.
     """
     flag = default if deterministic is None else deterministic
     if stream is None if flag is None else known("deterministic", flag):

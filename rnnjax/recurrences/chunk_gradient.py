@@ -1,4 +1,4 @@
-"""The loops of `Chunked`, forwards and backwards, as one function with a gradient of its own."""
+"""The forward and backward loops of `Chunked`, as one function with a custom gradient."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Keep = Literal["gates", "boundaries"]
 
 
 class Plan(NamedTuple):
-    """How a `Problem` is run: in which chunks, what is kept for the backward pass, and whether all states are taken."""
+    """How a `Problem` is run: the chunks, what is kept for the backward pass, and whether all states are returned."""
 
     walk: Walk
     keep: Keep
@@ -28,8 +28,7 @@ class Plan(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the forward pass leaves: of every step the state before it and what `update` read, or of every chunk
-    the state before it."""
+    """What the forward pass keeps: the previous state and arguments of every step, or the state before every chunk."""
 
     steps: tuple[State, PreActivations] | None = None
     chunks: State | None = None
@@ -37,7 +36,7 @@ class Kept(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def run_chunks(cell: PointwiseCell, plan: Plan, problem: Problem) -> tuple[Taken, State]:
-    """What is taken of every step, and the final state, of a `Problem` with at least one step."""
+    """The outputs (and states) of all steps and the final state, for a `Problem` with at least one step."""
     # Nothing is kept, and one chunk is the fastest. It is walked over all the same, since the loops must be alike (see
     # `_values`); the compiler takes one of a single turn away.
     walk = plan.walk._replace(size=plan.walk.size and problem.inputs.shape[0])

@@ -1,4 +1,4 @@
-"""The fast recurrence: a backward pass of its own, in chunks of steps."""
+"""The fast recurrence: a custom backward pass over chunks of steps."""
 
 import dataclasses
 import math
@@ -38,17 +38,17 @@ class Chunked(Recurrence):
                 d_gates[t], d_state = pullback of update and output, with R^T(d_gates[t])
             d_W, d_R, d_inputs[chunk] += products of inputs[chunk], states before and W with d_gates[chunk]
 
-    `keep` says what the forward pass leaves for the backward pass:
+    `keep` says what the forward pass stores for the backward pass:
 
         "gates"       every step's state and gate pre-activations
         "boundaries"  the state before each chunk, whose forward pass is then run again, in the cache: memory
                       grows with the root of T only, but for inputs, outputs and their gradients
 
-    None is "gates" from 256 hidden features on, or where that is 16 MiB at most, and otherwise "boundaries".
-    `size` is 10 unless given, more for long sequences (half the root of T) and for small batches (I + H rows a chunk);
-    T need not be a multiple of it, and one that is not known while tracing (`jax.export`) is one chunk. Sums over
-    steps are float32 or wider in whichever compute dtype. Differentiable in reverse mode any number of times
-    (`jax.grad`, `jax.jacrev`; `jax.hessian`, too); forward mode (`jax.jvp`) needs `Scan` or `Unrolled`.
+    None means "gates" from 256 hidden features on, or if the gates take at most 16 MiB, and otherwise "boundaries".
+    `size` is 10 by default, and larger for long sequences (half the square root of T) and for small batches (I + H rows
+    a chunk). T need not be a multiple of it; a T that is unknown while tracing (`jax.export`) is one chunk. Sums over
+    steps are float32 or wider in every compute dtype. Differentiable in reverse mode any number of times (`jax.grad`,
+    `jax.jacrev`; `jax.hessian`, too); forward mode (`jax.jvp`) needs `Scan` or `Unrolled`.
 
     Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError
     for a size below 1 or another `keep`, TypeError for a cell that is not a `PointwiseCell` and for forward mode.
@@ -64,7 +64,7 @@ class Chunked(Recurrence):
             raise ValueError(f"keep: expected one of {list(get_args(Keep))}, got {self.keep!r}")
 
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
-        """What is taken of every step, and the final state; from T-1 down with `reverse`."""
+        """The outputs (and states) of all steps and the final state; from T-1 down with `reverse`."""
         if not isinstance(cell, PointwiseCell):
             raise TypeError(
                 f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"

@@ -1,4 +1,4 @@
-"""Loops over chunks of steps."""
+"""Loops over chunks of time steps."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 class Walk(NamedTuple):
-    """The order of a loop over chunks of `size` steps; what is left over is a last, shorter chunk.
+    """The order of a loop over chunks of `size` steps; the remainder is a shorter last chunk.
 
     `size` is below the number of steps, or None: all of them are one chunk.
     """

@@ -1,4 +1,4 @@
-"""A pointwise cell's gate pre-activations: computed by as few matrix products as the cell allows."""
+"""The gate pre-activations of a pointwise cell, computed with as few matrix products as possible."""
 
 from typing import Any, NamedTuple
 
@@ -12,9 +12,9 @@ from rnnjax.types import Extras, Features, State
 
 
 class PreActivations(NamedTuple):
-    """What `update` reads, `a` and `r`.
+    """The pre-activations `a` and `r`, the arguments of `update`.
 
-    `recurrent` is None where it reads their sum only, which is then `inputs`, and where the cell has no R.
+    `recurrent` is None if `update` only reads their sum (which is then `inputs`), or if the cell has no R.
     """
 
     inputs: jax.Array
@@ -46,7 +46,7 @@ class Weights(NamedTuple):
     def pullback(
         self, cell: PointwiseCell, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: CellParams
     ) -> CellParams:
-        """`sums` with the gradients of a chunk's maps added: one product a kernel."""
+        """`sums` plus the gradients of the maps over one chunk: one product for each kernel."""
         if self.joint is not None:
             width = inputs.shape[-1]
             d_joint = outer((inputs, hidden, None), gates.inputs)
@@ -63,7 +63,7 @@ class Weights(NamedTuple):
 
 
 def _add_to(total: Any, part: Any) -> Any:
-    """The sum; None for what the cell does not have."""
+    """The sum; None for parameters that the cell does not have."""
     if total is None:
         return None
     bias = None if total.bias is None else total.bias + in_dtype(part.bias, total.bias)
@@ -90,9 +90,9 @@ def is_dense(cell: PointwiseCell) -> bool:
 
 
 def reads_sum(cell: PointwiseCell, params: CellParams, state: State, inputs: Features) -> bool:
-    """Whether `update` does nothing with `a` and `r` but add them to each other.
+    """Whether `update` only uses the sum of `a` and `r`.
 
-    Read off its jaxpr, so that a cell need not say so. False is always safe.
+    Determined from its jaxpr, so a cell need not declare it. False is always safe.
     """
     if params.recurrent is None:
         return False

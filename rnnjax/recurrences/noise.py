@@ -1,4 +1,4 @@
-"""What regularisation does to the state from step to step: a recurrence applies it, a layer draws it."""
+"""Regularisation of the state at each step: a layer draws the masks, a recurrence applies them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ from rnnjax.types import Extras, Params, State
 
 
 class Noise(NamedTuple):
-    """Masks of a run over time; None, or no entry for a state field, changes nothing.
+    """The masks of one run over time; None, or no entry for a field of the state, means no mask.
 
         r_t = (hidden_mask * h_{t-1}) R + c
         s_t = hold_t * s_{t-1} + (1 - hold_t) * (the cell's new state)
 
-    `hidden_mask` is `(B, H)`. `hold` has for a state field by its name either one number or `(T, B, H)`, in [0, 1]
-    or bool; of a field of integers, bool alone. After a reset the reset state is the one before. No gradient flows
+    `hidden_mask` is `(B, H)`. `hold` maps the name of a state field to one number or to an array `(T, B, H)`, in [0, 1]
+    or bool; for a field of integers, only bool. After a reset, the reset state is the previous state. No gradient flows
     to either.
     """
 
@@ -48,7 +48,7 @@ def prepare_noise(
 
 
 def _shares(name: str, share: Any, leaf: jax.Array, time: int) -> jax.Array:
-    """A state field's hold at every step, one number being that of all."""
+    """The hold of a state field at every step; one number applies to all steps."""
     share, expected = jnp.asarray(share), (time, *leaf.shape)
     if share.dtype != bool and not jnp.issubdtype(leaf.dtype, jnp.inexact):
         raise ValueError(f"hold of {name}: expected bools, since the field is {leaf.dtype}, got {share.dtype}")
@@ -60,9 +60,9 @@ def _shares(name: str, share: Any, leaf: jax.Array, time: int) -> jax.Array:
 
 
 def check_reads_hidden(cell: Cell, name: str = "hidden_mask") -> None:
-    """Raises for a cell whose hidden state cannot be masked, as `name` asks for, where a recurrent map reads it.
+    """Raises an error if the hidden state of this cell cannot be masked; `name` is the option that needs it.
 
-    TypeError for a cell that is not pointwise, ValueError for one without a recurrent map.
+    TypeError for a cell that is not a `PointwiseCell`, ValueError for a cell without a recurrent map.
     """
     if not isinstance(cell, PointwiseCell):
         raise TypeError(f"{name}: expected a PointwiseCell, got {type(cell).__name__}")
@@ -76,18 +76,18 @@ def masked(hidden: jax.Array, mask: jax.Array | None) -> jax.Array:
 
 
 class Loop(NamedTuple):
-    """What a loop over steps calls: `step(inputs, before) -> after`, and `output(inputs, after)`."""
+    """The functions of a loop over steps: `step(inputs, before) -> after`, and `output(inputs, after)`."""
 
     step: Callable[[jax.Array, State], State]
     output: Callable[[jax.Array, State], jax.Array]
 
 
 def loop_of(cell: Cell, params: Params, mask: jax.Array | None) -> Loop:
-    """A cell's step, the hidden state masked where the recurrent map reads it, and its output.
+    """The step of a cell, with the hidden state masked for the recurrent map, and its output.
 
-    Each array of the state keeps its dtype. A loop sums the gradients of the parameters over its steps in their own
-    dtype, which must not be a narrow one: there the sum stands still once it is some hundred times what is added.
-    The step is therefore given wide parameters, and narrows them.
+    Each array of the state keeps its dtype. A loop sums the gradients of the parameters over its steps in the dtype of
+    the parameters. A narrow dtype would stop the sum once it is some hundred times the summand, so the step receives
+    wide parameters and narrows them itself.
     """
     wide = widen(params)
 
@@ -105,12 +105,12 @@ def loop_of(cell: Cell, params: Params, mask: jax.Array | None) -> Loop:
 
 
 def has_output(cell: Cell) -> bool:
-    """Whether the cell's output is another than `state.hidden`."""
+    """Whether the cell defines an output other than `state.hidden`."""
     return type(cell).output is not Cell.output
 
 
 def read_out(cell: Cell, extras: Extras, inputs: jax.Array, after: State) -> jax.Array:
-    """The cell's output, computed in float32 at least; a real one has the dtype that inputs and extras promote to."""
+    """The output, computed in at least float32; a real output has the promoted dtype of inputs and extras."""
     if not has_output(cell):
         return after.hidden
     dtype = promoted(inputs, *real_leaves(extras))
@@ -120,7 +120,7 @@ def read_out(cell: Cell, extras: Extras, inputs: jax.Array, after: State) -> jax
 
 
 def hold_back(before: State, after: State, hold: Mapping[str, jax.Array] | None) -> State:
-    """The state after a step, of which each field in `hold` keeps that share of what was before."""
+    """The new state, in which each field in `hold` keeps that share of the previous state."""
     if hold is None:
         return after
 

@@ -1,10 +1,10 @@
-"""What every recurrence shares: the signature, the checks, and the contract for variable length.
+"""The common part of all recurrences: the signature, the checks, and the contract for variable length.
 
-Past its length a sequence's outputs are zero, no gradient flows there, and its state stays as it was: the
-final state is the state at the last valid step, and a sequence of length 0 keeps its initial state. With
-right padding, running from T-1 down therefore starts each sequence at its own last step. A call begins from
-`initial_state`; `resets[t, b]` puts `reset_state` back before step t (the cell's own initial state, zeros, unless
-given), and a reset on a padded step does nothing. A length above T counts as T, one below 0 as 0.
+After the end of a sequence its outputs are zero, no gradient flows, and its state keeps its value: the final state is
+the state at the last valid step, and a sequence of length 0 keeps its initial state. With right padding, a reversed run
+therefore starts each sequence at its own last step. A call starts from `initial_state`. `resets[t, b]` restores
+`reset_state` before step t (by default the cell's own initial state, zeros). A reset on a padded step has no effect. A
+length above T counts as T, one below 0 as 0.
 """
 
 import abc
@@ -27,7 +27,7 @@ KINDS = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
 
 
 class Flags(NamedTuple):
-    """Per step and sequence, `(T, B)` or for one step `(B,)`; None stands for "always" and "never".
+    """Flags for each step and sequence: `(T, B)`, or `(B,)` for one step; None stands for "always" or "never".
 
     `hold` is that of `Noise`, by state field, each with the time axis or for one step without it.
     """
@@ -38,7 +38,7 @@ class Flags(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Checked arguments, ready to be looped over; `reset_state` is None where there are no resets."""
+    """Checked arguments of a loop over steps; `reset_state` is None if there are no resets."""
 
     params: Params
     inputs: jax.Array
@@ -49,16 +49,16 @@ class Problem(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What is taken of every step: its output, and the state after it or None."""
+    """The result of every step: its output, and the state after it or None."""
 
     outputs: jax.Array
     states: State | None
 
 
 class Recurrence(abc.ABC):
-    """How steps are run over time: a strategy, the same numbers whichever is taken.
+    """How steps are run over time. All recurrences give the same numbers.
 
-    A subclass is a frozen dataclass that says how a checked `Problem` is run.
+    A subclass is a frozen dataclass that defines how a checked `Problem` is run.
     """
 
     def __call__(
@@ -75,10 +75,10 @@ class Recurrence(abc.ABC):
         noise: Noise | None = None,
         all_states: bool = False,
     ) -> tuple[Any, ...]:
-        """Outputs `(T, B, O)` and the final state, from inputs `(T, B, I)` and the state to begin from.
+        """Outputs `(T, B, O)` and the final state, from inputs `(T, B, I)` and the initial state.
 
-        With `all_states` the state after every step follows, each array `(T, B, ...)`; on a padded step it is the one
-        that is held. Raises ValueError where shapes do not fit.
+        With `all_states`, the third result is the state after every step, each array `(T, B, ...)`; padded steps repeat
+        the last state. Raises ValueError where shapes do not fit.
         """
         cell, problem = prepare(
             cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
@@ -108,13 +108,13 @@ class Recurrence(abc.ABC):
 
     @abc.abstractmethod
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
-        """What is taken of at least one step, and the final state; from T-1 down with `reverse`."""
+        """The outputs (and states) of at least one step and the final state; from T-1 down with `reverse`."""
 
 
 def settle(cell: Cell, params: Params) -> tuple[Cell, Params]:
-    """The cell and its parameters as loops take them (`Cell.effective`).
+    """The cell and its parameters as loops use them (`Cell.effective`).
 
-    Raises TypeError for a cell that is not static: with an array in one of its fields, a traced one, say.
+    Raises TypeError for a cell that is not static, such as one with a traced array in a field.
     """
     try:
         hash(cell)
@@ -127,7 +127,7 @@ def settle(cell: Cell, params: Params) -> tuple[Cell, Params]:
 
 
 def one_output(cell: Cell, problem: Problem) -> jax.ShapeDtypeStruct:
-    """Shape and dtype of the output of one step."""
+    """The shape and dtype of the output of one step."""
     like = [
         jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
         for tree in (problem.params, problem.initial_state)
@@ -137,7 +137,7 @@ def one_output(cell: Cell, problem: Problem) -> jax.ShapeDtypeStruct:
 
 
 def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:
-    """`jnp.where` over two trees of arrays, the condition's axes being their leading ones."""
+    """`jnp.where` over two trees of arrays; the axes of the condition are their leading axes."""
 
     def leaf(true: jax.Array, false: jax.Array) -> jax.Array:
         return jnp.where(jnp.expand_dims(condition, tuple(range(condition.ndim, true.ndim))), true, false)
@@ -151,26 +151,26 @@ def zero_where(condition: jax.Array, tree: Any) -> Any:
 
 
 def clear_padding(inputs: jax.Array, flags: Flags) -> jax.Array:
-    """Zeros on padded steps, so that whatever stands there (a NaN, say) reaches neither value nor gradient."""
+    """Zeros on padded steps, so that padding (NaN, for example) affects neither values nor gradients."""
     return inputs if flags.valid is None else zero_where(~flags.valid, inputs)
 
 
 def enter(reset_state: State | None, state: State, flags: Flags) -> State:
-    """The state that a step starts from: the one carried to it, or after a reset the one that this puts back."""
+    """The state before a step: the carried one, or after a reset the reset state."""
     return state if flags.reset is None else select(flags.reset, cast_like(reset_state, state), state)
 
 
 def advance(
     loop: Loop, reset_state: State | None, state: State, inputs: jax.Array, flags: Flags, all_states: bool = False
 ) -> tuple[State, Taken]:
-    """One step under the contract: the state to carry on, and what is taken, zeros for the output where padded."""
+    """One step under the contract: the state to carry, and the result of the step, with zero outputs on padding."""
     before = enter(reset_state, state, flags)
     after = hold_back(before, loop.step(inputs, before), flags.hold)
     return leave(before, after, loop.output(inputs, after), flags, all_states)
 
 
 def leave(before: State, after: State, output: jax.Array, flags: Flags, all_states: bool) -> tuple[State, Taken]:
-    """The state to carry on after a step, and what is taken of it."""
+    """The state to carry after a step, and the result of the step."""
     if flags.valid is not None:
         after, output = select(flags.valid, after, before), zero_where(~flags.valid, output)
     return after, Taken(output, after if all_states else None)
@@ -187,7 +187,7 @@ def prepare(
     reset_state: State | None = None,
     noise: Noise | None = None,
 ) -> tuple[Cell, Problem]:
-    """The cell as loops take it, and checked arguments with the flags of every step.
+    """The cell as loops use it, and checked arguments with the flags of every step.
 
     Raises ValueError where shapes do not fit, and as `settle`.
     """
@@ -241,14 +241,14 @@ def check_kernels(cell: PointwiseCell, params: CellParams, inputs: Features, rea
 
 
 def one_size(features: Features) -> Size:
-    """One number for features of one axis: a cell may know no other."""
+    """The size as one number if there is one feature axis; some cells accept only numbers."""
     return features[0] if len(features) == 1 else features
 
 
 def as_state(what: str, cell: Cell, state: Any, batch: int, dtype: Any, hidden_size: Size | None = None) -> State:
-    """A state of the cell, each array in the dtype that the cell gives it; a plain tuple or list of its arrays will do.
+    """A state of the cell, each array in the cell's own dtype; a plain tuple or list of arrays is accepted.
 
-    Raises ValueError for a state of another cell, of other sizes, or of numbers that such a dtype cannot hold.
+    Raises ValueError for a state of another cell, of other sizes, or with numbers that the dtype cannot hold.
     """
     if not jax.tree.leaves(state):
         raise ValueError(f"{what}: expected a state of {type(cell).__name__}, got {state!r}")

@@ -13,15 +13,14 @@ from rnnjax.types import State
 
 @dataclasses.dataclass(frozen=True)
 class Scan(Recurrence):
-    """`lax.scan` over steps with plain automatic differentiation: what every other recurrence is tested against.
+    """`lax.scan` over steps with plain automatic differentiation: the reference for the other recurrences.
 
         for t in range(T):                          # from T-1 down with reverse=True
             state = cell.step(params, inputs[t], state)
             outputs[t] = cell.output(params, state, inputs[t])
 
-    `unroll` steps are laid out in each turn of the loop. Works for every cell, and in forward mode too. Gradients
-    of parameters are summed over steps in float32 or wider in whichever compute dtype. Raises ValueError for
-    unroll below 1.
+    `unroll` steps are unrolled in each iteration. Works for every cell, and in forward mode. Gradients of parameters
+    are summed over steps in float32 or wider in every compute dtype. Raises ValueError for unroll below 1.
     """
 
     unroll: int = 1
@@ -31,7 +30,7 @@ class Scan(Recurrence):
             raise ValueError(f"unroll: expected at least 1, got {self.unroll}")
 
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
-        """What is taken of every step, and the final state; from T-1 down with `reverse`."""
+        """The outputs (and states) of all steps and the final state; from T-1 down with `reverse`."""
         loop = loop_of(cell, problem.params, problem.hidden_mask)
         reset_state = widen(problem.reset_state)
 

@@ -1,4 +1,4 @@
-"""A Python loop: every step a part of the graph."""
+"""A Python loop: the graph contains every step."""
 
 import dataclasses
 
@@ -14,17 +14,17 @@ from rnnjax.types import State
 
 @dataclasses.dataclass(frozen=True)
 class Unrolled(Recurrence):
-    """A Python loop: the graph holds every step, so compile time grows with T. For short sequences.
+    """A Python loop for short sequences: the graph contains every step, so compile time grows with T.
 
         for t in range(T):                          # from T-1 down with reverse=True
             state = cell.step(params, inputs[t], state)
             outputs[t] = cell.output(params, state, inputs[t])
 
-    Raises ValueError where the number of steps is not known while tracing (`jax.export` with a symbolic T).
+    Raises ValueError if the number of steps is unknown while tracing (`jax.export` with a symbolic T).
     """
 
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
-        """What is taken of every step, and the final state; from T-1 down with `reverse`."""
+        """The outputs (and states) of all steps and the final state; from T-1 down with `reverse`."""
         _, inputs, state, _, flags, mask = problem
         steps = inputs.shape[0]
         if not isinstance(steps, int):
