@@ -18,7 +18,7 @@ class TrainState(NamedTuple):
     """
 
     params: Any
-    optimizer_state: optax.OptState
+    optimizer_state: Any  # optax.OptState
     step: jax.Array
     key: jax.Array
     carry: Any = ()

@@ -160,7 +160,7 @@ def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
     return jax.tree.map(leaf, state.average, params)
 
 
-def _told_by(optimizer_state: optax.OptState) -> Sums:
+def _told_by(optimizer_state: Any) -> Sums:
     """The learning rate and the updates skipped in a row, where the optimizer's state holds exactly one such number."""
     names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
     # A schedule has a state of the same name beside the number itself.
