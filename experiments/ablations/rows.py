@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
     ]
 )
 MAY_BE_NONE = ("score", "loss", "solved", "diverged", "seconds", "tokens_per_second")
-TOLD = {"command": list, "versions": dict, "python": str, "system": str, "cores": int, "devices": list}
+FIELDS = {"command": list, "versions": dict, "python": str, "system": str, "cores": int, "devices": list}
 Row = dict[str, Any]
 
 
@@ -119,10 +119,10 @@ def _wrong(row: Row, variant: Variant, seeds: Sequence[int]) -> str | None:
     if row["score"] is None and row["diverged"] is None:
         return "without a score that did not diverge"
     try:
-        told = json.loads(row["environment"])
+        found = json.loads(row["environment"])
     except ValueError:
-        told = None
-    if not isinstance(told, dict) or not all(isinstance(told.get(name), kind) for name, kind in TOLD.items()):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in FIELDS.items()):
         return "without the environment that made it"
     return None
 

@@ -96,10 +96,10 @@ def plan(variants: Sequence[Variant], tasks: Sequence[Task]) -> list[float]:
     return seconds
 
 
-def train_task(task: Task, told: Callable[[float], None] = lambda share: None) -> list[Row]:
+def train_task(task: Task, progress: Callable[[float], None] = lambda share: None) -> list[Row]:
     """The rows of a task."""
     environment_at_start()
-    return make_rows(task.variant, trained(task.variant.config, task.seeds, told), task.command)
+    return make_rows(task.variant, trained(task.variant.config, task.seeds, progress), task.command)
 
 
 def one_by_one(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done]:
@@ -110,12 +110,12 @@ def one_by_one(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done
         for task, expected in zip(tasks, seconds, strict=True):
             bar.set_description_str(task.variant.name)
 
-            def told(share: float, before: float = before, expected: float = expected) -> None:
+            def progress(share: float, before: float = before, expected: float = expected) -> None:
                 bar.update(100 * (before + share * expected) / total - bar.n)
 
-            rows = train_task(task, told)
+            rows = train_task(task, progress)
             before += expected
-            told(0.0, before)
+            progress(0.0, before)
             yield task, rows
 
 
@@ -137,10 +137,10 @@ def run_tasks(
         del left[task.variant.name]
         past, share = time.perf_counter() - start, 1 - sum(left.values()) / sum(seconds)
         words = f"; {duration(past)} so far" + (f", about {duration(past / share - past)} left" if left else "")
-        tqdm.write(f"{number}/{len(tasks)} {task.variant.name}: {told_of(rows)}{words}")
+        tqdm.write(f"{number}/{len(tasks)} {task.variant.name}: {summary_line(rows)}{words}")
 
 
-def told_of(rows: Sequence[Row]) -> str:
+def summary_line(rows: Sequence[Row]) -> str:
     """A variant's rows in a few words."""
     found = summary([row["score"] for row in rows if row["score"] is not None])
     diverged = sum(row["diverged"] is not None for row in rows)

@@ -18,7 +18,7 @@ from experiments.sentiment.data import Parts, prepare
 from experiments.sentiment.seeds import SeedTraining
 from rnnjax.training import Position
 
-Told = Callable[[float], None]  # the share of the training that is done
+Progress = Callable[[float], None]  # the share of the training that is done
 # What of a text classifier's config its data follow from.
 DATA = (
     *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
@@ -49,9 +49,9 @@ class Outcome(NamedTuple):
     tokens_per_second: float | None
 
 
-def trained(config: Config, seeds: Sequence[int], told: Told) -> list[Outcome]:
-    """Every seed's outcome; `told` hears of progress. Each is as if it had been alone, to float tolerance."""
-    return _remembered(config, seeds, told) if isinstance(config, Memory) else _classified(config, seeds, told)
+def trained(config: Config, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
+    """Every seed's outcome; `progress` hears of progress. Each is as if it had been alone, to float tolerance."""
+    return _remembered(config, seeds, progress) if isinstance(config, Memory) else _classified(config, seeds, progress)
 
 
 def estimate(config: Config, seeds: Sequence[int]) -> float:
@@ -73,7 +73,7 @@ def _data(config: TextClassification) -> Parts:
 _prepared = functools.lru_cache(maxsize=1)(prepare)
 
 
-def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcome]:
+def _remembered(config: Memory, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
     """With `stop`, a seed's result is that of its first evaluation at which it has solved the task or diverged."""
     task = config.problem()
     shapes = jax.eval_shape(lambda: initial_state(config, 0)).params
@@ -88,11 +88,11 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
             if not (config.stop and last.settled) and new.diverged is None:
                 curves[row].append((new.updates, new.score))
         settled = [last if config.stop and last.settled else new for last, new in zip(settled, results, strict=True)]
-        told(block.updates / config.updates)
+        progress(block.updates / config.updates)
         if config.stop and all(result.settled for result in settled):
             break
     later, read = time.perf_counter() - start - first, (blocks - 1) * config.block * config.batch * task.steps
-    told(1.0)
+    progress(1.0)
     return [
         Outcome(
             seed=result.seed,
@@ -112,11 +112,11 @@ def _remembered(config: Memory, seeds: Sequence[int], told: Told) -> list[Outcom
     ]
 
 
-def _classified(config: TextClassification, seeds: Sequence[int], told: Told) -> list[Outcome]:
+def _classified(config: TextClassification, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
     """With `patience`, a seed's result is that of the epochs that it would have had alone."""
     start = time.perf_counter()
     training = SeedTraining(config, _data(config), seeds)
-    epochs = list(training.epochs(lambda step: told(step / training.steps)))
+    epochs = list(training.epochs(lambda step: progress(step / training.steps)))
     seconds, outcomes = time.perf_counter() - start - training.compile_seconds, []
     for row, seed in enumerate(seeds):
         counted = [epoch for epoch in epochs if epoch.diverged[row] is None]

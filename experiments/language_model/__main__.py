@@ -17,7 +17,7 @@ from experiments.catalogue import Experiment
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.generation import Generate, generate
 from experiments.language_model.train import PROGRAM, train
-from experiments.language_model.trained import Evaluate, evaluate, read_told
+from experiments.language_model.trained import Evaluate, evaluate, load_record
 from rnnjax.commands import parse_presets, run
 from rnnjax.runs.resumption import resumed_run, with_newest
 from rnnjax.training import use_cpu_cores
@@ -78,11 +78,11 @@ def main(arguments: list[str]) -> None:
     resumed = resumed_run(arguments)
     if resumed is not None and arguments[0].startswith("-"):
         # No preset is named: the run is gone on with under its own config.
-        told = read_told(resumed)
-        default = told.experiment.removeprefix(PREFIX)
+        record = load_record(resumed)
+        default = record.experiment.removeprefix(PREFIX)
         if default not in PRESETS:
-            raise ValueError(f"{resumed}: expected a run of {PROGRAM}, got one of {reprlib.repr(told.experiment)}")
-        presets = {**PRESETS, default: ("Go on with a run.", told.config)}
+            raise ValueError(f"{resumed}: expected a run of {PROGRAM}, got one of {reprlib.repr(record.experiment)}")
+        presets = {**PRESETS, default: ("Go on with a run.", record.config)}
     name, options = parse_presets(presets, default, PROGRAM, arguments, (Generate, Evaluate))
     datasets.disable_progress_bars()
     if isinstance(options, Generate):

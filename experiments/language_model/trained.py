@@ -22,7 +22,7 @@ from rnnjax.runs.run_files import read_config
 from rnnjax.training import batch_mesh, eval_step, evaluate_stream, initial_carry, next_in_stream
 
 
-class Told(NamedTuple):
+class Record(NamedTuple):
     """What a run folder's config.json tells."""
 
     experiment: str
@@ -33,13 +33,13 @@ class Told(NamedTuple):
 class Trained(NamedTuple):
     """A trained language model."""
 
-    told: Told
+    record: Record
     vocabulary: TokenVocabulary
     model: LanguageModel
     params: Any
 
 
-def read_told(path: Path) -> Told:
+def load_record(path: Path) -> Record:
     """The config of a run folder. Raises as `open_run`, and computes nothing."""
     fields = {field.name for field in dataclasses.fields(Language)} - {"execution"}
     values = read_config(path, "language model's run", fields | {"experiment", "fingerprint"})
@@ -47,7 +47,7 @@ def read_told(path: Path) -> Told:
         config = Language(**{name: values[name] for name in fields})
     except ValueError as error:
         raise ValueError(f"{path / CONFIG}: {error}") from error
-    return Told(str(values["experiment"]), config, str(values["fingerprint"]))
+    return Record(str(values["experiment"]), config, str(values["fingerprint"]))
 
 
 def open_run(path: Path) -> Trained:
@@ -55,13 +55,13 @@ def open_run(path: Path) -> Trained:
 
     Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
     """
-    told = read_told(path)
+    record = load_record(path)
     vocabulary = TokenVocabulary.load(path / VOCABULARY)
-    if vocabulary.level != told.config.level:
-        raise ValueError(f"{path / VOCABULARY}: expected {told.config.level}s, got {vocabulary.level}s")
-    model = told.config.network(len(vocabulary))
+    if vocabulary.level != record.config.level:
+        raise ValueError(f"{path / VOCABULARY}: expected {record.config.level}s, got {vocabulary.level}s")
+    model = record.config.network(len(vocabulary))
     params = load_best(path / CHECKPOINTS, param_shapes(model), RunFolder(path).seals())
-    return Trained(told, vocabulary, model, params)
+    return Trained(record, vocabulary, model, params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +88,10 @@ class Evaluate:
 def evaluate(options: Evaluate) -> None:
     """The command `evaluate`."""
     trained = open_run(options.run)
-    config, vocabulary = trained.told.config, trained.vocabulary
+    config, vocabulary = trained.record.config, trained.vocabulary
     if options.source is None:
         corpus = read_corpus(config)
-        if corpus.fingerprint != trained.told.fingerprint:
+        if corpus.fingerprint != trained.record.fingerprint:
             raise ValueError(f"{config.source}: expected the text of the run, got another: it has changed")
         parts = {name: part for name, part in corpus.parts.items() if name != "train"}
     else:

@@ -15,7 +15,7 @@ from experiments.catalogue import Experiment
 from experiments.sentiment.config import TextClassification
 from experiments.sentiment.scoring import Evaluate, Predict, evaluate, predict
 from experiments.sentiment.train import train
-from experiments.sentiment.trained import read_told
+from experiments.sentiment.trained import load_record
 from rnnjax.commands import parse_presets, run
 from rnnjax.runs.resumption import resumed_run, with_newest
 from rnnjax.training import use_cpu_cores
@@ -78,11 +78,11 @@ def main(arguments: list[str]) -> None:
     run = resumed_run(arguments)
     if run is not None and arguments[0].startswith("-"):
         # No preset is named: the run is gone on with under its own config.
-        told = read_told(run)
-        default = told.experiment.removeprefix(PREFIX)
+        record = load_record(run)
+        default = record.experiment.removeprefix(PREFIX)
         if default not in PRESETS:
-            raise ValueError(f"{run}: expected a run of {PROGRAM}, got one of {reprlib.repr(told.experiment)}")
-        presets = {**PRESETS, default: ("Go on with a run.", told.config)}
+            raise ValueError(f"{run}: expected a run of {PROGRAM}, got one of {reprlib.repr(record.experiment)}")
+        presets = {**PRESETS, default: ("Go on with a run.", record.config)}
     name, options = parse_presets(presets, default, PROGRAM, arguments, (Predict, Evaluate))
     datasets.disable_progress_bars()
     if isinstance(options, Predict):

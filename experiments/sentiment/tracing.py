@@ -102,8 +102,8 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     """PNG files: the verdict after each word, and the gates and states of every recurrent layer at every word."""
     if not verdicts.spans:
         return
-    told = verdicts.words, verdicts.values, verdicts.shown_class
-    save_figure(folder / f"{name}_verdict.png", lambda: verdict_figure(*told))
+    drawn = verdicts.words, verdicts.values, verdicts.shown_class
+    save_figure(folder / f"{name}_verdict.png", lambda: verdict_figure(*drawn))
     config = trained.config
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]

@@ -56,11 +56,11 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         say(f"\n{model_table(first.params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")
 
-        told: list[EpochReport] = []
+        reports: list[EpochReport] = []
 
         def tell(report: EpochReport, progress: Progress) -> None:
             progress.epoch(report)
-            told.append(report)
+            reports.append(report)
 
         params = session.train(
             first,
@@ -78,7 +78,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         }
         if is_first():
             finish(session, parts, loader, scores)
-            print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), session, told, scores))
+            print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), session, reports, scores))
             print(f"run folder {session.path}")
     return session.path
 

@@ -30,7 +30,7 @@ class Trained(NamedTuple):
     params: Any
 
 
-class Told(NamedTuple):
+class Record(NamedTuple):
     """What a run folder's config.json tells."""
 
     experiment: str
@@ -39,7 +39,7 @@ class Told(NamedTuple):
     held_out: str
 
 
-def read_told(path: Path) -> Told:
+def load_record(path: Path) -> Record:
     """The config of a run folder. Raises as `open_run`, and computes nothing."""
     fields = {field.name for field in dataclasses.fields(TextClassification)} - {"execution"}
     values = read_config(path, "text study", fields | {"experiment", "classes", "held_out", "fingerprint"})
@@ -60,7 +60,7 @@ def read_told(path: Path) -> Told:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     config = dataclasses.replace(config, dense=tuple(config.dense))  # JSON knows lists only
-    return Told(values["experiment"], config, tuple(classes), values["held_out"])
+    return Record(values["experiment"], config, tuple(classes), values["held_out"])
 
 
 def open_run(path: Path) -> Trained:
@@ -68,8 +68,8 @@ def open_run(path: Path) -> Trained:
 
     Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
     """
-    told = read_told(path)
+    record = load_record(path)
     tokenizer = load_vocabulary(path / VOCABULARY)
-    model = build_model(told.config, tokenizer.get_vocab_size(), len(told.classes))
+    model = build_model(record.config, tokenizer.get_vocab_size(), len(record.classes))
     params = load_best(path / CHECKPOINTS, param_shapes(model), RunFolder(path).seals())
-    return Trained(told.config, told.classes, told.held_out, tokenizer, model, params)
+    return Trained(record.config, record.classes, record.held_out, tokenizer, model, params)

@@ -34,7 +34,7 @@ from rnnjax.runs.places import (
 from rnnjax.runs.seals import START, Mark, check_lines
 from rnnjax.training.divergence import ADVICE, DivergedError
 from rnnjax.training.position import Position
-from rnnjax.training.processes import arrays_from_first, first_alone, gathered, is_first
+from rnnjax.training.processes import arrays_from_first, gathered, is_first, on_first_process
 from rnnjax.training.state import TrainState
 from rnnjax.untrusted import kind_of
 
@@ -162,7 +162,7 @@ class Checkpoints:
             position, state = self._read(host)
             return json.dumps(position.to_json()).encode()
 
-        position = Position.from_json(json.loads(first_alone(read)))
+        position = Position.from_json(json.loads(on_first_process(read)))
         state = arrays_from_first(state, host)
         return state._replace(key=jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(template.key))), position
 

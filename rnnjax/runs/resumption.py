@@ -63,16 +63,16 @@ def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
     """
     path = folder.path
     # The first checkpoint is there before the first line: a run without either was stopped before its first step.
-    goes_on = bool(find_checkpoints(path / CHECKPOINTS))
+    resumed = bool(find_checkpoints(path / CHECKPOINTS))
     metrics = path / METRICS
-    if not goes_on and metrics.exists() and metrics.stat().st_size:
+    if not resumed and metrics.exists() and metrics.stat().st_size:
         raise FileNotFoundError(
             f"{path}: expected checkpoints to go on from, found none: they were taken away; begin a new run"
         )
     asked = {"experiment": experiment, **settings(config)}
     check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
     folder.read_environment()
-    return goes_on
+    return resumed
 
 
 def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:

@@ -38,8 +38,8 @@ def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
         now = digest(plain)
     except RecursionError as error:  # what could be read may still be too deep to be written
         raise ValueError("expected JSON, got lists or objects nested too deeply") from error
-    if (told := values.get(SEAL)) != now:
-        raise ValueError(f"expected what was written ({SEAL} {str(told)[:12]}), found other values ({now[:12]})")
+    if (written := values.get(SEAL)) != now:
+        raise ValueError(f"expected what was written ({SEAL} {str(written)[:12]}), found other values ({now[:12]})")
     return plain
 
 

@@ -42,7 +42,7 @@ from rnnjax.training import (
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.objective import Objective
-from rnnjax.training.processes import first_alone, is_first, say, was_lost
+from rnnjax.training.processes import is_first, on_first_process, say, was_lost
 
 
 class Vocabulary(Protocol):
@@ -73,7 +73,7 @@ class Session:
         self.resuming = config.execution.resume is not None
         self.step, self.seconds_before = 0, 0.0
         self.best_epoch = 0
-        self._goes_on = self._begun = False
+        self._resumed = self._begun = False
         self._settings: dict[str, Any] = {}
         self.log = Log(None, None, tensorboard=False)
         self._stop = StopSignals()
@@ -86,8 +86,8 @@ class Session:
     def __enter__(self) -> "Session":
         with contextlib.ExitStack() as stack:  # what is refused is not held
             stack.enter_context(self._stop)
-            found = json.loads(first_alone(lambda: json.dumps(self._look(stack)).encode()))
-            self.path, self._goes_on = Path(found["path"]), found["goes_on"]
+            found = json.loads(on_first_process(lambda: json.dumps(self._look(stack)).encode()))
+            self.path, self._resumed = Path(found["path"]), found["resumed"]
             try:
                 self.execution = self.execution.filled(found[EXECUTION])
             except ValueError as error:
@@ -99,14 +99,14 @@ class Session:
         if not self.resuming:
             path = self.execution.run_folder or new_path(self.experiment)
             RunFolder.check_new(path)
-            return {"path": str(path), "goes_on": False, EXECUTION: {}}
+            return {"path": str(path), "resumed": False, EXECUTION: {}}
         path = self.execution.resume
         if str(path) == NEWEST:
             path = newest_run(self.experiment, self.config)
         folder = RunFolder.open(path)
         stack.enter_context(folder.lock())
-        goes_on = check_resumable(folder, self.experiment, self.config)
-        return {"path": str(path), "goes_on": goes_on, EXECUTION: folder.config().get(EXECUTION, {})}
+        resumed = check_resumable(folder, self.experiment, self.config)
+        return {"path": str(path), "resumed": resumed, EXECUTION: folder.config().get(EXECUTION, {})}
 
     def begin(
         self,
@@ -141,7 +141,7 @@ class Session:
             return b""
 
         self._stop.raise_noted()
-        first_alone(begin)
+        on_first_process(begin)
         self._begun = not self.resuming
 
     def fit(
@@ -213,15 +213,15 @@ class Session:
         self,
         state: TrainState,
         steps: int,
-        told: Callable[[EpochReport, Progress], None],
+        watch_epoch: Callable[[EpochReport, Progress], None],
         *,
         step: CompiledStep | TracedStep,
         **loop: Any,
     ) -> Any:
         """`fit` from the state, or from where the run stood; returns the parameters of its best epoch.
 
-        `steps` are those of the whole run, `told` hears of every epoch once it is in metrics.jsonl, and `loop` is what
-        else `fit` is told.
+        `steps` are those of the whole run, `watch_epoch` is called with every epoch once it is in metrics.jsonl, and
+        `loop` is passed on to `fit`.
         """
         template, config = state.evaluated, self.config
         with contextlib.ExitStack() as stack:
@@ -236,7 +236,7 @@ class Session:
                 )
             )
             position = None
-            if self._goes_on:
+            if self._resumed:
                 state, position = checkpoints.restore(state)
                 self._go_on(position)
             self._begun = True
@@ -268,7 +268,7 @@ class Session:
             ):
                 self.best_epoch = report.epoch if report.best else self.best_epoch
                 self.log.epoch(report.step, report.record())
-                told(report, progress)
+                watch_epoch(report, progress)
             return checkpoints.best_params(template)
 
     def _go_on(self, position: Position) -> None:
@@ -284,7 +284,7 @@ class Session:
         self.folder.add_environment(position.step)
         write_json(self.path / CONFIG, as_json(self._settings))
         left = "goes on from there"
-        if not self._goes_on:
+        if not self._resumed:
             left = "the run was stopped before its first step, and begins"
         elif position.epoch == self.config.epochs:
             left = "nothing is left to train"
@@ -326,10 +326,10 @@ class Session:
         if error is None:
             self._status("finished")
         elif isinstance(error, Interrupted):
-            told = Interrupted(error.signal, self.step)
-            self._status("stopped", str(told))
-            told.add_note(again)
-            raise told from error
+            stopped = Interrupted(error.signal, self.step)
+            self._status("stopped", str(stopped))
+            stopped.add_note(again)
+            raise stopped from error
         elif isinstance(error, DivergedError):
             self._status("diverged", str(error))
             error.add_note(self._safe())

@@ -102,7 +102,7 @@ def from_first(data: bytes) -> bytes:
     return np.asarray(broadcast(padded)).astype(np.uint8).tobytes()
 
 
-def first_alone(action: Callable[[], bytes]) -> bytes:
+def on_first_process(action: Callable[[], bytes]) -> bytes:
     """What process 0's action gives, in every process; all must call it.
 
     Where it raises, the others do not wait for a process that has left: they raise ValueError with its first line.

@@ -107,7 +107,7 @@ def train_step(
             sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
         sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
         state = _unless(empty, learned, gradient, state._replace(carry=()), on_cpu)
-        sums |= _told_by(state.optimizer_state)
+        sums |= _optimizer_numbers(state.optimizer_state)
         return state._replace(step=state.step + 1, carry=carry), sums
 
     return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate, objective)
@@ -160,7 +160,7 @@ def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
     return jax.tree.map(leaf, state.average, params)
 
 
-def _told_by(optimizer_state: Any) -> Sums:
+def _optimizer_numbers(optimizer_state: Any) -> Sums:
     """The learning rate and the updates skipped in a row, where the optimizer's state holds exactly one such number."""
     names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
     # A schedule has a state of the same name beside the number itself.

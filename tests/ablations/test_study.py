@@ -129,12 +129,20 @@ def test_differences_are_paired_by_seed():
     assert paired_difference({0: 0.5}, {1: 0.5}) is None
 
 
-TOLD = {"command": ["x"], "versions": {}, "python": "3", "system": "s", "cores": 2, "devices": ["cpu"], "commit": None}
+FIELDS = {
+    "command": ["x"],
+    "versions": {},
+    "python": "3",
+    "system": "s",
+    "cores": 2,
+    "devices": ["cpu"],
+    "commit": None,
+}
 
 
 def row(variant, seed, **values):
     known = {"variant": variant.name, "seed": seed, "score": 0.5, "steps": 1, "curve_steps": [1], "curve_scores": [0.5]}
-    made = {"config": as_json(variant), "environment": json.dumps(TOLD)}
+    made = {"config": as_json(variant), "environment": json.dumps(FIELDS)}
     none = {"loss": None, "solved": None, "diverged": None, "tokens_per_second": None}
     return {**known, **none, "parameters": 3, "seconds": 1.0, "together": 1, **made, **values}
 
@@ -150,7 +158,10 @@ WRONG = {
     "no score": ({"score": None}, "without a score that did not diverge"),
     "no JSON": ({"environment": "{"}, "without the environment that made it"),
     "other JSON": ({"environment": "[]"}, "without the environment that made it"),
-    "no devices": ({"environment": json.dumps({**TOLD, "devices": None})}, "without the environment that made it"),
+    "no devices": (
+        {"environment": json.dumps({**FIELDS, "devices": None})},
+        "without the environment that made it",
+    ),
 }
 
 
@@ -213,7 +224,7 @@ def test_a_command_is_told_as_it_was_typed(tmp_path):
         [str(tmp_path / "own.py"), "--seeds", "2"],
     )
     rows = [
-        row(variant, seed, environment=json.dumps({**TOLD, "command": command}))
+        row(variant, seed, environment=json.dumps({**FIELDS, "command": command}))
         for seed, command in enumerate(commands)
     ]
     write_report("own", study, [variant], {"a": rows}, tmp_path)

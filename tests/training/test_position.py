@@ -13,7 +13,7 @@ from rnnjax.runs import RunFolder
 from rnnjax.runs.checksums import CHECKSUMS, check_seal, seal
 from rnnjax.training import processes
 from rnnjax.training.position import Best, Position
-from rnnjax.training.processes import arrays_from_first, first_alone, from_first, is_first
+from rnnjax.training.processes import arrays_from_first, from_first, is_first, on_first_process
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 2**31 - 1)
@@ -171,9 +171,9 @@ def test_one_process_has_what_it_has():
     assert is_first()
     assert from_first(b"\x00bytes") == b"\x00bytes"
     assert arrays_from_first(tree, tree) is tree
-    assert first_alone(lambda: b"alone") == b"alone"
+    assert on_first_process(lambda: b"alone") == b"alone"
     with pytest.raises(KeyError, match="alone"):
-        first_alone(lambda: {}["alone"])
+        on_first_process(lambda: {}["alone"])
 
 
 def test_what_process_0_is_refused_the_others_hear_of(monkeypatch):
@@ -185,9 +185,9 @@ def test_what_process_0_is_refused_the_others_hear_of(monkeypatch):
         raise FileExistsError(17, "File exists", "run")
 
     with pytest.raises(FileExistsError):
-        first_alone(refuse)
+        on_first_process(refuse)
     monkeypatch.setattr("jax.process_index", lambda: 1)
     with pytest.raises(ValueError, match=r"^process 0 has ended the run: run: File exists$"):
-        first_alone(refuse)
+        on_first_process(refuse)
     sent[0] = b"+found"
-    assert first_alone(refuse) == b"found"
+    assert on_first_process(refuse) == b"found"
