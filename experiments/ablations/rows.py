@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from experiments.ablations.study import Variant, computed
-from experiments.ablations.trials import Outcome
+from experiments.ablations.study import Variant
+from experiments.ablations.trainers import Outcome, described
 from rnnjax.errors import first_line
 from rnnjax.files import new_file
 from rnnjax.runs.folder import environment
@@ -62,7 +62,7 @@ def make_rows(variant: Variant, outcomes: Sequence[Outcome], command: Sequence[s
 
 def as_json(variant: Variant) -> str:
     """The computation of a variant, as it is compared with that of its rows."""
-    return json.dumps(computed(variant.config), sort_keys=True, default=str)
+    return json.dumps(described(variant.config), sort_keys=True)
 
 
 def write_rows(folder: Path, variant: Variant, rows: Sequence[Row]) -> None:

@@ -15,7 +15,6 @@ from experiments.ablations.report import CURVES, REPORT, SCORES
 from experiments.ablations.rows import ROWS, Row, environment_at_start, make_rows, read_rows, write_rows
 from experiments.ablations.statistics import summary
 from experiments.ablations.study import Variant
-from experiments.ablations.trials import estimate, trained
 from rnnjax.runs.listing import duration
 from rnnjax.runs.report import table
 from rnnjax.untrusted import check_folder, kind_of
@@ -83,7 +82,7 @@ def plan(variants: Sequence[Variant], tasks: Sequence[Task]) -> list[float]:
             rows.append((variant.name, variant.question, "done", ""))
         else:
             try:
-                seconds.append(estimate(variant.config, task.seeds))
+                seconds.append(variant.trained_by.estimate(variant.config, task.seeds))
             except ValueError as error:
                 raise ValueError(f"{variant.name}: {error}") from error
             rows.append((variant.name, variant.question, ", ".join(map(str, task.seeds)), duration(seconds[-1])))
@@ -99,7 +98,7 @@ def plan(variants: Sequence[Variant], tasks: Sequence[Task]) -> list[float]:
 def train_task(task: Task, progress: Callable[[float], None] = lambda share: None) -> list[Row]:
     """The rows of a task."""
     environment_at_start()
-    return make_rows(task.variant, trained(task.variant.config, task.seeds, progress), task.command)
+    return make_rows(task.variant, task.variant.trained_by.run(task.variant.config, task.seeds, progress), task.command)
 
 
 def one_by_one(tasks: Sequence[Task], seconds: Sequence[float]) -> Iterator[Done]:
@@ -135,8 +134,10 @@ def run_tasks(
                 error.errno, f"{folder / ROWS}: {error.strerror or error}; rows of before are kept"
             ) from error
         del left[task.variant.name]
-        past, share = time.perf_counter() - start, 1 - sum(left.values()) / sum(seconds)
-        words = f"; {duration(past)} so far" + (f", about {duration(past / share - past)} left" if left else "")
+        past, share = time.perf_counter() - start, 1 - sum(left.values()) / (sum(seconds) or 1.0)
+        words = f"; {duration(past)} so far" + (
+            f", about {duration(past / share - past)} left" if sum(left.values()) else ""
+        )
         tqdm.write(f"{number}/{len(tasks)} {task.variant.name}: {summary_line(rows)}{words}")
 
 

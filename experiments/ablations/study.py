@@ -1,40 +1,40 @@
 """A study: named variants of a base, and the question that each of them answers."""
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.memory.config import Memory
-from experiments.sentiment.config import TextClassification, build_model
+from experiments.ablations.trainers import Trainer
+from experiments.ablations.trials import TRAINERS
 
-Config = Memory | TextClassification
 # A variant's name is a file's.
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
-# Fields that say nothing but what the task and the network are.
-MEMORY_FIELDS = (
-    *("task", "time", "cell", "hidden", "layers", "recurrence"),
-    *("recurrent_init", "recurrent_scale", "forget_bias", "chrono"),
-)
-TEXT_FIELDS = (
-    *("embedding", "cell", "hidden", "layers", "bidirectional", "pooling", "dense", "recurrence", "dtype"),
-    *("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
-)
-# What the runner decides, so that no variant can.
-DECIDED = ("seed", "seeds", "devices", "run_folder", "execution")
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """A config under a name, the question that it answers, and the variant that it is compared with.
 
-    A base has none to be compared with.
+    A base has none to be compared with. The config is any dataclass; `trainer` says how it is trained (`Trials(train)`
+    for a function of your own), and is known of the configs of the studies here.
     """
 
     name: str
     question: str
-    config: Config
+    config: Any
     base: str | None = None
+    trainer: Trainer | None = None
+
+    @property
+    def trained_by(self) -> Trainer:
+        """Its trainer. Raises TypeError for a config of a kind that has none."""
+        if (trainer := self.trainer or TRAINERS.get(type(self.config))) is None:
+            known = ", ".join(kind.__name__ for kind in TRAINERS)
+            kind = type(self.config).__name__
+            raise TypeError(f"{self.name}: expected a trainer, or a config of {known}, got a config of {kind}")
+        return trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Study:
 
     Raises ValueError for a name that is there twice or is no file's, a base that is not there, a network that cannot
     be, fewer than one seed, and a variant that changes nothing: neither its base nor what another variant changes
-    already. Raises TypeError for another kind of config.
+    already. Raises TypeError for a config that nobody knows how to train.
     """
 
     question: str
@@ -68,11 +68,9 @@ class Study:
                 raise ValueError(f"{name}: expected the question that it answers, got none")
             if variant.base is not None and variant.base not in made:
                 raise ValueError(f"{name}: expected a base among the variants before it, got {variant.base!r}")
-            if not isinstance(variant.config, Config):
-                kind = type(variant.config).__name__
-                raise TypeError(f"{name}: expected a Memory or TextClassification config, got one of {kind}")
+            trainer = variant.trained_by
             try:
-                own = _made_of(variant.config)
+                own = trainer.fingerprint(variant.config)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             same = next((other for other, known in made.items() if known == own), None)
@@ -95,27 +93,33 @@ class Study:
             left += [base] if (base := known[name].base) else []
         return [variant for variant in self.variants if not names or variant.name in wanted]
 
+    @classmethod
+    def grid(
+        cls,
+        question: str,
+        score: str,
+        base: Any,
+        trainer: Trainer | None = None,
+        *,
+        seeds: int = 3,
+        **axes: Sequence[Any] | Mapping[str, Any],
+    ) -> "Study":
+        """Every combination of values for fields of the base: `grid(..., cell=("lstm", "gru"), learning_rate=(1e-2,))`.
 
-def computed(config: Config) -> dict[str, Any]:
-    """What a config says of the computation, but for its seed."""
-    return {"kind": type(config).__name__} | {
-        name: value for name, value in dataclasses.asdict(config).items() if name not in DECIDED
-    }
-
-
-def _made_of(config: Config) -> tuple[dict[str, Any], Any]:
-    """A config as what follows from it: that a field says in other words what another config says is no difference.
-
-    Raises ValueError for a network that cannot be.
-    """
-    if isinstance(config, Memory):
-        built, fields = (config.problem(), config.network()), MEMORY_FIELDS
-    else:
-        # For any number of words and classes: the data say how many.
-        built, fields = build_model(config, config.vocabulary, 2), TEXT_FIELDS
-    left = {name: value for name, value in computed(config).items() if name not in fields}
-    if isinstance(config, TextClassification) and config.layers == 0:
-        left["word_order"] = "true"  # a bag has none
-    if left.get("patience") is not None and left["patience"] >= left["epochs"]:
-        left["patience"] = None
-    return left, built
+        An axis is a sequence of numbers and words, or a mapping of names to values (cells, say). The first combination
+        is the one that all others are compared with. Raises ValueError as the study, and for no axis or an empty one.
+        """
+        named = {
+            axis: dict(values) if isinstance(values, Mapping) else {str(value): value for value in values}
+            for axis, values in axes.items()
+        }
+        if not named or not all(named.values()):
+            raise ValueError("grid: expected axes of at least one value each, got none")
+        variants: list[Variant] = []
+        for names in itertools.product(*named.values()):
+            values = {axis: known[name] for (axis, known), name in zip(named.items(), names, strict=True)}
+            first = variants[0].name if variants else None
+            words = ", ".join(f"{axis.replace('_', ' ')} {name}" for axis, name in zip(named, names, strict=True))
+            config = dataclasses.replace(base, **values)
+            variants.append(Variant("-".join(names).lower().replace("_", "-"), words, config, first, trainer))
+        return cls(question, score, variants, seeds)

@@ -23,7 +23,7 @@ from experiments.ablations.command import run_studies
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.study import Study, Variant
 from experiments.ablations.text_studies import SMALL
-from experiments.ablations.trials import trained
+from experiments.ablations.trials import TRAINERS, MemoryTrainer
 from experiments.sentiment.seeds import SeedEpoch
 from rnnjax.runs import RunFolder
 
@@ -77,13 +77,13 @@ def test_the_report_has_a_line_a_variant(folder):
 
 def test_what_has_been_run_is_not_run_again(folder, monkeypatch, capsys):
     asked = []
-    plain = runner.trained
+    plain = MemoryTrainer.run
 
-    def noted(config, seeds, told):
+    def noted(self, config, seeds, progress):
         asked.append((config.learning_rate, tuple(seeds)))
-        return plain(config, seeds, told)
+        return plain(self, config, seeds, progress)
 
-    monkeypatch.setattr(runner, "trained", noted)
+    monkeypatch.setattr(MemoryTrainer, "run", noted)
     ablations.main(["smoke", "--folder", str(folder)])
     assert asked == []
     assert "0 of 3 variants to run" in capsys.readouterr().out
@@ -97,7 +97,7 @@ def test_what_has_been_run_is_not_run_again(folder, monkeypatch, capsys):
 
 
 def test_a_dry_run_trains_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runner, "trained", None)
+    monkeypatch.setattr(MemoryTrainer, "run", None)
     ablations.main(["smoke", "--dry-run", "--variants", "base", "--folder", str(tmp_path / "new")])
     out = capsys.readouterr().out
     assert "1 of 1 variants to run, about" in out
@@ -124,7 +124,7 @@ def test_damaged_rows_of_any_variant_are_refused_before_anything_is_run(folder, 
     shutil.copytree(folder, place)
     (place / "rows" / "base.parquet").unlink()
     (place / "rows" / "lower.parquet").write_bytes(b"PAR1")
-    monkeypatch.setattr(runner, "trained", None)
+    monkeypatch.setattr(MemoryTrainer, "run", None)
     with pytest.raises(ValueError, match=r"lower\.parquet: expected the rows of a variant, got: "):
         ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
     (place / "rows" / "lower.parquet").unlink()
@@ -134,14 +134,14 @@ def test_damaged_rows_of_any_variant_are_refused_before_anything_is_run(folder, 
 
 
 def test_a_report_that_could_not_be_written_is_refused_before_anything_is_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runner, "estimate", None)
+    monkeypatch.setattr(MemoryTrainer, "estimate", None)
     (tmp_path / "curves.png").mkdir()
     message = "folder: expected to write a file curves.png, got a folder of that name: "
     assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]
 
 
 def test_rows_in_a_folder_that_is_a_link_are_neither_read_nor_written(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runner, "estimate", None)
+    monkeypatch.setattr(MemoryTrainer, "estimate", None)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "rows").symlink_to(tmp_path / "theirs")
@@ -173,9 +173,11 @@ def test_what_was_finished_before_a_kill_is_not_run_again(number, status, tmp_pa
         line = "stopped by SIGTERM; what is finished is kept: the same command goes on"
         assert error == f"experiments.ablations: {line}\n"
     asked = []
-    plain = runner.trained
+    plain = MemoryTrainer.run
     monkeypatch.setattr(
-        runner, "trained", lambda config, *rest: asked.append(config.learning_rate) or plain(config, *rest)
+        MemoryTrainer,
+        "run",
+        lambda self, config, *rest: asked.append(config.learning_rate) or plain(self, config, *rest),
     )
     ablations.main(["smoke", "--folder", str(tmp_path)])
     assert 1e-2 not in asked
@@ -201,7 +203,7 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
     monkeypatch.setattr(trials, "_data", lambda config: None)
     for patience, scores, steps in ((1, [0.9, 0.9], [20, 20]), (None, [0.9, None], [40, 30])):
         config = dataclasses.replace(SMALL, patience=patience)
-        found = trained(config, [0, 1], lambda share: None)
+        found = TRAINERS[type(config)].run(config, [0, 1], lambda share: None)
         assert [outcome.score for outcome in found] == scores
         assert [outcome.steps for outcome in found] == steps
         assert [outcome.diverged for outcome in found] == [None, None if patience else 35]
@@ -210,8 +212,8 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
 def test_each_of_several_seeds_is_as_if_alone():
     config = STUDIES["smoke"].variants[0].config
     shares = []
-    together = trained(config, [4, 1, 7], shares.append)
-    (alone,) = trained(config, [1], lambda share: None)
+    together = TRAINERS[type(config)].run(config, [4, 1, 7], shares.append)
+    (alone,) = TRAINERS[type(config)].run(config, [1], lambda share: None)
     assert shares[-1] == 1.0
     assert together[1].curve_steps == alone.curve_steps == [20, 40, 60]
     np.testing.assert_allclose(together[1].curve_scores, alone.curve_scores, rtol=SEEDS_TOLERANCE)
@@ -241,7 +243,7 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "status", "message"), BAD.values(), ids=BAD.keys())
 def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, "estimate", None)
+    monkeypatch.setattr(MemoryTrainer, "estimate", None)
     found, error = complaint(capsys, *(argument.format(folder=tmp_path) for argument in arguments))
     assert (found, message in error) == (status, True), error
     assert not (tmp_path / "new").exists()

@@ -60,7 +60,9 @@ def test_a_study_that_makes_no_sense_is_refused(variants, message):
 
 
 def test_a_config_is_of_what_can_be_studied():
-    with pytest.raises(TypeError, match="a: expected a Memory or TextClassification config, got one of dict"):
+    with pytest.raises(
+        TypeError, match="a: expected a trainer, or a config of Memory, TextClassification, got a config of dict"
+    ):
         Study("?", "accuracy", [Variant("a", "?", {})])  # pyright: ignore[reportArgumentType]
 
 
