@@ -12,13 +12,11 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
 from rnnjax.errors import first_line
 from rnnjax.extras import extra
-from rnnjax.runs.config import Config, load_config
-from rnnjax.runs.resumption import resumed_run, with_newest
 from rnnjax.terminal import printable
 from rnnjax.training import DivergedError, Interrupted
 from rnnjax.training.processes import leave, was_lost
@@ -26,6 +24,7 @@ from rnnjax.training.processes import leave, was_lost
 with extra("experiments"):
     import tyro
 
+Config = TypeVar("Config")
 # Characters of an error that are shown: it may quote a file.
 MOST_SHOWN = 2_000
 
@@ -80,6 +79,9 @@ def parse_presets(
 
 def parse_run(config: type[Config], train: Callable[[Config], Any], program: str, arguments: list[str]) -> None:
     """Trains a config, with the options that the arguments give; `--resume RUN` goes on under the run's own config."""
+    from rnnjax.runs.config import load_config
+    from rnnjax.runs.resumption import resumed_run, with_newest
+
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
     default = config() if run is None else load_config(run, config)
