@@ -1,16 +1,13 @@
 """What a language model's training can be told, and the network and optimizer that follow from it."""
 
 import dataclasses
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.cells.names import CELLS, CellName
 from rnnjax.data.tokens import Level
 from rnnjax.fields import check_fields
-from rnnjax.runs.execution import Execution
-from rnnjax.training import Optimizer
+from rnnjax.runs import RunConfig
 from rnnjax.training.capacity import check_layers
 from rnnjax.training.optimizers import Schedule
 
@@ -19,7 +16,7 @@ PYTHON = "python"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Language(Optimizer):
+class Language(RunConfig):
     """Train a language model."""
 
     source: str | None = None
@@ -69,20 +66,14 @@ class Language(Optimizer):
     """Epochs before the learning rate of the schedule step falls."""
     clip: float | None = 1.0
     """Largest global norm of the gradient."""
-    epochs: int = 10
-    """Times that the training part is read."""
-    patience: int | None = None
-    """Stop after so many epochs without a lower validation loss."""
     seed: int = 0
     """Seeds the parameters, dropout, and which documents of a source without held-out parts are held out."""
-    execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
-    """How the run is carried out."""
 
     def __post_init__(self):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=(*("limit", "embedding", "hidden", "layers", "steps", "batch_size", "epochs", "patience"),),
+            at_least_one=(*("limit", "embedding", "hidden", "layers", "steps"),),
             shares=("dropout", "state_dropout", "weight_dropout", "zoneout"),
             above_zero=("hold_out",),
         )

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,13 +21,12 @@ from rnnjax.commands import printable
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
 from rnnjax.data.text import OOV, PAD
 from rnnjax.fields import check_fields
-from rnnjax.runs import RunFolder, load_best
-from rnnjax.runs.execution import Execution
+from rnnjax.runs import RunConfig, RunFolder, load_best
 from rnnjax.runs.folder import CHECKPOINTS, CONFIG, VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.run_files import read_config
 from rnnjax.runs.session import Session
-from rnnjax.training import Optimizer, TrainState, batch_mesh, eval_step, evaluate, next_token
+from rnnjax.training import TrainState, batch_mesh, eval_step, evaluate, next_token
 from rnnjax.training.capacity import check_layers
 from rnnjax.training.optimizers import Schedule
 from rnnjax.training.processes import is_first, say
@@ -39,7 +38,7 @@ FEWEST_WORDS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Text(Optimizer):
+class Text(RunConfig):
     """Train on a text file, and predict the next word after a prompt."""
 
     file: tyro.conf.Positional[Path]
@@ -64,8 +63,6 @@ class Text(Optimizer):
     """Words of a window, through which gradients go back."""
     epochs: int = 5
     """Times that the training part is read."""
-    batch_size: int = 32
-    """Windows a step."""
     learning_rate: float = 3e-3
     """Step size at first."""
     schedule: Schedule = "linear"
@@ -74,16 +71,12 @@ class Text(Optimizer):
     """Largest global norm of the gradient."""
     seed: int = 0
     """Seeds the parameters, the order of windows and dropout."""
-    patience: int | None = None
-    """Stop after so many epochs without a lower held-out loss."""
-    execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
-    """How the run is carried out."""
 
     def __post_init__(self):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("top", "embedding", "hidden", "layers", "steps", "epochs", "batch_size", "patience"),
+            at_least_one=("top", "embedding", "hidden", "layers", "steps"),
             shares=("dropout",),
         )
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-import tyro
 
 from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.cells.names import CELLS, CellName
@@ -89,7 +88,7 @@ class TextClassification(Optimizer):
     """Seeds the hold-out, the parameters, the order of batches and dropout."""
     data_seed: int | None = None
     """Seeds the hold-out, and which batch width comes when, in place of `seed`: for seeds that are to be compared."""
-    execution: Annotated[Execution, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Execution)
+    execution: Execution = dataclasses.field(default_factory=Execution)
     """How the run is carried out."""
 
     def __post_init__(self):

@@ -43,9 +43,10 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         parts = prepare(config)
         say(facts(parts, config))
         loader = Loader(config, parts.train.read, mesh.size, (jax.process_index(), jax.process_count()))
-        steps = len(loader.plans(parts.train)) * config.epochs
+        epoch_steps = len(loader.plans(parts.train))
+        steps = epoch_steps * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
-        optimizer = config.transformation(steps, len(loader.plans(parts.train)))
+        optimizer = config.transformation(steps, epoch_steps)
         first = first_state(model, optimizer, config.seed, averaged=config.averaging > 0)
         objective = classification(logits_of(model), len(parts.classes))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)

@@ -37,7 +37,9 @@ def parse(options: Any, program: str, arguments: list[str], **default: Any) -> A
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options, prog=f"python -m {program}", args=arguments, **default)
+            # What a config holds in a config of its own is options like any other.
+            flat = (tyro.conf.OmitArgPrefixes,)
+            return tyro.cli(options, prog=f"python -m {program}", args=arguments, config=flat, **default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -85,8 +87,7 @@ def parse_run(config: type[Config], train: Callable[[Config], Any], program: str
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
     default = config() if run is None else load_config(run, config)
-    flat = Annotated[config, tyro.conf.arg(name=""), tyro.conf.OmitArgPrefixes]
-    options = parse(flat, program, arguments, default=default)
+    options = parse(config, program, arguments, default=default)
     options.execution.begin(options)
     train(options)
 

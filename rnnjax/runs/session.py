@@ -3,20 +3,19 @@
 import contextlib
 import importlib.util
 import json
-import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import jax
 import optax
 from jax.sharding import Mesh
 
 from rnnjax.data.sequence_batches import Batches
-from rnnjax.errors import first_line
-from rnnjax.runs.checkpoints import Checkpoints, find_best, find_checkpoints, read_position
+from rnnjax.runs.checkpoints import Checkpoints
+from rnnjax.runs.endings import tell_end
 from rnnjax.runs.execution import EXECUTION, as_json, check_alike, settings
 from rnnjax.runs.folder import BEST, CHECKPOINTS, CONFIG, METRICS, VOCABULARY, RunFolder, write_json
 from rnnjax.runs.log import Log
@@ -25,10 +24,9 @@ from rnnjax.runs.report import Progress, model_table, score_table
 from rnnjax.runs.resumption import NEWEST, check_resumable, check_same, newest_run
 from rnnjax.runs.run_files import new_path
 from rnnjax.runs.seals import Mark
+from rnnjax.runs.vocabulary import Vocabulary, load_vocabulary
 from rnnjax.training import (
-    DivergedError,
     EpochReport,
-    Interrupted,
     Position,
     StepReport,
     StopSignals,
@@ -42,26 +40,13 @@ from rnnjax.training import (
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
 from rnnjax.training.objective import Objective
-from rnnjax.training.processes import is_first, on_first_process, say, was_lost
-
-
-class Vocabulary(Protocol):
-    """What makes tokens of texts, and says itself as text."""
-
-    def to_str(self, pretty: bool = False) -> str: ...
-
-
-def load_vocabulary(path: Path) -> Vocabulary:
-    """`rnnjax.data.load_vocabulary`, which needs the extra `text`: runs of other data do without."""
-    from rnnjax.data.text import load_vocabulary
-
-    return load_vocabulary(path)
+from rnnjax.training.processes import is_first, on_first_process, say
 
 
 class Session:
     """One training of a study, entered before there is any work to lose and left after the last figure.
 
-    `config` has the fields `execution`, `epochs`, `patience`, `clip` and `skip`. SIGTERM and Ctrl-C end it in good
+    `config` has the fields of `RunConfig`. SIGTERM and Ctrl-C end it in good
     order. With several processes only the first one reads, writes and prints. Entering raises as
     `RunFolder.check_new`, or, where a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and
     FileNotFoundError where its checkpoints are gone.
@@ -191,10 +176,7 @@ class Session:
             self.log.figure(self.step, "learning_curves", lambda: learning_curves(curves))
 
     def train_step(
-        self,
-        objective: Objective,
-        optimizer: optax.GradientTransformation,
-        mesh: Mesh,
+        self, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
     ) -> CompiledStep | TracedStep:
         """The run's train step, with its config's clipping and averaging."""
         debug = self.execution.debug_nans
@@ -319,38 +301,5 @@ class Session:
                 raise
 
     def _end(self, error: BaseException | None) -> None:
-        """Writes how it ended, and raises what the error is to be told as: how to go on is a note to it."""
-        if not self._begun:
-            return
-        again = f"go on with: python -m {self.program} --resume {shlex.quote(str(self.path))}"
-        if error is None:
-            self._status("finished")
-        elif isinstance(error, Interrupted):
-            stopped = Interrupted(error.signal, self.step)
-            self._status("stopped", str(stopped))
-            stopped.add_note(again)
-            raise stopped from error
-        elif isinstance(error, DivergedError):
-            self._status("diverged", str(error))
-            error.add_note(self._safe())
-        else:
-            words = first_line(error)
-            if was_lost(error):
-                words = f"after step {self.step}: another process of the run was lost ({words})"
-            # A full disk may be what it is about: the error itself must come out.
-            with contextlib.suppress(OSError):
-                self._status("failed", words)
-            if was_lost(error):
-                error = ConnectionError(words)
-                error.add_note(again)
-                raise error
-            error.add_note(again)
-
-    def _safe(self) -> str:
-        """The checkpoints that a diverged run has left."""
-        newest = find_checkpoints(self.path / CHECKPOINTS)[-1]
-        with contextlib.suppress(ValueError, FileNotFoundError):
-            best = find_best(self.path / CHECKPOINTS, read_position(newest))
-            if best != newest:
-                return f"the last good checkpoint is {newest}, that of the best epoch {best.name}"
-        return f"the last good checkpoint is {newest}"
+        if self._begun:
+            tell_end(error, f"python -m {self.program} --resume", self.path, self.step, self._status)

@@ -85,7 +85,7 @@ SCHEDULES = {
     "cosine": ({"schedule": "cosine"}, [0.05 * (1 + np.cos(np.pi * t / 10)) for t in range(10)]),
     "warm": ({"warmup": 0.2}, [0.0, 0.05] + [0.1] * 8),
     "warm_linear": ({"schedule": "linear", "warmup": 0.2}, [0.0, 0.05] + [0.1 * (1 - t / 8) for t in range(8)]),
-    "an_integer": ({"optimizer": "sgd"}, [0.1] * 10),
+    "of gradient descent": ({"optimizer": "sgd"}, [0.1] * 10),
 }
 
 
