@@ -6,8 +6,6 @@ vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python
 
 import functools
 import sys
-import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +26,23 @@ from experiments.forecast.results import (
     step_table,
     verdict,
 )
-from experiments.forecast.train import Epoch, check_all_learnt, inputs_of, own_seeds, train
-from rnnjax.commands import parse_presets, run
+from experiments.forecast.train import (
+    Epoch,
+    check_all_learnt,
+    initial_states,
+    inputs_of,
+    objective,
+    own_seeds,
+    train,
+)
+from rnnjax.commands import parse_study, run
+from rnnjax.data.sequence_batches import fingerprint_of
 from rnnjax.data.windows import Windows
-from rnnjax.files import save_figure
-from rnnjax.runs import RunFolder, save_arrays
-from rnnjax.runs.folder import FIGURES
-from rnnjax.runs.run_files import new_path, record
-from rnnjax.training import use_cpu_cores
+from rnnjax.runs import Session, load_config, save_arrays
 from rnnjax.training.devices import seed_mesh
 
 PROGRAM = "experiments.forecast"
+PREFIX = "forecast-"
 EXPERIMENT = Experiment(
     question="What comes next in a series, and does a recurrent net know it better than simple rules do?",
     command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke]",
@@ -104,40 +108,41 @@ PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.c
 
 
 def study(preset: str, config: Forecast) -> Path:
-    """Trains, prints, draws, and leaves a run folder, whose path it returns."""
-    path = config.run_folder or new_path(f"forecast-{preset}")
-    RunFolder.check_new(path)
-    devices = seed_mesh(config.seeds, config.devices).size
-    parts = prepare(config)
-    print(facts(config, parts))
-    print(f"{config.name}: {config.seeds} seeds on {devices} devices, at most {config.epochs} epochs")
-    folder = RunFolder.create(path, {"experiment": "forecast", "preset": preset, **asdict(config)})
-    start = time.perf_counter()
-    linear = linear_autoregression(parts)
-    read = Remainder.of(linear, parts.training) if config.linear else same
-    parts = parts._replace(training=read(parts.training), validation=read(parts.validation), test=read(parts.test))
-    with folder.metrics() as log:
-        params, epochs = fit(config, parts, log)
+    """Trains, prints, draws, and leaves a run folder, whose path it returns.
+
+    Raises DivergedError for a seed without an epoch that learnt.
+    """
+    with Session(PROGRAM, f"{PREFIX}{preset}", config) as session:
+        devices = seed_mesh(config.seeds, config.execution.devices).size
+        parts = prepare(config)
+        print(facts(config, parts))
+        print(f"{config.name}: {config.seeds} seeds on {devices} devices, at most {config.epochs} epochs")
+        linear = linear_autoregression(parts)
+        read = Remainder.of(linear, parts.training) if config.linear else same
+        parts = parts._replace(training=read(parts.training), validation=read(parts.validation), test=read(parts.test))
+        params, epochs = fit(session, config, parts)
         outcome = evaluate(config, parts, linear, params)
         for line in score_lines(config, outcome):
-            record(log, "score", line)
-        record(log, "comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
-    save_arrays(path / PARAMETERS, params)
-    write_future(path / FORECASTS, config, parts, params, read)
-    write_test(path / TESTED, parts, outcome)
-    for name, draw in figures(config, parts, outcome, epochs).items():
-        save_figure(path / FIGURES / f"{name}.png", draw)
-    best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
-    print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
-    print(f"\nthe test part\n{result_table(config, outcome)}")
-    print(
-        f"MASE: mean absolute error over that of the seasonal naive forecast (season {parts.windowing.season}) in the "
-        f"training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
-    )
-    print(
-        f"{time.perf_counter() - start:.1f} s\nforecasts beyond the last date {path / FORECASTS}\n"
-        f"forecasts of the test part {path / TESTED}\nrun folder {path}"
-    )
+            session.log.line("score", line)
+        session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
+        path = session.path
+        if not (path / PARAMETERS).exists():  # a finished run may be resumed, too
+            save_arrays(path / PARAMETERS, params)
+        write_future(path / FORECASTS, config, parts, params, read)
+        write_test(path / TESTED, parts, outcome)
+        for name, draw in figures(config, parts, outcome, epochs).items():
+            session.log.figure(session.step, name, draw)
+        best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
+        print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
+        print(f"\nthe test part\n{result_table(config, outcome)}")
+        print(
+            f"MASE: mean absolute error over that of the seasonal naive forecast (season {parts.windowing.season}) in "
+            f"the training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
+        )
+        print(
+            f"{session.seconds:.1f} s of training\nforecasts beyond the last date {path / FORECASTS}\n"
+            f"forecasts of the test part {path / TESTED}\nrun folder {path}"
+        )
     return path
 
 
@@ -152,27 +157,30 @@ def unfinished(config: Forecast, last: Epoch) -> str:
     return f" (the last one for {seeds} of {config.seeds} seeds: more --epochs may be better)" if seeds else ""
 
 
-def fit(config: Forecast, parts: Parts, log: Any) -> tuple[Any, list[Epoch]]:
+def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epoch]]:
     """The parameters of every seed's best epoch, and all epochs. Raises DivergedError for a seed without one."""
-    start, epochs = time.perf_counter(), list[Epoch]()
-    best: Any = None
-    validation = inputs_of(parts.validation)
-    with tqdm(total=config.epochs, unit="epoch", disable=None, dynamic_ncols=True) as bar:
-        for learner, epoch in train(config, inputs_of(parts.training), validation):
-            best = learner.best  # the last one is what counts
+    training, validation = inputs_of(parts.training), inputs_of(parts.validation)
+    session.begin(objective(config), {"fingerprint": fingerprint_of((training, validation, inputs_of(parts.test)))})
+    state = session.restore(initial_states(config, training), config.epochs, finite=False)
+    epochs = [Epoch.of(line) for line in session.lines("epoch")]
+    with tqdm(total=config.epochs, initial=len(epochs), unit="epoch", disable=None, dynamic_ncols=True) as bar:
+        for after, epoch in train(config, training, validation, state, session.fit_blocks, epochs):
+            state = after  # the last one counts
             epochs.append(epoch)
-            record(log, "epoch", epoch.line() | {"seconds": round(time.perf_counter() - start, 3)})
+            line = {**epoch.line(), "step": session.step, "seconds": round(session.block_seconds, 3)}
+            session.log.epoch(session.step, line)
             bar.set_postfix_str(f"validation {', '.join(f'{loss:.4g}' for loss in epoch.validation)}", refresh=False)
             bar.update()
-    own = own_seeds(config, best)
-    check_all_learnt(config, epochs, own, validation)
-    return own, epochs
+    best = own_seeds(config, state.carry.params)
+    check_all_learnt(config, epochs, best, validation)
+    return best, epochs
 
 
 def main(arguments: list[str]) -> None:
     """Runs the preset that the arguments name, with their options."""
-    preset, config = parse_presets(PRESETS, "stocks", PROGRAM, arguments)
-    use_cpu_cores(config.devices)
+    load = functools.partial(load_config, kind=Forecast)
+    preset, config = parse_study(PRESETS, "stocks", PROGRAM, PREFIX, arguments, load)
+    config.execution.begin(config)
     study(preset, config)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from rnnjax import RNN, Chunked, Scan, StackedRNN
@@ -11,6 +10,7 @@ from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.fields import check_fields
 from rnnjax.forecasting import Forecaster, Gaussian, Head, Point, Quantile
+from rnnjax.runs.execution import LocalExecution
 from rnnjax.training import Optimizer
 from rnnjax.training.capacity import check_layers
 
@@ -87,10 +87,8 @@ class Forecast(Optimizer):
     """How many seeds are trained together, spread over the devices."""
     seed: int = 0
     """The first of them; the others follow it."""
-    devices: int | None = None
-    """Devices that the seeds are spread over; all of them (CPU cores included) unless given."""
-    run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
+    execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
+    """How the run is carried out."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -98,7 +96,7 @@ class Forecast(Optimizer):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                *("batch", "seeds", "devices"),
+                *("batch", "seeds"),
             ),
             shares=("validation", "test"),
             above_zero=("validation", "test"),

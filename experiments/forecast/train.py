@@ -1,7 +1,6 @@
 """Training to forecast: epochs of all seeds side by side on the devices, each seed keeping its best epoch."""
 
 import functools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,10 +14,13 @@ from jax.typing import ArrayLike
 from experiments.forecast.config import Forecast
 from rnnjax.data.windows import Windows
 from rnnjax.forecasting import direct, recursive
-from rnnjax.training import DivergedError, TrainState
+from rnnjax.runs.metrics import finite, known
+from rnnjax.training import DivergedError, Objective, TrainState
+from rnnjax.training.blocks import fit_blocks
 from rnnjax.training.capacity import parameters_of
-from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
+from rnnjax.training.devices import compiled_block, padded_seeds, seed_mesh, split_seeds, start_each
 from rnnjax.training.divergence import FAR_ABOVE
+from rnnjax.training.update import run_updates, update_of
 
 # What a seed's keys are folded with.
 INITIAL, ORDER, PATHS = range(3)
@@ -34,18 +36,16 @@ class Inputs(NamedTuple):
     targets: jax.Array  # (N, H)
 
 
-class Learner(NamedTuple):
-    """A seed's training, and the best of it so far."""
+class Best(NamedTuple):
+    """A seed's best epoch so far, which its training carries."""
 
-    state: TrainState
-    best: Any
-    best_loss: jax.Array
-    best_epoch: jax.Array
-    epoch: jax.Array
+    params: Any
+    loss: jax.Array  # of the validation part
+    epoch: jax.Array  # 0 while there is none
 
 
 class Epoch(NamedTuple):
-    """What an epoch came to, S seeds side by side."""
+    """The numbers of an epoch, S seeds side by side."""
 
     epoch: int
     training: np.ndarray  # (S,), mean loss
@@ -53,12 +53,15 @@ class Epoch(NamedTuple):
     best: np.ndarray  # (S,), the epoch that is kept; 0 while none is
 
     def line(self) -> dict[str, Any]:
-        """For JSON, which knows no NaN."""
+        """For JSON, which has no NaN."""
+        losses = {"train_loss": finite(self.training), "validation_loss": finite(self.validation)}
+        return {"epoch": self.epoch, **losses, "best": self.best.tolist()}
 
-        def finite(values: np.ndarray) -> list[float | None]:
-            return [float(value) if math.isfinite(value) else None for value in values]
-
-        return {"epoch": self.epoch, "training": finite(self.training), "validation": finite(self.validation)}
+    @classmethod
+    def of(cls, line: dict[str, Any]) -> "Epoch":
+        """From what `line` gave."""
+        losses = (np.array(known(line[name])) for name in ("train_loss", "validation_loss"))
+        return cls(line["epoch"], *losses, np.array(line["best"]))
 
     def ends(self, patience: int) -> bool:
         """Whether every seed's training has ended."""
@@ -92,40 +95,52 @@ def batch_size(config: Forecast, windows: int) -> int:
     return min(config.batch, windows)
 
 
-def first_learner(config: Forecast, features: int, windows: int, seed: ArrayLike) -> Learner:
-    """A seed before the first epoch."""
+def optimizer_of(config: Forecast, windows: int) -> optax.GradientTransformation:
+    """The optimizer of a training on so many windows."""
+    updates = windows // batch_size(config, windows)
+    return config.transformation(config.epochs * updates, updates)
+
+
+def objective(config: Forecast) -> Objective:
+    """The mean loss of a batch's windows."""
+
+    def sums(params: Any, batch: Inputs, key: jax.Array | None) -> dict[str, jax.Array]:
+        return {"loss": loss_of(config, params, batch), "weight": jnp.ones(())}
+
+    return Objective(sums)
+
+
+def initial_state(config: Forecast, features: int, windows: int, seed: ArrayLike) -> TrainState:
+    """A seed's state before the first epoch."""
     key = jax.random.key(seed)
     first_key, inputs = jax.random.fold_in(key, INITIAL), jnp.zeros((1, 1, features))
     params = parameters_of(lambda: config.network().init(first_key, inputs)["params"])
-    updates = config.epochs * (windows // batch_size(config, windows))
-    state = TrainState.create(params, config.clipped(updates, updates // config.epochs), key)
-    zero = jnp.zeros((), jnp.int32)
-    return Learner(state, params, jnp.array(jnp.inf), zero, zero)
+    best = Best(params, jnp.full((), jnp.inf, jnp.float32), jnp.zeros((), jnp.int32))
+    return TrainState.create(params, optimizer_of(config, windows), key, best, averaged=config.averaging > 0)
 
 
-def train_epoch(config: Forecast, training: Inputs, validation: Inputs, learner: Learner) -> tuple[Learner, Any]:
+def train_epoch(config: Forecast, state: TrainState, training: Inputs, validation: Inputs) -> tuple[TrainState, Any]:
     """One seed's epoch, over all windows in an order of its own but for the last few that fill no batch."""
     windows = len(training.targets)
     size = batch_size(config, windows)
-    optimizer = config.clipped(config.epochs * (windows // size), windows // size)
-    key = jax.random.fold_in(jax.random.fold_in(learner.state.key, ORDER), learner.epoch)
-    order = jax.random.permutation(key, windows)[: windows // size * size].reshape(-1, size)
+    updates = windows // size
+    optimizer = optimizer_of(config, windows)
+    update = update_of(objective(config), optimizer, clip=config.clip, averaging=config.averaging)
+    done = state.step // updates
+    key = jax.random.fold_in(jax.random.fold_in(state.key, ORDER), done)
+    order = jax.random.permutation(key, windows)[: updates * size].reshape(-1, size)
 
-    def update(state: TrainState, rows: jax.Array) -> tuple[TrainState, jax.Array]:
-        batch = Inputs(*(leaf[rows] for leaf in training))
-        loss, gradient = jax.value_and_grad(functools.partial(loss_of, config))(state.params, batch)
-        changes, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-        return TrainState(optax.apply_updates(state.params, changes), optimizer_state, state.step + 1, state.key), loss
+    def rows_of(state: TrainState, rows: jax.Array) -> Inputs:
+        return Inputs(*(leaf[rows] for leaf in training))
 
-    state, losses = jax.lax.scan(update, learner.state, order)
-    loss = mean_loss(config, state.params, validation)
-    epoch = learner.epoch + 1
+    state, sums = run_updates(update, rows_of, state, order)
+    loss = mean_loss(config, state.evaluated, validation)
     # A seed whose patience is over keeps what it has, though others' training goes on.
-    better = (loss < learner.best_loss) & (epoch - learner.best_epoch <= config.patience)
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), state.params, learner.best)
-    best_loss = jnp.where(better, loss, learner.best_loss)
-    best_epoch = jnp.where(better, epoch, learner.best_epoch)
-    return Learner(state, best, best_loss, best_epoch, epoch), (losses.mean(), loss, best_epoch)
+    best, epoch = state.carry, done + 1
+    better = (loss < best.loss) & (epoch - best.epoch <= config.patience)
+    new = Best(state.evaluated, loss, epoch)
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), new, best)
+    return state._replace(carry=best), (sums["loss"].mean(), loss, best.epoch)
 
 
 def mean_loss(config: Forecast, params: Any, inputs: Inputs) -> jax.Array:
@@ -138,34 +153,48 @@ def mean_loss(config: Forecast, params: Any, inputs: Inputs) -> jax.Array:
 
 
 @functools.lru_cache(maxsize=8)
-def compiled_epoch(config: Forecast, mesh: Mesh) -> Callable[[Learner, Inputs, Inputs], Any]:
-    """`train_epoch` of learners with a leading seed axis, split over the mesh (see `side_by_side`)."""
-
-    def epoch(learner: Learner, training: Inputs, validation: Inputs) -> Any:
-        return side_by_side(functools.partial(train_epoch, config, training, validation), mesh)(learner)
-
-    return jax.jit(epoch, donate_argnums=0)
+def compiled_epoch(config: Forecast, mesh: Mesh) -> Callable[..., Any]:
+    """`train_epoch` of seeds side by side (`compiled_block`)."""
+    return compiled_block(functools.partial(train_epoch, config), mesh)
 
 
-def train(config: Forecast, training: Inputs, validation: Inputs) -> Iterator[tuple[Learner, Epoch]]:
-    """Every epoch of all seeds, as it is done, until each has run out of patience; each as if it were alone.
-
-    The learner `(S, ...)` that is yielded is donated to the next epoch.
-
-    Where the seeds do not divide among the devices, the last one is trained more than once. Raises as `seed_mesh`.
-    """
-    mesh = seed_mesh(config.seeds, config.devices)
+def initial_states(config: Forecast, training: Inputs) -> TrainState:
+    """The states of all seeds, `(S, ...)`, on their devices. Raises as `seed_mesh`."""
+    mesh = seed_mesh(config.seeds, config.execution.devices)
     seeds = padded_seeds(range(config.seed, config.seed + config.seeds), mesh)
-    start = functools.partial(first_learner, config, training.past.shape[-1], len(training.targets))
-    learner = start_each(start, seeds, mesh)
+    start = functools.partial(initial_state, config, training.past.shape[-1], len(training.targets))
+    return start_each(start, seeds, mesh)
+
+
+def train(
+    config: Forecast,
+    training: Inputs,
+    validation: Inputs,
+    state: TrainState | None = None,
+    fit: Callable[..., Iterator[tuple[TrainState, Any, Any]]] = fit_blocks,
+    done: Sequence[Epoch] = (),
+) -> Iterator[tuple[TrainState, Epoch]]:
+    """Every epoch of all seeds, until each has run out of patience; each gives the numbers that it gives alone.
+
+    The state `(S, ...)` that is yielded is donated to the next epoch. Where the seeds do not divide among the devices,
+    the last one is trained more than once. `state` resumes a training, after the epochs that are `done`; `fit` may keep
+    checkpoints (`Session.fit_blocks`). Raises as `initial_states`.
+    """
+    mesh = seed_mesh(config.seeds, config.execution.devices)
+    state = split_seeds(initial_states(config, training) if state is None else state, mesh)
     epoch = compiled_epoch(config, mesh)
-    for number in range(1, config.epochs + 1):
-        learner, numbers = epoch(learner, training, validation)
-        # Reading waits for the epoch: programs of several CPU devices must not queue up.
-        done = Epoch(number, *(np.asarray(leaf)[: config.seeds] for leaf in numbers))
-        yield learner, done
-        if done.ends(config.patience):
-            return
+    updates = len(training.targets) // batch_size(config, len(training.targets))
+    last = [*done[-1:]]
+
+    def block(state: TrainState) -> tuple[TrainState, Any]:
+        return epoch(state, training, validation)
+
+    def ended() -> bool:
+        return bool(last) and last[-1].ends(config.patience)
+
+    for after, numbers, position in fit(state, block, config.epochs, updates, ended):
+        last = [Epoch(position.epoch, *(leaf[: config.seeds] for leaf in numbers))]
+        yield after, last[-1]
 
 
 def own_seeds(config: Forecast, tree: Any) -> Any:

@@ -8,7 +8,6 @@ Command: `python -m experiments.language_model ptb-small --source FOLDER`.
 """
 
 import functools
-import reprlib
 import sys
 
 import datasets
@@ -18,8 +17,7 @@ from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.generation import Generate, generate
 from experiments.language_model.train import PROGRAM, train
 from experiments.language_model.trained import Evaluate, evaluate, load_record
-from rnnjax.commands import parse_presets, run
-from rnnjax.runs.resumption import resumed_run, with_newest
+from rnnjax.commands import parse_study, run
 from rnnjax.training import use_cpu_cores
 
 EXPERIMENT = Experiment(
@@ -74,16 +72,9 @@ PRESETS = {
 
 def main(arguments: list[str]) -> None:
     """Trains a preset, generates, or evaluates, as the arguments say."""
-    arguments, presets, default = with_newest(arguments), PRESETS, DEFAULT
-    resumed = resumed_run(arguments)
-    if resumed is not None and arguments[0].startswith("-"):
-        # No preset is named: the run is gone on with under its own config.
-        record = load_record(resumed)
-        default = record.experiment.removeprefix(PREFIX)
-        if default not in PRESETS:
-            raise ValueError(f"{resumed}: expected a run of {PROGRAM}, got one of {reprlib.repr(record.experiment)}")
-        presets = {**PRESETS, default: ("Go on with a run.", record.config)}
-    name, options = parse_presets(presets, default, PROGRAM, arguments, (Generate, Evaluate))
+    name, options = parse_study(
+        PRESETS, DEFAULT, PROGRAM, PREFIX, arguments, lambda run: load_record(run).config, (Generate, Evaluate)
+    )
     datasets.disable_progress_bars()
     if isinstance(options, Generate):
         generate(options)

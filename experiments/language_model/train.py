@@ -20,6 +20,7 @@ from rnnjax import LanguageModel
 from rnnjax.analysis import learning_curves
 from rnnjax.data import SOURCES, TokenVocabulary
 from rnnjax.runs.curves import curves_of
+from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
@@ -62,7 +63,8 @@ def train(config: Language, name: str) -> Path:
         )
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
-        session.begin(objective, {"fingerprint": corpus.fingerprint}, corpus.vocabulary, TokenVocabulary.load)
+        vocabulary = corpus.vocabulary.to_str(pretty=True)
+        session.begin(objective, {"fingerprint": corpus.fingerprint}, {VOCABULARY: vocabulary})
         say(f"\n{model_table(params)}\n")
         say(f"{mesh.size} devices, {epoch_steps:,} steps an epoch; run folder {session.path}\n")
         params = session.train(

@@ -7,26 +7,22 @@ Command: `python -m experiments.memory copy`.
 
 import functools
 import sys
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from experiments.catalogue import Experiment
 from experiments.memory.config import Memory
-from experiments.memory.results import after, block_line, draw, first_results, result_line, result_table
-from experiments.memory.train import Block, train
-from rnnjax.commands import parse_presets, run
-from rnnjax.files import save_figure
-from rnnjax.runs import RunFolder
-from rnnjax.runs.folder import FIGURES
-from rnnjax.runs.run_files import new_path, record
-from rnnjax.training import use_cpu_cores
+from experiments.memory.results import after, block_line, draw, read_results, result_line, result_table
+from experiments.memory.train import initial_states, objective, train
+from rnnjax.commands import parse_study, run
+from rnnjax.runs import Session, load_config
 from rnnjax.training.devices import seed_mesh
 from rnnjax.training.divergence import ADVICE, DivergedError
 
 PROGRAM = "experiments.memory"
+PREFIX = "memory-"
 EXPERIMENT = Experiment(
     question="Does a recurrent net remember: adding, copying, recall, parity, order, digits pixel by pixel?",
     command=f"python -m {PROGRAM} [adding | copy | recall | parity | order | digits | smoke]",
@@ -58,44 +54,49 @@ def study(preset: str, config: Memory) -> Path:
 
     Raises DivergedError, in the end, where all seeds diverged.
     """
-    task = config.problem()
-    seeds = range(config.seed, config.seed + config.seeds)
-    devices = seed_mesh(config.seeds, config.devices).size
-    path = config.run_folder or new_path(f"memory-{preset}")
-    folder = RunFolder.create(path, {"experiment": "memory", "preset": preset, **asdict(config)})
-    print(
-        f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"
-        f"{config.seeds} seeds on {devices} devices, at most {config.updates:,} updates of {config.batch} sequences\n"
-        f"solved means: {task.criterion}, on sequences not trained on"
-    )
-    start, blocks, results = time.perf_counter(), list[Block](), first_results(seeds)
-    with folder.metrics() as log, tqdm(total=config.updates, unit="update", disable=None, dynamic_ncols=True) as bar:
-        for block in train(config, seeds, config.devices):
-            blocks.append(block)
-            results = after(block, task, results)
-            record(log, "block", block_line(block, time.perf_counter() - start))
-            words = ", ".join(
-                f"{loss:.3g} ({score:.3f})" for loss, score in zip(block.losses, block.scores, strict=True)
-            )
-            bar.set_postfix_str(f"loss (score) {words}", refresh=False)
-            bar.update(config.block)
-            if config.stop and all(result.settled for result in results):
-                break
+    task, seeds = config.problem(), range(config.seed, config.seed + config.seeds)
+    devices = config.execution.devices
+    mesh = seed_mesh(config.seeds, devices)
+    with Session(PROGRAM, f"{PREFIX}{preset}", config) as session:
+        print(
+            f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"
+            f"{config.seeds} seeds on {mesh.size} devices, at most {config.updates:,} updates of {config.batch} "
+            f"sequences\nsolved means: {task.criterion}, on sequences not trained on"
+        )
+        session.begin(objective(config))
+        first = initial_states(config, seeds, devices)
+        state = session.restore(first, config.updates // config.block, "blocks", finite=False)
+        lines = session.lines("epoch")
+        results = read_results(lines, seeds)
+
+        def settled() -> bool:
+            return config.stop and all(result.settled for result in results)
+
+        with tqdm(total=config.updates, initial=session.step, unit="update", disable=None, dynamic_ncols=True) as bar:
+            for block in train(config, seeds, devices, state, session.fit_blocks, settled):
+                results = after(block, task, results)
+                lines.append(block_line(block, results, session.block_seconds))
+                session.log.epoch(block.updates, lines[-1])
+                words = ", ".join(
+                    f"{loss:.3g} ({score:.3f})" for loss, score in zip(block.losses, block.scores, strict=True)
+                )
+                bar.set_postfix_str(f"loss (score) {words}", refresh=False)
+                bar.update(config.block)
         for result in results:
-            record(log, "result", result_line(result))
-    print(f"\n{result_table(task, results)}\n{time.perf_counter() - start:.1f} s")
-    figure = path / FIGURES / "learning_curves.png"
-    save_figure(figure, lambda: draw(config, blocks, results))
-    print(f"figure {figure}\nrun folder {path}")
-    if all(result.diverged is not None for result in results):
-        raise DivergedError(f"expected a seed that learns, got {len(results)}, all of which diverged; {ADVICE}")
-    return path
+            session.log.line("result", result_line(result))
+        print(f"\n{result_table(task, results)}\n{session.seconds:.1f} s")
+        session.log.figure(session.step, "learning_curves", lambda: draw(config, lines, results))
+        print(f"run folder {session.path}")
+        if all(result.diverged is not None for result in results):
+            raise DivergedError(f"expected a seed that learns, got {len(results)}, all of which diverged; {ADVICE}")
+    return session.path
 
 
 def main(arguments: list[str]) -> None:
     """Runs the preset that the arguments name, with their options."""
-    preset, config = parse_presets(PRESETS, "copy", PROGRAM, arguments)
-    use_cpu_cores(config.devices)
+    load = functools.partial(load_config, kind=Memory)
+    preset, config = parse_study(PRESETS, "copy", PROGRAM, PREFIX, arguments, load)
+    config.execution.begin(config)
     study(preset, config)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Literal
 
 import flax.linen as nn
@@ -14,6 +13,7 @@ from rnnjax.cells.names import CellName
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
 from rnnjax.fields import check_fields
+from rnnjax.runs.execution import LocalExecution
 from rnnjax.training import Optimizer
 from rnnjax.training.capacity import check_layers
 
@@ -76,7 +76,7 @@ class Memory(Optimizer):
     clip: float | None = 1.0
     """Largest global norm of a gradient."""
     block: int = 50
-    """Updates from one evaluation to the next; they run on the device without a word to the host."""
+    """Updates from one evaluation to the next; they run on the device without host synchronisation."""
     evaluation: int = 512
     """Sequences of an evaluation, new ones each time; of digits, the whole test part."""
     stop: bool = True
@@ -85,16 +85,14 @@ class Memory(Optimizer):
     """How many seeds are trained together, spread over the devices."""
     seed: int = 0
     """The first of them; the others follow it."""
-    devices: int | None = None
-    """Devices that the seeds are spread over; all of them (CPU cores included) unless given."""
-    run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
+    execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
+    """How the run is carried out."""
 
     def __post_init__(self):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation", "seeds", "devices"),
+            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation", "seeds"),
             above_zero=("recurrent_scale",),
         )
         if self.updates % self.block:

@@ -12,15 +12,16 @@ from experiments.memory.train import Block
 from rnnjax.analysis import SeedCurve, seed_curves
 from rnnjax.analysis.seed_plots import Panel
 from rnnjax.data.memory_tasks import MemoryTask
+from rnnjax.runs.metrics import finite, known
 from rnnjax.runs.report import table
-from rnnjax.training.divergence import WINDOW, far_above_chance
+from rnnjax.training.divergence import far_above_chance
 
 
 class Result(NamedTuple):
     """One seed's training: its last evaluation, and after how many updates it solved the task or diverged.
 
     It has solved the task from the first evaluation on that fulfils the criterion; it has diverged at the first
-    update whose loss is not finite, or once the last WINDOW losses are far above chance (`far_above_chance`).
+    update whose loss is not finite, or once the last losses are far above chance (`far_above_chance`).
     """
 
     seed: int
@@ -29,8 +30,6 @@ class Result(NamedTuple):
     score: float
     solved: int | None
     diverged: int | None
-    first: float = math.nan  # the loss of the first update, before it
-    recent: tuple[float, ...] = ()  # losses of the last updates
 
     @property
     def settled(self) -> bool:
@@ -47,18 +46,19 @@ def after(block: Block, task: MemoryTask, results: Sequence[Result]) -> list[Res
     """The results of all seeds after one more block."""
     start = block.updates - block.training_losses.shape[1]
     new = []
-    for result, losses, loss, score in zip(results, block.training_losses, block.losses, block.scores, strict=True):
+    for result, losses, loss, score, first, recent in zip(
+        results, block.training_losses, block.losses, block.scores, *block.history, strict=True
+    ):
         lost = np.flatnonzero(~np.isfinite(losses))
         diverged, solved = result.diverged, result.solved
         if diverged is None and (len(lost) or not math.isfinite(loss)):
             diverged = start + int(lost[0]) + 1 if len(lost) else block.updates
-        first = float(losses[0]) if math.isnan(result.first) else result.first
-        recent = (*result.recent, *losses.tolist())[-WINDOW:]
-        if diverged is None and len(recent) == WINDOW and far_above_chance(recent, task.zero_loss, first):
+        known = np.isfinite(recent).all()  # there were enough updates
+        if diverged is None and known and far_above_chance(recent, task.zero_loss, float(first)):
             diverged = block.updates
         if solved is None and diverged is None and task.is_solved(float(loss), float(score)):
             solved = block.updates
-        new.append(Result(result.seed, block.updates, float(loss), float(score), solved, diverged, first, recent))
+        new.append(Result(result.seed, block.updates, float(loss), float(score), solved, diverged))
     return new
 
 
@@ -88,19 +88,28 @@ def result_table(task: MemoryTask, results: Sequence[Result]) -> str:
     return table(("", task.loss_name, task.score_name, "updates", "verdict"), rows)
 
 
-def block_line(block: Block, seconds: float) -> dict[str, Any]:
-    """A block for JSON, which knows no NaN."""
-
-    def finite(values: np.ndarray) -> list[float | None]:
-        return [float(value) if math.isfinite(value) else None for value in values]
-
+def block_line(block: Block, results: Sequence[Result], seconds: float) -> dict[str, Any]:
+    """A block and the results after it, for JSON, which has no NaN."""
     return {
-        "updates": block.updates,
-        "training_losses": finite(block.training_losses.mean(axis=1)),
-        "losses": finite(block.losses),
-        "scores": finite(block.scores),
+        "epoch": block.updates // block.training_losses.shape[1],
+        "step": block.updates,
+        "train_loss": finite(block.training_losses.mean(axis=1)),
+        "validation_loss": finite(block.losses),
+        "validation_score": finite(block.scores),
+        "solved": [result.solved for result in results],
+        "diverged": [result.diverged for result in results],
         "seconds": round(seconds, 3),
     }
+
+
+def read_results(lines: Sequence[dict[str, Any]], seeds: Sequence[int]) -> list[Result]:
+    """The results after the last of these lines of blocks."""
+    if not lines:
+        return first_results(seeds)
+    last = lines[-1]
+    losses, scores = known(last["validation_loss"]), known(last["validation_score"])
+    rows = zip(seeds, losses, scores, last["solved"], last["diverged"], strict=True)
+    return [Result(seed, last["step"], *row) for seed, *row in rows]
 
 
 def result_line(result: Result) -> dict[str, Any]:
@@ -110,24 +119,20 @@ def result_line(result: Result) -> dict[str, Any]:
     return {**values, "loss": loss, "verdict": verdict(result)}
 
 
-def draw(config: Memory, blocks: Sequence[Block], results: Sequence[Result]) -> Figure:
-    """The curves of all seeds."""
+def draw(config: Memory, lines: Sequence[dict[str, Any]], results: Sequence[Result]) -> Figure:
+    """The curves of all seeds, from the lines of their blocks."""
     task = config.problem()
-    updates = np.array([block.updates for block in blocks])
+    updates = np.array([line["step"] for line in lines])
+    losses, scores = (
+        np.array([known(line[name]) for line in lines]).T for name in ("validation_loss", "validation_score")
+    )
     curves = [
-        SeedCurve(
-            f"seed {result.seed}",
-            updates,
-            np.array([block.losses[row] for block in blocks]),
-            np.array([block.scores[row] for block in blocks]),
-            result.solved,
-            result.diverged,
-        )
-        for row, result in enumerate(results)
+        SeedCurve(f"seed {result.seed}", updates, *own, result.solved, result.diverged)
+        for result, *own in zip(results, losses, scores, strict=True)
     ]
     levels = {"chance": task.chance, "known solution": task.known_solution}
     # A loss of 0 has no place on a logarithmic axis, nor one that is not known.
-    losses = {name: level.loss for name, level in levels.items() if level.loss > 0}
-    scores = {name: level.score for name, level in levels.items()}
+    loss_levels = {name: level.loss for name, level in levels.items() if level.loss > 0}
+    score_levels = {name: level.score for name, level in levels.items()}
     title = f"{config.task}, T={task.time}: {config.layers} x {config.cell}-{config.hidden}"
-    return seed_curves(title, curves, Panel(task.loss_name, losses), Panel(task.score_name, scores))
+    return seed_curves(title, curves, Panel(task.loss_name, loss_levels), Panel(task.score_name, score_levels))

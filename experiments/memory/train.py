@@ -7,26 +7,48 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from experiments.memory.config import Memory
-from rnnjax.training import TrainState
+from rnnjax.training import Objective, TrainState
+from rnnjax.training.blocks import fit_blocks
 from rnnjax.training.capacity import parameters_of
-from rnnjax.training.devices import padded_seeds, seed_mesh, side_by_side, start_each
+from rnnjax.training.devices import compiled_block, padded_seeds, seed_mesh, split_seeds, start_each
+from rnnjax.training.divergence import WINDOW
+from rnnjax.training.update import run_updates, update_of
 
 # What a seed's keys are folded with: batches of training and evaluation must not be the same.
 INITIAL, TRAINING, EVALUATION = range(3)
 
 
+class History(NamedTuple):
+    """What a seed's training carries besides its state: NaN where there was no update yet."""
+
+    first: jax.Array  # the loss before the first update
+    recent: jax.Array  # (WINDOW,), the last losses
+
+
 class Block(NamedTuple):
-    """What a block of U updates came to, S seeds side by side."""
+    """The numbers of a block of U updates, S seeds side by side."""
 
     updates: int  # from the start
     training_losses: np.ndarray  # (S, U), each before its update
     losses: np.ndarray  # (S,), of the evaluation after the last
     scores: np.ndarray  # (S,)
+    history: History  # (S,) and (S, WINDOW)
+
+
+def objective(config: Memory) -> Objective:
+    """Loss and score of the task."""
+    task, network = config.problem(), config.network()
+
+    def sums(params: Any, sample: Any, key: jax.Array | None) -> dict[str, jax.Array]:
+        outputs: Any = network.apply({"params": params}, sample.inputs)
+        loss, score = task.measure(outputs, sample.targets)
+        return {"loss": loss, "score": score, "weight": jnp.ones(())}
+
+    return Objective(sums, best="score", highest=True)
 
 
 def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
@@ -35,50 +57,61 @@ def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
     task = config.problem()
     inputs = jnp.zeros((1, task.steps, task.features))
     params = parameters_of(lambda: config.network().init(jax.random.fold_in(key, INITIAL), inputs)["params"])
-    return TrainState.create(params, config.clipped(config.updates), key)
+    history = History(jnp.full((), jnp.nan, jnp.float32), jnp.full(WINDOW, jnp.nan, jnp.float32))
+    optimizer = config.transformation(config.updates)
+    return TrainState.create(params, optimizer, key, history, averaged=config.averaging > 0)
 
 
-def train_block(config: Memory, state: TrainState) -> tuple[TrainState, tuple[jax.Array, jax.Array, jax.Array]]:
-    """One seed's block: the state after it, every update's loss `(U,)`, and loss and score of the evaluation."""
-    task, network, optimizer = config.problem(), config.network(), config.clipped(config.updates)
+def train_block(config: Memory, state: TrainState) -> tuple[TrainState, Any]:
+    """One seed's block: the state after it; every update's loss `(U,)`, loss and score of the evaluation, history."""
+    task, measured = config.problem(), objective(config)
+    optimizer = config.transformation(config.updates)
+    update = update_of(measured, optimizer, clip=config.clip, averaging=config.averaging)
 
-    def measured(params: Any, sample: Any) -> tuple[jax.Array, jax.Array]:
-        outputs: Any = network.apply({"params": params}, sample.inputs)
-        return task.measure(outputs, sample.targets)
+    def key(state: TrainState, kind: int) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(state.key, kind), state.step)
 
-    def key(kind: int, step: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(state.key, kind), step)
+    def sample(state: TrainState, _: None) -> Any:
+        return task.sample(key(state, TRAINING), config.batch)
 
-    def update(state: TrainState, _: None) -> tuple[TrainState, jax.Array]:
-        sample = task.sample(key(TRAINING, state.step), config.batch)
-        (loss, _), gradient = jax.value_and_grad(measured, has_aux=True)(state.params, sample)
-        changes, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-        params = optax.apply_updates(state.params, changes)
-        return TrainState(params, optimizer_state, state.step + 1, state.key), loss
-
-    state, losses = jax.lax.scan(update, state, length=config.block)
-    loss, score = measured(state.params, task.held_out(key(EVALUATION, state.step), config.evaluation))
-    return state, (losses, loss, score)
+    state, sums = run_updates(update, sample, state, length=config.block)
+    first, recent = state.carry
+    losses = sums["loss"]
+    history = History(jnp.where(jnp.isnan(first), losses[0], first), jnp.concatenate([recent, losses])[-WINDOW:])
+    scores = measured(state.evaluated, task.held_out(key(state, EVALUATION), config.evaluation), None)
+    return state._replace(carry=history), (losses, scores["loss"], scores["score"], history)
 
 
 @functools.lru_cache(maxsize=8)
-def compiled_block(config: Memory, mesh: Mesh, vectorised: bool | None = None) -> Callable[[TrainState], Any]:
-    """`train_block` for states with a leading seed axis, split over the mesh (see `side_by_side`)."""
-    return jax.jit(side_by_side(functools.partial(train_block, config), mesh, vectorised), donate_argnums=0)
+def compiled(config: Memory, mesh: Mesh, vectorised: bool | None = None) -> Callable[[TrainState], Any]:
+    """`train_block` of seeds side by side (`compiled_block`)."""
+    return compiled_block(functools.partial(train_block, config), mesh, vectorised)
 
 
-def train(config: Memory, seeds: Sequence[int], devices: int | None = None) -> Iterator[Block]:
-    """Every block of the training of these seeds, as it is done; each seed as if it were alone.
-
-    Compiled once. Where the seeds do not divide among the devices, the last one is trained more than once. Raises
-    ValueError for no seed, and as `seed_mesh`.
-    """
+def initial_states(config: Memory, seeds: Sequence[int], devices: int | None = None) -> TrainState:
+    """The states of all seeds, `(S, ...)`, on their devices. Raises ValueError for no seed, and as `seed_mesh`."""
     if not seeds:
         raise ValueError("seeds: expected at least one, got none")
     mesh = seed_mesh(len(seeds), devices)
-    state = start_each(functools.partial(initial_state, config), padded_seeds(seeds, mesh), mesh)
-    block = compiled_block(config, mesh)
-    for done in range(config.block, config.updates + 1, config.block):
-        state, numbers = block(state)
-        # Reading waits for the block: programs of several CPU devices must not queue up.
-        yield Block(done, *(np.asarray(leaf)[: len(seeds)] for leaf in numbers))
+    return start_each(functools.partial(initial_state, config), padded_seeds(seeds, mesh), mesh)
+
+
+def train(
+    config: Memory,
+    seeds: Sequence[int],
+    devices: int | None = None,
+    state: TrainState | None = None,
+    fit: Callable[..., Iterator[tuple[TrainState, Any, Any]]] = fit_blocks,
+    done: Callable[[], bool] = lambda: False,
+) -> Iterator[Block]:
+    """Every block of the training of these seeds, as it is done; each seed gives the numbers that it gives alone.
+
+    Compiled once. Where the seeds do not divide among the devices, the last one is trained more than once. `state`
+    resumes a training, and `fit` may keep checkpoints (`Session.fit_blocks`); `done` is asked before every block.
+    Raises as `initial_states`.
+    """
+    state = initial_states(config, seeds, devices) if state is None else state
+    mesh = seed_mesh(len(seeds), devices)
+    state, block = split_seeds(state, mesh), compiled(config, mesh)
+    for _, numbers, position in fit(state, block, config.updates // config.block, config.block, done):
+        yield Block(position.step, *jax.tree.map(lambda leaf: leaf[: len(seeds)], numbers))

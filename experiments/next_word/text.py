@@ -162,7 +162,7 @@ def train_text(config: Text) -> Path:
         objective = next_token(logits_of(model))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         facts_of_data = {"text": hashlib.sha256(config.file.read_bytes()).hexdigest()}
-        session.begin(objective, facts_of_data, corpus.tokenizer)
+        session.begin(objective, facts_of_data, {VOCABULARY: corpus.tokenizer.to_str(pretty=True)})
         params = session.train(
             TrainState.create(params, optimizer, state_key, averaged=config.averaging > 0),
             updates,

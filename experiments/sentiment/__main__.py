@@ -6,7 +6,6 @@ Command: `python -m experiments.sentiment`, or with a preset, `python -m experim
 
 import dataclasses
 import functools
-import reprlib
 import sys
 
 import datasets
@@ -16,8 +15,7 @@ from experiments.sentiment.config import TextClassification
 from experiments.sentiment.scoring import Evaluate, Predict, evaluate, predict
 from experiments.sentiment.train import train
 from experiments.sentiment.trained import load_record
-from rnnjax.commands import parse_presets, run
-from rnnjax.runs.resumption import resumed_run, with_newest
+from rnnjax.commands import parse_study, run
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "experiments.sentiment"
@@ -74,16 +72,9 @@ PRESETS = {
 
 def main(arguments: list[str]) -> None:
     """Trains a preset, predicts, or evaluates, as the arguments say."""
-    arguments, presets, default = with_newest(arguments), PRESETS, DEFAULT
-    run = resumed_run(arguments)
-    if run is not None and arguments[0].startswith("-"):
-        # No preset is named: the run is gone on with under its own config.
-        record = load_record(run)
-        default = record.experiment.removeprefix(PREFIX)
-        if default not in PRESETS:
-            raise ValueError(f"{run}: expected a run of {PROGRAM}, got one of {reprlib.repr(record.experiment)}")
-        presets = {**PRESETS, default: ("Go on with a run.", record.config)}
-    name, options = parse_presets(presets, default, PROGRAM, arguments, (Predict, Evaluate))
+    name, options = parse_study(
+        PRESETS, DEFAULT, PROGRAM, PREFIX, arguments, lambda run: load_record(run).config, (Predict, Evaluate)
+    )
     datasets.disable_progress_bars()
     if isinstance(options, Predict):
         predict(options)

@@ -13,6 +13,7 @@ from experiments.sentiment.data import Loader, Parts, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.runs.curves import curves_of
+from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.report import Progress, confusion_table, model_table, score_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
@@ -52,7 +53,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
-        session.begin(objective, facts_of_data, parts.tokenizer)
+        session.begin(objective, facts_of_data, {VOCABULARY: parts.tokenizer.to_str(pretty=True)})
         preparing = time.perf_counter() - start
         say(f"\n{model_table(first.params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")

@@ -3,5 +3,6 @@
 from rnnjax.commands.cli import parse as parse
 from rnnjax.commands.cli import parse_presets as parse_presets
 from rnnjax.commands.cli import parse_run as parse_run
+from rnnjax.commands.cli import parse_study as parse_study
 from rnnjax.commands.cli import run as run
 from rnnjax.terminal import printable as printable

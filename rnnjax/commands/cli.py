@@ -6,12 +6,14 @@ import io
 import logging
 import operator
 import os
+import reprlib
 import signal
 import sys
 import traceback
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
@@ -90,6 +92,34 @@ def parse_run(config: type[Config], train: Callable[[Config], Any], program: str
     options = parse(config, program, arguments, default=default)
     options.execution.begin(options)
     train(options)
+
+
+def parse_study(
+    presets: Mapping[str, tuple[str, Any]],
+    default: str,
+    program: str,
+    prefix: str,
+    arguments: list[str],
+    load: Callable[[Path], Any],
+    commands: Sequence[type] = (),
+) -> tuple[str, Any]:
+    """`parse_presets`, with `--resume`: where no preset is named, a run is resumed under its own config.
+
+    The experiment of a run is named by the prefix and its preset; `load` reads the config of a run folder. Raises
+    ValueError for a run of another program, and as `load`.
+    """
+    from rnnjax.runs import RunFolder
+    from rnnjax.runs.resumption import resumed_run, with_newest
+
+    arguments = with_newest(arguments)
+    run = resumed_run(arguments)
+    if run is not None and arguments[0].startswith("-"):
+        config, experiment = load(run), str(RunFolder(run).config().get("experiment"))
+        default = experiment.removeprefix(prefix)
+        if not experiment.startswith(prefix) or default not in presets:
+            raise ValueError(f"{run}: expected a run of {program}, got one of {reprlib.repr(experiment)}")
+        presets = {**presets, default: ("Resume a run.", config)}
+    return parse_presets(presets, default, program, arguments, commands)
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:

@@ -68,15 +68,20 @@ class Batches:
 
     @property
     def fingerprint(self) -> str:
-        """A SHA-256 of all arrays, in their order, which tells whether it is still the same data."""
-        value = hashlib.sha256()
-        for path, leaf in jax.tree.leaves_with_path(self.data):
-            value.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
-            value.update(np.ascontiguousarray(leaf).tobytes())
-        return value.hexdigest()
+        """`fingerprint_of` the arrays."""
+        return fingerprint_of(self.data)
 
     def __len__(self) -> int:
         return -(-len(self.data.weights) // self.batch_size)
+
+
+def fingerprint_of(tree: Any) -> str:
+    """The SHA-256 of all arrays of a tree, in their order, with their names, dtypes and shapes."""
+    value = hashlib.sha256()
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        value.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        value.update(np.ascontiguousarray(leaf).tobytes())
+    return value.hexdigest()
 
 
 def batches(

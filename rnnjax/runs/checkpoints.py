@@ -53,7 +53,8 @@ class Checkpoints:
     best epoch stay. One is due `steps` steps or `minutes` minutes after the last one. With several processes only
     the first reads and writes, and the others get from it what they need. `before` is called before each one is
     written: it gives the mark of a log that must not end earlier. With `run` each also holds the seals of the run that
-    it is of, and `log` is the mark of the one that was restored.
+    it is of, and `log` is the mark of the one that was restored. Without `finite` parameters may be any numbers: one of
+    several seeds may have diverged.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Checkpoints:
         minutes: float | None = None,
         before: Callable[[], Mark] = Mark,
         run: RunFolder | None = None,
+        finite: bool = True,
     ):
         for name, value in (("keep", keep), ("steps", steps), ("minutes", minutes)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
         self.path = path
         self._keep, self._steps, self._minutes, self._before = keep, steps, minutes, before
+        self._finite = finite
         self._run, self.log = run, START
         self._seals = run.seals() if run is not None and is_first() else {}
         self._since, self._last = 0, time.monotonic()
@@ -81,9 +84,9 @@ class Checkpoints:
             for left_over in path.glob(".*-epoch*"):  # of a process that was killed
                 remove(left_over)
 
-    def due(self) -> bool:
-        """Whether it is time, to be asked once after every step."""
-        self._since += 1
+    def due(self, steps: int = 1) -> bool:
+        """Whether it is time; `steps` are those since it was asked last."""
+        self._since += steps
         by_steps = self._steps is not None and self._since >= self._steps
         by_time = self._minutes is not None and time.monotonic() - self._last >= 60 * self._minutes
         return by_steps or by_time
@@ -96,7 +99,7 @@ class Checkpoints:
         self.wait()
         self._since, self._last = 0, time.monotonic()
         host = jax.device_get(state._replace(key=jax.random.key_data(state.key), carry=gathered(state.carry)))
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
+        if self._finite and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host.params)):
             raise DivergedError(f"after step {position.step}: expected finite parameters, got others; {ADVICE}")
         if is_first():
             belongs = {METRICS: self._before(), **self._seals}

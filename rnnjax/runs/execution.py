@@ -5,7 +5,7 @@ import hashlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -21,12 +21,14 @@ KEPT = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histog
 ALIKE = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms", "debug_nans")
 # JAX's own settings that change numbers.
 NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
-DEFAULTS = {"checkpoint_minutes": 10.0, "keep": 2, "tensorboard": True}
+DEFAULTS = {"keep": 2, "tensorboard": True}
 
 
 @dataclasses.dataclass(frozen=True)
-class Execution:
-    """What may differ when a run is resumed."""
+class LocalExecution:
+    """Of a run in one process that trains in blocks of updates on the devices; may differ when it is resumed."""
+
+    minutes: ClassVar[float] = 1 / 6
 
     run_folder: Path | None = None
     """Where the run is written: runs/ and its name and time, unless given."""
@@ -34,20 +36,62 @@ class Execution:
     """A run folder to go on with, under its own config where no preset is named; without a path, the newest run of
     this config."""
     checkpoint_minutes: float | None = None
-    """Write a checkpoint at least this often, besides after each epoch: every 10 minutes, unless given. What this and
-    the next four say holds for a resumed run, too, unless it is told otherwise."""
+    """Write a checkpoint at least this often: every 10 seconds, unless given. A resumed run keeps this and the next
+    three options, unless they are given again."""
     checkpoint_steps: int | None = None
-    """Write one after every so many steps, too."""
+    """Write one after every so many updates, too."""
     keep: int | None = None
     """Newest checkpoints kept, 2 unless given; that of the best epoch stays in any case."""
     tensorboard: bool = True
     """Write event files for TensorBoard, too; a run that was begun without them stays without."""
+    devices: int | None = None
+    """Devices of this process that are used; all of them (CPU cores included) unless given."""
+
+    def __post_init__(self):
+        check_fields(self, at_least_one=("checkpoint_steps", "keep", "devices"), above_zero=("checkpoint_minutes",))
+        if self.resume is not None and self.run_folder is not None:
+            raise ValueError("run_folder: expected none with --resume, which goes on in the run's own folder")
+
+    def kept(self) -> dict[str, Any]:
+        """The options that a run records for its resumption."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def filled(self, own: Any) -> Any:
+        """These options; those left open are as the run had them before (`kept`), or else the default.
+
+        Raises ValueError where a run's own are not such options.
+        """
+        if not isinstance(own, dict):
+            raise ValueError(f"{EXECUTION}: expected an object, got {reprlib.repr(own)}")
+        defaults = {"checkpoint_minutes": self.minutes, **DEFAULTS}
+        own = defaults | {name: value for name, value in own.items() if name in self._names and value is not None}
+        chosen = {name: own.get(name) for name in self._names if getattr(self, name) is None}
+        # Checked before it is combined: it may be a stranger's.
+        tensorboard = dataclasses.replace(self, **chosen, tensorboard=own["tensorboard"]).tensorboard
+        return dataclasses.replace(self, **chosen, tensorboard=self.tensorboard and tensorboard)
+
+    @property
+    def _names(self) -> list[str]:
+        return [name for name in KEPT if hasattr(self, name)]
+
+    def begin(self, config: Any) -> None:
+        """Fixes the devices. Must come before the first computation."""
+        use_cpu_cores(self.devices)
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution(LocalExecution):
+    """Of a run whose steps several devices and processes share; may differ when it is resumed."""
+
+    minutes: ClassVar[float] = 10.0
+
+    checkpoint_minutes: float | None = None
+    """Write a checkpoint at least this often, besides after each epoch: every 10 minutes, unless given. A resumed run
+    keeps this and the next four options, unless they are given again."""
     histograms: int | None = None
     """Add histograms of every gradient to them, after every so many steps."""
     debug_nans: bool = False
     """Where a loss or gradient is not finite, name the first operation that made it so."""
-    devices: int | None = None
-    """Devices of this process that share a batch; all of them (CPU cores included) unless given."""
     distributed: bool = False
     """Train together with other processes that run this command; a cluster's scheduler is asked who they are."""
     coordinator: str | None = None
@@ -58,58 +102,37 @@ class Execution:
     """Which one this is, from 0, where no scheduler knows."""
 
     def __post_init__(self):
-        check_fields(
-            self,
-            at_least_one=("checkpoint_steps", "keep", "histograms", "devices", "processes"),
-            above_zero=("checkpoint_minutes",),
-        )
+        super().__post_init__()
+        check_fields(self, at_least_one=("histograms", "processes"))
         if not self.distributed and (self.coordinator, self.processes, self.process) != (None, None, None):
             raise ValueError("coordinator, processes, process: expected --distributed with them")
-        if self.resume is not None and self.run_folder is not None:
-            raise ValueError("run_folder: expected none with --resume, which goes on in the run's own folder")
-
-    def kept(self) -> dict[str, Any]:
-        """What a run notes of these options, for who goes on with it."""
-        return {name: getattr(self, name) for name in KEPT}
-
-    def filled(self, own: Any) -> "Execution":
-        """These options; what was left open is as the run had it before (`kept`), or else the default.
-
-        Raises ValueError where a run's own are not such options.
-        """
-        if not isinstance(own, dict):
-            raise ValueError(f"{EXECUTION}: expected an object, got {reprlib.repr(own)}")
-        own = DEFAULTS | {name: value for name, value in own.items() if name in KEPT and value is not None}
-        chosen = {name: own.get(name) for name in KEPT if getattr(self, name) is None}
-        # Checked before it is combined: it may be a stranger's.
-        tensorboard = dataclasses.replace(self, **chosen, tensorboard=own["tensorboard"]).tensorboard
-        return dataclasses.replace(self, **chosen, tensorboard=self.tensorboard and tensorboard)
 
     def begin(self, config: Any) -> None:
         """Fixes the devices, and joins the other processes, which must have the same config, `execution` apart.
 
         Must come before the first computation.
         """
-        use_cpu_cores(self.devices)
+        super().begin(config)
         if self.distributed:
             join(self.coordinator, self.processes, self.process, facts_of(config))
 
 
 def facts_of(config: Any) -> dict[str, Any]:
     """In what the processes of a run must not differ before they know the data: options, numbers and versions."""
-    options = settings(config) | {name: getattr(config.execution, name) for name in ALIKE}
+    execution = config.execution
+    options = settings(config) | {name: getattr(execution, name) for name in ALIKE if hasattr(execution, name)}
     facts = {name: value for name, value in options.items() if name not in PLACES}
     facts["resume"] = config.execution.resume is not None
     facts |= {name: str(getattr(jax.config, name)) for name in NUMERICS}
     return as_json(facts | {f"version of {name}": version for name, version in versions().items()})
 
 
-def check_alike(config: Any, facts: Mapping[str, Any], vocabulary: Any = None) -> None:
+def check_alike(config: Any, facts: Mapping[str, Any], artifacts: Mapping[str, str]) -> None:
     """Raises ValueError, in every process of the run, where one has other options or facts of the data."""
     devices = jax.local_device_count() if config.execution.devices is None else config.execution.devices
     found = {f"data ({name})": value for name, value in facts.items()}
-    if vocabulary is not None:
-        found["vocabulary of the data"] = hashlib.sha256(vocabulary.to_str().encode()).hexdigest()
+    for name, text in artifacts.items():
+        found[f"{name.removesuffix('.json')} of the data"] = hashlib.sha256(text.encode()).hexdigest()
     check_same_everywhere(as_json(facts_of(config) | {"devices": devices} | found))
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,9 @@ with extra("training"):
 
 CONFIG, ENVIRONMENT, METRICS, VOCABULARY = "config.json", "environment.json", "metrics.jsonl", "vocabulary.json"
 CHECKPOINTS, FIGURES, TENSORBOARD, STATUS, LOCK = "checkpoints", "figures", "tensorboard", "status.json", "lock"
+ARTIFACT = re.compile(r"\w[\w-]*\.json")
 FILES, FOLDERS = (CONFIG, VOCABULARY, METRICS, ENVIRONMENT, STATUS, LOCK), (CHECKPOINTS, FIGURES, TENSORBOARD)
-MOST_CONFIG, MOST_VOCABULARY = 2**20, 2**28  # bytes
+MOST_CONFIG, MOST_ARTIFACT = 2**20, 2**28  # bytes
 # Where the data lies may differ; whether it is the same data is told by a fingerprint of its content.
 PLACES = ("source", "file")
 # What of a config may be another one when a run is resumed: how long, from where, and how it is carried out.
@@ -37,6 +39,8 @@ MAY_CHANGE = ("epochs", "patience", *PLACES, "execution")
 RUN = "run"
 # Which metric says what epoch is best, in a config.
 BEST = "best"
+# JSON files of the run besides its vocabulary: their names, in a config.
+ARTIFACTS = "artifacts"
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
 PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datasets", "tokenizers", "orbax-checkpoint")
@@ -154,10 +158,32 @@ class RunFolder:
         What may change when a run is resumed is not in them. Raises as `config` and `read_environment`.
         """
         seals = {RUN: self.read_environment().get(RUN), CONFIG: digest(self.config(), MAY_CHANGE)}
-        if kind_of(self.path / VOCABULARY) is not None:
-            with open_plain(self.path / VOCABULARY, MOST_VOCABULARY) as opened:
-                seals[VOCABULARY] = hashlib.file_digest(opened, "sha256").hexdigest()
+        for name in (VOCABULARY, *self._artifacts()):
+            if kind_of(self.path / name) is not None:
+                with open_plain(self.path / name, MOST_ARTIFACT) as opened:
+                    seals[name] = hashlib.file_digest(opened, "sha256").hexdigest()
         return seals
+
+    def _artifacts(self) -> list[str]:
+        names = self.config().get(ARTIFACTS, [])
+        if not isinstance(names, list):
+            raise ValueError(f"{self.path / CONFIG}: {ARTIFACTS}: expected a list of file names, got {names!r:.60}")
+        for name in names:
+            check_artifact(name)
+        return names
+
+    def artifact(self, name: str) -> Any:
+        """The JSON value of an artifact. Raises FileNotFoundError where there is none of that name."""
+        if name not in (VOCABULARY, *self._artifacts()) or kind_of(self.path / name) is None:
+            raise FileNotFoundError(f"artifact: expected {name} in {self.path}, found none")
+        return read_json(self.path / name, MOST_ARTIFACT)
+
+    def check_artifacts(self, texts: Mapping[str, str]) -> None:
+        """Raises ValueError where an artifact is not that of these JSON texts, FileNotFoundError where it is gone."""
+        for name, text in texts.items():
+            if self.artifact(name) != json.loads(text):
+                what = name.removesuffix(".json")
+                raise ValueError(f"{self.path / name}: expected the {what} of this data, got another one")
 
     def metrics(self, mark: Mark = START) -> SealedLines:
         """metrics.jsonl, open for appending after a mark, one line flushed at a time."""
@@ -168,6 +194,13 @@ class RunFolder:
         """Takes out of metrics.jsonl what stands after a mark: a run that goes on from there writes it again."""
         with append_to(self.path / METRICS) as opened:
             opened.truncate(mark.bytes)
+
+
+def check_artifact(name: Any) -> None:
+    """Raises ValueError for a name that no artifact can have."""
+    taken = name in FILES and name != VOCABULARY
+    if not isinstance(name, str) or taken or not ARTIFACT.fullmatch(name):
+        raise ValueError(f"{ARTIFACTS}: expected names like scaler.json that no other file has, got {name!r:.60}")
 
 
 def check_lock(path: Path) -> None:

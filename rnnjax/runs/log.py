@@ -30,6 +30,15 @@ EPOCH_TAGS = {
 VALIDATION = "validation_"
 
 
+def _by_seed(scalars: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The scalars that are known, those of several seeds under names of their own."""
+    for tag, value in scalars.items():
+        if not isinstance(value, list):
+            yield tag, value
+            continue
+        yield from ((f"{tag}/{row}", own) for row, own in enumerate(value) if own is not None)
+
+
 class Log:
     """The log of a run folder, or, without one (in all processes but the first), of nothing.
 
@@ -54,9 +63,13 @@ class Log:
                 self._board.histograms(report.step, {f"gradients/{name}": h for name, h in histograms.items()})
 
     def epoch(self, step: int, values: dict[str, Any]) -> None:
-        """An epoch's line."""
+        """An epoch's line; of several seeds, lists of numbers."""
         tags = {name: f"validation/{name.removeprefix(VALIDATION)}" for name in values if name.startswith(VALIDATION)}
         self._line("epoch", values, step, tags | EPOCH_TAGS)
+
+    def line(self, kind: str, values: dict[str, Any]) -> None:
+        """A line of another kind."""
+        self._line(kind, values, 0, {})
 
     def final(self, **values: Any) -> None:
         """A line of what is known at the end."""
@@ -101,7 +114,8 @@ class Log:
             with self._writing():
                 record(self._metrics, kind, values)
                 if self._board is not None:
-                    self._board.scalars(step, {tag: values[name] for name, tag in tags.items() if name in values})
+                    shown = {tag: values[name] for name, tag in tags.items() if name in values}
+                    self._board.scalars(step, dict(_by_seed(shown)))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

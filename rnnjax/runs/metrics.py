@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -52,6 +52,15 @@ def read_metrics(file: Path, running: bool, problems: list[str], last: str | Non
         more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
         problems.append(f"{file.name}: {damaged[0]}{more}")
     return metrics
+
+
+def read_lines(file: Path, kind: str) -> list[dict[str, Any]]:
+    """The lines of one kind as they are, without checks; none where there is no file. Raises as `open_plain`."""
+    if kind_of(file) is None:
+        return []
+    with open_plain(file, MOST_METRICS) as stream:
+        entries = map(_entry, _texts(stream))
+        return [entry for entry in entries if entry is not None and entry["kind"] == kind]
 
 
 def _go_back(lines: list[Line], name: str, number: float) -> None:
@@ -116,10 +125,16 @@ def _entry(text: str) -> dict[str, Any] | None:
 
 
 def _numbers(entry: dict[str, Any], place: str, damaged: list[str]) -> Line:
-    """The line's numbers that are there and finite."""
+    """The line's numbers that are there and finite; of several seeds, their mean."""
     line: Line = {}
     for name, value in entry.items():
         if name in WORDS:
+            continue
+        if isinstance(value, list) and name not in WHOLE:
+            if numbers := [own for own in value if is_number(own)]:  # of several seeds
+                line[name] = sum(numbers) / len(numbers)
+            if not all(own is None or is_number(own) for own in value):
+                damaged.append(f"{place}: {name}: expected numbers, got {str(value)[:20]!r}")
             continue
         if name in FLAGS and isinstance(value, bool):
             line[name] = float(value)
@@ -139,6 +154,16 @@ def is_number(value: Any) -> TypeGuard[float]:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def finite(values: Iterable[float]) -> list[float | None]:
+    """The numbers for JSON: None for those that are not finite, which JSON does not have."""
+    return [float(value) if math.isfinite(value) else None for value in values]
+
+
+def known(values: Iterable[float | None]) -> list[float]:
+    """The numbers that `finite` was given, NaN for those that were not finite."""
+    return [math.nan if value is None else value for value in values]
 
 
 def is_whole(value: Any) -> TypeGuard[int]:

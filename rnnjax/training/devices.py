@@ -76,9 +76,25 @@ def start_each(start: Callable[[int], Any], seeds: Sequence[int], mesh: Mesh) ->
     """What every seed starts from, as one tree with a leading axis of seeds, which the mesh splits."""
     # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
     trees = [start(seed) for seed in seeds]
-    return jax.device_put(
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees), NamedSharding(mesh, PartitionSpec(AXIS))
-    )
+    return split_seeds(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees), mesh)
+
+
+def split_seeds(tree: Any, mesh: Mesh) -> Any:
+    """A tree with a leading axis of seeds, split over the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def compiled_block(block: Callable[..., Any], mesh: Mesh, vectorised: bool | None = None) -> Callable[..., Any]:
+    """A function (state, *shared) -> (state, numbers) of one seed, compiled for all seeds side by side.
+
+    State and numbers then have a leading axis of seeds, which the mesh splits (see `side_by_side`); every seed gets the
+    same `shared` arrays. The state is donated.
+    """
+
+    def of_all(state: Any, *shared: Any) -> Any:
+        return side_by_side(lambda one: block(one, *shared), mesh, vectorised)(state)
+
+    return jax.jit(of_all, donate_argnums=0)
 
 
 def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | None = None) -> Callable[..., Any]:

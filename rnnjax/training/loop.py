@@ -21,8 +21,8 @@ from rnnjax.training.state import TrainState
 class Keeper(Protocol):
     """What keeps a training's states on disk (`rnnjax.runs.Checkpoints`)."""
 
-    def due(self) -> bool:
-        """Whether it is time, to be asked once after every step."""
+    def due(self, steps: int = 1) -> bool:
+        """Whether it is time; `steps` are those since it was asked last."""
         ...
 
     def save(self, state: TrainState, position: Position) -> None:

@@ -1,20 +1,17 @@
 """The train and eval steps: one code path from one device to many."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
-from rnnjax.dtypes import cast_like, widen
+from rnnjax.dtypes import widen
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS, side_by_side
-from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.objective import Objective, Sums, SumsOf
-from rnnjax.training.state import TrainState
+from rnnjax.training.update import gradient_sums, update_of
 
 # Arrays whose rows the devices share, and arrays that every device has whole.
 SHARD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
@@ -55,122 +52,25 @@ def train_step(
     for a state that has an average where none is kept, or has none where it is, or whose optimizer state is of other
     dtypes than `TrainState.create` makes.
     """
-    if histograms is not None and histograms < 1:
-        raise ValueError(f"histograms: expected at least 1, got {histograms}")
-    if clip is not None and not 0 < clip < math.inf:
-        raise ValueError(f"clip: expected a number above 0, got {clip}")
-    if not 0 <= averaging < 1:
-        raise ValueError(f"averaging: expected 0 <= decay < 1, got {averaging}")
-    clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
-
     objective = Objective.of(objective)
+    local = gradient_sums(objective)
 
     def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
-        def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
-            sums, after = objective.carried(params, batch, key, carry)
-            return sums["loss"], (sums, after)
-
-        gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
-        return widen(gradient), widen(sums), after
-
-    def local(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
         # The gradients are local ones, so that one sum over devices follows for all.
-        gradient, sums, after = summed(params, batch, key, carry)
+        gradient, sums, after = local(params, batch, key, carry)
         return *jax.lax.psum((gradient, sums), AXIS), after
 
-    split = _over_devices(local, mesh, (WHOLE, SHARD, WHOLE, SHARD), (WHOLE, WHOLE, SHARD))
-    gradients = summed if seeds else split
-
-    def learned(gradient: Any, state: TrainState) -> TrainState:
-        wide = widen(state.params)
-        gradient, _ = clipping.update(gradient, clipping.init(wide))
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
-        params = cast_like(optax.apply_updates(wide, updates), state.params)
-        average = _averaged(state, widen(params), averaging) if averaging else ()
-        after = state._replace(params=params, optimizer_state=optimizer_state, average=average)
-        _check_alike(state, after)
-        return after
-
-    on_cpu = mesh.devices.flat[0].platform == "cpu"
-
-    def step(state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
-        if state.averaged != (averaging > 0):
-            given = "with an average" if state.averaged else "without an average (`averaged=True` makes one)"
-            raise ValueError(f"averaging: a step with decay {averaging} was given a state {given}")
-        key = jax.random.fold_in(state.key, state.step)
-        gradient, sums, carry = gradients(state.params, batch, key, state.carry)
-        empty = sums["weight"] == 0
-        gradient = _mean(gradient, sums["weight"], empty)
-        sums["gradient_norm"] = optax.tree.norm(gradient)
-        if histograms is not None:
-            due = (state.step + 1) % histograms == 0
-            sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
-        sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
-        state = _unless(empty, learned, gradient, state._replace(carry=()), on_cpu)
-        sums |= _optimizer_numbers(state.optimizer_state)
-        return state._replace(step=state.step + 1, carry=carry), sums
-
+    split = _over_devices(summed, mesh, (WHOLE, SHARD, WHOLE, SHARD), (WHOLE, WHOLE, SHARD))
+    step = update_of(
+        objective,
+        optimizer,
+        clip=clip,
+        averaging=averaging,
+        histograms=histograms,
+        gradients=local if seeds else split,
+        platform=mesh.devices.flat[0].platform,
+    )
     return CompiledStep(side_by_side(step, mesh) if seeds else step, mesh, donate, objective)
-
-
-def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
-    """The gradient of a mean from that of a sum; zero where nothing has a weight."""
-    weight = jnp.where(empty, 1, weight)
-    return jax.tree.map(lambda leaf: jnp.where(empty, 0, leaf / weight).astype(leaf.dtype), gradient)
-
-
-def _unless(
-    empty: jax.Array, learned: Callable[[Any, TrainState], TrainState], gradient: Any, state: TrainState, on_cpu: bool
-) -> TrainState:
-    """The state after an update, or as it was where the batch is empty.
-
-    A choice between two states keeps both in memory, and the optimizer's own is copied for it: a quarter of a step of
-    text classifiers with 1.3 million parameters on two CPU cores. There the update is a loop of one turn or none, in
-    place. Not so on accelerators, where such a loop waits for the host, and a copy costs next to nothing.
-    """
-    if not on_cpu:
-        return jax.tree.map(lambda old, new: jnp.where(empty, old, new), state, learned(gradient, state))
-
-    def turn(number: jax.Array, state: TrainState) -> TrainState:
-        # Of this turn: else what is made of the gradient alone is computed before the loop, and written to memory.
-        own, _ = jax.lax.optimization_barrier((gradient, number))
-        return learned(own, state)
-
-    return jax.lax.fori_loop(0, jnp.where(empty, 0, 1), turn, state)
-
-
-def _check_alike(before: TrainState, after: TrainState) -> None:
-    """Raises ValueError for the first array that an update gives another shape or dtype."""
-    for (path, old), new in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise ValueError(
-                f"state{jax.tree_util.keystr(path)}: expected {new.dtype}{list(new.shape)}, as an update makes it and "
-                f"`TrainState.create` begins with, got {old.dtype}{list(old.shape)}"
-            )
-
-
-def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
-    """The moving average after a step that has made these parameters."""
-
-    def leaf(old: jax.Array, new: jax.Array) -> jax.Array:
-        steps = state.step.astype(old.dtype)
-        kept = jnp.minimum(averaging, (1 + steps) / (10 + steps))
-        return kept * old + (1 - kept) * new
-
-    return jax.tree.map(leaf, state.average, params)
-
-
-def _optimizer_numbers(optimizer_state: Any) -> Sums:
-    """The learning rate and the updates skipped in a row, where the optimizer's state holds exactly one such number."""
-    names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
-    # A schedule has a state of the same name beside the number itself.
-    found = {
-        name: optax.tree.get_all_with_path(
-            optimizer_state, field, filtering=lambda _, value: isinstance(value, jax.Array)
-        )
-        for name, field in names.items()
-    }
-    return {name: values[0][1] for name, values in found.items() if len(values) == 1}
 
 
 def eval_step(objective: Objective | SumsOf, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:

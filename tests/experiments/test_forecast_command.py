@@ -22,6 +22,7 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     forecast.main(["smoke", "--epochs", "12", "--run-folder", str(path)])
     out = capsys.readouterr().out
     names = {"config.json", "environment.json", "metrics.jsonl", "figures", "parameters"}
+    names |= {"checkpoints", "status.json", "lock", "tensorboard"}
     assert {file.name for file in path.iterdir()} == names | {"forecasts.csv", "test_forecasts.csv"}
     for name in ("forecast", "learning_curves", "calibration"):
         assert imread(path / "figures" / f"{name}.png").std() > 0.05

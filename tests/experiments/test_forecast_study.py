@@ -68,10 +68,10 @@ def trained(config, parts):
     """The parameters of every seed's best epoch, and all epochs."""
     epochs: list[Any] = []
     best: Any = None
-    for learner, epoch in training.train(
+    for state, epoch in training.train(
         config, training.inputs_of(parts.training), training.inputs_of(parts.validation)
     ):
-        best = learner.best
+        best = state.carry.params
         epochs.append(epoch)
     return training.own_seeds(config, best), epochs
 
@@ -264,7 +264,7 @@ def test_every_preset_and_option_describes_a_network():
     shapes = set()
     for change in changes:
         config = dataclasses.replace(TINY, **change)
-        params = jax.eval_shape(lambda config=config: training.first_learner(config, 3, 20, 0).state.params)
+        params = jax.eval_shape(lambda config=config: training.initial_state(config, 3, 20, 0).params)
         shapes.add(str(jax.tree.map(lambda leaf: leaf.shape, params)))
     assert len(shapes) == len(changes)
 
@@ -305,8 +305,8 @@ def test_series_of_installed_packages(source, monkeypatch):
 def test_coverage_is_only_told_where_there_are_intervals(monkeypatch):
     config = dataclasses.replace(TINY, head="point", seeds=1)
     parts = prepared(monkeypatch, config, noise(0))
-    learner = training.first_learner(config, training.inputs_of(parts.training).past.shape[-1], 1, 0)
+    state = training.initial_state(config, training.inputs_of(parts.training).past.shape[-1], 1, 0)
     linear = baselines.linear_autoregression(parts)
-    outcome = evaluate(config, parts, linear, jax.tree.map(lambda leaf: leaf[None], learner.best))
+    outcome = evaluate(config, parts, linear, jax.tree.map(lambda leaf: leaf[None], state.params))
     assert outcome.seeds[0].coverage is None
     np.testing.assert_array_equal(outcome.quantiles[..., 0], outcome.quantiles[..., MEDIAN])

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from complaints import complaint_of
 from matplotlib.image import imread
@@ -17,10 +18,22 @@ from experiments.memory import __main__ as memory
 from experiments.memory import train as training
 from experiments.memory.cells import starting
 from experiments.memory.config import TASKS, Memory
-from experiments.memory.results import after, draw, first_results, result_line, result_table, verdict
-from experiments.memory.train import Block, train
+from experiments.memory.results import (
+    after,
+    block_line,
+    draw,
+    first_results,
+    result_line,
+    result_table,
+    verdict,
+)
+from experiments.memory.train import Block, History, train
 from rnnjax.cells.names import CELLS
+from rnnjax.runs import Session
+from rnnjax.runs.execution import LocalExecution
+from rnnjax.training import Position
 from rnnjax.training.devices import seed_mesh
+from rnnjax.training.divergence import WINDOW
 
 # Compiled in half the time of "chunked".
 TINY = Memory(
@@ -47,15 +60,15 @@ def test_each_seed_of_many_is_as_it_is_alone_and_all_are_compiled_once(alone):
     assert [block.training_losses.shape for block in blocks] == [(3, 10)] * 2
     np.testing.assert_allclose(curve(blocks, 1), alone, rtol=TOLERANCE)
     assert np.abs(curve(blocks, 0) - alone).max() > 0.01
-    compiled: Any = training.compiled_block(TINY, seed_mesh(3))
+    compiled: Any = training.compiled(TINY, seed_mesh(3))
     assert compiled._cache_size() == 1
 
 
 def test_vectorised_seeds_are_the_same_too_and_a_key_is_its_own_sequences(alone):
     state = training.initial_state(TINY, 5)
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), state._replace(key=jax.random.key(4)), state)
-    block = training.compiled_block(TINY, seed_mesh(2, devices=1), vectorised=True)
-    _, (losses, _, _) = block(states)
+    block = training.compiled(TINY, seed_mesh(2, devices=1), vectorised=True)
+    _, (losses, *_) = block(states)
     np.testing.assert_allclose(losses[1], alone[:10], rtol=TOLERANCE)
     assert np.abs(losses[1] - losses[0]).min() > 1e-4
 
@@ -80,8 +93,12 @@ def test_a_seed_that_diverges_is_noted_and_the_others_go_on(alone, monkeypatch):
     assert [(result.diverged, result.updates) for result in results] == [(1, 20), (None, 20), (None, 20)]
 
 
-def block(updates, training_losses, losses, scores):
-    return Block(updates, *(np.array(values, np.float32) for values in (training_losses, losses, scores)))
+def block(updates, training_losses, losses, scores, first=1.0, recent=()):
+    """A block as `train` yields it; `recent` are the last losses of each seed, nothing while there are too few."""
+    values = [np.array(own, np.float32) for own in (training_losses, losses, scores)]
+    firsts = np.full(len(losses), first, np.float32)
+    window = np.full((len(losses), WINDOW), np.nan, np.float32) if len(recent) == 0 else np.asarray(recent, np.float32)
+    return Block(updates, *values, History(firsts, window))
 
 
 def test_a_seed_whose_loss_stays_far_above_chance_has_diverged():
@@ -90,9 +107,18 @@ def test_a_seed_whose_loss_stays_far_above_chance_has_diverged():
     rows = np.stack([np.full(120, far), np.full(120, 9 / 10.1 * far), np.linspace(9 * far, far, 120)])
     rows[:2, 0] = task.zero_loss
     results = first_results([1, 2, 3])
-    for first in range(0, 120, 10):  # blocks are shorter than what is looked at
-        results = after(block(first + 10, rows[:, first : first + 10], [1, 1, 1], [0, 0, 0]), task, results)
+    for last in range(10, 130, 10):  # blocks are shorter than what is looked at
+        recent = np.concatenate([np.full((3, WINDOW), np.nan), rows[:, :last]], axis=1)[:, -WINDOW:]
+        one = block(last, rows[:, last - 10 : last], [1, 1, 1], [0, 0, 0], recent=recent)
+        results = after(one._replace(history=one.history._replace(first=rows[:, 0])), task, results)
     assert [result.diverged for result in results] == [100, None, None]
+
+
+def test_what_a_block_hands_on_is_its_first_and_its_last_losses(alone):
+    blocks = list(train(TINY, [5]))
+    np.testing.assert_array_equal([one.history.first for one in blocks], [blocks[0].training_losses[:, 0]] * 2)
+    np.testing.assert_array_equal(blocks[-1].history.recent[0, -20:], alone[:20])
+    assert np.isnan(blocks[-1].history.recent[0, :-20]).all()
 
 
 def test_results_name_the_first_update_of_what_happened():
@@ -120,7 +146,7 @@ def test_results_name_the_first_update_of_what_happened():
     assert rows[0].split() == ["chance", "2.079", "0.125"]
     assert rows[1].split() == ["seed", "8", "1", "1", "6", *words[0].split()]
     assert rows[-1].split() == ["known", "solution", "0", "1"]
-    left, right = draw(TINY, blocks, results).axes
+    left, right = draw(TINY, [block_line(one, results, 0.0) for one in blocks], results).axes
     np.testing.assert_allclose(np.asarray(right.lines[2].get_ydata()), [0.5, 1, 1])
     np.testing.assert_allclose(np.asarray(left.lines[0].get_ydata()), math.log(8))
 
@@ -130,18 +156,23 @@ def test_it_learns_stops_and_leaves_what_it_measured(tmp_path, capsys):
     options = ["--time", "3", "--updates", "2000", "--seeds", "3"]
     memory.main(["smoke", *options, "--recurrence", "scan", "--run-folder", str(path)])
     out = capsys.readouterr().out
-    assert {file.name for file in path.iterdir()} == {"config.json", "environment.json", "metrics.jsonl", "figures"}
+    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "checkpoints", "status.json", "lock"}
+    assert {file.name for file in path.iterdir()} == {*names, "tensorboard"}
     config = json.loads((path / "config.json").read_text())
-    assert (config["experiment"], config["preset"], config["time"], config["seeds"]) == ("memory", "smoke", 3, 3)
+    assert (config["experiment"], config["time"], config["seeds"]) == ("memory-smoke", 3, 3)
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    blocks = [line for line in lines if line["kind"] == "block"]
+    blocks = [line for line in lines if line["kind"] == "epoch"]
     results = [line for line in lines if line["kind"] == "result"]
     assert [result["seed"] for result in results] == [0, 1, 2]
     last = max(result["solved"] for result in results)
-    assert blocks[-1]["updates"] == last < 2000
+    assert blocks[-1]["step"] == last < 2000
     for row, result in enumerate(results):
-        first = next(line["updates"] for line in blocks if line["scores"][row] > 0.99)
-        assert (result["solved"], result["diverged"], result["loss"]) == (first, None, blocks[-1]["losses"][row])
+        first = next(line["step"] for line in blocks if line["validation_score"][row] > 0.99)
+        assert (result["solved"], result["diverged"], result["loss"]) == (
+            first,
+            None,
+            blocks[-1]["validation_loss"][row],
+        )
     assert imread(path / "figures" / "learning_curves.png").std() > 0.02
     parts = ["recall, T=3", "solved means: accuracy above 0.99", "known solution", f"solved after {last:,} updates"]
     for part in [*parts, str(path)]:
@@ -152,10 +183,17 @@ def test_it_learns_stops_and_leaves_what_it_measured(tmp_path, capsys):
 def test_it_stops_once_every_seed_has_solved_the_task(stop, last, tmp_path, monkeypatch):
     scores = [[0, 0], [1, 0], [0, 1], [0, 0]]
     blocks = [block(2 * n, np.ones((2, 2)), [1, 1], pair) for n, pair in enumerate(scores, 1)]
-    monkeypatch.setattr(memory, "train", lambda *_: iter(blocks))
-    path = memory.study("smoke", dataclasses.replace(TINY, stop=stop, run_folder=tmp_path / "run"))
+
+    def fit(state, compiled, count, updates, done):
+        for number, one in enumerate(blocks, 1):
+            if not done():
+                yield state, one[1:], Position(number, step=one.updates)
+
+    monkeypatch.setattr(Session, "fit_blocks", lambda self, *arguments: fit(*arguments))
+    config = dataclasses.replace(TINY, stop=stop, execution=LocalExecution(run_folder=tmp_path / "run"))
+    path = memory.study("smoke", config)
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["updates"] for line in lines if line["kind"] == "block"] == list(range(2, last + 1, 2))
+    assert [line["step"] for line in lines if line["kind"] == "epoch"] == list(range(2, last + 1, 2))
     assert [line["solved"] for line in lines if line["kind"] == "result"] == [4, 6]
 
 
@@ -165,7 +203,7 @@ def test_every_task_has_a_preset_whose_network_fits_it(task):
     assert config.task == task
     small = dataclasses.replace(config, hidden=2, batch=2, evaluation=2)
     state = jax.eval_shape(lambda: training.initial_state(small, 0))
-    _, (losses, _, _) = jax.eval_shape(functools.partial(training.train_block, small), state)
+    _, (losses, *_) = jax.eval_shape(functools.partial(training.train_block, small), state)
     assert losses.shape == (config.block,)
 
 
@@ -208,8 +246,13 @@ def test_chrono_spreads_the_lengths_of_memory():
         starting("lstm", longest=2)
 
 
+def clipped(config):
+    clipping = optax.identity() if config.clip is None else optax.clip_by_global_norm(config.clip)
+    return optax.chain(clipping, config.transformation(config.updates))
+
+
 def step_sizes(config, gradients):
-    optimizer, params, sizes = config.clipped(config.updates), jnp.ones(1), []
+    optimizer, params, sizes = clipped(config), jnp.ones(1), []
     state = optimizer.init(params)
     for gradient in gradients:
         change: Any
@@ -278,5 +321,5 @@ def test_what_stands_in_the_way_is_said_before_any_work(tmp_path, capsys):
     assert (status, "run folder: expected a new path, got" in error) == (1, True)
     folder = tmp_path / "new"
     with pytest.raises(ValueError, match="devices: expected 1 to 2, which this machine has, got 3"):
-        memory.study("smoke", dataclasses.replace(TINY, devices=3, run_folder=folder))
+        memory.study("smoke", dataclasses.replace(TINY, execution=LocalExecution(devices=3, run_folder=folder)))
     assert not folder.exists()

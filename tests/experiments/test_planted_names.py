@@ -25,6 +25,7 @@ from experiments.sentiment.config import first_state
 from experiments.sentiment.trained import open_run
 from rnnjax.runs import session as session_module
 from rnnjax.runs.execution import Execution
+from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.resumption import newest_run
 from rnnjax.runs.session import Session
 from rnnjax.training import Objective, Position, StepReport
@@ -166,7 +167,7 @@ def resume(run_folder):
             patch.setattr(session_module, "fit", fit)
             facts = {name: told[name] for name in ("classes", "held_out", "fingerprint")}
             objective = Objective(lambda *_: {}, best="accuracy", highest=True)
-            session.begin(objective, facts, trained.tokenizer)
+            session.begin(objective, facts, {VOCABULARY: trained.tokenizer.to_str(pretty=True)})
             session.train(first, 73, lambda *_: None, step=cast(Any, None))
             for name in figures:
                 session.log.figure(session.step, name, lambda: Figure(figsize=(0.1, 0.1)))

@@ -1,0 +1,144 @@
+"""A run folder while a process works on it: lock, status, log, and how it ends."""
+
+import contextlib
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rnnjax.runs.endings import tell_end
+from rnnjax.runs.execution import EXECUTION, check_alike, settings
+from rnnjax.runs.folder import ARTIFACTS, BEST, CONFIG, METRICS, VOCABULARY, RunFolder, check_artifact
+from rnnjax.runs.log import Log
+from rnnjax.runs.metrics import Metrics, read_lines, read_metrics
+from rnnjax.runs.resumption import NEWEST, check_resumable, check_same, newest_run
+from rnnjax.runs.run_files import new_path
+from rnnjax.training import StopSignals
+from rnnjax.training.objective import Objective
+from rnnjax.training.processes import is_first, on_first_process
+
+
+class LiveRun:
+    """One run of a study, entered before there is any work to lose and left after the last figure.
+
+    `config` is a dataclass with a field `execution` (`Execution` or `LocalExecution`). SIGTERM and Ctrl-C end the run
+    in good order. With several processes only the first one reads, writes and prints. Entering raises as
+    `RunFolder.check_new`, or, where a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and
+    FileNotFoundError where its checkpoints are gone.
+    """
+
+    def __init__(self, program: str, experiment: str, config: Any):
+        self.program, self.experiment, self.config = program, experiment, config
+        self.execution = config.execution
+        self.resuming = config.execution.resume is not None
+        self.step = 0
+        self._resumed = self._begun = False
+        self._settings: dict[str, Any] = {}
+        self.log = Log(None, None, tensorboard=False)
+        self._stop = StopSignals()
+        self._held, self._working = contextlib.ExitStack(), contextlib.ExitStack()
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.path)
+
+    def __enter__(self) -> "LiveRun":
+        with contextlib.ExitStack() as stack:  # what is refused is not held
+            stack.enter_context(self._stop)
+            found = json.loads(on_first_process(lambda: json.dumps(self._look(stack)).encode()))
+            self.path, self._resumed = Path(found["path"]), found["resumed"]
+            try:
+                self.execution = self.execution.filled(found[EXECUTION])
+            except ValueError as error:
+                raise ValueError(f"{self.path / CONFIG}: {error}") from error
+            self._held = stack.pop_all()
+        return self
+
+    def _look(self, stack: contextlib.ExitStack) -> dict[str, Any]:
+        if not self.resuming:
+            path = self.execution.run_folder or new_path(self.experiment)
+            RunFolder.check_new(path)
+            return {"path": str(path), "resumed": False, EXECUTION: {}}
+        path = self.execution.resume
+        if str(path) == NEWEST:
+            path = newest_run(self.experiment, self.config)
+        folder = RunFolder.open(path)
+        stack.enter_context(folder.lock())
+        resumed = check_resumable(folder, self.experiment, self.config)
+        return {"path": str(path), "resumed": resumed, EXECUTION: folder.config().get(EXECUTION, {})}
+
+    def begin(
+        self,
+        objective: Objective,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+        artifacts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Makes the run folder; or checks that what is known of the data is what it was.
+
+        `facts` (JSON) describe the data: a run is resumed with the same ones only. `artifacts` are JSON texts by file
+        name (a vocabulary, a scaler), which are written into the folder (`RunFolder.artifact` reads them).
+        Raises ValueError that lists what has changed, or in what other processes of the run differ.
+        """
+        for name in artifacts:
+            check_artifact(name)
+        check_alike(self.config, facts, artifacts)
+        others = sorted(set(artifacts) - {VOCABULARY})
+        self._settings = {
+            "experiment": self.experiment,
+            **facts,
+            **settings(self.config),
+            BEST: {"metric": objective.best, "highest": objective.highest},
+            EXECUTION: self.execution.kept(),
+        } | ({ARTIFACTS: others} if others else {})
+
+        def begin() -> bytes:
+            if not self.resuming:
+                RunFolder.create(self.path, self._settings, artifacts)
+                self._held.enter_context(self.folder.lock())
+            else:
+                check_same(self.path, self.folder.config(), self._settings)
+                self.folder.check_artifacts(artifacts)
+            return b""
+
+        self._stop.raise_noted()
+        on_first_process(begin)
+        self._begun = not self.resuming
+
+    def metrics(self) -> Metrics:
+        """The steps and epochs in metrics.jsonl; what of it is damaged is named in a warning."""
+        problems: list[str] = []
+        # Whoever was killed may have left half a line at the end.
+        found = read_metrics(self.path / METRICS, True, problems)
+        for problem in problems:
+            warnings.warn(f"{self.path}: {problem}", stacklevel=2)
+        return found
+
+    def lines(self, kind: str) -> list[dict[str, Any]]:
+        """The lines of one kind in metrics.jsonl, those from before a resumption included."""
+        return read_lines(self.path / METRICS, kind)
+
+    def _status(self, status: str, message: str = "") -> None:
+        if is_first():
+            self.folder.write_status(status, self.step, message, self.log.mark)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # From here on the run has ended: a signal must not keep that from being written.
+        with self._held, self._stop.noted():
+            try:
+                self._working.close()  # a checkpoint may still be written
+                self._end(error)
+            finally:
+                self._close(error)
+
+    def _close(self, error: BaseException | None) -> None:
+        try:
+            self.log.close()
+        except OSError:
+            if error is None:  # else it has its own error, maybe this one
+                raise
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._begun:
+            tell_end(error, f"python -m {self.program} --resume", self.path, self.step, self._status)

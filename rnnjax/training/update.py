@@ -1,0 +1,169 @@
+"""One update of the parameters as a pure function: what every training does, on one device or many."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnnjax.dtypes import cast_like, widen
+from rnnjax.training.histograms import empty_histograms, gradient_histograms
+from rnnjax.training.objective import Objective, Sums, SumsOf
+from rnnjax.training.state import TrainState
+
+Update = Callable[[TrainState, Any], tuple[TrainState, Sums]]
+# gradients(params, batch, key, carry) -> (gradient of the summed loss, sums, carry)
+Gradients = Callable[..., tuple[Any, Sums, Any]]
+
+
+def gradient_sums(objective: Objective) -> Gradients:
+    """The function (params, batch, key, carry) -> (gradient of `sums["loss"]`, sums, carry) of an objective.
+
+    Gradient and sums are in float32 at least.
+    """
+
+    def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
+        def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
+            sums, after = objective.carried(params, batch, key, carry)
+            return sums["loss"], (sums, after)
+
+        gradient, (sums, after) = jax.grad(loss, has_aux=True)(params)
+        return widen(gradient), widen(sums), after
+
+    return summed
+
+
+def update_of(
+    objective: Objective | SumsOf,
+    optimizer: optax.GradientTransformation,
+    *,
+    clip: float | None = None,
+    averaging: float = 0.0,
+    histograms: int | None = None,
+    gradients: Gradients | None = None,
+    platform: str | None = None,
+) -> Update:
+    """The function (state, batch) -> (state, sums) of one update; `train_step` says what it computes and raises.
+
+    It may be called within `jax.jit`, `jax.vmap` and `jax.lax.scan` (see `run_updates`). `gradients` replaces
+    `gradient_sums`, to sum over devices, say. `platform` is that of the devices it runs on, the default one unless
+    given.
+    """
+    if histograms is not None and histograms < 1:
+        raise ValueError(f"histograms: expected at least 1, got {histograms}")
+    if clip is not None and not 0 < clip < math.inf:
+        raise ValueError(f"clip: expected a number above 0, got {clip}")
+    if not 0 <= averaging < 1:
+        raise ValueError(f"averaging: expected 0 <= decay < 1, got {averaging}")
+    clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
+    gradients = gradients or gradient_sums(Objective.of(objective))
+    on_cpu = (platform or jax.default_backend()) == "cpu"
+
+    def learned(gradient: Any, state: TrainState) -> TrainState:
+        wide = widen(state.params)
+        gradient, _ = clipping.update(gradient, clipping.init(wide))
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
+        params = cast_like(optax.apply_updates(wide, updates), state.params)
+        average = _averaged(state, widen(params), averaging) if averaging else ()
+        after = state._replace(params=params, optimizer_state=optimizer_state, average=average)
+        _check_alike(state, after)
+        return after
+
+    def update(state: TrainState, batch: Any) -> tuple[TrainState, Sums]:
+        if state.averaged != (averaging > 0):
+            given = "with an average" if state.averaged else "without an average (`averaged=True` makes one)"
+            raise ValueError(f"averaging: a step with decay {averaging} was given a state {given}")
+        key = jax.random.fold_in(state.key, state.step)
+        gradient, sums, carry = gradients(state.params, batch, key, state.carry)
+        empty = sums["weight"] == 0
+        gradient = _mean(gradient, sums["weight"], empty)
+        sums["gradient_norm"] = optax.tree.norm(gradient)
+        if histograms is not None:
+            due = (state.step + 1) % histograms == 0
+            sums["histograms"] = jax.lax.cond(due, gradient_histograms, empty_histograms, gradient)
+        sums["clipped"] = sums["gradient_norm"] > (math.inf if clip is None else clip)
+        state = _unless(empty, learned, gradient, state._replace(carry=()), on_cpu)
+        sums |= _optimizer_numbers(state.optimizer_state)
+        return state._replace(step=state.step + 1, carry=carry), sums
+
+    return update
+
+
+def run_updates(
+    update: Update,
+    batch_of: Callable[[TrainState, Any], Any],
+    state: TrainState,
+    xs: Any = None,
+    length: int | None = None,
+) -> tuple[TrainState, Sums]:
+    """Updates one after the other on the device, without host synchronisation: the last state, and all sums `(U, ...)`.
+
+        for x in xs:
+            state, sums = update(state, batch_of(state, x))
+
+    `batch_of` draws a batch, or takes its rows from arrays, on the device. `xs` and `length` are as in
+    `jax.lax.scan`.
+    """
+    return jax.lax.scan(lambda state, x: update(state, batch_of(state, x)), state, xs, length)
+
+
+def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
+    """The gradient of a mean from that of a sum; zero where nothing has a weight."""
+    weight = jnp.where(empty, 1, weight)
+    return jax.tree.map(lambda leaf: jnp.where(empty, 0, leaf / weight).astype(leaf.dtype), gradient)
+
+
+def _unless(
+    empty: jax.Array, learned: Callable[[Any, TrainState], TrainState], gradient: Any, state: TrainState, on_cpu: bool
+) -> TrainState:
+    """The state after an update, or as it was where the batch is empty.
+
+    A choice between two states keeps both in memory, and the optimizer's own is copied for it: a quarter of a step of
+    text classifiers with 1.3 million parameters on two CPU cores. There the update is a loop of one turn or none, in
+    place. Not so on accelerators, where such a loop waits for the host, and a copy costs next to nothing.
+    """
+    if not on_cpu:
+        return jax.tree.map(lambda old, new: jnp.where(empty, old, new), state, learned(gradient, state))
+
+    def turn(number: jax.Array, state: TrainState) -> TrainState:
+        # Of this turn: else what is made of the gradient alone is computed before the loop, and written to memory.
+        own, _ = jax.lax.optimization_barrier((gradient, number))
+        return learned(own, state)
+
+    return jax.lax.fori_loop(0, jnp.where(empty, 0, 1), turn, state)
+
+
+def _check_alike(before: TrainState, after: TrainState) -> None:
+    """Raises ValueError for the first array that an update gives another shape or dtype."""
+    for (path, old), new in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise ValueError(
+                f"state{jax.tree_util.keystr(path)}: expected {new.dtype}{list(new.shape)}, as an update makes it and "
+                f"`TrainState.create` begins with, got {old.dtype}{list(old.shape)}"
+            )
+
+
+def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
+    """The moving average after a step that has made these parameters."""
+
+    def leaf(old: jax.Array, new: jax.Array) -> jax.Array:
+        steps = state.step.astype(old.dtype)
+        kept = jnp.minimum(averaging, (1 + steps) / (10 + steps))
+        return kept * old + (1 - kept) * new
+
+    return jax.tree.map(leaf, state.average, params)
+
+
+def _optimizer_numbers(optimizer_state: Any) -> Sums:
+    """The learning rate and the updates skipped in a row, where the optimizer's state holds exactly one such number."""
+    names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
+    # A schedule has a state of the same name beside the number itself.
+    found = {
+        name: optax.tree.get_all_with_path(
+            optimizer_state, field, filtering=lambda _, value: isinstance(value, jax.Array)
+        )
+        for name, field in names.items()
+    }
+    return {name: values[0][1] for name, values in found.items() if len(values) == 1}
