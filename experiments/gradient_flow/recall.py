@@ -10,6 +10,8 @@ import optax
 
 from rnnjax import Cell, Scan
 from rnnjax.runs.report import table
+from rnnjax.training import TrainState
+from rnnjax.training.update import run_updates, update_of
 from rnnjax.types import Params
 
 INPUTS = 2
@@ -41,23 +43,23 @@ def sequences(key: jax.Array, time: int, batch: int, noise: float) -> tuple[jax.
     return inputs.at[0, :, 0].set(targets), targets
 
 
-@functools.partial(jax.jit, static_argnums=(0,), static_argnames=("time", "batch", "updates"))
+@functools.partial(jax.jit, static_argnums=(0,), static_argnames=("time", "batch", "updates", "clip"))
 def _train(cell, start, key, noise, learning_rate, *, time, batch, updates, clip):
-    clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
-    optimizer = optax.chain(clipping, optax.sgd(learning_rate))
-
-    def loss(model: Readout, inputs: jax.Array, targets: jax.Array) -> jax.Array:
+    def objective(model: Readout, sample: tuple[jax.Array, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
+        inputs, targets = sample
         state = cell.init_state(batch, len(model.weight))
         _, final = Scan()(cell, model.cell, inputs, state)
-        return jnp.mean((final.hidden @ model.weight + model.bias - targets) ** 2)
+        loss = jnp.mean((final.hidden @ model.weight + model.bias - targets) ** 2)
+        return {"loss": loss, "weight": jnp.ones(())}
 
-    def update(carry, key):
-        model, optimizer_state = carry
-        value, gradient = jax.value_and_grad(loss)(model, *sequences(key, time, batch, noise))
-        changes, optimizer_state = optimizer.update(gradient, optimizer_state, model)
-        return (optax.apply_updates(model, changes), optimizer_state), (value, optax.tree.norm(gradient))
+    optimizer = optax.sgd(learning_rate)
+    update = update_of(objective, optimizer, clip=clip)
 
-    return jax.lax.scan(update, (start, optimizer.init(start)), jax.random.split(key, updates))[1]
+    def sample(state: TrainState, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return sequences(key, time, batch, noise)
+
+    _, sums = run_updates(update, sample, TrainState.create(start, optimizer, key), jax.random.split(key, updates))
+    return sums["loss"], sums["gradient_norm"]
 
 
 def train(

@@ -1,7 +1,7 @@
 """The smallest next-word network, trained and then computed once more by hand, every line of arithmetic shown."""
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,6 +11,8 @@ import optax
 
 from rnnjax import RNN, Elman, Unrolled
 from rnnjax.runs.report import model_table, table
+from rnnjax.training import TrainState
+from rnnjax.training.update import run_updates, update_of
 
 PAIRS = (("this is", "an"), ("is an", "example"))
 # float32 against float64; the largest difference measured over 20 seeds is 1.4e-7.
@@ -52,23 +54,16 @@ def train(epochs: int, learning_rate: float, seed: int) -> tuple[dict, float]:
     targets = np.array([words[word] for _, word in PAIRS])
     model, optimizer = NextWord(len(words) + 1), optax.adam(learning_rate)
 
-    def loss(params):
+    def objective(params: Any, batch: Any, key: jax.Array) -> dict[str, jax.Array]:
         logits = jnp.asarray(model.apply({"params": params}, inputs))
-        return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        return {"loss": losses.sum(), "weight": jnp.full((), len(targets), losses.dtype)}
 
-    @jax.jit
-    def run(params):
-        def step(carry, _):
-            params, state = carry
-            value, gradient = jax.value_and_grad(loss)(params)
-            updates, state = optimizer.update(gradient, state, params)
-            return (optax.apply_updates(params, updates), state), value
-
-        (params, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), length=epochs)
-        return params, losses[-1]
-
-    params, last = run(model.init(jax.random.key(seed), inputs)["params"])
-    return params, float(last)
+    key = jax.random.key(seed)
+    state = TrainState.create(model.init(key, inputs)["params"], optimizer, key)
+    update = update_of(objective, optimizer)
+    state, sums = jax.jit(lambda state: run_updates(update, lambda *_: None, state, length=epochs))(state)
+    return state.params, float(sums["loss"][-1] / sums["weight"][-1])
 
 
 def weights_of(params: dict) -> Weights:

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 
 from experiments.sentiment.config import logits_of
 from rnnjax.data import Batch
-from rnnjax.training import DivergedError, TrainState, batch_mesh
-from rnnjax.training.devices import AXIS
+from rnnjax.training import DivergedError, TrainState, batch_mesh, classification
+from rnnjax.training.devices import side_by_side, start_each
 from rnnjax.training.divergence import FAR_ABOVE
+from rnnjax.training.update import run_updates, update_of
 
 
 class Fold(NamedTuple):
@@ -68,49 +69,39 @@ def cross_validate(
     folds, rows, _ = train.inputs.shape
     mesh = batch_mesh(math.gcd(folds, jax.device_count()))
     steps = -(-rows // batch_size)
+    apply, keys = logits_of(model), jax.random.split(jax.random.key(seed), folds)
+    measured = classification(apply, 2)
 
-    def start(key: jax.Array) -> TrainState:
-        init_key, state_key = jax.random.split(key)
+    @jax.jit
+    def start(fold: ArrayLike) -> TrainState:
+        init_key, state_key = jax.random.split(keys[fold])
         params = model.init(init_key, jnp.zeros((1, train.inputs.shape[-1]), jnp.int32))["params"]
         return TrainState.create(params, optimizer, state_key)
 
-    apply = logits_of(model)
+    def objective(params: Any, part: Batch, key: jax.Array) -> Any:
+        return measured(params, part, jax.random.fold_in(key, 1))  # the order is drawn from the key itself
 
-    def loss_of(params: Any, part: Batch, key: jax.Array) -> jax.Array:
-        logits = apply(params, part.inputs, part.lengths, deterministic=False, rngs={"dropout": key})
-        losses = optax.sigmoid_binary_cross_entropy(logits, part.targets)
-        return (losses * part.weights).sum() / jnp.maximum(part.weights.sum(), 1)
+    update = update_of(objective, optimizer)
 
-    def epoch(state: TrainState, part: Batch) -> tuple[TrainState, jax.Array]:
+    def epoch(state: TrainState, part: Batch) -> tuple[TrainState, Any]:
         order = jax.random.permutation(jax.random.fold_in(state.key, state.step), rows)
         # What fills up the last batch is row 0 again, with no weight.
         order = jnp.pad(order, (0, steps * batch_size - rows)).reshape(steps, batch_size)
         counted = (jnp.arange(steps * batch_size) < rows).reshape(steps, batch_size)
 
-        def step(state: TrainState, xs: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
+        def batch_of(state: TrainState, xs: tuple[jax.Array, jax.Array]) -> Batch:
             chosen, counts = xs
             batch = jax.tree.map(lambda leaf: leaf[chosen], part)
-            batch = batch._replace(weights=batch.weights * counts)
-            key = jax.random.fold_in(state.key, state.step)
-            loss, gradient = jax.value_and_grad(loss_of)(state.params, batch, jax.random.fold_in(key, 1))
-            updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
-            params = optax.apply_updates(state.params, updates)
-            return TrainState(params, optimizer_state, state.step + 1, state.key), loss
+            return batch._replace(weights=batch.weights * counts)
 
-        state, losses = jax.lax.scan(step, state, (order, counted))
-        return state, losses.mean()
+        state, sums = run_updates(update, batch_of, state, (order, counted))
+        return state, sums["loss"].sum() / sums["weight"].sum()
 
     def score(params: Any, part: Batch) -> jax.Array:
         return apply(params, part.inputs, part.lengths)
 
-    def side_by_side(function: Callable, **options: Any) -> Callable:
-        spec = PartitionSpec(AXIS)
-        return jax.jit(jax.shard_map(jax.vmap(function), mesh=mesh, in_specs=spec, out_specs=spec), **options)
-
-    # One fold after the other: QR, which orthogonal kernels are drawn by, can stall XLA's CPU threads as a batch.
-    state = jax.jit(lambda keys: jax.lax.map(start, keys))(jax.random.split(jax.random.key(seed), folds))
-    state = jax.device_put(state, NamedSharding(mesh, PartitionSpec(AXIS)))
-    one_epoch = side_by_side(epoch, donate_argnums=0)
+    state = start_each(start, range(folds), mesh)
+    one_epoch = jax.jit(side_by_side(epoch, mesh, vectorised=True), donate_argnums=0)
     for number in range(1, epochs + 1):
         state, losses = one_epoch(state, train)
         loss = float(jax.device_get(losses).mean())
@@ -120,4 +111,4 @@ def cross_validate(
                 f"chance, got {loss:g}; try a smaller learning rate"
             )
         watch(loss)
-    return jax.device_get(side_by_side(score)(state.params, test))
+    return jax.device_get(jax.jit(side_by_side(score, mesh, vectorised=True))(state.params, test))

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from experiments.sentiment import __main__ as sentiment
-from experiments.sentiment import seeds
 from experiments.sentiment.data import prepare
-from experiments.sentiment.seeds import SeedTraining
+from experiments.sentiment.seeds import seed_training
 from experiments.sentiment.train import train
 from rnnjax.runs.execution import Execution
-from rnnjax.training import step
+from rnnjax.training import seeds, step
 from rnnjax.training.devices import padded_seeds, side_by_side
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -38,24 +37,24 @@ def config(reviews):
 
 @pytest.fixture(scope="module")
 def together(config):
-    return list(SeedTraining(config, prepare(config), [3, 1, 2]).epochs())
+    return list(seed_training(config, prepare(config), [3, 1, 2]).epochs())
 
 
 def test_each_of_several_seeds_is_as_if_alone(config, together):
-    (alone, *_) = (list(SeedTraining(config, prepare(config), [seed]).epochs()) for seed in (1,))
+    (alone, *_) = (list(seed_training(config, prepare(config), [seed]).epochs()) for seed in (1,))
     for one, all_of_them in zip(alone, together, strict=True):
-        np.testing.assert_allclose(one.losses[0], all_of_them.losses[1], rtol=SEEDS_TOLERANCE)
-        assert one.accuracies[0] == all_of_them.accuracies[1]
-        assert 3 * one.tokens == all_of_them.tokens
-    assert len({float(loss) for loss in together[-1].losses}) == 3
+        np.testing.assert_allclose(one.metrics["loss"][0], all_of_them.metrics["loss"][1], rtol=SEEDS_TOLERANCE)
+        assert one.metrics["accuracy"][0] == all_of_them.metrics["accuracy"][1]
+        assert 3 * one.read == all_of_them.read
+    assert len({float(loss) for loss in together[-1].metrics["loss"]}) == 3
 
 
 def test_seeds_in_one_vectorised_program_are_the_same(config, together, monkeypatch):
     # As on accelerators: all seeds at once.
     monkeypatch.setattr(step, "side_by_side", functools.partial(side_by_side, vectorised=True))
     monkeypatch.setattr(seeds, "seed_groups", lambda chosen, mesh: [padded_seeds(chosen, mesh)])
-    for one, other in zip(SeedTraining(config, prepare(config), [3, 1, 2]).epochs(), together, strict=True):
-        np.testing.assert_allclose(one.losses, other.losses, rtol=SEEDS_TOLERANCE)
+    for one, other in zip(seed_training(config, prepare(config), [3, 1, 2]).epochs(), together, strict=True):
+        np.testing.assert_allclose(one.metrics["loss"], other.metrics["loss"], rtol=SEEDS_TOLERANCE)
 
 
 def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
@@ -63,12 +62,12 @@ def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
     train(dataclasses.replace(config, seed=2, execution=execution), "sentiment-smoke")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["validation_loss"] for line in lines if line["kind"] == "epoch"]
-    np.testing.assert_allclose(losses, [epoch.losses[2] for epoch in together], rtol=SEEDS_TOLERANCE)
+    np.testing.assert_allclose(losses, [epoch.metrics["loss"][2] for epoch in together], rtol=SEEDS_TOLERANCE)
 
 
 @pytest.mark.parametrize(("skip", "ends"), [(0, 1), (2, 3)])
 def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeypatch, skip, ends):
-    training = SeedTraining(dataclasses.replace(config, skip=skip), prepare(config), [3, 1, 2])
+    training = seed_training(dataclasses.replace(config, skip=skip), prepare(config), [3, 1, 2])
     plain = training._train
     steps = []
 
@@ -84,20 +83,20 @@ def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeyp
     epochs = list(training.epochs())
     assert epochs[-1].diverged == [None, ends, None]
     for one, other in zip(epochs, together, strict=True):
-        assert one.losses[[0, 2]].tolist() == other.losses[[0, 2]].tolist()
-    assert np.isnan(epochs[-1].losses[1])
+        assert one.metrics["loss"][[0, 2]].tolist() == other.metrics["loss"][[0, 2]].tolist()
+    assert np.isnan(epochs[-1].metrics["loss"][1])
 
 
 def test_what_is_scored_are_averaged_parameters(config, together):
-    plain = list(SeedTraining(dataclasses.replace(config, averaging=0.0), prepare(config), [3, 1]).epochs())
-    assert np.abs(plain[-1].losses - together[-1].losses[:2]).min() > 100 * SEEDS_TOLERANCE
+    plain = list(seed_training(dataclasses.replace(config, averaging=0.0), prepare(config), [3, 1]).epochs())
+    assert np.abs(plain[-1].metrics["loss"] - together[-1].metrics["loss"][:2]).min() > 100 * SEEDS_TOLERANCE
 
 
 def test_seeds_that_do_not_share_their_data_are_refused(config):
     with pytest.raises(ValueError, match="data_seed: expected one that all seeds share, got none"):
-        SeedTraining(dataclasses.replace(config, data_seed=None), prepare(config), [0])
+        seed_training(dataclasses.replace(config, data_seed=None), prepare(config), [0])
     with pytest.raises(ValueError, match="seeds: expected at least one, got none"):
-        SeedTraining(config, prepare(config), [])
+        seed_training(config, prepare(config), [])
 
 
 def test_the_seed_of_data_says_what_is_held_out(config):
