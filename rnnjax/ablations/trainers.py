@@ -1,4 +1,4 @@
-"""How the variants of a study are trained: what a training says of a config, and what a seed's result is."""
+"""How the variants of a study are trained, and the result of a seed."""
 
 import abc
 import dataclasses
