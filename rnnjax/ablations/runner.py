@@ -48,10 +48,7 @@ def command_line() -> tuple[str, ...]:
 
 
 def check_place(folder: Path) -> None:
-    """Raises OSError if rows or the report could not be written, and ValueError for a folder that is a link.
-
-    Leaves nothing behind.
-    """
+    """Raises OSError if rows or the report could not be written, ValueError for a link. Leaves nothing behind."""
     for place in (folder, folder / ROWS):
         if kind_of(place) == "a symbolic link":
             check_folder(place)

@@ -65,8 +65,7 @@ class Study:
                 own = self.trainer.fingerprint(variant.config)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-            same = next((other for other, known in made.items() if known == own), None)
-            if same is not None:
+            if same := next((other for other, known in made.items() if known == own), None):
                 raise ValueError(f"{name}: expected a computation of its own, got that of {same!r}: it changes nothing")
             made[name] = own
 

@@ -123,8 +123,8 @@ def settings(config: Any) -> dict[str, Any]:
 def as_json(value: Any) -> Any:
     """A value as it comes back from JSON: the same in every process.
 
-    Arrays are lists, and paths words. Objects are their type and fields. Functions are their names, with what they are
-    partial or closed over. Anything else is its `str`.
+    Arrays and sets are lists, and paths words. Objects are their type and fields. Functions are their names, with what
+    they are partial or closed over. Anything else is its `str`.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -132,6 +132,8 @@ def as_json(value: Any) -> Any:
         return {str(name): as_json(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
         return [as_json(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(as_json, value), key=str)
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         return np.asarray(value).tolist()
     if isinstance(value, functools.partial):

@@ -158,7 +158,7 @@ def test_json_values_tell_values_apart_and_are_the_same_again():
         *(LSTM(), GRU(), Elman(), Elman(activation="relu"), Elman(recurrent_init=identity())),
         *(functools.partial(score, seeds=[1]), functools.partial(score, seeds=[2]), score, made(1), made(2)),
         *(Plain(1), Plain(2), Other(1), Mine, np.arange(2), jax.numpy.arange(3), np.float32(0.25)),
-        *(1, 1.5, "1", None, True, (1, 2), {"a": 1}, {"a": 2}),
+        *({"x", "y"}, frozenset("xz"), 1, 1.5, "1", None, True, (1, 2), {"a": 1}, {"a": 2}),
     ]
     texts = [json.dumps(as_json(value)) for value in values]
     assert len(set(texts)) == len(texts)
