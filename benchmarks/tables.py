@@ -4,18 +4,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from rnnjax.errors import first_line
+from rnnjax.tables import markdown as markdown
 
 Item = TypeVar("Item")
-
-
-def markdown(headers: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """Rows under headers, None as an empty cell; what would break a cell is replaced."""
-
-    def line(cells: Sequence[object]) -> str:
-        texts = ("" if cell is None else str(cell) for cell in cells)
-        return f"| {' | '.join(text.replace('|', '/').replace(chr(10), ' ') for text in texts)} |"
-
-    return "\n".join(map(line, (headers, ["---"] * len(headers), *rows)))
 
 
 def quartiles(values: Sequence[float] | None, scale: float = 1.0) -> str:

@@ -63,6 +63,8 @@ NEEDS = {
     "from rnnjax.data.tab_lines import read_tab_lines": "text",
     "import rnnjax.data.series": "series",
     "import rnnjax.analysis": "plots",
+    "import rnnjax.ablations": "ablations",
+    "import rnnjax.ablations.study": "ablations",
     "from rnnjax.files import rendered; rendered(None, 'png', 100)": "plots",
     "import rnnjax.commands": "experiments",
     "from rnnjax.data.digits import Digits; Digits()": "digits",
@@ -116,6 +118,20 @@ def test_runs_need_the_extra_training_alone():
     found = messages(hidden, [shown, needed])
     assert list(found) == [needed]
     assert found[needed].endswith("pip install 'rnnjax[text]'")
+
+
+def test_ablations_need_the_extra_ablations_alone(tmp_path):
+    needed = ("filelock", "orbax", "tensorboardX", "pyarrow", "matplotlib", "tqdm")
+    needed += ("pandas",)  # pyarrow looks for it, and takes what hides it here for the package
+    study = f"""
+from pathlib import Path
+from rnnjax.ablations import Study, Trials, Variant, ablate
+from rnnjax.runs import RunConfig
+train = lambda config, seeds: [0.5 + seed for seed in seeds]
+ablate(Study("?", "score", Trials(train), [Variant("a", "?", RunConfig())]), Path({str(tmp_path)!r}))
+"""
+    assert messages([name for name in OPTIONAL if name not in needed], [study]) == {}
+    assert "| a | 3 | 1.5000 |" in (tmp_path / "report.md").read_text()
 
 
 def test_a_command_without_its_packages_ends_with_one_line():

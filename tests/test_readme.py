@@ -22,8 +22,8 @@ LONGEST = 200
 # How many examples each README has; after them, what they should have made.
 EXAMPLES = {
     README: 1,
-    "rnnjax/README.md": 12,
-    "experiments/ablations/README.md": 2,
+    "rnnjax/README.md": 13,
+    "experiments/ablations/README.md": 1,
     "benchmarks/README.md": 1,
 }
 CHECKS = {
@@ -58,6 +58,7 @@ np.testing.assert_array_equal(keras_weights[2], params["cell"]["input"]["bias"] 
 assert (position.epoch, position.step) == (1, 4)
 assert (report.epoch, report.step) == (2, 8)
 assert sorted(path.name for path in folder.iterdir())[-1] == "epoch002-step00000008"
+assert "| own-0.001 | 4 | 0.5015 |" in table
 assert list(trace) == ["input", "forget", "candidate", "output", "cell", "hidden"]
 np.testing.assert_allclose(by_unit.state.hidden.hidden.shape, (8, 64))
 np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)

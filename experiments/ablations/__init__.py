@@ -1,1 +1,1 @@
-"""Ablations: named variants of one config, each with several seeds, and an honest table of what they reach."""
+"""Ablations: the command, the shipped studies, and how their variants are trained."""

@@ -12,7 +12,7 @@ from experiments.catalogue import Experiment
 __all__ = ["EXPERIMENT", "PROGRAM", "main"]
 
 EXPERIMENT = Experiment(
-    question="What does each choice change: cells, gates, starts, recurrences?",
+    question="What does each choice change: cells, gates, initialisation, recurrences?",
     command="python -m experiments.ablations [STUDY] [--seeds N] [--dry-run]",
     time="a minute (smoke) to hours (cells-memory); --dry-run says how long",
 )

@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from experiments.ablations.study import Study, Variant
+from experiments.ablations.trials import MemoryTrainer
 from experiments.memory.config import Memory
+from rnnjax.ablations import Study, Variant
 
+TRAINER, WITHIN = MemoryTrainer(), "share within 0.08"
 # Small enough that a hundred of them are an evening on two cores.
 QUICK = Memory(hidden=32, batch=32, updates=2_000, block=100, evaluation=500, learning_rate=1e-2)
 LENGTHS = (50, 100, 200, 400)
@@ -40,96 +42,72 @@ def cells_memory() -> Study:
         for time in LENGTHS
         for name, (words, changes) in cells.items()
     ]
-    return Study("Which cell still learns, the longer the sequence?", "score", variants)
+    return Study("Which cell still learns as the sequence gets longer?", "score", TRAINER, variants)
 
 
 def lstm_gates() -> Study:
     """The variants of Greff et al. 2015."""
-    base = dataclasses.replace(QUICK, task="adding", time=100, cell="peephole-lstm")
+    config = dataclasses.replace(QUICK, task="adding", time=100, cell="peephole-lstm")
+    base = Variant("peephole-lstm", "The base: the vanilla LSTM of Greff et al.", config)
     words = {
         "nig": "What is the input gate worth?",
         "nfg": "What is the forget gate worth?",
         "nog": "What is the output gate worth?",
-        "niaf": "Must what is written be squashed?",
-        "noaf": "Must what is read be squashed?",
+        "niaf": "Is the input activation needed?",
+        "noaf": "Is the output activation needed?",
         "cifg": "Is one gate enough to write and to forget?",
         "np": "What are the peepholes worth?",
-        "layer-norm-lstm": "Does it help to normalise what the gates read?",
+        "layer-norm-lstm": "Does layer normalisation of both products help?",
     }
-    variants = [
-        Variant("peephole-lstm", "The base: the vanilla LSTM of Greff et al.", base),
-        *(Variant(cell, words[cell], dataclasses.replace(base, cell=cell), "peephole-lstm") for cell in words),
-    ]
-    return Study("Which parts of an LSTM does it need?", "share within 0.08", variants, seeds=6)
+    variants = [base, *(base.changed(cell, question, cell=cell) for cell, question in words.items())]
+    return Study("Which parts of an LSTM are needed?", WITHIN, TRAINER, variants, seeds=6)
 
 
 def init_and_clip() -> Study:
-    """How an LSTM and an Elman net start, and what clipping does."""
-    lstm = dataclasses.replace(QUICK, task="adding", time=100, cell="lstm")
-    elman = dataclasses.replace(lstm, cell="elman")
-    changes: dict[str, tuple[Memory, str, dict]] = {
-        "lstm-scale-0.5": (lstm, "Is a smaller recurrent kernel at the start enough?", {"recurrent_scale": 0.5}),
-        "lstm-scale-1.5": (lstm, "Is a larger one too much?", {"recurrent_scale": 1.5}),
-        "lstm-identity": (lstm, "Does an identity do as well as an orthogonal matrix?", {"recurrent_init": "identity"}),
-        "lstm-forget-0": (lstm, "What is the forget bias of 1 worth?", {"forget_bias": 0.0}),
-        "lstm-forget-2": (lstm, "Is more of it better?", {"forget_bias": 2.0}),
-        "lstm-chrono": (lstm, "Or biases spread over the task's lengths?", {"chrono": True}),
-        "lstm-no-clip": (lstm, "Does it need clipping?", {"clip": None}),
-        "lstm-clip-0.1": (lstm, "Does hard clipping slow it down?", {"clip": 0.1}),
-        "elman-scale-0.5": (elman, "Does a smaller recurrent kernel lose the memory?", {"recurrent_scale": 0.5}),
-        "elman-scale-1.5": (elman, "Does a larger one explode?", {"recurrent_scale": 1.5}),
-        "elman-identity": (elman, "Does an identity help tanh, too?", {"recurrent_init": "identity"}),
-        "elman-no-clip": (elman, "Does it need clipping?", {"clip": None}),
-    }
+    """Initialisation and gradient clipping of an LSTM and an Elman network."""
+    config = dataclasses.replace(QUICK, task="adding", time=100, cell="lstm")
+    lstm = Variant("lstm", "The base: orthogonal start, forget bias 1, clipped at 1.", config)
+    elman = Variant("elman", "The other base: no gates.", dataclasses.replace(config, cell="elman"))
     variants = [
-        Variant("lstm", "The base: orthogonal start, forget bias 1, clipped at 1.", lstm),
-        Variant("elman", "The other base: no gates.", elman),
-        *(
-            Variant(name, question, dataclasses.replace(base, **change), base.cell)
-            for name, (base, question, change) in changes.items()
-        ),
+        lstm,
+        elman,
+        lstm.changed("lstm-scale-0.5", "Is a smaller recurrent kernel at the start enough?", recurrent_scale=0.5),
+        lstm.changed("lstm-scale-1.5", "Is a larger one too much?", recurrent_scale=1.5),
+        lstm.changed("lstm-identity", "Is an identity as good as an orthogonal matrix?", recurrent_init="identity"),
+        lstm.changed("lstm-forget-0", "What is the forget bias of 1 worth?", forget_bias=0.0),
+        lstm.changed("lstm-forget-2", "Is a larger one better?", forget_bias=2.0),
+        lstm.changed("lstm-chrono", "Or biases spread over the lengths of the task?", chrono=True),
+        lstm.changed("lstm-no-clip", "Does it need clipping?", clip=None),
+        lstm.changed("lstm-clip-0.1", "Does hard clipping slow it down?", clip=0.1),
+        elman.changed("elman-scale-0.5", "Does a smaller recurrent kernel lose the memory?", recurrent_scale=0.5),
+        elman.changed("elman-scale-1.5", "Does a larger one explode?", recurrent_scale=1.5),
+        elman.changed("elman-identity", "Does an identity help tanh, too?", recurrent_init="identity"),
+        elman.changed("elman-no-clip", "Does it need clipping?", clip=None),
     ]
-    return Study("What do the start and clipping change?", "share within 0.08", variants, seeds=6)
+    return Study("What do initialisation and gradient clipping change?", WITHIN, TRAINER, variants, seeds=6)
 
 
 def smoke() -> Study:
-    """Shows that everything runs."""
-    base = dataclasses.replace(QUICK, task="recall", time=5, hidden=8, batch=16, updates=60, block=20, evaluation=100)
+    """A test that everything runs."""
+    config = dataclasses.replace(QUICK, task="recall", time=5, hidden=8, batch=16, updates=60, block=20, evaluation=100)
+    base = Variant("base", "The base.", config)
     variants = [
-        Variant("base", "The base.", base),
-        Variant(
-            "lower",
-            "Does it learn less with a smaller learning rate?",
-            dataclasses.replace(base, learning_rate=1e-4),
-            "base",
-        ),
-        Variant(
-            "diverged",
-            "What does a run look like that diverges?",
-            dataclasses.replace(base, learning_rate=1e38, clip=None),
-            "base",
-        ),
+        base,
+        base.changed("lower", "Does it learn less with a smaller learning rate?", learning_rate=1e-4),
+        base.changed("diverged", "What does a run that diverges look like?", learning_rate=1e38, clip=None),
     ]
-    return Study("Does everything run?", "accuracy", variants, seeds=2)
+    return Study("Does everything run?", "accuracy", TRAINER, variants, seeds=2)
 
 
 def recurrence() -> Study:
     """The same training run under every recurrence."""
-    base = dataclasses.replace(QUICK, task="adding", time=50, cell="lstm", updates=500, block=50, stop=False)
+    adding = {"task": "adding", "time": 50, "cell": "lstm", "updates": 500, "block": 50, "stop": False}
+    config = dataclasses.replace(QUICK, **adding, recurrence="scan")
+    scan = Variant("scan", "The base: lax.scan and plain differentiation.", config)
     variants = [
-        Variant("scan", "The base: lax.scan and plain differentiation.", dataclasses.replace(base, recurrence="scan")),
-        Variant(
-            "unrolled",
-            "The same curve, with one part of the graph a step?",
-            dataclasses.replace(base, recurrence="unrolled"),
-            "scan",
-        ),
-        Variant(
-            "chunked",
-            "The same curve, with a backward pass of its own?",
-            dataclasses.replace(base, recurrence="chunked"),
-            "scan",
-        ),
+        scan,
+        scan.changed("unrolled", "The same curve, with a Python loop over the steps?", recurrence="unrolled"),
+        scan.changed("chunked", "The same curve, with a backward pass of its own?", recurrence="chunked"),
     ]
-    question = "Is it the same training under every recurrence, and at what cost?"
-    return Study(question, "share within 0.08", variants, seeds=6)
+    question = "Is training the same under every recurrence, and what does each cost?"
+    return Study(question, WITHIN, TRAINER, variants, seeds=6)

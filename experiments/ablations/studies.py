@@ -1,17 +1,10 @@
-"""The studies that are shipped."""
+"""The shipped studies."""
 
 from collections.abc import Mapping
 
 from experiments.ablations.memory_studies import cells_memory, init_and_clip, lstm_gates, recurrence, smoke
-from experiments.ablations.study import Study
 from experiments.ablations.text_studies import order_matters, sentiment
+from rnnjax.ablations import Study
 
-STUDIES: Mapping[str, Study] = {
-    "cells-memory": cells_memory(),
-    "lstm-gates": lstm_gates(),
-    "init-and-clip": init_and_clip(),
-    "sentiment": sentiment(),
-    "order-matters": order_matters(),
-    "recurrence": recurrence(),
-    "smoke": smoke(),
-}
+MAKERS = (cells_memory, lstm_gates, init_and_clip, sentiment, order_matters, recurrence, smoke)
+STUDIES: Mapping[str, Study] = {make.__name__.replace("_", "-"): make() for make in MAKERS}

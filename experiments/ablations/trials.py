@@ -1,4 +1,4 @@
-"""How the seeds of one variant of the shipped studies are trained, side by side, and what they came to."""
+"""How the seeds of one variant of the shipped studies are trained side by side."""
 
 import functools
 import itertools
@@ -9,16 +9,16 @@ from typing import Any
 
 import jax
 
-from experiments.ablations.trainers import Outcome, Progress, Trainer, described
 from experiments.memory.config import Memory
 from experiments.memory.results import after, first_results
 from experiments.memory.train import initial_state, train
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Parts, prepare
 from experiments.sentiment.seeds import SeedTraining
+from rnnjax.ablations import Outcome, Progress, Trainer, described
 from rnnjax.training import Position
 
-# Fields that say nothing but what the task and the network are.
+# Fields that determine only the task and the network, which are compared themselves.
 MEMORY_FIELDS = (
     *("task", "time", "cell", "hidden", "layers", "recurrence"),
     *("recurrent_init", "recurrent_scale", "forget_bias", "chrono"),
@@ -27,30 +27,35 @@ TEXT_FIELDS = (
     *("embedding", "cell", "hidden", "layers", "bidirectional", "pooling", "dense", "recurrence", "dtype"),
     *("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
 )
-# What of a text classifier's config its data follow from.
+# Fields of a text classifier that determine its data.
 DATA = (
     *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
     *("seed", "data_seed"),
 )
 
 
-class MemoryTrainer:
-    """Of memory tasks. A config is what follows from it: one that says the same in other words is no other one."""
+class MemoryTrainer(Trainer):
+    """Trains memory tasks. Two configs are the same if their tasks, networks and other options are."""
+
+    note = (
+        "Scores of memory tasks are those of the last evaluation, or of the first evaluation at which the task was "
+        "solved; training stops there. Updates to solve are the median of the seeds that solved the task"
+    )
+    solves = True
 
     def fingerprint(self, config: Memory) -> Any:
-        """Raises ValueError for a network that cannot be."""
+        """Raises ValueError for a network that is impossible."""
         return _rest(config, MEMORY_FIELDS), config.problem(), config.network()
 
     def estimate(self, config: Memory, seeds: Sequence[int]) -> float:
-        """From measured steps."""
-        # The first block is compiled, as the program that will train: it need not be compiled again.
+        """From the second block of updates: the first one compiles the program that will train."""
         start, taken = time.perf_counter(), 0.0
         for _ in itertools.islice(train(config, seeds), 2):
             taken, start = time.perf_counter() - start, time.perf_counter()
         return taken / config.block * config.updates
 
     def run(self, config: Memory, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """With `stop`, a seed's result is that of its first evaluation at which it has solved the task or diverged."""
+        """With `stop`, a seed ends at the first evaluation at which it has solved the task or diverged."""
         task = config.problem()
         shapes = jax.eval_shape(lambda: initial_state(config, 0)).params
         results = settled = first_results(seeds)
@@ -82,7 +87,7 @@ class MemoryTrainer:
                 curve_steps=[step for step, _ in curve],
                 curve_scores=[score for _, score in curve],
                 parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
-                # The first block took as long as the others, but for its compiling.
+                # The first block took as long as the others, apart from compiling.
                 seconds=later * blocks / (blocks - 1) if read else None,
                 tokens_per_second=read * len(seeds) / later if read else None,
             )
@@ -90,11 +95,13 @@ class MemoryTrainer:
         ]
 
 
-class ClassifierTrainer:
-    """Of text classifiers."""
+class ClassifierTrainer(Trainer):
+    """Trains text classifiers."""
+
+    note = "Scores of text classifiers are those of the epoch that was best on the hold-out, and slightly optimistic"
 
     def fingerprint(self, config: TextClassification) -> Any:
-        """For any number of words and classes: the data say how many. Raises ValueError for what cannot be."""
+        """For two classes and a full vocabulary: the data determine both. Raises ValueError for impossible networks."""
         rest = _rest(config, TEXT_FIELDS)
         if config.layers == 0:
             rest["word_order"] = "true"  # a bag has none
@@ -107,7 +114,7 @@ class ClassifierTrainer:
         return SeedTraining(config, _data(config), seeds).estimate()
 
     def run(self, config: TextClassification, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """With `patience`, a seed's result is that of the epochs that it would have had alone."""
+        """With `patience`, the result of a seed is that of the epochs that it would have had alone."""
         start = time.perf_counter()
         training = SeedTraining(config, _data(config), seeds)
         epochs = list(training.epochs(lambda step: progress(step / training.steps)))
@@ -123,7 +130,6 @@ class ClassifierTrainer:
                     score=None if best is None or diverged else float(best.accuracies[row]),
                     loss=None if best is None or diverged else float(best.losses[row]),
                     steps=counted[-1].step if counted else 0,
-                    solved=None,
                     diverged=diverged,
                     curve_steps=[epoch.step for epoch in counted],
                     curve_scores=[float(epoch.accuracies[row]) for epoch in counted],
@@ -135,16 +141,13 @@ class ClassifierTrainer:
         return outcomes
 
 
-TRAINERS: dict[type, Trainer] = {Memory: MemoryTrainer(), TextClassification: ClassifierTrainer()}
-
-
 def _rest(config: Any, fields: Sequence[str]) -> dict[str, Any]:
-    """What a config says besides these fields."""
+    """The fields of a config other than these."""
     return {name: value for name, value in described(config).items() if name not in fields}
 
 
 def _data(config: TextClassification) -> Parts:
-    """The config's data, those of the config before where they are the same."""
+    """The data of a config, kept from the config before if they are the same."""
     return _prepared(TextClassification(**{name: getattr(config, name) for name in DATA}))
 
 
@@ -152,7 +155,7 @@ _prepared = functools.lru_cache(maxsize=1)(prepare)
 
 
 def _epochs_alone(scores: Sequence[float], patience: int | None) -> tuple[int, bool]:
-    """How many epochs a run alone would have had, up to `patience` after its best one, and whether that ended it."""
+    """How many epochs a run alone would have had, and whether it would have ended by `patience`."""
     position = Position()
     for score in scores:
         position = position.after_epoch(float(score))

@@ -1,6 +1,7 @@
 """How a run is carried out: options that training studies share, none of which belongs to what is computed."""
 
 import dataclasses
+import functools
 import hashlib
 import reprlib
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
+import numpy as np
 
 from rnnjax.fields import check_fields
 from rnnjax.runs.folder import PLACES, versions
@@ -141,10 +143,31 @@ def settings(config: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(config).items() if name != EXECUTION}
 
 
-def as_json(values: Any) -> Any:
-    """Values as they come back from JSON."""
-    if isinstance(values, dict):
-        return {name: as_json(value) for name, value in values.items()}
-    if isinstance(values, tuple | list):
-        return [as_json(value) for value in values]
-    return str(values) if isinstance(values, Path) else values
+def as_json(value: Any) -> Any:
+    """A value as it comes back from JSON: the same in every process.
+
+    Arrays and sets are lists, and paths words. Objects are their type and fields. Functions are their names, with what
+    they are partial or closed over. Anything else is its `str`.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): as_json(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(as_json, value), key=str)
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        return np.asarray(value).tolist()
+    if isinstance(value, functools.partial):
+        return {"partial": as_json(value.func), "arguments": as_json(value.args), "options": as_json(value.keywords)}
+    if callable(value) and hasattr(value, "__qualname__"):
+        name, cells = f"{value.__module__}.{value.__qualname__}", getattr(value, "__closure__", None) or ()
+        return {"function": name, "over": [as_json(cell.cell_contents) for cell in cells]} if cells else name
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    elif type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):  # whose `str` is an address
+        fields = vars(value)
+    else:
+        return str(value)
+    return {"type": f"{type(value).__module__}.{type(value).__qualname__}", **as_json(fields)}

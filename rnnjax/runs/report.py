@@ -1,28 +1,15 @@
 """What experiments print: aligned tables and a progress bar."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.traverse_util
 import numpy as np
 
+from rnnjax.tables import table as table
 from rnnjax.terminal import printable
 from rnnjax.training import EpochReport, Scores, StepReport
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], words: Collection[str] = ()) -> str:
-    """Rows under headers: to the left the first column and those whose headers are `words`, to the right the others."""
-    cells = [[printable(str(cell)) for cell in row] for row in (headers, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i and header not in words else cell.ljust(width)
-            for i, (header, cell, width) in enumerate(zip(headers, row, widths, strict=True))
-        )
-        for row in cells
-    ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
 def model_table(params: Any) -> str:

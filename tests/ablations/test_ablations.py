@@ -18,13 +18,13 @@ import pytest
 from complaints import complaint_of
 
 from experiments.ablations import __main__ as ablations
-from experiments.ablations import runner, trials
+from experiments.ablations import trials
 from experiments.ablations.command import run_studies
 from experiments.ablations.studies import STUDIES
-from experiments.ablations.study import Study, Variant
 from experiments.ablations.text_studies import SMALL
-from experiments.ablations.trials import TRAINERS, MemoryTrainer
+from experiments.ablations.trials import ClassifierTrainer, MemoryTrainer
 from experiments.sentiment.seeds import SeedEpoch
+from rnnjax.ablations import Study, Variant, runner
 from rnnjax.runs import RunFolder
 
 # Seeds side by side and alone are two programs; measured: 0.
@@ -112,7 +112,7 @@ def test_the_report_is_of_all_that_has_been_run(folder, tmp_path, capsys):
     ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
     text = (place / "report.md").read_text()
     assert all(f"| {name} | " in text for name in ("base", "lower", "diverged"))
-    assert "left out, of no variant of smoke: other.parquet" in capsys.readouterr().out
+    assert "left out, of no variant of this study: other.parquet" in capsys.readouterr().out
     (place / "rows" / "diverged.parquet").unlink()
     ablations.main(["smoke", "--folder", str(place), "--report"])
     assert "| diverged | 2 " not in (place / "report.md").read_text()
@@ -153,7 +153,7 @@ def test_rows_in_a_folder_that_is_a_link_are_neither_read_nor_written(tmp_path, 
 
 def test_a_study_of_ones_own_runs_by_the_same_command(tmp_path, capsys):
     base = dataclasses.replace(STUDIES["smoke"].variants[0].config, updates=20)
-    own = Study("Does mine run?", "accuracy", [Variant("mine", "The base.", base)], seeds=1)
+    own = Study("Does mine run?", "accuracy", MemoryTrainer(), [Variant("mine", "The base.", base)], seeds=1)
     run_studies({"own": own}, ["own", "--folder", str(tmp_path)])
     assert pd.read_parquet(tmp_path / "rows" / "mine.parquet").seed.tolist() == [0]
     assert "| mine | 1 | " in capsys.readouterr().out
@@ -170,7 +170,7 @@ def test_what_was_finished_before_a_kill_is_not_run_again(number, status, tmp_pa
         _, error = process.communicate()
     assert process.returncode == status
     if number == signal.SIGTERM:
-        line = "stopped by SIGTERM; what is finished is kept: the same command goes on"
+        line = "stopped by SIGTERM; finished rows are kept; the same command resumes"
         assert error == f"experiments.ablations: {line}\n"
     asked = []
     plain = MemoryTrainer.run
@@ -203,7 +203,7 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
     monkeypatch.setattr(trials, "_data", lambda config: None)
     for patience, scores, steps in ((1, [0.9, 0.9], [20, 20]), (None, [0.9, None], [40, 30])):
         config = dataclasses.replace(SMALL, patience=patience)
-        found = TRAINERS[type(config)].run(config, [0, 1], lambda share: None)
+        found = ClassifierTrainer().run(config, [0, 1], lambda share: None)
         assert [outcome.score for outcome in found] == scores
         assert [outcome.steps for outcome in found] == steps
         assert [outcome.diverged for outcome in found] == [None, None if patience else 35]
@@ -212,8 +212,8 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
 def test_each_of_several_seeds_is_as_if_alone():
     config = STUDIES["smoke"].variants[0].config
     shares = []
-    together = TRAINERS[type(config)].run(config, [4, 1, 7], shares.append)
-    (alone,) = TRAINERS[type(config)].run(config, [1], lambda share: None)
+    together = MemoryTrainer().run(config, [4, 1, 7], shares.append)
+    (alone,) = MemoryTrainer().run(config, [1], lambda share: None)
     assert shares[-1] == 1.0
     assert together[1].curve_steps == alone.curve_steps == [20, 40, 60]
     np.testing.assert_allclose(together[1].curve_scores, alone.curve_scores, rtol=SEEDS_TOLERANCE)
@@ -267,6 +267,6 @@ def test_ray_runs_a_task_a_variant(folder, tmp_path):
     for name in ("base", "lower"):
         rows, local = (pd.read_parquet(place / "rows" / f"{name}.parquet") for place in (tmp_path, folder))
         assert rows.seed.tolist() == [0, 1]
-        assert json.loads(rows.environment[0])["command"][1:] == [*map(str, command[3:]), "--variants", "lower"]
+        assert json.loads(rows.environment[0])["command"] == ["python", *map(str, command[1:]), "--variants", "lower"]
         # A worker has one core, and so another program than two devices have.
         np.testing.assert_allclose(rows.score, local.score[:2], rtol=SEEDS_TOLERANCE)

@@ -1,8 +1,11 @@
-"""Studies of trainings of one's own: any config, any function of config and seeds, any cell."""
+"""Studies of trainings of your own: any config, any function of config and seeds, any cell."""
 
 import dataclasses
 import functools
+import importlib.util
 import json
+import subprocess
+import sys
 from typing import Any
 
 import jax
@@ -10,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.ablations.command import run_studies
-from experiments.ablations.study import Study, Variant
-from experiments.ablations.trainers import Outcome, Trials, plain
 from rnnjax import GRU, LSTM, Cell, Elman, identity
+from rnnjax.ablations import Outcome, Study, Trainer, Trials, Variant, ablate, plan, report
+from rnnjax.ablations.trainers import described
+from rnnjax.runs.execution import as_json
 
 
 @dataclasses.dataclass(frozen=True)
 class Mine:
-    """A config that no study here knows."""
+    """A config that the library does not know."""
 
     cell: Cell = LSTM()  # noqa: RUF009 (frozen)
     rate: float = 0.5
@@ -36,7 +39,7 @@ def diverging(config: Mine, seeds):
 
 
 CELLS = {"lstm": LSTM(), "gru": GRU(), "irnn": Elman(activation="relu", recurrent_init=identity())}
-GRID = Study.grid("Which cell?", "score", Mine(), Trials(score), cell=CELLS, rate=(0.5, 2.0), seeds=2)
+GRID = Study.grid("Which cell?", "score", Trials(score), Mine(), cell=CELLS, rate=(0.5, 2.0), seeds=2)
 
 
 def test_a_grid_is_every_combination_beside_the_first():
@@ -49,35 +52,67 @@ def test_a_grid_is_every_combination_beside_the_first():
     none: tuple[dict[str, Any], ...] = ({}, {"rate": ()})
     for axes in none:
         with pytest.raises(ValueError, match="grid: expected axes of at least one value each, got none"):
-            Study.grid("?", "score", Mine(), Trials(score), **axes)
+            Study.grid("?", "score", Trials(score), Mine(), **axes)
     with pytest.raises(ValueError, match=r"expected a computation of its own, got that of '0.5': it changes nothing"):
-        Study.grid("?", "score", Mine(), Trials(score), rate={"0.5": 0.5, "half": 0.5})
+        Study.grid("?", "score", Trials(score), Mine(), rate={"0.5": 0.5, "half": 0.5})
 
 
-def test_a_grid_is_run_resumed_and_reported(tmp_path, capsys):
-    command = ["mine", "--folder", str(tmp_path / "rows")]
-    run_studies({"mine": GRID}, [*command, "--variants", "gru-0.5"])
-    run_studies({"mine": GRID}, command)
-    out = capsys.readouterr().out
-    assert "4 of 6 variants to run" in out
+def test_a_grid_is_planned_run_resumed_and_reported(tmp_path, capsys):
+    folder = tmp_path / "grid"
+    assert plan(GRID, folder) == 0.0
+    assert "6 of 6 variants to run" in capsys.readouterr().out
+    assert not folder.exists()
+    ablate(GRID, folder, variants=["gru-0.5"])
+    table = ablate(GRID, folder)
+    assert "4 of 6 variants to run" in capsys.readouterr().out
     for variant in GRID.variants:
-        rows = pd.read_parquet(tmp_path / "rows" / "rows" / f"{variant.name}.parquet")
+        rows = pd.read_parquet(folder / "rows" / f"{variant.name}.parquet")
         assert rows.score.tolist() == score(variant.config, [0, 1])
         config = json.loads(rows.config[0])
         assert config["rate"] == variant.config.rate
         assert config["cell"]["type"].endswith(type(variant.config.cell).__name__)
         assert "0x" not in rows.config[0]
-    report = (tmp_path / "rows" / "report.md").read_text()
-    assert all(f"| {variant.name} | 2 |" in report for variant in GRID.variants)
+    text = (folder / "report.md").read_text()
+    assert text.startswith("# Which cell?\n")
+    assert table in text
+    assert all(f"| {variant.name} | 2 |" in table for variant in GRID.variants)
+    assert "solved" not in table
     base, other = (np.mean(score(GRID.variants[i].config, [0, 1])) for i in (0, 3))
-    assert f"| {other - base:+.4f} |" in report
+    assert f"| {other - base:+.4f} |" in table
+    assert report(GRID, folder) == table
 
 
-def test_rows_of_another_cell_are_not_taken_for_a_variants_own(tmp_path):
-    run_studies({"mine": GRID}, ["mine", "--folder", str(tmp_path), "--variants", "lstm-0.5"])
-    other = Study("?", "score", [Variant("lstm-0.5", "?", Mine(GRU()), None, Trials(score))])
+def test_more_seeds_are_added_and_fewer_than_one_are_refused(tmp_path):
+    small = Study("?", "score", Trials(score), [Variant("a", "?", Mine())], seeds=1)
+    ablate(small, tmp_path)
+    assert "| a | 3 |" in ablate(small, tmp_path, seeds=3)
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match=f"seeds: expected at least 1, got {wrong}"):
+            ablate(small, tmp_path, seeds=wrong)
+
+
+def test_rows_of_another_cell_are_not_taken_for_those_of_a_variant(tmp_path):
+    ablate(GRID, tmp_path, variants=["lstm-0.5"])
+    other = Study("?", "score", Trials(score), [Variant("lstm-0.5", "?", Mine(GRU()))])
     with pytest.raises(ValueError, match=r"expected rows of 'lstm-0.5' as the study has it now, got rows of another"):
-        run_studies({"mine": other}, ["mine", "--folder", str(tmp_path)])
+        ablate(other, tmp_path)
+
+
+class Own(Trainer):
+    """A trainer that defines no more than it must."""
+
+    note = "Scores are made up"
+
+    def run(self, config, seeds, progress):
+        return [Outcome(seed, 0.5, parameters=1_234) for seed in seeds]
+
+
+def test_a_trainer_needs_no_more_than_a_run(tmp_path):
+    study = Study("?", "score", Own(), [Variant("a", "?", Mine()), Variant("b", "?", Mine(GRU()), "a")])
+    assert "| 1,234 |" in ablate(study, tmp_path)
+    assert "How to read it: Scores are made up. Mean, sample" in (tmp_path / "report.md").read_text()
+    with pytest.raises(ValueError, match="b: expected a computation of its own, got that of 'a'"):
+        Study("?", "score", Own(), [Variant("a", "?", Mine()), Variant("b", "?", Mine(seed=3), "a")])
 
 
 def test_a_seed_without_a_score_diverged():
@@ -101,28 +136,124 @@ def test_wrong_scores_are_named(name):
         Trials(train).run(Mine(), [0, 1], lambda share: None)
 
 
-def test_plain_values_tell_values_apart_and_are_the_same_again():
+class Plain:
+    """An object that is no dataclass, and prints as its address."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self):
+        return self.size
+
+
+class Other(Plain):
+    """Another callable object with the same fields."""
+
+
+def test_json_values_tell_values_apart_and_are_the_same_again():
     def made(number):
         return lambda x: x * number
 
     values = [
         *(LSTM(), GRU(), Elman(), Elman(activation="relu"), Elman(recurrent_init=identity())),
-        *(
-            functools.partial(score, seeds=[1]),
-            functools.partial(score, seeds=[2]),
-            score,
-            made(1),
-            made(2),
-            1,
-            1.5,
-            "1",
-            None,
-            True,
-        ),
-        *((1, 2), {"a": 1}, {"a": 2}),
+        *(functools.partial(score, seeds=[1]), functools.partial(score, seeds=[2]), score, made(1), made(2)),
+        *(Plain(1), Plain(2), Other(1), Mine, np.arange(2), jax.numpy.arange(3), np.float32(0.25)),
+        *({"x", "y"}, frozenset("xz"), 1, 1.5, "1", None, True, (1, 2), {"a": 1}, {"a": 2}),
     ]
-    told = [json.dumps(plain(value)) for value in values]
-    assert len(set(told)) == len(told)
-    assert not any("0x" in text for text in told)
-    assert plain(made(1)) == plain(made(1))
-    assert plain(Elman(recurrent_init=identity())) == plain(Elman(recurrent_init=identity()))
+    texts = [json.dumps(as_json(value)) for value in values]
+    assert len(set(texts)) == len(texts)
+    assert not any("0x" in text for text in texts)
+    assert as_json(made(1)) == as_json(made(1))
+    assert as_json(Elman(recurrent_init=identity())) == as_json(Elman(recurrent_init=identity()))
+    assert described(Mine(seed=1)) == described(Mine(seed=2)) == {"kind": "Mine", "cell": as_json(LSTM()), "rate": 0.5}
+
+
+# A user of the wheel has no folder `experiments`: an own cell, own data and an own training, in a script.
+SCRIPT = '''
+import dataclasses, sys
+from pathlib import Path
+from typing import ClassVar
+
+sys.modules["experiments"] = None  # an import of it fails
+import jax, jax.numpy as jnp, numpy as np, optax
+from rnnjax import RNN, Cell, Elman, HiddenState, PointwiseCell
+from rnnjax.ablations import Study, Trials, ablate, plan
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Leaky(PointwiseCell):
+    """A leaky integrator."""
+
+    gates: ClassVar[int] = 1
+    keep: float = 0.5
+
+    def update(self, extras, inputs, recurrent, state):
+        return HiddenState(self.keep * state.hidden + (1 - self.keep) * jnp.tanh(inputs + recurrent))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mine:
+    cell: Cell = Leaky()
+    updates: int = 30
+
+
+def train(config, seeds):
+    """The negative error in the mean of 6 numbers, after training on it."""
+    layer, optimizer = RNN(config.cell, 8), optax.adam(3e-2)
+    inputs = jnp.asarray(np.random.default_rng(0).normal(size=(64, 6, 1)), jnp.float32)
+
+    def loss(params):
+        outputs, _ = layer.apply({"params": params}, inputs)
+        return ((outputs[:, -1].mean(-1) - inputs.mean((1, 2))) ** 2).mean()
+
+    def step(carry, _):
+        value, gradients = jax.value_and_grad(loss)(carry[0])
+        updates, state = optimizer.update(gradients, carry[1])
+        return (optax.apply_updates(carry[0], updates), state), value
+
+    def one(seed):
+        params = layer.init(jax.random.key(seed), inputs)["params"]
+        return jax.lax.scan(step, (params, optimizer.init(params)), length=config.updates)[1]
+
+    losses = np.array([jax.jit(one)(seed) for seed in seeds])
+    assert (losses[:, -1] < losses[:, 0]).all(), losses
+    return -losses[:, -1]
+
+
+cells = {"leaky": Leaky(), "slow": Leaky(keep=0.9), "elman": Elman()}
+study = Study.grid("Does a leak help?", "minus error", Trials(train), Mine(), cell=cells, seeds=2)
+
+if __name__ == "__main__":
+    folder, executor = Path(sys.argv[1]), sys.argv[2]
+    plan(study, folder)
+    ablate(study, folder, variants=["leaky"])
+    ablate(study, folder, executor=executor)
+    assert ablate(study, folder)
+'''
+
+
+def ran_script(folder, executor):
+    script = folder / "own.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "own.py", "sweep", executor]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_script_sweeps_an_own_cell_and_training_without_experiments(tmp_path):
+    out = ran_script(tmp_path, "local")
+    assert [f"{left} of 3 variants to run" in out for left in (3, 2, 1, 0)] == [True, True, False, True]
+    frame = pd.concat(pd.read_parquet(file) for file in sorted((tmp_path / "sweep" / "rows").glob("*.parquet")))
+    assert sorted(set(frame.variant)) == ["elman", "leaky", "slow"]
+    assert frame.score.lt(0).all()
+    assert json.loads(frame.config.iloc[-1])["cell"]["keep"] == 0.9
+    text = (tmp_path / "sweep" / "report.md").read_text()
+    assert "Commands: `python own.py sweep local`. " in text
+    assert all(f"| {name} | 2 | -0." in text for name in ("leaky", "slow", "elman"))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rnnjax[ray]'")
+def test_ray_runs_a_script_of_your_own(tmp_path):
+    ran_script(tmp_path, "ray")
+    assert len(list((tmp_path / "sweep" / "rows").glob("*.parquet"))) == 3

@@ -1,7 +1,9 @@
 """What a study is, and what its rows say."""
 
 import dataclasses
+import importlib.machinery
 import json
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -10,19 +12,22 @@ import pytest
 from damage import damage, edits
 from hypothesis import given, settings
 
-from experiments.ablations.report import grouped, markdown_table, write_report
-from experiments.ablations.rows import SCHEMA, as_json, read_rows, write_rows
-from experiments.ablations.statistics import paired_difference, summary
 from experiments.ablations.studies import STUDIES
-from experiments.ablations.study import Study, Variant
 from experiments.ablations.text_studies import SMALL
+from experiments.ablations.trials import ClassifierTrainer, MemoryTrainer
 from experiments.memory.config import Memory
 from experiments.sentiment.config import build_model, param_shapes
+from rnnjax.ablations import Study, Variant
+from rnnjax.ablations.reports import grouped, score_table, write_report
+from rnnjax.ablations.rows import SCHEMA, config_of, read_rows, write_rows
+from rnnjax.ablations.runner import command_line
+from rnnjax.ablations.statistics import paired_difference, summary
 from rnnjax.analysis.ablation_plots import Group, MeanCurve, band, curve_figure
 
 BASE = Memory(task="recall", time=5, hidden=4)
 OTHER = dataclasses.replace(BASE, hidden=5)
 BAG = dataclasses.replace(SMALL, layers=0)
+MEMORY = MemoryTrainer()
 
 BAD = {
     "none": ([], "study: expected at least one variant, got none"),
@@ -55,24 +60,23 @@ BAD = {
 
 @pytest.mark.parametrize(("variants", "message"), BAD.values(), ids=BAD.keys())
 def test_a_study_that_makes_no_sense_is_refused(variants, message):
+    trainer = MEMORY if all(isinstance(variant.config, Memory) for variant in variants) else ClassifierTrainer()
     with pytest.raises(ValueError, match=message):
-        Study("?", "accuracy", variants)
+        Study("?", "accuracy", trainer, variants)
 
 
-def test_a_config_is_of_what_can_be_studied():
-    with pytest.raises(
-        TypeError, match="a: expected a trainer, or a config of Memory, TextClassification, got a config of dict"
-    ):
-        Study("?", "accuracy", [Variant("a", "?", {})])  # pyright: ignore[reportArgumentType]
+def test_a_changed_variant_is_compared_with_the_one_before_the_change():
+    base = Variant("a", "?", BASE)
+    assert base.changed("b", "Larger?", hidden=5) == Variant("b", "Larger?", OTHER, "a")
 
 
 def test_a_study_has_seeds():
     with pytest.raises(ValueError, match="seeds: expected at least 1, got 0"):
-        Study("?", "accuracy", [Variant("a", "?", BASE)], seeds=0)
+        Study("?", "accuracy", MEMORY, [Variant("a", "?", BASE)], seeds=0)
 
 
 def test_chosen_variants_bring_their_bases():
-    study = Study("?", "accuracy", [Variant("a", "?", BASE), Variant("b", "?", OTHER, "a")])
+    study = Study("?", "accuracy", MEMORY, [Variant("a", "?", BASE), Variant("b", "?", OTHER, "a")])
     assert [variant.name for variant in study.chosen(["b"])] == ["a", "b"]
     assert [variant.name for variant in study.chosen(["a"])] == ["a"]
     assert study.chosen([]) == list(study.variants)
@@ -87,7 +91,7 @@ def test_steps_that_stand_on_each_other_are_one_group():
         Variant("other", "?", dataclasses.replace(BASE, hidden=6)),
         Variant("c", "?", dataclasses.replace(BASE, hidden=7), "b"),
     ]
-    assert [variant.name for variant in Study("?", "accuracy", steps).chosen(["c"])] == ["a", "b", "c"]
+    assert [variant.name for variant in Study("?", "accuracy", MEMORY, steps).chosen(["c"])] == ["a", "b", "c"]
     names = [(title, [variant.name for variant in members]) for title, members in grouped(steps)]
     assert names == [("a", ["a", "b", "c"]), ("other", ["other"])]
 
@@ -144,7 +148,7 @@ FIELDS = {
 
 def row(variant, seed, **values):
     known = {"variant": variant.name, "seed": seed, "score": 0.5, "steps": 1, "curve_steps": [1], "curve_scores": [0.5]}
-    made = {"config": as_json(variant), "environment": json.dumps(FIELDS)}
+    made = {"config": config_of(variant), "environment": json.dumps(FIELDS)}
     none = {"loss": None, "solved": None, "diverged": None, "tokens_per_second": None}
     return {**known, **none, "parameters": 3, "seconds": 1.0, "together": 1, **made, **values}
 
@@ -154,9 +158,9 @@ WRONG = {
     "no curve": ({"curve_steps": None}, "without curve_steps"),
     "another": ({"variant": "b"}, "of 'b'"),
     "twice": ({"seed": 1}, "of seed 1 beside another"),
-    "curve": ({"curve_steps": [1, 2]}, "whose curve has not a score a step"),
-    "nan": ({"score": float("nan")}, "whose numbers are none"),
-    "none together": ({"together": 0}, "whose numbers are none"),
+    "curve": ({"curve_steps": [1, 2]}, "with a curve that has not one score for each step"),
+    "nan": ({"score": float("nan")}, "with numbers that are not finite"),
+    "none together": ({"together": 0}, "with numbers that are not finite"),
     "no score": ({"score": None}, "without a score that did not diverge"),
     "no JSON": ({"environment": "{"}, "without the environment that made it"),
     "other JSON": ({"environment": "[]"}, "without the environment that made it"),
@@ -196,42 +200,45 @@ def test_damaged_rows_are_refused_or_rows(spots, tmp_path_factory):
     if rows is None:
         assert str(file) in str(message)
     else:
-        assert len(markdown_table(Study("?", "accuracy", [variant]), [variant], {"a": rows})) == 3
+        assert score_table(Study("?", "accuracy", MEMORY, [variant]), [variant], {"a": rows}).count("\n") == 2
 
 
 def test_a_table_says_what_is_compared_with_what():
     bases = [Variant("a", "one | two?", BASE), Variant("b", "?", OTHER)]
     third = Variant("c", "?", dataclasses.replace(BASE, hidden=6), "b")
-    study = Study("?", "x|y", [*bases, third])
+    study = Study("?", "x|y", MEMORY, [*bases, third])
     rows = {
         "a": [row(bases[0], 0)],
         "b": [row(bases[1], seed, score=score) for seed, score in enumerate((0.1, 0.2, 0.6))],
         "c": [row(third, seed, score=score, solved=at) for seed, score, at in ((0, 0.3, 10), (1, 0.5, 40))],
     }
-    lines = markdown_table(study, study.variants, rows)
+    lines = score_table(study, study.variants, rows).splitlines()
     assert lines[0].startswith("| variant | base | seeds | x\\|y | sd | 95% interval | minus base | ")
     assert "| b |  | 3 | 0.3000 |" in lines[3]
     # Two seeds have a pair: 0.2 and 0.3.
     assert "| c | b | 2 | 0.4000 | 0.1414 | 0.3000 to 0.5000 | +0.2500 (2 pairs) | +0.2000 to +0.3000 |" in lines[4]
     assert "| 2/2 | 25 |" in lines[4]
     assert "| 0/1 |  |" in lines[2]
-    unrun = markdown_table(study, study.variants, {**rows, "a": []})
+    unrun = score_table(study, study.variants, {**rows, "a": []}).splitlines()
     assert unrun[2].startswith("| a |  | 0 |  |")
 
 
-def test_a_command_is_told_as_it_was_typed(tmp_path):
-    variant, study = Variant("a", "?", BASE), Study("?", "accuracy", [Variant("a", "?", BASE)])
-    commands = (
-        [str(tmp_path / "experiments" / "ablations" / "__main__.py"), "smoke", "--folder", "a b"],
-        [str(tmp_path / "own.py"), "--seeds", "2"],
-    )
+def test_a_command_is_recorded_as_it_is_typed(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "mine" / "__main__.py"), "smoke", "--folder", "a b"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", importlib.machinery.ModuleSpec("mine.__main__", None))
+    commands.append(command_line())
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "own.py"), "--seeds", "2"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    commands.append(command_line())
+    variant = Variant("a", "?", BASE)
     rows = [
         row(variant, seed, environment=json.dumps({**FIELDS, "command": command}))
         for seed, command in enumerate(commands)
     ]
-    write_report("own", study, [variant], {"a": rows}, tmp_path)
+    write_report(Study("?", "accuracy", MEMORY, [variant]), [variant], {"a": rows}, tmp_path)
     text = (tmp_path / "report.md").read_text()
-    assert "`python -m experiments.ablations smoke --folder 'a b'`, `python own.py --seeds 2`" in text
+    assert "`python -m mine smoke --folder 'a b'`, `python own.py --seeds 2`" in text
     assert str(tmp_path) not in text
 
 

@@ -181,7 +181,7 @@ def test_deviation_is_relative_to_each_arrays_largest_number():
 
 def test_a_table_is_one_line_a_row():
     text = markdown(("a", "b"), [("x|y", "two\nlines"), (None, 3)])
-    assert text == "| a | b |\n| --- | --- |\n| x/y | two lines |\n|  | 3 |"
+    assert text == "| a | b |\n| --- | --- |\n| x\\|y | two lines |\n|  | 3 |"
     assert quartiles((0.0094, 0.25, 0.5), 1e3) == "250 (9.40 to 500)"
     assert quartiles(None) == shown(None, ".1f") == ""
     assert shown(12_340_000, ",.1f", 1e-6) == "12.3"

@@ -1,4 +1,4 @@
-"""The rows of a study: one a run (a seed of a variant), a Parquet file a variant, written whole or not at all."""
+"""The rows of a study: one row for each seed of a variant, one Parquet file for each variant, replaced as a whole."""
 
 import functools
 import json
@@ -7,37 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet
-
-from experiments.ablations.study import Variant
-from experiments.ablations.trainers import Outcome, described
+from rnnjax.ablations.study import Variant
+from rnnjax.ablations.trainers import Outcome, described
 from rnnjax.errors import first_line
+from rnnjax.extras import extra
 from rnnjax.files import new_file
 from rnnjax.runs.folder import environment
 from rnnjax.untrusted import kind_of, open_plain
 
+with extra("ablations"):
+    import pyarrow as pa
+    import pyarrow.parquet
+
 ROWS = "rows"
-MOST_ROWS = 2**28  # bytes; those of the largest study take less than one in ten
-SCHEMA = pa.schema(
-    [
-        ("variant", pa.string()),
-        ("seed", pa.int64()),
-        ("score", pa.float64()),
-        ("loss", pa.float64()),
-        ("steps", pa.int64()),
-        ("solved", pa.int64()),
-        ("diverged", pa.int64()),
-        ("curve_steps", pa.list_(pa.int64())),
-        ("curve_scores", pa.list_(pa.float64())),
-        ("parameters", pa.int64()),
-        ("seconds", pa.float64()),
-        ("tokens_per_second", pa.float64()),
-        ("together", pa.int64()),
-        ("config", pa.string()),
-        ("environment", pa.string()),
-    ]
-)
+MOST_ROWS = 2**28  # bytes; the largest study of this project needs less than a tenth
+COLUMNS = {
+    pa.string(): ("variant", "config", "environment"),
+    pa.int64(): ("seed", "steps", "solved", "diverged", "parameters", "together"),
+    pa.float64(): ("score", "loss", "seconds", "tokens_per_second"),
+    pa.list_(pa.int64()): ("curve_steps",),
+    pa.list_(pa.float64()): ("curve_scores",),
+}
+SCHEMA = pa.schema([(name, kind) for kind, names in COLUMNS.items() for name in names])
 MAY_BE_NONE = ("score", "loss", "solved", "diverged", "seconds", "tokens_per_second")
 FIELDS = {"command": list, "versions": dict, "python": str, "system": str, "cores": int, "devices": list}
 Row = dict[str, Any]
@@ -45,28 +36,28 @@ Row = dict[str, Any]
 
 @functools.cache
 def environment_at_start() -> dict[str, Any]:
-    """This process's environment when first asked for: the code that runs does not change with the checkout."""
+    """The environment at the first call: a later change of the checkout does not change the code that runs."""
     return environment()
 
 
 def make_rows(variant: Variant, outcomes: Sequence[Outcome], command: Sequence[str]) -> list[Row]:
-    """The rows of seeds that were trained together, with what made them; the command is the study's."""
+    """The rows of seeds that were trained together, with config, environment and the command that started the study."""
     shared = {
         "variant": variant.name,
         "together": len(outcomes),
-        "config": as_json(variant),
+        "config": config_of(variant),
         "environment": json.dumps({**environment_at_start(), "command": list(command)}),
     }
     return [{**outcome._asdict(), **shared} for outcome in outcomes]
 
 
-def as_json(variant: Variant) -> str:
-    """The computation of a variant, as it is compared with that of its rows."""
+def config_of(variant: Variant) -> str:
+    """The config of a variant as JSON, as it is compared with that of its rows."""
     return json.dumps(described(variant.config), sort_keys=True)
 
 
 def write_rows(folder: Path, variant: Variant, rows: Sequence[Row]) -> None:
-    """Adds rows to those of the variant."""
+    """Adds rows to the file of the variant."""
     file = _file(folder, variant)
     every = sorted([*read_rows(folder, variant), *rows], key=lambda row: row["seed"])
     with new_file(file) as new:
@@ -74,9 +65,9 @@ def write_rows(folder: Path, variant: Variant, rows: Sequence[Row]) -> None:
 
 
 def read_rows(folder: Path, variant: Variant) -> list[Row]:
-    """The variant's rows; none where there is no file.
+    """The rows of a variant; none without a file.
 
-    Raises ValueError for a file that is damaged, or of a variant of that name that computed something else.
+    Raises ValueError for a damaged file, and for rows of a variant of this name that had another config.
     """
     file = _file(folder, variant)
     if kind_of(file) is None:
@@ -84,9 +75,9 @@ def read_rows(folder: Path, variant: Variant) -> list[Row]:
     try:
         with open_plain(file, MOST_ROWS) as opened:
             rows = pyarrow.parquet.read_table(opened, schema=SCHEMA).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: expected the rows of a variant, got: {first_line(error)}") from error
-    if any(row["config"] != as_json(variant) for row in rows):
+    if any(row["config"] != config_of(variant) for row in rows):
         raise ValueError(
             f"{file}: expected rows of {variant.name!r} as the study has it now, got rows of another config; choose "
             "another folder"
@@ -98,13 +89,13 @@ def read_rows(folder: Path, variant: Variant) -> list[Row]:
 
 
 def others(folder: Path, variants: Sequence[Variant]) -> list[str]:
-    """The files of rows there that are of none of the variants."""
+    """The names of row files in the folder that belong to none of the variants."""
     known = {_file(folder, variant).name for variant in variants}
     return sorted(file.name for file in (folder / ROWS).glob("*.parquet") if file.name not in known)
 
 
 def _wrong(row: Row, variant: Variant, seeds: Sequence[int]) -> str | None:
-    """What is wrong with a row, in words; None where it is as this module writes it."""
+    """What is wrong with a row, in words; None if it is as this module writes it."""
     if missing := [name for name, value in row.items() if value is None and name not in MAY_BE_NONE]:
         return f"without {missing[0]}"
     if row["variant"] != variant.name:
@@ -112,10 +103,12 @@ def _wrong(row: Row, variant: Variant, seeds: Sequence[int]) -> str | None:
     if seeds.count(row["seed"]) > 1:
         return f"of seed {row['seed']} beside another"
     if len(row["curve_steps"]) != len(row["curve_scores"]) or None in [*row["curve_steps"], *row["curve_scores"]]:
-        return "whose curve has not a score a step"
-    numbers = ("score", "loss", "seconds", "tokens_per_second")
-    if not all(math.isfinite(row[name]) for name in numbers if row[name] is not None) or row["together"] < 1:
-        return "whose numbers are none"
+        return "with a curve that has not one score for each step"
+    if (
+        not all(math.isfinite(row[name]) for name in COLUMNS[pa.float64()] if row[name] is not None)
+        or row["together"] < 1
+    ):
+        return "with numbers that are not finite"
     if row["score"] is None and row["diverged"] is None:
         return "without a score that did not diverge"
     try:

@@ -6,48 +6,41 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.ablations.trainers import Trainer
-from experiments.ablations.trials import TRAINERS
+from rnnjax.ablations.trainers import Trainer
 
-# A variant's name is a file's.
+# The name of a variant is also that of a file.
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A config under a name, the question that it answers, and the variant that it is compared with.
+    """A config (any dataclass) with a name, the question that it answers, and the variant that it is compared with.
 
-    A base has none to be compared with. The config is any dataclass; `trainer` says how it is trained (`Trials(train)`
-    for a function of your own), and is known of the configs of the studies here.
+    `base` is the name of the latter, and None for a variant that is compared with no other.
     """
 
     name: str
     question: str
     config: Any
     base: str | None = None
-    trainer: Trainer | None = None
 
-    @property
-    def trained_by(self) -> Trainer:
-        """Its trainer. Raises TypeError for a config of a kind that has none."""
-        if (trainer := self.trainer or TRAINERS.get(type(self.config))) is None:
-            known = ", ".join(kind.__name__ for kind in TRAINERS)
-            kind = type(self.config).__name__
-            raise TypeError(f"{self.name}: expected a trainer, or a config of {known}, got a config of {kind}")
-        return trainer
+    def changed(self, name: str, question: str, **changes: Any) -> "Variant":
+        """A variant with other values in some fields of the config, which is compared with this one."""
+        return Variant(name, question, dataclasses.replace(self.config, **changes), self.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Variants, a question that they answer together, and what their score is.
+    """Variants, the question that they answer together, what their score is, and how they are trained.
 
-    Raises ValueError for a name that is there twice or is no file's, a base that is not there, a network that cannot
-    be, fewer than one seed, and a variant that changes nothing: neither its base nor what another variant changes
-    already. Raises TypeError for a config that nobody knows how to train.
+    `seeds` is the number of seeds (0, 1, ...) of each variant. Raises ValueError for no variants, a name that is not
+    unique or not that of a file, a variant without a question, a base that is not among the variants before it, a
+    config that cannot be trained, fewer than one seed, and a variant that computes the same as one before it.
     """
 
     question: str
     score: str
+    trainer: Trainer
     variants: Sequence[Variant]
     seeds: int = 3
 
@@ -68,20 +61,18 @@ class Study:
                 raise ValueError(f"{name}: expected the question that it answers, got none")
             if variant.base is not None and variant.base not in made:
                 raise ValueError(f"{name}: expected a base among the variants before it, got {variant.base!r}")
-            trainer = variant.trained_by
             try:
-                own = trainer.fingerprint(variant.config)
+                own = self.trainer.fingerprint(variant.config)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-            same = next((other for other, known in made.items() if known == own), None)
-            if same is not None:
+            if same := next((other for other, known in made.items() if known == own), None):
                 raise ValueError(f"{name}: expected a computation of its own, got that of {same!r}: it changes nothing")
             made[name] = own
 
     def chosen(self, names: Sequence[str]) -> list[Variant]:
-        """The variants of these names and their bases, in the study's order; all of them for no name.
+        """The variants with these names and their bases, in the order of the study; all of them for no names.
 
-        Raises ValueError for a name that is not there.
+        Raises ValueError for an unknown name.
         """
         known = {variant.name: variant for variant in self.variants}
         for name in names:
@@ -95,19 +86,13 @@ class Study:
 
     @classmethod
     def grid(
-        cls,
-        question: str,
-        score: str,
-        base: Any,
-        trainer: Trainer | None = None,
-        *,
-        seeds: int = 3,
-        **axes: Sequence[Any] | Mapping[str, Any],
+        cls, question: str, score: str, trainer: Trainer, base: Any, *, seeds: int = 3, **axes: Sequence | Mapping
     ) -> "Study":
-        """Every combination of values for fields of the base: `grid(..., cell=("lstm", "gru"), learning_rate=(1e-2,))`.
+        """All combinations of values for fields of a config: `grid(..., cell=("lstm", "gru"), learning_rate=(1e-2,))`.
 
-        An axis is a sequence of numbers and words, or a mapping of names to values (cells, say). The first combination
-        is the one that all others are compared with. Raises ValueError as the study, and for no axis or an empty one.
+        An axis is a sequence of numbers and words, or a mapping of names to values (cells, for example). All other
+        combinations are compared with the first one. Raises ValueError as the study does, and for no axis or an empty
+        one.
         """
         named = {
             axis: dict(values) if isinstance(values, Mapping) else {str(value): value for value in values}
@@ -118,8 +103,7 @@ class Study:
         variants: list[Variant] = []
         for names in itertools.product(*named.values()):
             values = {axis: known[name] for (axis, known), name in zip(named.items(), names, strict=True)}
-            first = variants[0].name if variants else None
             words = ", ".join(f"{axis.replace('_', ' ')} {name}" for axis, name in zip(named, names, strict=True))
-            config = dataclasses.replace(base, **values)
-            variants.append(Variant("-".join(names).lower().replace("_", "-"), words, config, first, trainer))
-        return cls(question, score, variants, seeds)
+            name, config = "-".join(names).lower().replace("_", "-"), dataclasses.replace(base, **values)
+            variants.append(Variant(name, words, config, variants[0].name if variants else None))
+        return cls(question, score, trainer, variants, seeds)

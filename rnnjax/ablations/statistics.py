@@ -1,17 +1,24 @@
-"""What a few seeds say: mean, standard deviation, and intervals by resampling."""
+"""Mean, standard deviation and bootstrap interval of the scores of a few seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from rnnjax.extras import extra
+
+with extra("ablations"):
+    from scipy import stats
 
 RESAMPLES = 9_999
 LEVEL = 0.95
 
 
 class Summary(NamedTuple):
-    """The mean, its bootstrap interval, and the standard deviation; None where one value says nothing of them."""
+    """The number of values, their mean, sample standard deviation, and the bootstrap interval of the mean.
+
+    The last three are None for one value.
+    """
 
     size: int
     mean: float
@@ -21,9 +28,9 @@ class Summary(NamedTuple):
 
 
 def summary(values: Sequence[float]) -> Summary | None:
-    """Of the values: the percentile bootstrap interval of the mean (Efron 1979); None for no value.
+    """The summary with the percentile bootstrap interval of the mean (Efron 1979); None without values.
 
-    With n values there are few different resamples: the interval of 3 to 5 seeds is narrower than 95% should be.
+    A few values have few different resamples: the interval of 3 to 5 seeds covers the mean in fewer than 95% of cases.
     """
     count = len(values)
     if count == 0:
@@ -43,5 +50,5 @@ def summary(values: Sequence[float]) -> Summary | None:
 
 
 def paired_difference(values: Mapping[int, float], base: Mapping[int, float]) -> Summary | None:
-    """Of the differences, seed by seed, over the seeds that both have."""
+    """The summary of the differences, paired by seed, over the seeds that both have; None without such seeds."""
     return summary([values[seed] - base[seed] for seed in sorted(values.keys() & base.keys())])

@@ -1,0 +1,10 @@
+"""Ablations: named variants of a config with several seeds each, run, resumed, and reported with intervals."""
+
+from rnnjax.extras import extra
+
+with extra("ablations"):
+    from rnnjax.ablations.study import Study, Variant
+    from rnnjax.ablations.sweep import ablate, plan, report
+    from rnnjax.ablations.trainers import Outcome, Progress, Trainer, Trials, described
+
+__all__ = ["Outcome", "Progress", "Study", "Trainer", "Trials", "Variant", "ablate", "described", "plan", "report"]

@@ -1,0 +1,119 @@
+"""A study from the plan to the report: what a script or a command calls."""
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import jax
+
+from rnnjax.ablations.reports import REPORT, write_report
+from rnnjax.ablations.rows import ROWS, environment_at_start, others, read_rows
+from rnnjax.ablations.runner import check_place, one_by_one, planned, run_tasks
+from rnnjax.ablations.study import Study
+from rnnjax.compat import forget_compilation_cache
+from rnnjax.files import make_folder
+from rnnjax.runs.folder import RunFolder
+from rnnjax.training import Interrupted, StopSignals
+
+Executor = Literal["local", "ray"]
+
+
+def plan(study: Study, folder: Path, *, variants: Sequence[str] = (), seeds: int | None = None) -> float:
+    """Prints the seeds that `ablate` would run for each variant, and returns the estimated seconds of all of them.
+
+    The arguments are those of `ablate`, and it raises the same errors. Nothing is written.
+    """
+    study, chosen = _with(study, seeds), study.chosen(variants)
+    check_place(folder)
+    with _compiled_once():
+        return sum(task.seconds for task in planned(study, chosen, folder))
+
+
+def ablate(
+    study: Study, folder: Path, *, variants: Sequence[str] = (), seeds: int | None = None, executor: Executor = "local"
+) -> str:
+    """Runs the seeds of a study that have no row in the folder yet, and returns the report's table in Markdown.
+
+    The same call resumes a study that was stopped or killed. `variants` are the names of those to run, together with
+    the variants that they are compared with (all of them unless given), and `seeds` is the number of seeds of each
+    (that of the study unless given). The executor "local" runs one variant after another in this process; "ray" runs
+    one task for each variant on the Ray cluster of RAY_ADDRESS, or on one that it starts here. The folder holds
+    rows/VARIANT.parquet, report.md, curves.png and scores.png; the report covers all rows there.
+
+    Must be called in the main thread. Raises ValueError for an unknown variant, fewer than one seed, and rows that are
+    damaged or of another config; OSError for a folder that cannot be written to; BlockingIOError while another process
+    uses it; ModuleNotFoundError without Ray; Interrupted on SIGTERM or Ctrl-C; and what the training raises.
+    """
+    study, chosen = _with(study, seeds), study.chosen(variants)
+    execute = one_by_one
+    if executor == "ray":
+        from rnnjax.ablations.on_ray import on_ray as execute
+    check_place(folder)
+    make_folder(folder / ROWS)
+    with _at_work(study, folder) as stop:
+        run_tasks(planned(study, chosen, folder), folder, execute)
+        with stop.noted():
+            return _report(study, folder)
+
+
+def report(study: Study, folder: Path) -> str:
+    """Writes and prints the report of the rows in the folder, and returns its table in Markdown. Runs nothing.
+
+    Raises ValueError where there are no rows, and otherwise as `ablate`.
+    """
+    check_place(folder)
+    if not folder.is_dir():
+        raise ValueError(f"report: expected rows in {folder}, got none")
+    with _at_work(study, folder) as stop, stop.noted():
+        return _report(study, folder)
+
+
+def _with(study: Study, seeds: int | None) -> Study:
+    return study if seeds is None else dataclasses.replace(study, seeds=seeds)
+
+
+@contextlib.contextmanager
+def _at_work(study: Study, folder: Path) -> Iterator[StopSignals]:
+    """The folder locked, its rows checked, and signals raised as Interrupted."""
+    with StopSignals() as stop:
+        try:
+            with RunFolder(folder).lock(), _compiled_once():
+                environment_at_start()
+                for variant in study.variants:  # damaged rows of any variant are refused now, not in the report
+                    read_rows(folder, variant)
+                yield stop
+        except Interrupted as stopped:
+            stopped.add_note("finished rows are kept; the same command resumes")
+            raise
+
+
+def _report(study: Study, folder: Path) -> str:
+    rows = {variant.name: read_rows(folder, variant) for variant in study.variants}
+    found = [name for name, known in rows.items() if known]
+    if not found:
+        raise ValueError(f"report: expected rows in {folder}, got none")
+    if left := others(folder, study.variants):
+        print(f"\nleft out, of no variant of this study: {', '.join(left)}")
+    table = write_report(study, study.chosen(found), rows, folder)
+    print(f"\n{table}\n\nreport {folder / REPORT}")
+    return table
+
+
+@contextlib.contextmanager
+def _compiled_once() -> Iterator[None]:
+    """Programs that the plan compiles are not compiled again for the runs."""
+    name = "jax_compilation_cache_dir"
+    if getattr(jax.config, name) or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        jax.config.update(name, folder)
+        try:
+            yield
+        finally:
+            jax.config.update(name, None)
+            forget_compilation_cache()

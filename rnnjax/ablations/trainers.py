@@ -1,0 +1,100 @@
+"""How the variants of a study are trained, and the result of a seed."""
+
+import abc
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from rnnjax.runs.execution import as_json
+
+Progress = Callable[[float], None]  # called with the share of the training that is done, from 0 to 1
+# Fields of a config that change no result, or that the runner chooses itself.
+DECIDED = ("seed", "seeds", "devices", "run_folder", "execution")
+
+
+class Outcome(NamedTuple):
+    """The result of one seed of a variant.
+
+    `score` and `loss` are None for a seed that diverged, and `diverged` is the step at which it did. `steps` are those
+    that were trained. `solved` is the step at which a task was solved. The curve is the score at each evaluation: a
+    step and a score each. `parameters` is their number. `seconds` (without compiling) and `tokens_per_second` are those
+    of all seeds that were trained together, and None where they are not known.
+    """
+
+    seed: int
+    score: float | None
+    loss: float | None = None
+    steps: int = 0
+    solved: int | None = None
+    diverged: int | None = None
+    curve_steps: Sequence[int] = ()
+    curve_scores: Sequence[float] = ()
+    parameters: int = 0
+    seconds: float | None = None
+    tokens_per_second: float | None = None
+
+
+class Trainer(abc.ABC):
+    """How the configs of a study are trained. A subclass defines `run`, and whatever else it knows."""
+
+    note: str = ""
+    """How its scores are to be read: a phrase for the report."""
+    solves: bool = False
+    """Whether a seed may solve its task: the report then has columns for it."""
+
+    def fingerprint(self, config: Any) -> Any:
+        """What follows from a config: two configs with equal fingerprints compute the same.
+
+        Unless overridden, all fields of the config. Raises ValueError for a config that cannot be trained.
+        """
+        return described(config)
+
+    def estimate(self, config: Any, seeds: Sequence[int]) -> float:
+        """An upper bound for the seconds that these seeds take together, without compiling; 0 where it is not known."""
+        return 0.0
+
+    @abc.abstractmethod
+    def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
+        """The outcome of every seed in this order, each as if it had been trained alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trials(Trainer):
+    """A training that is a function `train(config, seeds)`. It returns one score, or one `Outcome`, for each seed.
+
+    A score that is not finite means that the seed diverged. Ray must be able to send the function to other processes.
+    """
+
+    train: Callable[[Any, Sequence[int]], Sequence[float | Outcome]]
+
+    def fingerprint(self, config: Any) -> Any:
+        """The fields of the config, and the function."""
+        return as_json(self.train), described(config)
+
+    def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
+        """Raises ValueError where the function returns another number of scores, or outcomes of other seeds."""
+        start = time.perf_counter()
+        found = list(self.train(config, seeds))
+        seconds = time.perf_counter() - start
+        progress(1.0)
+        if len(found) != len(seeds):
+            raise ValueError(f"train: expected a score for each of {len(seeds)} seeds, got {len(found)}")
+        outcomes = []
+        for seed, score in zip(seeds, found, strict=True):
+            if not isinstance(score, Outcome):
+                finite = math.isfinite(score)
+                score = Outcome(seed, float(score) if finite else None, diverged=None if finite else 0, seconds=seconds)
+            if score.seed != seed:
+                raise ValueError(f"train: expected the outcome of seed {seed}, got that of {score.seed}")
+            outcomes.append(score)
+        return outcomes
+
+
+def described(config: Any) -> dict[str, Any]:
+    """The kind and the fields of a config (a dataclass) in JSON values, without those that change no result."""
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {"kind": type(config).__name__} | {
+        name: as_json(value) for name, value in fields.items() if name not in DECIDED
+    }
