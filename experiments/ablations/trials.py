@@ -14,7 +14,7 @@ from experiments.memory.results import after, first_results
 from experiments.memory.train import initial_state, train
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Parts, prepare
-from experiments.sentiment.seeds import SeedTraining
+from experiments.sentiment.seeds import epoch_steps_of, seconds_of, seed_training
 from rnnjax.ablations import Outcome, Progress, Trainer, described
 from rnnjax.training import Position
 
@@ -111,31 +111,32 @@ class ClassifierTrainer(Trainer):
 
     def estimate(self, config: TextClassification, seeds: Sequence[int]) -> float:
         """From measured steps."""
-        return SeedTraining(config, _data(config), seeds).estimate()
+        return seconds_of(config, _data(config), seeds)
 
     def run(self, config: TextClassification, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
         """With `patience`, the result of a seed is that of the epochs that it would have had alone."""
         start = time.perf_counter()
-        training = SeedTraining(config, _data(config), seeds)
-        epochs = list(training.epochs(lambda step: progress(step / training.steps)))
+        training = seed_training(config, _data(config), seeds)
+        steps = epoch_steps_of(config, _data(config)) * config.epochs
+        epochs = list(training.epochs(lambda step: progress(step / steps)))
         seconds, outcomes = time.perf_counter() - start - training.compile_seconds, []
         for row, seed in enumerate(seeds):
             counted = [epoch for epoch in epochs if epoch.diverged[row] is None]
-            alone, stopped = _epochs_alone([epoch.accuracies[row] for epoch in counted], config.patience)
+            alone, stopped = _epochs_alone([epoch.metrics["accuracy"][row] for epoch in counted], config.patience)
             counted, diverged = counted[:alone], None if stopped else epochs[-1].diverged[row]
-            best = max(counted, key=lambda epoch: epoch.accuracies[row], default=None)
+            best = max(counted, key=lambda epoch: epoch.metrics["accuracy"][row], default=None)
             outcomes.append(
                 Outcome(
                     seed=seed,
-                    score=None if best is None or diverged else float(best.accuracies[row]),
-                    loss=None if best is None or diverged else float(best.losses[row]),
+                    score=None if best is None or diverged else float(best.metrics["accuracy"][row]),
+                    loss=None if best is None or diverged else float(best.metrics["loss"][row]),
                     steps=counted[-1].step if counted else 0,
                     diverged=diverged,
                     curve_steps=[epoch.step for epoch in counted],
-                    curve_scores=[float(epoch.accuracies[row]) for epoch in counted],
+                    curve_scores=[float(epoch.metrics["accuracy"][row]) for epoch in counted],
                     parameters=training.parameters,
                     seconds=seconds,
-                    tokens_per_second=sum(epoch.tokens for epoch in epochs) / sum(epoch.seconds for epoch in epochs),
+                    tokens_per_second=sum(epoch.read for epoch in epochs) / sum(epoch.seconds for epoch in epochs),
                 )
             )
         return outcomes

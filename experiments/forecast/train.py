@@ -60,8 +60,8 @@ class Epoch(NamedTuple):
     @classmethod
     def of(cls, line: dict[str, Any]) -> "Epoch":
         """From what `line` gave."""
-        losses = (np.array(known(line[name])) for name in ("train_loss", "validation_loss"))
-        return cls(line["epoch"], *losses, np.array(line["best"]))
+        training, validation = (np.array(known(line[name])) for name in ("train_loss", "validation_loss"))
+        return cls(line["epoch"], training, validation, np.array(line["best"]))
 
     def ends(self, patience: int) -> bool:
         """Whether every seed's training has ended."""

@@ -109,7 +109,7 @@ def read_results(lines: Sequence[dict[str, Any]], seeds: Sequence[int]) -> list[
     last = lines[-1]
     losses, scores = known(last["validation_loss"]), known(last["validation_score"])
     rows = zip(seeds, losses, scores, last["solved"], last["diverged"], strict=True)
-    return [Result(seed, last["step"], *row) for seed, *row in rows]
+    return [Result(seed, last["step"], loss, score, *ends) for seed, loss, score, *ends in rows]
 
 
 def result_line(result: Result) -> dict[str, Any]:
@@ -127,8 +127,8 @@ def draw(config: Memory, lines: Sequence[dict[str, Any]], results: Sequence[Resu
         np.array([known(line[name]) for line in lines]).T for name in ("validation_loss", "validation_score")
     )
     curves = [
-        SeedCurve(f"seed {result.seed}", updates, *own, result.solved, result.diverged)
-        for result, *own in zip(results, losses, scores, strict=True)
+        SeedCurve(f"seed {result.seed}", updates, loss, score, result.solved, result.diverged)
+        for result, loss, score in zip(results, losses, scores, strict=True)
     ]
     levels = {"chance": task.chance, "known solution": task.known_solution}
     # A loss of 0 has no place on a logarithmic axis, nor one that is not known.

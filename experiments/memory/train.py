@@ -25,8 +25,8 @@ INITIAL, TRAINING, EVALUATION = range(3)
 class History(NamedTuple):
     """What a seed's training carries besides its state: NaN where there was no update yet."""
 
-    first: jax.Array  # the loss before the first update
-    recent: jax.Array  # (WINDOW,), the last losses
+    first: Any  # the loss before the first update
+    recent: Any  # (WINDOW,), the last losses
 
 
 class Block(NamedTuple):

@@ -16,8 +16,7 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
     """
     if config.data_seed is None:
         raise ValueError("data_seed: expected one that all seeds share, got none")
-    loader = Loader(config, parts.train.read, devices=1)
-    epoch_steps = len(loader.plans(parts.train))
+    loader, epoch_steps = Loader(config, parts.train.read, devices=1), epoch_steps_of(config, parts)
     model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
     optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
     return SeedTraining(
@@ -32,6 +31,12 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
         averaging=config.averaging,
         skip=config.skip,
     )
+
+
+def epoch_steps_of(config: TextClassification, parts: Parts) -> int:
+    """Steps of an epoch."""
+    loader = Loader(config, parts.train.read, devices=1)
+    return len(loader.plans(parts.train))
 
 
 def seconds_of(config: TextClassification, parts: Parts, seeds: Sequence[int]) -> float:

@@ -23,9 +23,9 @@ from experiments.ablations.command import run_studies
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.text_studies import SMALL
 from experiments.ablations.trials import ClassifierTrainer, MemoryTrainer
-from experiments.sentiment.seeds import SeedEpoch
 from rnnjax.ablations import Study, Variant, runner
 from rnnjax.runs import RunFolder
+from rnnjax.training.seeds import SeedEpoch
 
 # Seeds side by side and alone are two programs; measured: 0.
 SEEDS_TOLERANCE = 1e-5
@@ -186,20 +186,20 @@ def test_what_was_finished_before_a_kill_is_not_run_again(number, status, tmp_pa
 
 def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch):
     epochs = [
-        SeedEpoch(number + 1, 10 * (number + 1), np.ones(2), np.array([score, score]), [None, diverged], 5, 1.0)
-        for number, (score, diverged) in enumerate([(0.9, None), (0.8, None), (0.5, None), (0.1, 35)])
+        SeedEpoch(
+            number, 10 * number, {"loss": np.ones(2), "accuracy": np.array([score, score])}, [None, diverged], 5, 1.0
+        )
+        for number, (score, diverged) in enumerate([(0.9, None), (0.8, None), (0.5, None), (0.1, 35)], 1)
     ]
 
     class Stub:
-        steps, parameters, compile_seconds = 40, 7, 0.0
-
-        def __init__(self, *_):
-            pass
+        parameters, compile_seconds = 7, 0.0
 
         def epochs(self, watch):
             return epochs
 
-    monkeypatch.setattr(trials, "SeedTraining", Stub)
+    monkeypatch.setattr(trials, "seed_training", lambda *_: Stub())
+    monkeypatch.setattr(trials, "epoch_steps_of", lambda *_: 10)
     monkeypatch.setattr(trials, "_data", lambda config: None)
     for patience, scores, steps in ((1, [0.9, 0.9], [20, 20]), (None, [0.9, None], [40, 30])):
         config = dataclasses.replace(SMALL, patience=patience)

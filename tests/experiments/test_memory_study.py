@@ -95,7 +95,7 @@ def test_a_seed_that_diverges_is_noted_and_the_others_go_on(alone, monkeypatch):
 
 def block(updates, training_losses, losses, scores, first=1.0, recent=()):
     """A block as `train` yields it; `recent` are the last losses of each seed, nothing while there are too few."""
-    values = [np.array(own, np.float32) for own in (training_losses, losses, scores)]
+    values: Any = [np.array(own, np.float32) for own in (training_losses, losses, scores)]
     firsts = np.full(len(losses), first, np.float32)
     window = np.full((len(losses), WINDOW), np.nan, np.float32) if len(recent) == 0 else np.asarray(recent, np.float32)
     return Block(updates, *values, History(firsts, window))
