@@ -15,8 +15,8 @@ from experiments.memory.train import initial_state, train
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Parts, prepare
 from experiments.sentiment.seeds import epoch_steps_of, seconds_of, seed_training
-from rnnjax.ablations import Outcome, Progress, Trainer, described
-from rnnjax.training import Position
+from rnnjax.ablations import Outcome, Progress, SeedTrainer, Trainer, described
+from rnnjax.training.seeds import SeedTraining
 
 # Fields that determine only the task and the network, which are compared themselves.
 MEMORY_FIELDS = (
@@ -95,7 +95,7 @@ class MemoryTrainer(Trainer):
         ]
 
 
-class ClassifierTrainer(Trainer):
+class ClassifierTrainer(SeedTrainer):
     """Trains text classifiers."""
 
     note = "Scores of text classifiers are those of the epoch that was best on the hold-out, and slightly optimistic"
@@ -113,33 +113,11 @@ class ClassifierTrainer(Trainer):
         """From measured steps."""
         return seconds_of(config, _data(config), seeds)
 
-    def run(self, config: TextClassification, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """With `patience`, the result of a seed is that of the epochs that it would have had alone."""
-        start = time.perf_counter()
-        training = seed_training(config, _data(config), seeds)
-        steps = epoch_steps_of(config, _data(config)) * config.epochs
-        epochs = list(training.epochs(lambda step: progress(step / steps)))
-        seconds, outcomes = time.perf_counter() - start - training.compile_seconds, []
-        for row, seed in enumerate(seeds):
-            counted = [epoch for epoch in epochs if epoch.diverged[row] is None]
-            alone, stopped = _epochs_alone([epoch.metrics["accuracy"][row] for epoch in counted], config.patience)
-            counted, diverged = counted[:alone], None if stopped else epochs[-1].diverged[row]
-            best = max(counted, key=lambda epoch: epoch.metrics["accuracy"][row], default=None)
-            outcomes.append(
-                Outcome(
-                    seed=seed,
-                    score=None if best is None or diverged else float(best.metrics["accuracy"][row]),
-                    loss=None if best is None or diverged else float(best.metrics["loss"][row]),
-                    steps=counted[-1].step if counted else 0,
-                    diverged=diverged,
-                    curve_steps=[epoch.step for epoch in counted],
-                    curve_scores=[float(epoch.metrics["accuracy"][row]) for epoch in counted],
-                    parameters=training.parameters,
-                    seconds=seconds,
-                    tokens_per_second=sum(epoch.read for epoch in epochs) / sum(epoch.seconds for epoch in epochs),
-                )
-            )
-        return outcomes
+    def steps(self, config: TextClassification) -> int:
+        return epoch_steps_of(config, _data(config)) * config.epochs
+
+    def training(self, config: TextClassification, seeds: Sequence[int]) -> SeedTraining:
+        return seed_training(config, _data(config), seeds)
 
 
 def _rest(config: Any, fields: Sequence[str]) -> dict[str, Any]:
@@ -153,13 +131,3 @@ def _data(config: TextClassification) -> Parts:
 
 
 _prepared = functools.lru_cache(maxsize=1)(prepare)
-
-
-def _epochs_alone(scores: Sequence[float], patience: int | None) -> tuple[int, bool]:
-    """How many epochs a run alone would have had, and whether it would have ended by `patience`."""
-    position = Position()
-    for score in scores:
-        position = position.after_epoch(float(score))
-        if position.waited == patience:
-            return position.epoch, True
-    return position.epoch, False

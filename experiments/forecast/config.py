@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from rnnjax import RNN, Chunked, Scan, StackedRNN
-from rnnjax.cells.names import CELLS, CellName
+from rnnjax.cells.names import known_cell
+from rnnjax.commands.cells import CellOption
 from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.fields import check_fields
@@ -61,8 +62,8 @@ class Forecast(Optimizer):
     """What is said of each number: the median alone, a mean and a scale, or seven quantiles."""
     paths: int = 100
     """Paths that a recursive Gaussian forecast draws."""
-    cell: CellName = "gru"
-    """What happens at one step."""
+    cell: CellOption = "gru"
+    """What happens at one step: a cell of the library, or your own."""
     hidden: int = 32
     """Hidden features of each layer."""
     layers: int = 1
@@ -101,6 +102,7 @@ class Forecast(Optimizer):
             shares=("validation", "test"),
             above_zero=("validation", "test"),
         )
+        known_cell(self.cell)
         if not self.value:
             raise ValueError("value: expected at least one column, got none")
         if self.validation + self.test >= 1:
@@ -124,7 +126,7 @@ class Forecast(Optimizer):
     def network(self) -> Forecaster:
         """The network. Raises ValueError for one that this machine has no memory for."""
         check_layers(self.layers, self.hidden)
-        layers = [RNN(CELLS[self.cell], self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
+        layers = [RNN(known_cell(self.cell), self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         steps = self.horizon if self.strategy == "direct" else 1
         return Forecaster(StackedRNN(layers), HEADS[self.head], steps, self.projection)
 

@@ -4,7 +4,8 @@ import dataclasses
 from typing import Literal
 
 from rnnjax import RNN, LanguageModel, StackedRNN
-from rnnjax.cells.names import CELLS, CellName
+from rnnjax.cells.names import known_cell
+from rnnjax.commands.cells import CellOption
 from rnnjax.data.tokens import Level
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunConfig
@@ -35,9 +36,9 @@ class Language(RunConfig):
     """Share of a text without a validation part that is one, and as much after it the test part."""
     limit: int | None = None
     """Take only so many tokens of the training part, the first ones, before anything is held out."""
-    cell: CellName = "lstm"
-    """What happens at one step; irnn has ReLU and an identity start, those from nig on are a peephole-lstm with one
-    part less."""
+    cell: CellOption = "lstm"
+    """What happens at one step: a cell of the library, or your own. irnn has ReLU and an identity start; nig to np are
+    a peephole-lstm without one part."""
     embedding: int = 200
     """Features of a token."""
     hidden: int = 200
@@ -77,6 +78,7 @@ class Language(RunConfig):
             shares=("dropout", "state_dropout", "weight_dropout", "zoneout"),
             above_zero=("hold_out",),
         )
+        known_cell(self.cell)
         if self.hold_out >= 0.5:
             raise ValueError(f"hold_out: expected less than half, got {self.hold_out}")
 
@@ -85,7 +87,7 @@ class Language(RunConfig):
         check_layers(self.layers, self.hidden)
         layers = [
             RNN(
-                CELLS[self.cell],
+                known_cell(self.cell),
                 self.hidden,
                 # What comes out of the last layer is dropped by the model, as is what comes into the first one.
                 output_dropout=self.dropout if layer + 1 < self.layers else 0.0,

@@ -38,6 +38,8 @@ class Generate:
     """Draw from the fewest most probable tokens only that have this share together."""
     seed: int = 0
     """Seeds what is drawn."""
+    cell: str | None = None
+    """The cell of a run with a cell of your own, as module:Name."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("length",))

@@ -80,6 +80,8 @@ class Evaluate:
     """Tokens of a window; nor on this."""
     devices: int | None = None
     """Devices that share a batch; all of them unless given."""
+    cell: str | None = None
+    """The cell of a run with a cell of your own, as module:Name."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("batch_size", "steps", "devices"))

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from rnnjax import GRU, LSTM, IndRNN, PointwiseCell, identity
-from rnnjax.cells.names import CELLS, CellName
+from rnnjax import GRU, LSTM, Cell, IndRNN, PointwiseCell, identity
+from rnnjax.cells.names import known_cell
 from rnnjax.initializers import Initializer, orthogonal
 
 RecurrentInit = Literal["own", "orthogonal", "identity"]
@@ -52,26 +52,28 @@ def chrono(kind: type[PointwiseCell], longest: int) -> Initializer:
 
 
 def starting(
-    name: CellName,
+    name: str | Cell,
     *,
     recurrent_init: RecurrentInit = "own",
     recurrent_scale: float = 1.0,
     forget_bias: float | None = None,
     longest: int | None = None,
-) -> PointwiseCell:
+) -> Cell:
     """The cell of that name, with another start where one is given; with `longest`, that of `chrono`.
 
     Raises ValueError for an unknown cell, and for a start that the cell has not.
     """
-    if name not in CELLS:
-        raise ValueError(f"cell: expected one of {sorted(CELLS)}, got {name!r}")
-    cell = CELLS[name]
+    cell: Any = known_cell(name)
     if recurrent_init != "own" and isinstance(cell, IndRNN):
         raise ValueError(
             f"recurrent_init: expected own for {name}, which has no recurrent kernel, got {recurrent_init}"
         )
-    init = RECURRENT_INITS.get(recurrent_init, cell.recurrent_init)
-    options: dict[str, Any] = {"recurrent_init": scaled(init, recurrent_scale)}
+    options: dict[str, Any] = {}
+    if (recurrent_init, recurrent_scale) != ("own", 1.0):
+        if not hasattr(cell, "recurrent_init"):
+            raise ValueError(f"recurrent_init, recurrent_scale: expected a cell with a recurrent_init, got {name}")
+        init = RECURRENT_INITS.get(recurrent_init, cell.recurrent_init)
+        options["recurrent_init"] = scaled(init, recurrent_scale)
     if forget_bias is not None:
         if longest is not None:
             raise ValueError(f"forget_bias: expected none with chrono, got {forget_bias}")
@@ -80,7 +82,7 @@ def starting(
         options["forget_bias"] = forget_bias
     if longest is not None:
         if type(cell) not in CHRONO:
-            raise ValueError(f"chrono: expected gru or lstm, got {name}")
+            raise ValueError(f"chrono: expected gru or lstm, got {name} (--no-chrono trains it)")
         options["bias_init"] = chrono(type(cell), longest)
         if hasattr(cell, "forget_bias"):
             options["forget_bias"] = 0.0

@@ -9,7 +9,7 @@ import jax
 
 from experiments.memory.cells import RecurrentInit, starting
 from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN, Unrolled
-from rnnjax.cells.names import CellName
+from rnnjax.commands.cells import CellOption
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
 from rnnjax.fields import check_fields
@@ -52,9 +52,9 @@ class Memory(Optimizer):
     """What is to be remembered."""
     time: int | None = None
     """T of the task; its usual one unless given."""
-    cell: CellName = "lstm"
-    """What happens at one step; irnn has ReLU and an identity start, those from nig on are a peephole-lstm with one
-    part less."""
+    cell: CellOption = "lstm"
+    """What happens at one step: a cell of the library, or your own. irnn has ReLU and an identity start; nig to np are
+    a peephole-lstm without one part."""
     hidden: int = 64
     """Hidden features of each layer."""
     layers: int = 1

@@ -16,8 +16,9 @@ from experiments.language_model.data import read_text
 from experiments.language_model.scores import epoch_line, in_words, unigram_loss
 from experiments.sentiment.config import init_params, logits_of, param_shapes
 from rnnjax import RNN, LanguageModel, StackedRNN
-from rnnjax.cells.names import CELLS, CellName
+from rnnjax.cells.names import known_cell
 from rnnjax.commands import printable
+from rnnjax.commands.cells import CellOption
 from rnnjax.data import Batch, Sequences, collate, encode, learn_vocabulary, load_vocabulary, plan_epoch, share_of
 from rnnjax.data.text import OOV, PAD
 from rnnjax.fields import check_fields
@@ -49,8 +50,8 @@ class Text(RunConfig):
     """Words shown."""
     vocabulary: int = 10_000
     """Words known, padding and the unknown word included."""
-    cell: CellName = "gru"
-    """What happens at one step."""
+    cell: CellOption = "gru"
+    """What happens at one step: a cell of the library, or your own."""
     embedding: int = 64
     """Features of a word."""
     hidden: int = 128
@@ -79,6 +80,7 @@ class Text(RunConfig):
             at_least_one=("top", "embedding", "hidden", "layers", "steps"),
             shares=("dropout",),
         )
+        known_cell(self.cell)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Predict:
     """Words to predict the next one after."""
     top: int = 5
     """Words shown."""
+    cell: str | None = None
+    """The cell of a run with a cell of your own, as module:Name."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("top",))
@@ -117,7 +121,7 @@ class Trained(NamedTuple):
 def build(config: Text, vocabulary: int) -> LanguageModel:
     """The network of a config."""
     check_layers(config.layers, config.hidden)
-    layers = [RNN(CELLS[config.cell], config.hidden) for _ in range(config.layers)]
+    layers = [RNN(known_cell(config.cell), config.hidden) for _ in range(config.layers)]
     return LanguageModel(vocabulary, config.embedding, StackedRNN(layers), dropout=config.dropout)
 
 

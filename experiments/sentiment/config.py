@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
-from rnnjax.cells.names import CELLS, CellName
+from rnnjax.cells.names import known_cell
+from rnnjax.commands.cells import CellOption
 from rnnjax.data.sequences import Order
 from rnnjax.fields import check_fields
 from rnnjax.runs.execution import Execution
@@ -47,9 +48,9 @@ class TextClassification(Optimizer):
     """In which order the words that are read follow one another."""
     embedding: int = 64
     """Features of a word."""
-    cell: CellName = "lstm"
-    """What happens at one step; irnn has ReLU and an identity start, those from nig on are a peephole-lstm with one
-    part less."""
+    cell: CellOption = "lstm"
+    """What happens at one step: a cell of the library, or your own. irnn has ReLU and an identity start; nig to np are
+    a peephole-lstm without one part."""
     hidden: int = 64
     """Hidden features of each layer and direction."""
     layers: int = 1
@@ -108,6 +109,7 @@ class TextClassification(Optimizer):
                 "zoneout",
             ),
         )
+        known_cell(self.cell)
         if self.layers < 0:
             raise ValueError(f"layers: expected at least 0, got {self.layers}")
         if not self.layers and self.pooling == "last":
@@ -129,7 +131,7 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
 
     def layer() -> RNN:
         return RNN(
-            CELLS[config.cell],
+            known_cell(config.cell),
             config.hidden,
             RECURRENCES[config.recurrence],
             dtype=dtype,

@@ -58,6 +58,8 @@ class Predict:
     last class's probability after each word), and the words that turned it."""
     figures: Path | None = None
     """A new folder for figures of each text: the verdict after each word, and every layer's gates and states."""
+    cell: str | None = None
+    """The cell of a run with a cell of your own, as module:Name."""
 
 
 def predict(options: Predict) -> None:
@@ -103,6 +105,8 @@ class Evaluate:
     """Column of the labels, in files."""
     devices: int | None = None
     """Devices that share a batch; all of them unless given."""
+    cell: str | None = None
+    """The cell of a run with a cell of your own, as module:Name."""
 
 
 def evaluate(options: Evaluate) -> None:

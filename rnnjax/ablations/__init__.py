@@ -3,8 +3,22 @@
 from rnnjax.extras import extra
 
 with extra("ablations"):
+    from rnnjax.ablations.seed_trainers import ArrayTrainer, SeedTrainer
     from rnnjax.ablations.study import Study, Variant
     from rnnjax.ablations.sweep import ablate, plan, report
     from rnnjax.ablations.trainers import Outcome, Progress, Trainer, Trials, described
 
-__all__ = ["Outcome", "Progress", "Study", "Trainer", "Trials", "Variant", "ablate", "described", "plan", "report"]
+__all__ = [
+    "ArrayTrainer",
+    "Outcome",
+    "Progress",
+    "SeedTrainer",
+    "Study",
+    "Trainer",
+    "Trials",
+    "Variant",
+    "ablate",
+    "described",
+    "plan",
+    "report",
+]

@@ -3,7 +3,6 @@
 import importlib
 import re
 from collections.abc import Mapping
-from typing import Literal
 
 from rnnjax import (
     GRU,
@@ -24,28 +23,7 @@ from rnnjax import (
     identity,
 )
 
-CellName = Literal[
-    "elman",
-    "irnn",
-    "lstm",
-    "gru",
-    "gru-reset-before",
-    "mgu",
-    "indrnn",
-    "layer-norm-lstm",
-    "multiplicative-lstm",
-    "slstm",
-    "peephole-lstm",
-    "nig",
-    "nfg",
-    "nog",
-    "niaf",
-    "noaf",
-    "cifg",
-    "np",
-    "full-gate-lstm",
-]
-CELLS: Mapping[CellName, PointwiseCell] = {
+CELLS: Mapping[str, PointwiseCell] = {
     "elman": Elman(),
     # Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units".
     "irnn": Elman(activation="relu", recurrent_init=identity()),
@@ -71,6 +49,25 @@ CELLS: Mapping[CellName, PointwiseCell] = {
 # And those that no study is given: the coRNN's step is to be chosen for each task, as is the size of a projection. Here
 # that is below the hidden sizes that benchmarks have unless told otherwise.
 ALL_CELLS: Mapping[str, PointwiseCell] = {**CELLS, "cornn": CoRNN(), "lstmp": LSTMP(projection=64)}
+OWN = re.compile(r"\w+(\.\w+)*:\w+")
+# A user's own cells that were imported because the user named them.
+_OWN: dict[str, Cell] = {}
+
+
+def known_cell(name: str | Cell) -> Cell:
+    """The cell of a study by its name: one of `CELLS`, or a user's own that `cell_by_name` has imported; or itself.
+
+    Imports nothing: the name may have been read from a file. Raises ValueError for any other name.
+    """
+    if isinstance(name, Cell):
+        return name
+    if name in _OWN:
+        return _OWN[name]
+    if name in CELLS:
+        return CELLS[name]
+    if OWN.fullmatch(name):
+        raise ValueError(f"cell: expected {name!r}, your own cell, to be named on the command line: --cell {name}")
+    raise ValueError(f"cell: expected one of {', '.join(CELLS)}, or your own as module:Name, got {name!r}")
 
 
 def cell_by_name(name: str) -> Cell:
@@ -85,7 +82,7 @@ def cell_by_name(name: str) -> Cell:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ValueError(f"cell: expected one of {', '.join(ALL_CELLS)}, or your own as module:Name, got {name!r}")
-    if not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+    if not OWN.fullmatch(name):
         raise ValueError(f"cell: expected module:Name, such as package.module:MyCell, got {name!r}")
     try:
         found = importlib.import_module(module)
@@ -101,4 +98,5 @@ def cell_by_name(name: str) -> Cell:
             raise ValueError(f"cell: expected a cell, or a class that needs no options, got {name}: {error}") from error
     if not isinstance(found, Cell):
         raise ValueError(f"cell: expected a cell or a class of cells, got {name}, of type {type(found).__name__}")
+    _OWN[name] = found
     return found

@@ -1,8 +1,10 @@
 """What the commands of experiments and benchmarks share: options, their checks, and errors in one line."""
 
+from rnnjax.commands.cells import CellOption as CellOption
 from rnnjax.commands.cli import parse as parse
 from rnnjax.commands.cli import parse_presets as parse_presets
 from rnnjax.commands.cli import parse_run as parse_run
 from rnnjax.commands.cli import parse_study as parse_study
 from rnnjax.commands.cli import run as run
+from rnnjax.commands.cli import run_study as run_study
 from rnnjax.terminal import printable as printable

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from rnnjax.commands.cells import import_cells
 from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
 from rnnjax.errors import first_line
 from rnnjax.extras import extra
@@ -37,6 +38,11 @@ def parse(options: Any, program: str, arguments: list[str], **default: Any) -> A
     A bad argument ends the program with one line, status 2.
     """
     complaint = io.StringIO()
+    try:
+        import_cells(arguments)
+    except ValueError as error:
+        _tell(program, first_line(error))
+        raise SystemExit(2) from None
     try:
         with contextlib.redirect_stderr(complaint):
             # What a config holds in a config of its own is options like any other.
@@ -88,6 +94,7 @@ def parse_run(config: type[Config], train: Callable[[Config], Any], program: str
 
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
+    import_cells(arguments)
     default = config() if run is None else load_config(run, config)
     options = parse(config, program, arguments, default=default)
     options.execution.begin(options)
@@ -114,6 +121,7 @@ def parse_study(
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
     if run is not None and arguments[0].startswith("-"):
+        import_cells(arguments)
         config, experiment = load(run), str(RunFolder(run).config().get("experiment"))
         default = experiment.removeprefix(prefix)
         if not experiment.startswith(prefix) or default not in presets:
@@ -178,3 +186,8 @@ def run(program: str, command: Callable[[], None]) -> None:
         sys.stderr.flush()
         leave(1)  # in good order means to wait for the others, who may be gone, or wait for this one
         raise SystemExit(1) from None
+
+
+def run_study(program: str, config: type, train: Callable[[Any], Any]) -> None:
+    """The command of a study without presets: `parse_run` with the arguments of this process, in `run`."""
+    run(program, functools.partial(parse_run, config, train, program, sys.argv[1:]))

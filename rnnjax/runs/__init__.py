@@ -7,5 +7,8 @@ from rnnjax.runs.checkpoints import load_best as load_best
 from rnnjax.runs.config import RunConfig as RunConfig
 from rnnjax.runs.config import load_config as load_config
 from rnnjax.runs.execution import Execution as Execution
+from rnnjax.runs.execution import LocalExecution as LocalExecution
 from rnnjax.runs.folder import RunFolder as RunFolder
+from rnnjax.runs.opening import OpenedRun as OpenedRun
+from rnnjax.runs.opening import open_run as open_run
 from rnnjax.runs.session import Session as Session

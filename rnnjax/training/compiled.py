@@ -48,7 +48,7 @@ class CompiledStep:
         return 1 if devices.size > 1 and devices.flat[0].platform == "cpu" else 2
 
     def replicate(self, tree: Any) -> Any:
-        """The tree on every device of the mesh; every process must give the same one."""
+        """A copy of the tree on every device of the mesh; every process must give the same one."""
         return jax.tree.map(self._on_every_device, tree)
 
     def _on_every_device(self, leaf: Any) -> jax.Array:
@@ -57,7 +57,7 @@ class CompiledStep:
             return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
         if jax.process_count() > 1:
             leaf = np.asarray(leaf)  # an array of this process's own devices cannot be sent to another's
-        return jax.device_put(leaf, self._replicated)
+        return jax.device_put(leaf, self._replicated, may_alias=False)
 
     def split(self, tree: Any) -> Any:
         """A tree of arrays whose first axis the mesh's devices share; every process must give the same one."""

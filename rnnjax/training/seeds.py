@@ -71,6 +71,7 @@ class SeedTraining:
         self._groups = seed_groups(seeds, mesh)
         self._step = train_step(objective, optimizer, mesh, clip=clip, averaging=averaging, seeds=True)
         self._evaluation = eval_step(objective, mesh, seeds=True)
+        self.objective = self._evaluation.objective
         self._states = deque(start_each(start, group, mesh) for group in self._groups)
         self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._states[0].params))
 

@@ -33,7 +33,11 @@ class TrainState(NamedTuple):
         carry: Any = (),
         averaged: bool = False,
     ) -> "TrainState":
-        """The state before the first step, for a step with `averaging` where it is to be averaged."""
+        """The state before the first step, for a step with `averaging` where it is to be averaged.
+
+        It has copies of the arrays that are given: a step that is given the state donates them.
+        """
+        params, key, carry = jax.tree.map(jnp.copy, (params, key, carry))
         wide = widen(params)
         average = jax.tree.map(jnp.copy, wide) if averaged else ()
         return cls(params, optimizer.init(wide), jnp.zeros((), jnp.int32), key, carry, average)

@@ -62,7 +62,7 @@ def test_it_learns_and_says_so(whole, capsys):
 
 def test_the_loss_is_that_of_the_last_numbers_minus_the_first():
     config = template.Template(steps=5, batch_size=50)
-    (batch,) = template.data(config, 1, 50)
+    batch = next(template.data(config)[1](0, 0))
     rows = np.arange(50)
     np.testing.assert_array_equal(batch.targets, batch.inputs[rows, batch.lengths - 1, 0] - batch.inputs[:, 0, 0])
     assert {1, 5} <= set(batch.lengths.tolist())

@@ -1,0 +1,33 @@
+"""The option --cell: a cell of the library, or a user's own, which is imported because the user has typed its name."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from rnnjax.cells.cell import Cell
+from rnnjax.cells.names import CELLS, cell_by_name
+from rnnjax.extras import extra
+
+with extra("experiments"):
+    from tyro.constructors import PrimitiveConstructorSpec
+
+# In a script, a config may hold a cell itself.
+CellOption = Annotated[
+    str | Cell,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(CELLS)}}}|MODULE:NAME",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: isinstance(value, str | Cell),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+
+
+def import_cells(arguments: Sequence[str]) -> None:
+    """Imports the own cells that a command line names by --cell. Raises as `cell_by_name`."""
+    for i, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--cell":
+            value = value if equals else "".join(arguments[i + 1 : i + 2])
+            if ":" in value:
+                cell_by_name(value)
