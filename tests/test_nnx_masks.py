@@ -115,10 +115,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "twice": (
         lambda: (lambda same: Bidirectional(same, same))(one()),
-        "forward, backward: expected a layer of its own in each place",
+        "forward, backward: expected different layer objects",
     ),
-    "stack": (lambda: StackedRNN([one()] * 2), "layers: expected a layer of its own in each place.* places 0 and 1"),
-    "parameter": (lambda: StackedRNN(shared()), "layers: expected a layer of its own in each place"),
+    "stack": (lambda: StackedRNN([one()] * 2), "layers: expected different layer objects.* places 0 and 1"),
+    "parameter": (lambda: StackedRNN(shared()), "layers: expected different layer objects"),
     "none": (lambda: StackedRNN([]), "layers: expected at least one, got none"),
     "norm": (lambda: StackedRNN([one()], norm="group"), "norm: expected one of .*, got 'group'"),  # pyright: ignore
     "norm_rngs": (lambda: StackedRNN([one()], norm="rms"), "rngs: expected an nnx.Rngs for norm 'rms', got None"),
