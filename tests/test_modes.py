@@ -176,11 +176,11 @@ def test_causal_is_what_outputs_read():
 
 
 SHARED: dict[str, Any] = {
-    "stack": (lambda one: StackedRNN([one] * 3), "layers: expected different layer objects .* places 0 and 1"),
+    "stack": (lambda one: StackedRNN([one] * 3), "layers: expected different layer objects, .* places 0 and 1"),
     "both": (lambda one: Bidirectional(one, one), "forward, backward: expected different layer objects"),
     "nested": (
         lambda one: StackedRNN([Bidirectional(RNN(GRU(), 2), one), RNN(GRU(), 2), one]),
-        "layers: expected different layer objects .* places 0 and 2",
+        "layers: expected different layer objects, .* places 0 and 2",
     ),
 }
 

@@ -14,7 +14,7 @@ BATCH = 512
 
 
 def class_probabilities(logits: jax.Array) -> jax.Array:
-    """Probabilities `(N, C)` from logits: softmax for `(N, C)`, or both sides of a sigmoid for one logit per row, `(N,)`."""
+    """Probabilities `(N, C)` from logits: softmax of `(N, C)`, or both sides of the sigmoid of `(N,)`."""
     if logits.ndim > 1:
         return jax.nn.softmax(logits)
     return jax.nn.sigmoid(jnp.stack([-logits, logits], axis=-1))
