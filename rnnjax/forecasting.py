@@ -172,7 +172,7 @@ def recursive(
     The forecast value is the first input feature of the next step; `known (B, H - 1, K)` are the other features. The
     quantiles of the first step are those of the head. With a `Gaussian`, `paths` sample paths are drawn, each fed back
     into the model, and the later quantiles are those of the paths; with a `Point`, the forecast is fed back. Raises
-    TypeError for another head.
+    TypeError for a different head.
     """
     head = model.head
     if not isinstance(head, Gaussian | Point):

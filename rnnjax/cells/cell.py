@@ -1,4 +1,4 @@
-"""The definition of a cell: its parameters, its state, one step, and the output read from the state."""
+"""The definition of a cell: its parameters, its state, one step, and the output."""
 
 import abc
 import copy
