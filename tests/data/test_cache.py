@@ -67,7 +67,7 @@ def test_a_cache_that_others_may_write_to_is_not_trusted(tmp_path, cache, monkey
         load_source(str(path))
     folder.chmod(0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(ValueError, match=r"got drwx------ of user \d+; set HF_DATASETS_CACHE to a folder of your own"):
+    with pytest.raises(ValueError, match=r"got drwx------ of user \d+; set HF_DATASETS_CACHE to a different folder"):
         load_source(str(path))
     monkeypatch.undo()
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)

@@ -173,7 +173,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path, cache, tokenizer)
     texts = stored(tmp_path / "texts.parquet").texts
     (cache / "rnnjax").rename(tmp_path / "elsewhere")
     (cache / "rnnjax").write_text("a file")
-    with pytest.raises(ValueError, match=r"rnnjax: expected a folder of user \d+, to which nobody .*, got -rw-"):
+    with pytest.raises(ValueError, match=r"rnnjax: expected a folder of user \d+ that only this user .*, got -rw-"):
         encode(tokenizer, texts)
     cache.rename(tmp_path / "moved")
     cache.write_text("a file")
