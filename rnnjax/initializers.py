@@ -83,7 +83,7 @@ def uniform(low: float, high: float) -> Initializer:
 
 
 def identity(scale: float = 1.0) -> Initializer:
-    """`scale * I` for a square kernel: an Elman network with ReLU then initially keeps its state.
+    """`scale * I` for a square kernel: with it, an Elman network with ReLU initially keeps its state.
 
     Source: Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear
     Units". The initialiser raises ValueError for a kernel that is not square.

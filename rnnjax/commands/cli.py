@@ -117,7 +117,7 @@ def run(program: str, command: Callable[[], None]) -> None:
         logging.getLogger(library).setLevel(logging.CRITICAL)
     sys.excepthook = _complain
     warnings.showwarning = lambda message, *_: _tell(program, f"warning: {message}")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # `experiments` resets it while importing
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `experiments` sets SIG_DFL while importing
     try:
         command()
     except KeyboardInterrupt:

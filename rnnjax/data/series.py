@@ -215,7 +215,7 @@ def _numbers(column: Any, dates: np.ndarray, where: str, fill: bool) -> np.ndarr
 def _without_gaps(
     dates: np.ndarray, numbers: np.ndarray, frequency: Frequency, where: str, fill: bool
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """All dates from the first to the last, with missing numbers filled by the previous ones, and their number."""
+    """All dates from the first to the last, with missing numbers filled by the previous ones; and how many."""
     # An upper bound for the number of steps between the first and last date, for any frequency.
     most = int((dates[-1] - dates[0]).astype(int) / (frequency.seconds * 0.9)) + 2
     if most > 100 * len(dates):
