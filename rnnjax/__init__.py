@@ -1,4 +1,4 @@
-"""rnnjax: recurrent networks in JAX, one cell definition under every recurrence."""
+"""rnnjax: recurrent networks in JAX, with one cell definition for every recurrence."""
 
 from rnnjax.cells import GRU as GRU
 from rnnjax.cells import LSTM as LSTM

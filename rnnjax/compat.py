@@ -1,7 +1,7 @@
-"""What is assumed of other libraries beyond their promises: words of their messages, and experimental parts.
+"""Assumptions about other libraries that their public API does not guarantee: error messages and experimental parts.
 
-Each is named here once, and `tests/test_compat.py` asks the library itself: where a new release changes one of them,
-the failing test says which, and this file is the place to mend. How Orbax writes is in `runs/arrays.py` alone.
+Each assumption is here once, and `tests/test_compat.py` checks it against the library. If a new release breaks one, the
+failing test names it, and only this file needs a fix. Assumptions about how Orbax writes are in `runs/arrays.py`.
 """
 
 import functools
@@ -14,43 +14,43 @@ from typing import Any, NamedTuple
 
 from rnnjax.extras import missing
 
-# pandas, where a row has more fields than the header.
+# The message of pandas if a row has more fields than the header.
 RAGGED_ROW = "Length of header or names does not match length of data"
-# JAX, where a process that it runs in forks.
+# The warning of JAX if its process forks.
 FORKED = r"os\.fork\(\) was called"
-# What backends say of a process that is gone, in errors of many types.
+# Parts of the messages of backends about a lost process, in errors of many types.
 _LOST = ("Gloo", "NCCL", "coordination service", "distributed service", "Connection reset", "DEADLINE_EXCEEDED")
 
 
 def is_forward_mode(error: TypeError) -> bool:
-    """Whether JAX refuses forward-mode differentiation of a function with a reverse rule of its own."""
+    """Whether JAX refused forward-mode differentiation of a function with a custom reverse rule."""
     return "forward-mode" in str(error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was no memory, or no thread, for a computation: XLA says so in an error of its own."""
+    """Whether memory or threads ran out; XLA has a separate error type for it."""
     if isinstance(error, RuntimeError):
         return str(error).startswith("RESOURCE_EXHAUSTED") or str(error) == "can't start new thread"
     return isinstance(error, MemoryError)
 
 
 def is_lost_process(error: BaseException) -> bool:
-    """Whether a backend says that another process of a computation is gone."""
+    """Whether a backend reports that another process of the computation is lost."""
     return not isinstance(error, (ValueError, FileNotFoundError)) and any(word in str(error) for word in _LOST)
 
 
 def is_closed_loop(error: BaseException) -> bool:
-    """Whether it is what a thread of Orbax says that was left behind where a folder could not be written."""
+    """Whether it is the error of a leftover Orbax thread after a folder could not be written."""
     return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
 
 
 def is_empty_table(error: BaseException) -> bool:
-    """Whether `datasets` failed since a file has no rows, or a Parquet file no row group."""
+    """Whether `datasets` failed because a file has no rows, or a Parquet file has no row group."""
     return "corresponds to no data" in str(error) or "BatchSize must be greater" in str(error.__cause__ or error)
 
 
 def words_of_box(box: str) -> str:
-    """What tyro's drawn box says of a bad argument, in one line: the text between its title and the rule after it."""
+    """The message in tyro's box about a bad argument, as one line: the text between its title and the next rule."""
     lines = [line.strip(" │") for line in box.splitlines() if line.strip(" │")]
     words = []
     for line in lines[1:]:
@@ -59,48 +59,48 @@ def words_of_box(box: str) -> str:
             break
         if not rule:
             words.append(line)
-    # An option is named; what stands for all of them is a name of tyro's own.
+    # The name of an option is kept; the name that tyro uses for all options together is removed.
     line = re.sub(r"^Error parsing (--\S+): ", r"\1: ", re.sub(r" +", " ", " ".join(words)))
     return re.sub(r"^Error parsing \S+: ", "", line)
 
 
 def all_gather(array: Any, *, tiled: bool = False) -> Any:
-    """Every process's array, in every process: along a new first axis, or (`tiled`) as parts of one."""
+    """The arrays of all processes, in every process: stacked along a new first axis, or concatenated if `tiled`."""
     from jax.experimental import multihost_utils
 
     return multihost_utils.process_allgather(array, tiled=tiled)
 
 
 def broadcast(array: Any) -> Any:
-    """Process 0's array, in every process."""
+    """The array of process 0, in every process."""
     from jax.experimental import multihost_utils
 
     return multihost_utils.broadcast_one_to_all(array)
 
 
 def preempted_at(step: int) -> bool:
-    """Whether all processes have agreed to stop after this step, since one of them was told to end."""
+    """Whether all processes have agreed to stop after this step, because one of them received a preemption notice."""
     from jax.experimental import multihost_utils
 
     return multihost_utils.reached_preemption_sync_point(step)
 
 
 def call_in_order(function: Any, *arguments: Any) -> None:
-    """Calls a Python function with the values of traced arrays while the program runs, call after call."""
+    """Calls a Python function with the values of traced arrays while the program runs, in program order."""
     from jax.experimental import io_callback
 
     io_callback(function, None, *arguments, ordered=True)
 
 
 def forget_compilation_cache() -> None:
-    """JAX goes on writing compiled programs to the folder that was its cache, until this is called."""
+    """Makes JAX stop writing compiled programs to its previous cache folder, which it does until this is called."""
     from jax.experimental.compilation_cache import compilation_cache
 
     compilation_cache.reset_cache()
 
 
 class EventProtos(NamedTuple):
-    """Modules of tensorboardX: classes of events and of summaries (made when they are imported), and CRC-32C."""
+    """Modules of tensorboardX: classes of events and of summaries (created on import), and CRC-32C."""
 
     events: Any
     summaries: Any
@@ -109,10 +109,10 @@ class EventProtos(NamedTuple):
 
 @functools.cache
 def event_protos() -> EventProtos:
-    """tensorboardX's modules of event files. Raises ModuleNotFoundError where it is not installed.
+    """The tensorboardX modules for event files. Raises ModuleNotFoundError if it is not installed.
 
-    tensorboardX itself imports PyTorch where that is installed, which takes seconds: while these modules are imported,
-    an empty package with its path stands in for it.
+    tensorboardX imports PyTorch if that is installed, which takes seconds. To avoid this, an empty package with its
+    path replaces it while these modules are imported.
     """
     spec = importlib.util.find_spec("tensorboardX")
     if spec is None:
@@ -124,12 +124,12 @@ def event_protos() -> EventProtos:
         modules = ("proto.event_pb2", "proto.summary_pb2", "crc32c")
         return EventProtos(*(importlib.import_module(f"tensorboardX.{module}") for module in modules))
     finally:
-        if not loaded:  # whoever imports tensorboardX later gets all of it
+        if not loaded:  # a later import of tensorboardX must get the complete package
             for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboardX"]:
                 del sys.modules[name]
 
 
 def masked_checksum(data: bytes) -> bytes:
-    """The CRC-32C of a record of an event file, rotated as TensorBoard wants it, in 4 bytes."""
+    """The CRC-32C of a record of an event file, in TensorBoard's rotated form, as 4 bytes."""
     checksum = event_protos().checksum.crc32c(data) & 0xFFFFFFFF
     return struct.pack("<I", ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF)

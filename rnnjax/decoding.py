@@ -1,4 +1,4 @@
-"""Answers of an encoder-decoder: the sources are read once, and then the whole loop runs on the device."""
+"""Decoding with an encoder-decoder: the sources are encoded once, then the whole loop runs on the device."""
 
 import functools
 from typing import NamedTuple
@@ -15,14 +15,14 @@ GREEDY = Sampling(temperature=0)
 
 
 class Decoded(NamedTuple):
-    """B answers of at most L tokens."""
+    """B decoded sequences of at most L tokens."""
 
-    tokens: jax.Array  # (B, L) int32; from a row's end on, every token is the end
-    lengths: jax.Array  # (B,) int32: tokens before the end, L where none was drawn
+    tokens: jax.Array  # (B, L) int32; after the first end token of a row, all tokens are the end token
+    lengths: jax.Array  # (B,) int32: tokens before the end token, L if there is none
 
 
 class _Turn(NamedTuple):
-    """What the loop carries: the place of the next token, the answers so far, and who has ended."""
+    """The loop carry: the position of the next token, the tokens so far, and which rows have ended."""
 
     position: jax.Array
     tokens: jax.Array
@@ -43,11 +43,11 @@ def decode(
     sampling: Sampling = GREEDY,
     key: jax.Array | None = None,
 ) -> Decoded:
-    """Answers to sources `(B, S)`, token by token, each drawn as `sampling` says: greedily unless it says otherwise.
+    """Target sequences for sources `(B, S)`, token by token, drawn according to `sampling` (greedy by default).
 
         y_0 = start;  y_t ~ model(sources, y_0..t-1), until `end` or `length` tokens
 
-    One compiled loop, which stops when every row has ended. A token drawn at step t depends on `key`, t and its row.
+    One compiled loop, which stops when every row has ended. The token drawn at step t depends on `key`, t and its row.
     Raises ValueError for a start or end that is not in the target vocabulary, a length below 1, or a temperature above
     0 without a key.
     """
@@ -58,8 +58,8 @@ def decode(
         raise ValueError(f"length: expected at least 1, got {length}")
     if key is None:
         if sampling.temperature > 0:
-            raise ValueError(f"key: expected one to draw by at temperature {sampling.temperature}, got None")
-        key = jax.random.key(0)  # nothing hangs on it
+            raise ValueError(f"key: expected a key to draw with at temperature {sampling.temperature}, got None")
+        key = jax.random.key(0)  # has no effect at temperature 0
     sources = jnp.asarray(sources)
     lengths = None if source_lengths is None else jnp.asarray(source_lengths)
     return _decode(model, params, sources, lengths, key, start, end, length, sampling)

@@ -1,5 +1,5 @@
-"""Dropout in its forms: of units, of a recurrent kernel, of the state. Masks are drawn row by row, so that a batch
-split over devices drops the same."""
+"""Dropout of units, of recurrent kernels and of the state. Masks are drawn row by row, so that a batch that is split
+over devices gets the same masks."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,19 +21,20 @@ def check_rate(name: str, rate: float) -> None:
 def keep_rows(
     key: jax.Array, rate: float, batch: int, rows: jax.Array | None, shape: tuple[int, ...], batch_axis: int = 0
 ) -> jax.Array:
-    """True where kept, of `shape` with the batch at `batch_axis`: each row's mask hangs on the key and its number.
+    """True for kept units: an array of `shape`, with the batch at `batch_axis`.
 
-    Rows are numbered from 0 where None. Raises ValueError for another number of rows than the batch has.
+    The mask of each row depends on the key and the row number; with `rows=None`, rows are numbered from 0. Raises
+    ValueError if the number of rows is not the batch size.
     """
     rows = jnp.arange(batch) if rows is None else jnp.asarray(rows)
     if rows.shape != (batch,):
-        raise ValueError(f"rows: expected shape {(batch,)}, one number a row of the batch, got {rows.shape}")
+        raise ValueError(f"rows: expected shape {(batch,)}, one number per row of the batch, got {rows.shape}")
     keys = jax.vmap(jax.random.fold_in, (None, 0))(_by_row(key), rows)
     return jax.vmap(lambda row: jax.random.bernoulli(row, 1 - rate, shape), out_axes=batch_axis)(keys)
 
 
 def _by_row(key: jax.Array) -> jax.Array:
-    """A key whose draws under `vmap` are those of each key alone: threefry's are, those of "rbg" hang on the batch."""
+    """A key that draws the same numbers under `vmap` as alone: threefry keys do, "rbg" keys depend on the batch."""
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         key = jax.random.wrap_key_data(key)
     if str(jax.random.key_impl(key)) == "threefry2x32":
@@ -42,7 +43,7 @@ def _by_row(key: jax.Array) -> jax.Array:
 
 
 class Dropout(nn.Module):
-    """Dropout whose mask is drawn row by row, so that a batch split over devices drops the same units.
+    """Dropout with a mask drawn row by row, so that a batch that is split over devices drops the same units.
 
     `shared_axes` share one mask: `(1,)` drops the same features at every step, as in Gal and Ghahramani 2016,
     "A Theoretically Grounded Application of Dropout in Recurrent Neural Networks". Kept units are scaled by
@@ -60,9 +61,10 @@ class Dropout(nn.Module):
     def __call__(
         self, inputs: jax.Array, rows: jax.Array | None = None, *, deterministic: bool | None = None
     ) -> jax.Array:
-        """The inputs `(B, ...)` with units dropped where there is an rng "dropout", unless `deterministic=True`.
+        """The inputs `(B, ...)`, with units dropped if there is an rng "dropout", unless `deterministic=True`.
 
-        `rows (B,)` numbers each row within the whole batch; None counts from 0.
+        `rows (B,)` are the row numbers within the whole batch, so that a part of a batch gets the masks of its rows;
+        None counts from 0.
         """
         if is_deterministic(self, deterministic):
             return inputs
@@ -76,7 +78,7 @@ def drop(
     rows: jax.Array | None,
     shared_axes: tuple[int, ...] = (),
 ) -> jax.Array:
-    """Inputs `(B, ...)` with units dropped, the rest scaled by `1 / (1 - rate)`; no key is made for a rate of 0."""
+    """Inputs `(B, ...)` with units dropped and the rest scaled by `1 / (1 - rate)`; a rate of 0 makes no key."""
     if rate == 0:
         return inputs
     shared = {axis % inputs.ndim for axis in shared_axes}
@@ -86,8 +88,9 @@ def drop(
 
 
 def drop_weights(key: jax.Array, cell: Cell, params: CellParams, rate: float) -> CellParams:
-    """The parameters with weights of the recurrent kernel and of further ones of its map dropped, one mask for all
-    rows; the rest is scaled by `1 / (1 - rate)`.
+    """The parameters with weights of the recurrent kernel and of the further kernels dropped.
+
+    All rows share one mask; the other weights are scaled by `1 / (1 - rate)`.
 
     Sources: Wan et al. 2013, "Regularization of Neural Networks using DropConnect"; Merity, Keskar and Socher
     2017, "Regularizing and Optimizing LSTM Language Models".
@@ -103,7 +106,7 @@ def drop_weights(key: jax.Array, cell: Cell, params: CellParams, rate: float) ->
 
 
 def state_mask(key: jax.Array, rate: float, hidden: jax.Array, rows: jax.Array | None) -> jax.Array:
-    """What multiplies the hidden state `(B, H)` at every step: 0, or `1 / (1 - rate)`."""
+    """The mask `(B, H)` that multiplies the hidden state at every step: 0 or `1 / (1 - rate)`."""
     return jnp.where(keep_rows(key, rate, hidden.shape[0], rows, hidden.shape[1:]), 1 / (1 - rate), 0.0)
 
 
@@ -114,16 +117,16 @@ def check_zoneout(zoneout: float | Mapping[str, float]) -> None:
 
 
 def zoneout_rates(state: State, zoneout: float | Mapping[str, float]) -> dict[str, float]:
-    """The rate of each state field that has one above 0, a single number being that of all fields of real numbers.
+    """The rate of each state field with a rate above 0; a single number applies to all real and complex fields.
 
-    Raises ValueError for a field that the state has not.
+    Raises ValueError for an unknown state field.
     """
     fields = state._fields
     if isinstance(zoneout, Mapping):
         unknown = sorted(set(zoneout) - set(fields))
         if unknown:
             raise ValueError(f"zoneout: expected state fields of {fields}, got {', '.join(map(repr, unknown))}")
-        # In the state's own order, so that equal mappings draw equal masks.
+        # In the order of the state, so that equal mappings draw equal masks.
         return {name: zoneout[name] for name in fields if zoneout.get(name)}
     real = [name for name in fields if jnp.issubdtype(getattr(state, name).dtype, jnp.inexact)]
     return dict.fromkeys(real, zoneout) if zoneout else {}
@@ -132,7 +135,7 @@ def zoneout_rates(state: State, zoneout: float | Mapping[str, float]) -> dict[st
 def zoneout_masks(
     make_key: Callable[[], jax.Array], rates: Mapping[str, float], state: State, rows: jax.Array | None, time: int
 ) -> dict[str, jax.Array]:
-    """For each state field, True `(T, B, H)` where a unit keeps its value: new at every step."""
+    """For each state field, an array `(T, B, H)`, True for units that keep their value, drawn anew at every step."""
 
     def mask(name: str, rate: float) -> jax.Array:
         batch, *features = getattr(state, name).shape

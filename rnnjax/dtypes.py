@@ -1,4 +1,4 @@
-"""Which dtype numbers are computed and summed in."""
+"""The dtypes of computations and sums."""
 
 from typing import Any
 
@@ -8,23 +8,23 @@ import numpy as np
 
 
 def at_least_float32(dtype: Any) -> np.dtype:
-    """The dtype, or float32 where it is narrower: what sums run in, and what a half-precision step is computed in."""
+    """The dtype, or float32 if it is narrower: the dtype of sums and of half-precision steps."""
     return promoted(dtype, jnp.float32)
 
 
 def promoted(*arrays: Any) -> np.dtype:
-    """What arrays and dtypes promote to by JAX's standard rules, which the user may have forbidden to act unasked."""
+    """The promoted dtype by JAX's standard rules, even if the user has set `jax_numpy_dtype_promotion="strict"`."""
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(*arrays)
 
 
 def real_leaves(tree: Any) -> list[jax.Array]:
-    """The tree's arrays of real floating-point numbers."""
+    """The real floating-point arrays of a tree."""
     return [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
 def widen(tree: Any) -> Any:
-    """The tree with its bfloat16 and float16 arrays in float32; all others as they are."""
+    """The tree with its bfloat16 and float16 arrays in float32; all others are unchanged."""
 
     def leaf(array: Any) -> jax.Array:
         array = jnp.asarray(array)
@@ -34,5 +34,5 @@ def widen(tree: Any) -> Any:
 
 
 def cast_like(tree: Any, like: Any) -> Any:
-    """The tree, each array in the dtype of the one in its place in `like`."""
+    """The tree with each array in the dtype of the corresponding array of `like`."""
     return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), tree, like)

@@ -1,4 +1,4 @@
-"""Optional packages: which extra of rnnjax to install where one of them is missing."""
+"""Optional packages: errors that name the extra of rnnjax to install."""
 
 import contextlib
 import importlib.util
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 def extra(name: str, user: str = "") -> Iterator[None]:
     """For `with` around the imports of an extra's packages, at the top of a module or inside a function.
 
-    `user` is what needs them, where the module's own name would not tell the reader. Raises ModuleNotFoundError that
-    names the extra where a package is not installed.
+    `user` names what needs the packages, if the module name would not be clear to the reader. Raises
+    ModuleNotFoundError that names the extra if a package is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        # From None: which import statement failed says nothing that the message does not.
+        # From None: the failed import statement adds nothing to the message.
         raise missing(error.name or str(error), name, user) from None
 
 
@@ -26,7 +26,7 @@ def require(package: str, name: str, user: str = "") -> None:
 
 
 def missing(package: str, name: str, user: str = "") -> ModuleNotFoundError:
-    """The error for a package that is not installed, and the extra that has it."""
+    """The error for a package that is not installed; it names the extra that contains the package."""
     where = f"{user}: " if user else ""
     words = f"{where}expected {package}, not installed: pip install 'rnnjax[{name}]'"
     return ModuleNotFoundError(words, name=package)

@@ -1,17 +1,17 @@
-"""Checks of a command's options: they may come from a command line, from code, or from a run folder's JSON."""
+"""Checks of command options, which may come from a command line, from code, or from the JSON of a run folder."""
 
 import reprlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-# Beyond any study, and small enough that asking for them is answered at once: a config may be a stranger's. Whether
-# this machine has the memory for all of them together is asked where the network is built.
+# Upper limits, since a config may be untrusted: larger than any experiment needs, and small enough that even the limit
+# is checked quickly. Whether the memory suffices for all options together is checked when the network is built.
 MOST_FEATURES = 65_536
 MOST_LAYERS = 1_000
 MOST_WORDS = 10_000_000
 MOST_ITEMS = 1_000
-MOST = 2**31 - 1  # of anything else: what an int32 counts
+MOST = 2**31 - 1  # for all other options: the largest int32
 LIMITS: Mapping[str, int] = (
     dict.fromkeys(("input", "embedding", "hidden", "hiddens", "dense"), MOST_FEATURES)
     | {"layers": MOST_LAYERS, "vocabulary": MOST_WORDS, "batch_size": 1_000_000, "buckets": 1_000}
@@ -22,10 +22,10 @@ LIMITS: Mapping[str, int] = (
 def check_fields(
     config: Any, *, at_least_one: Sequence[str] = (), shares: Sequence[str] = (), above_zero: Sequence[str] = ()
 ) -> None:
-    """Raises ValueError for a field that is not of its annotated type, or a number out of its range.
+    """Raises ValueError for a field that does not match its annotated type, or a number out of its range.
 
-    A field may hold one number, several, or None where it was left open. The fields `seed`, `skip` and `vocabulary`
-    have a range wherever they are; those of `LIMITS` have that upper end, any other whole number `MOST`.
+    A field may contain one number, several, or None. The ranges of `seed`, `skip` and `vocabulary` are the same in
+    every config. Upper limits are those of `LIMITS`, and `MOST` for any other integer.
     """
     for name, hint in get_type_hints(type(config)).items():
         check_type(name, getattr(config, name), hint)
@@ -54,15 +54,15 @@ def check_fields(
 
 
 def _numbers(value: Any) -> list[Any]:
-    """The numbers that a field holds."""
+    """The numbers in a field."""
     items = value if isinstance(value, (tuple, list)) else (value,)
     return [item for item in items if isinstance(item, (int, float))]
 
 
 def check_type(name: str, value: Any, hint: Any) -> None:
-    """Raises ValueError where a value is not of the annotated type."""
+    """Raises ValueError if a value does not match the annotated type."""
     if get_origin(hint) is tuple:
-        if not isinstance(value, (tuple, list)):  # JSON knows lists only
+        if not isinstance(value, (tuple, list)):  # JSON has lists only
             raise ValueError(f"{name}: expected a list, got {reprlib.repr(value)}")
         if len(value) > MOST_ITEMS:
             raise ValueError(f"{name}: expected at most {MOST_ITEMS:,} items, got {len(value):,}")

@@ -1,4 +1,4 @@
-"""Files that are written where a stranger may have been before: no link is followed, and no pipe is waited for."""
+"""Writing files to folders that may be manipulated by others: links are not followed, and pipes do not block."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from rnnjax.untrusted import check_file, check_folder, check_own, kind_of
 
 
 def make_folder(path: Path) -> None:
-    """A folder, made where there is nothing of that name. Raises ValueError for anything else there, a link too."""
+    """Creates a folder if nothing has this name. Raises ValueError if anything else has it, including a link."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(parents=True, exist_ok=True)
     check_folder(path)
@@ -25,10 +25,10 @@ def make_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[BufferedWriter]:
-    """A file that gets its name once the disk has all of it: there is always the whole old one or the whole new one.
+    """An atomically written file: it gets its name when it is complete on disk, and replaces an existing file.
 
-    What has the name is replaced, be it a link, of which only the link is. Raises ValueError where the folder is a
-    link, IsADirectoryError where the name is a folder's.
+    If the name is a link, the link is replaced, not its target. Raises ValueError if the parent folder is a link,
+    IsADirectoryError if the name belongs to a folder.
     """
     if kind_of(path) == "a folder":
         raise IsADirectoryError(f"{path}: expected a file, got a folder")
@@ -48,19 +48,19 @@ def new_file(path: Path) -> Iterator[BufferedWriter]:
 
 
 def create_file(path: Path) -> BufferedWriter:
-    """A file of a name that nothing has. Raises FileExistsError for one that is there, ValueError as `new_file`."""
+    """A new file. Raises FileExistsError if the name exists, ValueError as `new_file`."""
     with _opened(path.parent) as folder:
         return _create(path.name, folder)
 
 
 def append_to(path: Path) -> BufferedWriter:
-    """A file, open at its end, and made where there is none.
+    """A file opened for appending, created if it does not exist.
 
-    Raises ValueError for what is no file, or one that has another name too, which would be written to as well.
+    Raises ValueError if it is not a regular file, or has a second hard link, which would be written to as well.
     """
     with _opened(path.parent) as folder:
         if kind_of(path) is not None:
-            check_file(path)  # before it is opened: a device may act on that
+            check_file(path)  # before opening it, because opening a device may have side effects
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         file = os.fdopen(os.open(path.name, flags, 0o666, dir_fd=folder), "ab")
     try:
@@ -72,7 +72,7 @@ def append_to(path: Path) -> BufferedWriter:
 
 
 def remove(path: Path) -> None:
-    """Takes away a folder and all that is in it, or whatever else has this name; no link is followed."""
+    """Deletes a folder with its content, or anything else of this name; links are not followed."""
     if kind_of(path) == "a folder":
         shutil.rmtree(path)
     else:
@@ -80,21 +80,21 @@ def remove(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A file's new text, as UTF-8. Raises as `new_file`."""
+    """Writes text to a file as UTF-8, atomically. Raises as `new_file`."""
     with new_file(path) as file:
         file.write(text.encode())
 
 
 def save_figure(path: Path, draw: Callable[[], Any], dots_per_inch: int = 150) -> Any:
-    """The Matplotlib figure that `draw` gives, in the format that the name ends in, and given back.
+    """Saves the Matplotlib figure returned by `draw` in the format of the file name's suffix, and returns it.
 
-    A figure that cannot be drawn is a warning, and None: the numbers of a run must not end with it. Raises as
+    If the figure cannot be drawn, gives a warning and returns None, so that the run does not fail. Raises as
     `new_file`.
     """
     try:
         figure = draw()
         image = rendered(figure, path.suffix[1:], dots_per_inch)
-    except Exception as error:  # Matplotlib raises what comes, from any of its parts
+    except Exception as error:  # Matplotlib may raise any type of error
         warnings.warn(f"{path}: not drawn: {type(error).__name__}: {first_line(error)}", stacklevel=2)
         return None
     with new_file(path) as file:
@@ -103,12 +103,12 @@ def save_figure(path: Path, draw: Callable[[], Any], dots_per_inch: int = 150) -
 
 
 def rendered(figure: Any, kind: str, dots_per_inch: float | str) -> bytes:
-    """A Matplotlib figure as a file of this kind, with "figure" at its own dots per inch.
+    """A Matplotlib figure as the content of a file of this kind; "figure" uses the figure's dots per inch.
 
-    No text is handed to TeX, whatever Matplotlib's settings say.
+    Text is never rendered with TeX, whatever Matplotlib's settings are.
     """
     with extra("plots", "figure"):
-        import matplotlib as mpl  # which whoever writes no figure need not wait for
+        import matplotlib as mpl  # imported late, because the import is slow
 
     for text in figure.findobj(lambda artist: hasattr(artist, "set_usetex")):
         text.set_usetex(False)
@@ -120,7 +120,7 @@ def rendered(figure: Any, kind: str, dots_per_inch: float | str) -> bytes:
 
 @contextlib.contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    """The folder itself, whatever takes its name in the meantime."""
+    """A descriptor of the folder, which stays valid if the folder's name is given to something else meanwhile."""
     check_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

@@ -1,4 +1,4 @@
-"""Recurrent forecasts of series: the network, what it says of a number to come, and one step or many ahead."""
+"""Recurrent forecasting of time series: the network, its output distributions, direct and recursive forecasts."""
 
 import abc
 import dataclasses
@@ -14,7 +14,7 @@ from rnnjax.dtypes import promoted
 from rnnjax.modes import check_causal, is_deterministic, static
 from rnnjax.types import BatchInputs, State
 
-# Of the median, and of the ends of the 50%, 80% and 95% intervals.
+# Quantile levels of the median and of the bounds of the 50%, 80% and 95% intervals.
 LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 MEDIAN = LEVELS.index(0.5)
 LEAST_SCALE = 1e-4
@@ -31,7 +31,7 @@ def pinball(quantiles: jax.Array, targets: jax.Array, levels: jax.Array) -> jax.
 
 @dataclasses.dataclass(frozen=True)
 class Head(abc.ABC):
-    """What a network's outputs `(..., O)` say of one number each: pure functions, hashable, so static under jit."""
+    """The predicted distribution of a number, from outputs `(..., O)`. Pure functions; hashable, so static in jit."""
 
     outputs: ClassVar[int]
 
@@ -50,7 +50,7 @@ class Head(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Point(Head):
-    """One number, the median: its loss is the absolute error. All of its quantiles are that number."""
+    """A point forecast, the median; the loss is the absolute error. All quantiles are equal to it."""
 
     outputs: ClassVar[int] = 1
 
@@ -66,7 +66,7 @@ class Point(Head):
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian(Head):
-    """A mean and a scale, softplus of the second output; the loss is minus the log likelihood."""
+    """A normal distribution: mean, and softplus of the second output as scale. Negative log-likelihood as loss."""
 
     outputs: ClassVar[int] = 2
 
@@ -84,16 +84,16 @@ class Gaussian(Head):
         return outputs[..., 0]
 
     def sample(self, key: jax.Array, outputs: jax.Array) -> jax.Array:
-        """A number of each distribution."""
+        """A sample from each distribution."""
         mean, scale = self._parts(outputs)
         return mean + scale * jax.random.normal(key, mean.shape)
 
 
 @dataclasses.dataclass(frozen=True)
 class Quantile(Head):
-    """A quantile at each of `LEVELS`; the loss is twice the mean pinball loss: of the median, the absolute error.
+    """A quantile at each of `LEVELS`; the loss is twice the mean pinball loss (for the median: the absolute error).
 
-    Where they cross they are put in order, which makes none worse: Chernozhukov, Fernandez-Val and Galichon 2010,
+    Quantiles that cross are sorted, which never increases their error: Chernozhukov, Fernandez-Val and Galichon 2010,
     "Quantile and Probability Curves without Crossing".
     """
 
@@ -110,13 +110,13 @@ class Quantile(Head):
 
 
 class Forecaster(nn.Module):
-    """Projection, recurrent stack, and a dense head: what comes in the `steps` steps after each one?
+    """Projection, recurrent stack and dense head; at each step, it forecasts the next `steps` steps.
 
-        inputs -> dense (where there is a projection) -> recurrent -> dense
+        inputs -> dense (only with a projection) -> recurrent -> dense
 
-    `recurrent` is a `StackedRNN` or `RNN` that looks only back; `steps` is the horizon of a direct forecast, 1 of a
-    recursive one. Regularisation is that of the recurrent layers. Raises ValueError for a size below 1, and for layers
-    that are reversed or bidirectional: they would read what is to be forecast.
+    `recurrent` is a causal `StackedRNN` or `RNN`. `steps` is the horizon for a direct forecast and 1 for a recursive
+    one. Only the recurrent layers have regularisation. Raises ValueError for a size below 1, and for reversed or
+    bidirectional layers, which would see the values to forecast.
     """
 
     recurrent: nn.Module
@@ -142,10 +142,10 @@ class Forecaster(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """Outputs `(B, R, S, O)` for the S steps after each of the last R steps, and the final state.
+        """Outputs `(B, R, S, O)` for the S steps after each of the last R steps (`reads`), and the final state.
 
-        The call begins from `initial_state`, zeros where None. The layers' masks are drawn from the rng "dropout" where
-        there is one, unless `deterministic=True`; `rows (B,)` numbers each row within the whole batch (see `Dropout`).
+        The call starts from `initial_state`; None means zeros. Dropout is active if there is an rng "dropout", unless
+        `deterministic=True`. `rows (B,)` are the row numbers within the whole batch (see `Dropout`).
         """
         inputs, deterministic = jnp.asarray(inputs), is_deterministic(self, deterministic)
         if self.projection is not None:
@@ -159,7 +159,7 @@ class Forecaster(nn.Module):
 
 
 def direct(model: Forecaster, params: Any, inputs: jax.Array) -> jax.Array:
-    """Quantiles `(B, S, Q)` of the S steps after the inputs `(B, C, F)`, all at once."""
+    """Quantiles `(B, S, Q)` of the S steps after the inputs `(B, C, F)`, from one call of the model."""
     outputs: Any = model.apply({"params": params}, inputs)[0]
     return model.head.quantiles(outputs[:, 0])
 
@@ -167,11 +167,12 @@ def direct(model: Forecaster, params: Any, inputs: jax.Array) -> jax.Array:
 def recursive(
     model: Forecaster, params: Any, inputs: jax.Array, known: jax.Array, key: jax.Array, paths: int
 ) -> jax.Array:
-    """Quantiles `(B, H, Q)` of the H steps after the inputs `(B, C, F)`, step by step, the state carried.
+    """Quantiles `(B, H, Q)` of the H steps after the inputs `(B, C, F)`, step by step with a carried state.
 
-    What is forecast is the next step's first input feature, beside `known (B, H - 1, K)`. The first step's quantiles
-    are the head's own. With a `Gaussian`, numbers drawn from it are fed back, in so many paths, whose quantiles follow;
-    with a `Point` its forecast is. Raises TypeError for another head.
+    The forecast value is the first input feature of the next step; `known (B, H - 1, K)` are the other features. The
+    quantiles of the first step are those of the head. With a `Gaussian`, `paths` sample paths are drawn, each fed back
+    into the model, and the later quantiles are those of the paths; with a `Point`, the forecast is fed back. Raises
+    TypeError for a different head.
     """
     head = model.head
     if not isinstance(head, Gaussian | Point):

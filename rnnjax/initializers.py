@@ -1,4 +1,4 @@
-"""Initialisers that cells take: JAX's own, as values that compare equal and can be pickled, and so can their cells."""
+"""Initialisers for cells: those of JAX as frozen dataclasses, so that cells can be compared and pickled."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class GlorotUniform:
 
 @dataclasses.dataclass(frozen=True)
 class Orthogonal:
-    """JAX's `orthogonal()`, drawn in float32 at least: its QR knows no narrower type."""
+    """JAX's `orthogonal()`, drawn in at least float32: its QR supports no narrower dtype."""
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         return jax.nn.initializers.orthogonal()(key, shape, at_least_float32(dtype)).astype(dtype)
@@ -40,7 +40,7 @@ class Normal:
 
 @dataclasses.dataclass(frozen=True)
 class Zeros:
-    """Zeros, whatever the key."""
+    """Zeros, for any key."""
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         return jnp.zeros(shape, dtype)
@@ -48,7 +48,7 @@ class Zeros:
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
-    """What `uniform` gives."""
+    """The result of `uniform`."""
 
     low: float
     high: float
@@ -59,7 +59,7 @@ class Uniform:
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What `identity` gives."""
+    """The result of `identity`."""
 
     scale: float
 
@@ -76,14 +76,14 @@ zeros: Initializer = Zeros()
 
 
 def uniform(low: float, high: float) -> Initializer:
-    """Uniform between `low` and `high`. Raises ValueError unless low is below high."""
+    """Uniform between `low` and `high`. Raises ValueError unless `low < high`."""
     if not low < high:
         raise ValueError(f"uniform initialiser: expected low < high, got {low} and {high}")
     return Uniform(low, high)
 
 
 def identity(scale: float = 1.0) -> Initializer:
-    """`scale * I` for a square kernel: how a ReLU Elman net starts out remembering.
+    """`scale * I` for a square kernel: with it, an Elman network with ReLU initially keeps its state.
 
     Source: Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear
     Units". The initialiser raises ValueError for a kernel that is not square.

@@ -1,7 +1,7 @@
-"""Linear maps of cells: what makes gate pre-activations of inputs and of the hidden state.
+"""Linear maps of cells: they compute gate pre-activations from the inputs and the hidden state.
 
-A map works on the feature axes at the end of an array, over any axes before them. Its outputs are `gates` blocks side
-by side along the last axis, so that a cell splits them there.
+A map is applied to the feature axes at the end of an array; all axes before them are batch axes. Its outputs are
+`gates` blocks along the last axis, where a cell splits them.
 """
 
 import abc
@@ -22,7 +22,7 @@ from rnnjax.types import Features
 
 
 class MapParams(NamedTuple):
-    """`y = x K + b`: the kernel (or what a parametrization keeps in its place), and a bias or None."""
+    """`y = x K + b`: the kernel (or the parameters of its parametrization), and a bias or None."""
 
     kernel: Any
     bias: Any = None
@@ -31,20 +31,20 @@ class MapParams(NamedTuple):
 class Map(abc.ABC):
     """A linear map as a frozen dataclass of pure functions: hashable, so static under `jax.jit`.
 
-    A map of your own gives `kernel_shape` and `product`. Its transpose and its kernel's gradient follow from the
-    product by automatic differentiation; `Dense` has its own, which are faster.
+    A subclass defines `kernel_shape` and `product`. The transpose and the gradient of the kernel are derived from the
+    product by automatic differentiation; `Dense` overrides them with faster ones.
     """
 
     @abc.abstractmethod
     def kernel_shape(self, inputs: Features, outputs: Features, gates: int) -> tuple[int, ...]:
-        """The kernel's shape; the blocks of the gates lie along its last axis.
+        """The shape of the kernel, with the gate blocks along the last axis.
 
-        Raises ValueError for features that the map cannot take.
+        Raises ValueError for features that the map does not support.
         """
 
     @abc.abstractmethod
     def product(self, kernel: jax.Array, inputs: jax.Array, gates: int) -> jax.Array:
-        """`x K`, `(..., *inputs)` to `(..., *outputs)` with `gates` times as many features on the last axis."""
+        """`x K`: from `(..., *inputs)` to `(..., *outputs)`, with `gates` times as many features on the last axis."""
 
     def init(
         self,
@@ -57,27 +57,28 @@ class Map(abc.ABC):
         *,
         per_gate: bool = False,
     ) -> Any:
-        """A new kernel, drawn as a whole or, with `per_gate`, each gate's block by itself."""
+        """A new kernel, drawn as a whole or, with `per_gate`, separately for each gate block."""
         if not per_gate:
             return initializer(key, self.kernel_shape(inputs, outputs, gates), dtype)
         shape = self.kernel_shape(inputs, outputs, 1)
         blocks = [initializer(block_key, shape, dtype) for block_key in jax.random.split(key, gates)]
-        # An initialiser may put its array into a box that names the axes (`flax.linen.with_partitioning`).
+        # A tree, since an initialiser may return a Flax box that names the axes (`flax.linen.with_partitioning`).
         return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=-1), *blocks)
 
     def effective(self, params: MapParams) -> tuple["Map", MapParams]:
-        """The map and its parameters as loops take them: with the kernel itself in place of what stands for it."""
+        """The map and its parameters for use in a loop: with the kernel instead of the parameters it depends on."""
         return self, params
 
     def apply(self, params: MapParams, inputs: jax.Array, gates: int) -> jax.Array:
-        """`x K + b`; no bias where it is None."""
+        """`x K + b`, or `x K` if the bias is None."""
         return add_bias(self.product(params.kernel, inputs, gates), params.bias)
 
     def transpose(self, kernel: jax.Array, inputs: Features, gates: int) -> Callable[[jax.Array], jax.Array]:
-        """The transposed product `d_y -> d_y K^T`. What of it does not change is computed here, before a loop."""
+        """The transposed product `d_y -> d_y K^T`. The constant part is computed here, before the loop."""
 
         def pull(cotangent: jax.Array) -> jax.Array:
-            # Inside `jax.shard_map` a transpose with respect to what does not vary over devices would sum over them.
+            # Inside `jax.shard_map`, a transpose with respect to an array that does not vary over devices would
+            # sum over devices.
             zeros = jnp.zeros((*cotangent.shape[: -len(inputs)], *inputs), cotangent.dtype)
             like, cotangent = vary_alike((zeros, cotangent))
             narrow = kernel.astype(cotangent.dtype)
@@ -87,7 +88,7 @@ class Map(abc.ABC):
         return pull
 
     def pullback(self, kernel: jax.Array, inputs: jax.Array, cotangent: jax.Array, gates: int) -> MapParams:
-        """The gradients of kernel and bias, summed over all leading axes in float32 or wider."""
+        """The gradients of kernel and bias, summed over all leading axes in at least float32."""
         kernel, inputs, cotangent = widen((kernel, inputs, cotangent))
         like, cotangent = vary_alike((kernel.astype(promoted(kernel, cotangent)), cotangent))
         (d_kernel,) = jax.linear_transpose(lambda k: self.product(k, inputs, gates), like)(cotangent)
@@ -95,22 +96,23 @@ class Map(abc.ABC):
 
 
 def add_bias(product: jax.Array, bias: jax.Array | None) -> jax.Array:
-    """`product + bias`; no bias where it is None."""
+    """`product + bias`, or `product` if the bias is None."""
     return product if bias is None else product + per_row(bias, product)
 
 
 def per_row(vector: jax.Array, rows: jax.Array) -> jax.Array:
-    """`vector (H,)` as what each row of `rows (..., H)` meets: axes in front, which NumPy would add unasked.
+    """`vector (H,)` with leading axes added, to broadcast against `rows (..., H)`.
 
-    JAX would too, but not under `jax.numpy_rank_promotion("raise")`.
+    JAX would add them implicitly, except under `jax.numpy_rank_promotion("raise")`.
     """
     return jnp.expand_dims(vector, range(rows.ndim - vector.ndim))
 
 
 def outer(left: tuple[jax.Array | None, ...], right: jax.Array) -> jax.Array:
-    """The sum over all leading axes of outer products, as one matrix product; in float32 at least.
+    """The sum of outer products over all leading axes, as one matrix product in at least float32.
 
-    The rows of `left`'s parts stand side by side; None stands for a column of ones (for the bias gradient).
+    The parts of `left` are concatenated along the last axis; `None` stands for a column of ones (for the bias
+    gradient).
     """
     rows = right.shape[:-1]
     parts = [jnp.ones((*rows, 1), right.dtype) if part is None else part.astype(promoted(part, right)) for part in left]
@@ -130,16 +132,16 @@ def _rows(array: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Dense(Map):
-    """A matrix: `y = x K + b`, `K (I, gates * H)`, over features of one axis.
+    """A matrix: `y = x K + b`, `K (I, gates * H)`, for one feature axis.
 
-    With a `parametrization` the kernel is a function of other parameters: `WeightNorm()`, `Orthogonal()`, ...
+    With a `parametrization`, the kernel is a function of other parameters: `WeightNorm()`, `Orthogonal()`, ...
     """
 
     parametrization: Parametrization | None = None
 
     def kernel_shape(self, inputs: Features, outputs: Features, gates: int) -> tuple[int, ...]:
         if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(f"Dense: expected features of one axis, got {inputs} to {outputs}")
+            raise ValueError(f"Dense: expected one feature axis, got {inputs} to {outputs}")
         return (*inputs, gates * outputs[0])
 
     def product(self, kernel: jax.Array, inputs: jax.Array, gates: int) -> jax.Array:
@@ -151,7 +153,7 @@ class Dense(Map):
             return kernel
         if not isinstance(kernel, jax.Array):
             raise ValueError(
-                f"parametrization: expected an initialiser that gives an array, got a {type(kernel).__name__}"
+                f"parametrization: expected an initialiser that returns an array, got a {type(kernel).__name__}"
             )
         return self.parametrization.init(key, kernel, gates)
 
@@ -171,10 +173,10 @@ class Dense(Map):
 
 @dataclasses.dataclass(frozen=True)
 class Conv(Map):
-    """A convolution over 1 to 3 spatial axes, zeros around: `K (*window, C_in, gates * C)`, features `(*spatial, C)`.
+    """A convolution over 1 to 3 spatial axes: `K (*window, C_in, gates * C)`, features `(*spatial, C)`.
 
-    Stride 1 and as many places out as in, so that inputs and state have the same spatial axes. `window` is one size a
-    spatial axis. Raises ValueError for a window of no or more than three axes, or a size below 1.
+    Stride 1 and "SAME" zero padding, so that inputs and state have the same spatial axes. `window` has one size for
+    each spatial axis. Raises ValueError for a window of no or more than three axes, or a size below 1.
     """
 
     window: tuple[int, ...]
@@ -193,7 +195,7 @@ class Conv(Map):
             )
         if len(inputs) != axes + 1 or inputs[:-1] != outputs[:-1]:
             raise ValueError(
-                f"Conv: expected inputs with the state's spatial axes {outputs[:-1]} and channels, got {inputs}"
+                f"Conv: expected inputs with the spatial axes {outputs[:-1]} of the state and channels, got {inputs}"
             )
         return (*self.window, inputs[-1], gates * outputs[-1])
 
@@ -213,9 +215,9 @@ class Conv(Map):
 
 @dataclasses.dataclass(frozen=True)
 class BlockDiagonal(Map):
-    """A matrix of `heads` blocks on the diagonal: `K (heads, I / heads, gates * H / heads)`; heads do not mix.
+    """A block-diagonal matrix: `K (heads, I / heads, gates * H / heads)`; heads do not mix.
 
-    Raises ValueError for heads below 1, and for features that they do not divide.
+    Raises ValueError for `heads` below 1, and for feature sizes not divisible by it.
     """
 
     heads: int
@@ -227,8 +229,7 @@ class BlockDiagonal(Map):
     def kernel_shape(self, inputs: Features, outputs: Features, gates: int) -> tuple[int, ...]:
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0] % self.heads or outputs[0] % self.heads:
             raise ValueError(
-                f"BlockDiagonal: expected features of one axis that {self.heads} heads divide, got {inputs} to "
-                f"{outputs}"
+                f"BlockDiagonal: expected one feature axis divisible by {self.heads} heads, got {inputs} to {outputs}"
             )
         return (self.heads, inputs[0] // self.heads, gates * outputs[0] // self.heads)
 
@@ -244,6 +245,6 @@ class BlockDiagonal(Map):
         heads, own, width = kernel.shape
         lead = inputs.shape[:-1]
         out = jnp.einsum("...hi,hio->...ho", inputs.reshape(*lead, heads, own), kernel)
-        # A gate's block holds all heads: what a cell splits are gates.
+        # Gates before heads, because the cell splits the last axis into gates.
         out = jnp.moveaxis(out.reshape(*lead, heads, gates, width // gates), -3, -2)
         return out.reshape(*lead, heads * width)

@@ -1,4 +1,4 @@
-"""Arrays on meshes: what those of a loop must agree on, inside `jax.shard_map` and on explicit axes."""
+"""Arrays on meshes: consistent types for the arrays of a loop, inside `jax.shard_map` and on explicit axes."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,10 +10,10 @@ Tree = TypeVar("Tree")
 
 
 def vary_alike(tree: Tree) -> Tree:
-    """Inside `jax.shard_map`: every array marked as varying over the mesh axes that any of them varies over.
+    """Inside `jax.shard_map`, marks every array as varying over the mesh axes that any of them varies over.
 
-    A loop's carry must be of one type from step to step. Done here, once, it also keeps the sum of the
-    parameters' gradients over devices out of the backward loop. Outside `shard_map` it does nothing.
+    The carry of a loop must have the same type at every step. Because it is done once, before the loop, the parameter
+    gradients are not summed over devices inside the backward loop. Outside `shard_map` it has no effect.
     """
     axes = frozenset().union(*(jax.typeof(leaf).manual_axis_type.varying for leaf in jax.tree.leaves(tree)))
 
@@ -25,10 +25,10 @@ def vary_alike(tree: Tree) -> Tree:
 
 
 def within_explicit_axes(run: Callable[..., Any], specs: Callable[[], Any], *arguments: Any) -> Any:
-    """`run(*arguments)`; on a mesh with axes of the type `Explicit`, with these left to the compiler in between.
+    """`run(*arguments)`; on a mesh with axes of type `Explicit`, these are left to the compiler during the call.
 
-    There the arrays of a loop carry shardings in their types, which must be equal at every turn, and a look-up must
-    be told where its result goes. `specs()` says how what comes out is to be split.
+    On explicit axes, array types contain shardings: those of a loop carry must be the same in every iteration, and a
+    lookup needs the sharding of its result. `specs()` returns the shardings of the outputs.
     """
     if not jax.sharding.get_abstract_mesh().explicit_axes:
         return run(*arguments)
@@ -36,5 +36,5 @@ def within_explicit_axes(run: Callable[..., Any], specs: Callable[[], Any], *arg
 
 
 def spec_of(array: jax.Array) -> PartitionSpec:
-    """How an array is split over explicit axes."""
+    """The sharding of an array over explicit axes."""
     return jax.typeof(array).sharding.spec

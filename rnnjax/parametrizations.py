@@ -1,4 +1,4 @@
-"""Kernels that are functions of other parameters: what an optimizer changes is not the kernel itself."""
+"""Kernels that are functions of other parameters; the optimizer updates these parameters instead of the kernel."""
 
 import abc
 import dataclasses
@@ -12,22 +12,22 @@ from rnnjax.dtypes import at_least_float32
 
 
 class Parametrization(abc.ABC):
-    """The hook from parameters to a kernel, as a frozen dataclass of pure functions.
+    """A function from parameters to a kernel, as a frozen dataclass of pure functions.
 
-    `kernel` is computed once a call, before the loop over steps, and its gradient is JAX's.
+    `kernel` is computed once per call, before the loop over steps, and differentiated by JAX.
     """
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray, kernel: jax.Array, gates: int) -> Any:
-        """The parameters, a tree of arrays, from the kernel that was drawn; `gates` blocks lie along its last axis."""
+        """The parameters (a tree of arrays) for an initial kernel with `gates` blocks along its last axis."""
 
     @abc.abstractmethod
     def kernel(self, params: Any) -> jax.Array:
-        """The kernel that the parameters stand for."""
+        """The kernel computed from the parameters."""
 
 
 class WeightNormParams(NamedTuple):
-    """`direction`, of the kernel's shape, and a `gain` for each output."""
+    """`direction`, with the shape of the kernel, and a `gain` for each output."""
 
     direction: jax.Array
     gain: jax.Array
@@ -35,9 +35,9 @@ class WeightNormParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class WeightNorm(Parametrization):
-    """Weight normalisation: `kernel = gain * direction / |direction|`, the norm being that of each output's column.
+    """Weight normalisation: `kernel = gain * direction / |direction|`, with one norm for the column of each output.
 
-    Starts as the kernel that was drawn. Source: Salimans and Kingma 2016, "Weight Normalization".
+    At initialisation it equals the drawn kernel. Source: Salimans and Kingma 2016, "Weight Normalization".
     """
 
     def init(self, key: PRNGKeyArray, kernel: jax.Array, gates: int) -> WeightNormParams:
@@ -45,13 +45,13 @@ class WeightNorm(Parametrization):
 
     def kernel(self, params: WeightNormParams) -> jax.Array:
         squares = (params.direction**2).sum(axis=0, keepdims=True)
-        # A column of zeros stays one, and has no gradient that is not finite.
+        # A column of zeros stays zero and has a finite gradient.
         norm = jnp.sqrt(jnp.where(squares > 0, squares, 1))
         return params.gain[None] * params.direction / norm
 
 
 def _square_blocks(kernel: jax.Array, gates: int, what: str) -> jax.Array:
-    """The gates' blocks `(gates, H, H)`. Raises ValueError where they are not square."""
+    """The gate blocks `(gates, H, H)`. Raises ValueError if they are not square."""
     rows, width = kernel.shape
     if width != gates * rows:
         raise ValueError(f"{what}: expected a kernel of {gates} square blocks, got shape {kernel.shape}")
@@ -69,11 +69,12 @@ def _skew(blocks: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Orthogonal(Parametrization):
-    """An orthogonal kernel, block by block: `R = exp(A - A^T)`.
+    """A kernel of orthogonal gate blocks: `R = exp(A - A^T)` for each block.
 
-    A `(gates, H, H)` starts as rotations of pairs of units by angles uniform in `(-pi, pi)`, whatever the cell's
-    `recurrent_init`. Sources: Lezcano-Casado and Martínez-Rubio 2019, "Cheap Orthogonal Constraints in Neural
-    Networks"; Henaff, Szlam and LeCun 2016 for the start. Raises ValueError for blocks that are not square.
+    A `(gates, H, H)` is initialised so that R rotates pairs of units by angles uniform in `(-pi, pi)`; the cell's
+    `recurrent_init` has no effect. Sources: Lezcano-Casado and Martínez-Rubio 2019, "Cheap Orthogonal Constraints in
+    Neural Networks"; Henaff, Szlam and LeCun 2016 for the initialisation. Raises ValueError for blocks that are not
+    square.
     """
 
     def init(self, key: PRNGKeyArray, kernel: jax.Array, gates: int) -> jax.Array:
@@ -90,7 +91,7 @@ class Orthogonal(Parametrization):
 
 @dataclasses.dataclass(frozen=True)
 class Antisymmetric(Parametrization):
-    """An antisymmetric kernel less a diffusion, block by block: `R = A - A^T - diffusion * I`, A `(gates, H, H)`.
+    """A kernel of antisymmetric gate blocks with diffusion: `R = A - A^T - diffusion * I` for each, A `(gates, H, H)`.
 
     Source: Chang, Chen, Haber and Chi 2019, "AntisymmetricRNN". Raises ValueError for blocks that are not square.
     """

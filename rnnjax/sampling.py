@@ -1,4 +1,4 @@
-"""Text from a language model: the prompt is read once, and then the whole loop runs on the device."""
+"""Text generation with a language model: the prompt is processed once, then the whole loop runs on the device."""
 
 import dataclasses
 import functools
@@ -16,13 +16,14 @@ from rnnjax.types import Params, State, Tokens
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn.
+    """The distribution that a token is drawn from.
 
         p = softmax(logits / temperature)
 
-    restricted to the `top_k` most probable tokens, and to the fewest most probable ones that have `top_p` together;
-    a temperature of 0 takes the most probable one. Sources: Fan et al. 2018, "Hierarchical Neural Story Generation";
-    Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration". Raises ValueError for values out of range.
+    restricted to the `top_k` most probable tokens, and to the smallest set of most probable tokens with a total
+    probability of at least `top_p`. A temperature of 0 selects the most probable token. Sources: Fan et al. 2018,
+    "Hierarchical Neural Story Generation"; Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration". Raises
+    ValueError for values out of range.
     """
 
     temperature: float = 1.0
@@ -38,9 +39,9 @@ class Sampling:
             raise ValueError(f"top_p: expected 0 < share <= 1, got {self.top_p}")
 
     def restrict(self, logits: jax.Array) -> jax.Array:
-        """The logits `(..., V)` by the temperature, minus infinity where a token is not among those to draw from."""
+        """The logits `(..., V)` divided by the temperature, with minus infinity for excluded tokens."""
         if self.temperature == 0:
-            # The first of the highest: ties must not be drawn among.
+            # The first maximum, so that nothing is drawn among ties.
             return jnp.where(jnp.arange(logits.shape[-1]) == logits.argmax(axis=-1, keepdims=True), 0.0, -jnp.inf)
         logits = logits / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
@@ -49,14 +50,14 @@ class Sampling:
         if self.top_p is not None and self.top_p < 1:
             falling = jnp.sort(logits, axis=-1, descending=True)
             shares = jax.nn.softmax(falling, axis=-1)
-            # Those before which there is not yet enough; the first one always is.
+            # Tokens with less than `top_p` before them, which always includes the first.
             needed = (jnp.cumsum(shares, axis=-1) - shares < self.top_p).sum(axis=-1, keepdims=True)
             logits = jnp.where(logits >= jnp.take_along_axis(falling, needed - 1, axis=-1), logits, -jnp.inf)
         return logits
 
 
 class Begun(NamedTuple):
-    """B texts so far: the state that they left, and the logits `(B, V)` of what comes next."""
+    """B texts so far: the state after them, and the logits `(B, V)` of the next token."""
 
     state: State
     logits: jax.Array
@@ -64,7 +65,7 @@ class Begun(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames="model")
 def read(model: LanguageModel, params: Params, tokens: Tokens, begun: Begun | None = None) -> Begun:
-    """Texts `(B, T)`, T at least 1, read from the start or from where others have begun."""
+    """Processes texts `(B, T)`, T at least 1, from the start or as a continuation of `begun`."""
     before = None if begun is None else begun.state
     bound = model.bind({"params": params})
     features, head, state = bound.features(tokens, initial_state=before)
@@ -81,10 +82,10 @@ def sample(
     sampling: Sampling = Sampling(),
     tell: Callable[[jax.Array], None] | None = None,
 ) -> tuple[jax.Array, Begun, jax.Array]:
-    """`length` tokens more `(B, length)`, the texts with them, and the key to go on with: one scan on the device.
+    """The next `length` tokens `(B, length)`, the state of the texts after them, and the key for the next call.
 
-    Going on gives what a longer call would have given. `tell` hears of every step's tokens `(B,)`, in order, while the
-    loop runs.
+    One scan on the device. Two calls in a row give the same tokens as one longer call. `tell` is called with the tokens
+    `(B,)` of every step, in order, while the loop runs.
     """
 
     def step(carry: tuple[Begun, jax.Array], _: None) -> tuple[tuple[Begun, jax.Array], jax.Array]:

@@ -1,7 +1,7 @@
-"""Text that may come from strangers, on the terminal."""
+"""Printing untrusted text on the terminal."""
 
-# What a terminal obeys instead of showing it: control characters (a picture of each, or the replacement character),
-# separators of lines, marks that turn the direction of all that follows, and halves of characters.
+# Characters that a terminal interprets instead of showing them, with a replacement: control characters (their control
+# picture or the replacement character), line separators, direction marks, and surrogates.
 _SHOWN = (
     {code: 0x2400 + code for code in range(0x20)}
     | {0x7F: 0x2421}
@@ -11,5 +11,5 @@ _SHOWN = (
 
 
 def printable(text: str) -> str:
-    """The text, as long as before, with a visible character in place of each that a terminal would obey."""
+    """The text with each character that a terminal would interpret replaced by one visible character."""
     return text if text.isascii() and text.isprintable() else text.translate(_SHOWN)

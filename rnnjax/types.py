@@ -1,4 +1,4 @@
-"""The axis legend and the array aliases that signatures share.
+"""The axis legend and the array aliases used in signatures.
 
 | letter | name in a signature | axis |
 |---|---|---|
@@ -16,10 +16,10 @@ from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int
 
-# Features may have several axes: `*input`, `*hidden` and, with the gates' blocks along the last of them, `*gates`.
+# Features may have several axes: `*input`, `*hidden` and, with the gate blocks along the last axis, `*gates`.
 Step = Float[Array, "batch *input"]
 Gates = Float[Array, "batch *gates"]
-# Of the recurrent map, which may give another number of blocks than the input map.
+# Outputs of the recurrent map, which may have a different number of blocks than the input map.
 RecurrentGates = Float[Array, "batch *recurrent_gates"]
 Hidden = Float[Array, "batch *hidden"]
 
@@ -32,18 +32,18 @@ BatchFlags = Bool[Array, "batch time"]
 Tokens = Int[Array, "batch time"]
 Lengths = Int[Array, " batch"]
 
-# The sizes of the feature axes; where there is one, a size stands for it.
+# The sizes of the feature axes. With one axis, `Size` may be an int.
 Features = tuple[int, ...]
 Size = int | Features
 
-# A state is a NamedTuple of arrays: which fields it has is the cell's. Parameters and extras are any tree of arrays.
+# A state is a NamedTuple of arrays; the cell defines its fields. Parameters and extras are any tree of arrays.
 State = Any
 Params = Any
 Extras = Any
 
 
 def features(size: Size) -> Features:
-    """The feature axes of a size. Raises ValueError for one below 1."""
+    """The feature axes of a size. Raises ValueError for an axis below 1."""
     axes = tuple(size) if isinstance(size, tuple | list) else (size,)
     if not axes or min(axes) < 1:
         raise ValueError(f"expected sizes of at least 1, got {size}")

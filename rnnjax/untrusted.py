@@ -1,4 +1,4 @@
-"""Files that may come from strangers: looked at before they are read, and bounded."""
+"""Reading files that may be untrusted: they are checked before they are read, and their size is limited."""
 
 import json
 import os
@@ -7,13 +7,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-# Entries of a folder that is walked: far more than any checkpoint has.
+# Limit on the entries of a folder: far more than any checkpoint has.
 MOST_ENTRIES = 100_000
 DEPTH = 32
 
 
 def kind_of(path: Path) -> str | None:
-    """What has this name, in words; None where nothing has. No link is followed, and nothing is opened."""
+    """The kind of file with this name, in words; None if there is none. Links are not followed, nothing is opened."""
     try:
         return _kind(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -21,33 +21,33 @@ def kind_of(path: Path) -> str | None:
 
 
 def check_plain(path: Path) -> None:
-    """Raises FileNotFoundError where there is nothing, ValueError for what is no file or folder itself.
+    """Raises FileNotFoundError if nothing has this name, ValueError unless it is a regular file or a folder.
 
-    A link may lead to any file of this machine; a pipe or a device may never end.
+    A link may point to any file of this machine; reading a pipe or a device may never end.
     """
     _check(path, path.lstat(), "a file or folder", ("a file", "a folder"))
 
 
 def check_folder(path: Path) -> None:
-    """As `check_plain`, ValueError for a file, too."""
+    """As `check_plain`, and ValueError for a file."""
     _check(path, path.lstat(), "a folder", ("a folder",))
 
 
 def check_file(path: Path, most_bytes: int | None = None) -> None:
-    """As `check_plain`, ValueError for a folder, too, and for more bytes than that."""
+    """As `check_plain`, and ValueError for a folder or more than `most_bytes`."""
     _check_file(path, path.lstat(), most_bytes)
 
 
 def check_own(path: Path, status: os.stat_result) -> None:
-    """Raises ValueError for what is no file, or has other names: whoever writes to it writes to those, too."""
+    """Raises ValueError unless it is a regular file with one hard link: writing to it would change the others, too."""
     _check_file(path, status, None)
     if status.st_nlink > 1:
-        raise ValueError(f"{path}: expected a file of one name, got a hard link")
+        raise ValueError(f"{path}: expected a file without other hard links, got {status.st_nlink} links")
 
 
 def open_plain(path: Path, most_bytes: int) -> BufferedReader:
-    """A file, open to be read, and never waited for. Raises as `check_file`."""
-    check_file(path, most_bytes)  # before it is opened: a device may act on that
+    """A file opened for reading, without blocking. Raises as `check_file`."""
+    check_file(path, most_bytes)  # before opening it, because opening a device may have side effects
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     try:
         _check_file(path, os.fstat(file.fileno()), most_bytes)
@@ -77,7 +77,7 @@ def _kind(mode: int) -> str:
 
 
 def check_tree(path: Path, depth: int = DEPTH) -> None:
-    """As `check_plain`, for a folder and everything in it; ValueError, too, for more or deeper than it can be."""
+    """As `check_plain`, for a folder and everything in it; also ValueError for too many entries or too deep folders."""
     check_plain(path)
     if not path.is_dir():
         return
@@ -91,10 +91,10 @@ def check_tree(path: Path, depth: int = DEPTH) -> None:
 
 
 def read_json(path: Path, most_bytes: int) -> Any:
-    """What a JSON file holds, read strictly.
+    """The content of a JSON file, parsed strictly.
 
-    Raises FileNotFoundError where there is none, ValueError for what is no file of at most `most_bytes`, and for
-    what JSON does not have or says twice: NaN and infinities, a name that an object has already.
+    Raises FileNotFoundError if there is no file, ValueError unless it is a regular file of at most `most_bytes`, and
+    for invalid JSON, including NaN, infinities and duplicate names in an object.
     """
     with open_plain(path, most_bytes) as file:
         read = file.read(most_bytes + 1)
@@ -111,9 +111,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         names = set()
         twice = next(name for name, _ in pairs if name in names or names.add(name))
-        raise ValueError(f"the name {twice[:100]!r} twice")
+        raise ValueError(f"duplicate name {twice[:100]!r}")
     return values
 
 
 def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant}, which is no number of JSON")
+    raise ValueError(f"{constant}, which is not a JSON number")

@@ -58,11 +58,11 @@ def test_an_own_cell_is_a_class_or_an_object(own_module):
         (".names:CELLS", r"cell: expected module:Name, .* got '.names:CELLS'"),
         ("no_such_module:Mine", r"cell: expected a module that can be imported, got 'no_such_module': No module named"),
         ("own_cells_that_need_more:Mine", r"got 'own_cells_that_need_more': No module named 'no_such_module_at_all'"),
-        ("own_cells_of_a_user:Other", r"cell: expected a name that own_cells_of_a_user has, got 'Other'"),
-        ("own_cells_of_a_user:number", r"cell: expected a cell or a class of cells, got .*:number, of type int"),
-        ("own_cells_of_a_user:dataclasses", r"cell: expected a cell or a class of cells, got .*, of type module"),
-        ("rnnjax:LSTMP", r"cell: expected a cell, or a class that needs no options, got rnnjax:LSTMP: .*projection"),
-        ("rnnjax:Cell", r"cell: expected a cell, or a class that needs no options, got rnnjax:Cell"),
+        ("own_cells_of_a_user:Other", r"cell: expected a name defined in own_cells_of_a_user, got 'Other'"),
+        ("own_cells_of_a_user:number", r"cell: expected a cell or a cell class, got .*:number, of type int"),
+        ("own_cells_of_a_user:dataclasses", r"cell: expected a cell or a cell class, got .*, of type module"),
+        ("rnnjax:LSTMP", r"cell: expected a cell, or a class without required options, got rnnjax:LSTMP: .*projection"),
+        ("rnnjax:Cell", r"cell: expected a cell, or a class without required options, got rnnjax:Cell"),
     ],
 )
 def test_what_names_no_cell(own_module, name, message):

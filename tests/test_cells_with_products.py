@@ -276,7 +276,7 @@ def test_further_kernels_that_do_not_fit_are_named():
         Lost().step(Lost().init_params(KEY, INPUT, HIDDEN), jnp.ones((2, INPUT)), Lost().init_state(2, HIDDEN))
     for wrong in ({"candidate_kernel": 0}, ("candidate_kernel",)):
         kind = type("Wrong", (GRUResetBefore,), {"further_kernels": wrong})
-        with pytest.raises(ValueError, match="further_kernels: expected names and how many blocks each has, got"):
+        with pytest.raises(ValueError, match="further_kernels: expected names with the number of blocks of each, got"):
             kind()
 
 

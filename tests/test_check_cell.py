@@ -39,14 +39,14 @@ def test_a_cell_without_fault_passes_every_check():
         "pure",
         "rows of the batch are not mixed",
         "elementwise",
-        "steps one at a time give the whole",
+        "single steps give the same as a whole run",
         "every parameter has an effect",
         "finite at inputs and states of zeros",
         "central differences",
         "Scan(), Scan(unroll=2), Unrolled(), Chunked(size=2, keep='gates'), Chunked(size=2, keep='boundaries')",
-        "float32 computes what float64 does",
-        "bfloat16 computes what float64 does",
-        "float16 computes what float64 does",
+        "float32 agrees with float64",
+        "bfloat16 agrees with float64",
+        "float16 agrees with float64",
         "grad of lax.scan of vmap, shard_map",
     ):
         assert words in text
@@ -78,13 +78,13 @@ MAPS = {
 def test_maps_whose_transpose_is_jaxs_pass_under_transformations_too(name):
     """Inside `jax.shard_map` the gradients of `Chunked` were once those of all devices together."""
     report = check_cell(*MAPS[name], **QUICK | {"dtypes": [], "transformations": True})
-    assert "shard_map the gradients are those outside of all" in str(report)
+    assert "shard_map the gradients are the same as without them" in str(report)
 
 
 def test_a_plain_cell_passes_and_is_refused_where_only_pointwise_ones_can_run():
     report = check_cell(own_cells.Plain(), dtypes=["float16"])
-    refused = [line for line in report.checked if "refuses a cell that is no PointwiseCell, by name" in line]
-    assert [line.split(" refuses")[0] for line in refused] == [
+    refused = [line for line in report.checked if "raises a TypeError for a cell that is not a PointwiseCell" in line]
+    assert [line.split(" raises")[0] for line in refused] == [
         "Chunked(size=2, keep='gates')",
         "Chunked(size=2, keep='boundaries')",
     ]
@@ -96,21 +96,21 @@ def test_a_cell_that_could_be_declared_elementwise_gets_a_hint():
 
 
 FAULTS = {
-    "MixesRows": r"rows of the batch are mixed \(row 0 changed, .*\): state\.hidden: expected \S+, got \S+ at",
-    "ReadsBatchSize": r"step depends on the batch size \(1 row alone, and among 6\): state\.hidden: expected",
+    "MixesRows": r"rows of the batch are mixed \(row 0 was changed, .*\): state\.hidden: expected \S+, got \S+ at",
+    "ReadsBatchSize": r"step depends on the batch size \(1 row alone, .* among 6\): state\.hidden: expected",
     "Halves": r"update, float64: state\.hidden: expected float64 or wider, got float16",
     "GrowsState": r"step, float64: state\.hidden: expected shape \(6, 4\), as init_state gives, got \(6, 8\)",
     "ComplexState": r"update, float64: state\.hidden: expected float64, as init_state gives, got complex128",
-    "NotElementwise": r"elementwise: declared True: .* got unit \(\d,\) of state\.hidden moves unit \(\d,\)",
+    "NotElementwise": r"elementwise: declared True: .* got unit \(\d,\) of state\.hidden changes unit \(\d,\)",
     "Unhashable": r"hash: expected a hashable cell, got unhashable type: 'list': make the cell a frozen dataclass",
     "Unpicklable": r"pickle: expected a cell that can be pickled, got \w+Error",
     "Unused": r"params\.extras\.unused: expected an effect .* zero everywhere",
     "Counter": r"two calls of step and output .*: state\.hidden: expected .* must be pure: no counter",
     "WrongSize": r"size_of, float64: expected the hidden size \(4,\) of init_state, got \(5,\)",
-    "HardCoded": r"update, 6 input and 8 hidden features: .* is a size written into the code\?",
+    "HardCoded": r"update, 6 input and 8 hidden features: .* is a size hard-coded\?",
     "WrongGradient": r"central differences: gradient of params\.input\.kernel along .*: expected \S+, got \S+: error",
     "NaNGradient": r"at inputs and states of zeros: gradient of initial_state\.hidden: .* got nan \(24 of 24\)",
-    "SameForEveryKey": r"init_params: expected other numbers for another key, got the same in every array",
+    "SameForEveryKey": r"init_params: expected different numbers for different keys, got the same in every array",
     "OneDtype": r"init_params, float64: params\.kernel: expected float64, got float32",
 }
 # Faults that show in several arrays or dtypes; of all others one line is all there is.
@@ -130,7 +130,12 @@ def test_a_surrogate_gradient_may_be_left_out():
 
 def test_all_faults_are_told_and_not_only_the_first():
     lines = failures_of(own_cells.Several())
-    for words in ("hash: ", "expected other numbers for another key", "declared True", "depends on the batch size"):
+    for words in (
+        "hash: ",
+        "expected different numbers for different keys",
+        "declared True",
+        "depends on the batch size",
+    ):
         assert any(words in line for line in lines), words
 
 

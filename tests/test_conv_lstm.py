@@ -92,7 +92,7 @@ def test_a_window_that_cannot_be_is_named(window):
 
 
 def test_sizes_that_do_not_fit_are_named():
-    message = r"Conv: expected inputs with the state's spatial axes \(4, 5\) and channels, got \(4, 4, 2\)"
+    message = r"Conv: expected inputs with the spatial axes \(4, 5\) of the state and channels, got \(4, 4, 2\)"
     with pytest.raises(ValueError, match=message):
         ConvLSTM().init_params(KEY, (4, 4, 2), (4, 5, 2))
 

@@ -118,7 +118,7 @@ WRONG = {
     "start": ({"start": 6}, "start: expected a token of 0 to 5, got 6"),
     "end": ({"end": -1}, "end: expected a token of 0 to 5, got -1"),
     "length": ({"length": 0}, "length: expected at least 1, got 0"),
-    "key": ({"sampling": Sampling()}, r"key: expected one to draw by at temperature 1\.0, got None"),
+    "key": ({"sampling": Sampling()}, r"key: expected a key to draw with at temperature 1\.0, got None"),
 }
 
 

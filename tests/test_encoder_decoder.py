@@ -223,8 +223,8 @@ WRONG = {
     "start": ({"start": "ones"}, r"start: expected one of \['bridge', 'zeros'\], got 'ones'"),
     "blind": ({"attention": "none", "start": "zeros"}, "attention, start: expected attention or a bridge"),
     "dropout": ({"dropout": -0.1}, "dropout: expected 0 <= rate < 1, got -0.1"),
-    "future": ({"decoder": ENCODERS["bidirectional"]}, "decoder: expected layers that look only back, got one that"),
-    "shared": ({"encoder": LSTM_STACK}, "encoder, decoder: expected a layer of its own in each place"),
+    "future": ({"decoder": ENCODERS["bidirectional"]}, "decoder: expected causal layers, got one that"),
+    "shared": ({"encoder": LSTM_STACK}, "encoder, decoder: expected different layer objects"),
 }
 
 

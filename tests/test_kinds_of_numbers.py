@@ -221,7 +221,7 @@ def test_a_reset_on_a_padded_step_changes_nothing_in_either_direction():
 def test_a_layer_that_runs_from_the_end_has_no_step():
     backward = RNN(LSTM(), 4, reverse=True)
     for layer in (backward, StackedRNN([RNN(LSTM(), 4), RNN(GRU(), 4, reverse=True)])):
-        with pytest.raises(ValueError, match="step: expected layers that look only back, got one that runs from the"):
+        with pytest.raises(ValueError, match="step: expected causal layers, got one that runs in reverse"):
             layer.init(jax.random.key(0), INPUTS[:, 0], layer.initial_state(BATCH), method="step")
 
 

@@ -137,7 +137,9 @@ def test_resets_are_one_a_step_and_sequence(layer, shape):
 
 def test_sizes_that_do_not_merge_are_an_error():
     layer = Bidirectional(RNN(GRU(), 2), RNN(GRU(), 3), merge="sum")
-    with pytest.raises(ValueError, match=r"merge 'sum': expected outputs of one size, got \(1, 2, 2\) and \(1, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"merge 'sum': expected outputs of equal size, got \(1, 2, 2\) and \(1, 2, 3\)"
+    ):
         layer.init(jax.random.key(0), jnp.ones((1, 2, 4)))
 
 
@@ -189,7 +191,7 @@ def test_stack_starts_every_layer_from_zeros_where_no_state_is_given():
 @pytest.mark.parametrize("count", [0, 2])
 def test_stack_takes_one_state_a_layer(count):
     layer, variables, (inputs, states, *_) = stack_of_three()
-    with pytest.raises(ValueError, match=f"initial_state: expected 3, one a layer, got {count}"):
+    with pytest.raises(ValueError, match=f"initial_state: expected 3, one per layer, got {count}"):
         apply(layer, variables, inputs, states[:count])
 
 

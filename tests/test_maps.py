@@ -234,14 +234,14 @@ def test_a_layer_over_any_map_trains_under_names_that_can_be_read(name):
 
 
 REFUSED = {
-    "heads": (lambda: BlockDiagonal(3).kernel_shape((6,), (4,), 1), r"that 3 heads divide, got \(6,\) to \(4,\)"),
+    "heads": (lambda: BlockDiagonal(3).kernel_shape((6,), (4,), 1), r"divisible by 3 heads, got \(6,\) to \(4,\)"),
     "no_heads": (lambda: BlockDiagonal(0), "heads: expected at least 1, got 0"),
-    "axes": (lambda: Dense().kernel_shape((2, 3), (4,), 1), r"Dense: expected features of one axis, got \(2, 3\)"),
+    "axes": (lambda: Dense().kernel_shape((2, 3), (4,), 1), r"Dense: expected one feature axis, got \(2, 3\)"),
     "window": (lambda: Conv((1, 2, 3, 4)), r"window: expected 1 to 3 sizes of at least 1, got \(1, 2, 3, 4\)"),
     "empty_window": (lambda: Conv((0,)), r"window: expected 1 to 3 sizes of at least 1, got \(0,\)"),
     "places": (
         lambda: Conv((3,)).kernel_shape((5, 3), (6, 2), 1),
-        r"Conv: expected inputs with the state's spatial axes \(6,\) and channels, got \(5, 3\)",
+        r"Conv: expected inputs with the spatial axes \(6,\) of the state and channels, got \(5, 3\)",
     ),
     "square": (
         lambda: Dense(Orthogonal()).init(KEY, (3,), (4,), 2, orthogonal),

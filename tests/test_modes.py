@@ -91,7 +91,7 @@ def test_a_batch_in_parts_drops_what_the_whole_batch_drops_whatever_kind_the_key
 
 
 def test_rows_are_one_number_a_row():
-    with pytest.raises(ValueError, match=r"rows: expected shape \(4,\), one number a row of the batch, got \(3,\)"):
+    with pytest.raises(ValueError, match=r"rows: expected shape \(4,\), one number per row of the batch, got \(3,\)"):
         Dropout(0.5).apply({}, INPUTS, jnp.arange(3), rngs=RNGS)
 
 
@@ -143,7 +143,7 @@ def test_a_flag_is_no_text():
 def test_a_flag_that_is_traced_is_named(flag):
     layer = Remat(LSTM(), HIDDEN)
     options = {flag: True}
-    instead = {"deterministic": "leave it out and give a", "reverse": "set it where the layer is made"}[flag]
+    instead = {"deterministic": "omit it and pass a", "reverse": "set it in the constructor"}[flag]
     with pytest.raises(ValueError, match=f"{flag}: expected True, False or None, got a traced value, .*: {instead}"):
         layer.init(jax.random.key(0), INPUTS, **options)
 
@@ -160,7 +160,7 @@ NOT_CAUSAL: dict[str, Any] = {
 @pytest.mark.parametrize("layer", NOT_CAUSAL.values(), ids=NOT_CAUSAL)
 def test_models_of_what_comes_next_refuse_layers_that_read_it(layer):
     for make in (lambda: LanguageModel(9, INPUT, layer), lambda: Forecaster(layer, Point())):
-        with pytest.raises(ValueError, match=r"only back, got one that reads later steps \(\w+\)$"):
+        with pytest.raises(ValueError, match=r"causal layers, got one that depends on later steps \(\w+\)$"):
             make()
     SequenceClassifier(9, INPUT, layer)
 
@@ -176,11 +176,11 @@ def test_causal_is_what_outputs_read():
 
 
 SHARED: dict[str, Any] = {
-    "stack": (lambda one: StackedRNN([one] * 3), "layers: expected a layer of its own .* places 0 and 1"),
-    "both": (lambda one: Bidirectional(one, one), "forward, backward: expected a layer of its own"),
+    "stack": (lambda one: StackedRNN([one] * 3), "layers: expected different layer objects, .* places 0 and 1"),
+    "both": (lambda one: Bidirectional(one, one), "forward, backward: expected different layer objects"),
     "nested": (
         lambda one: StackedRNN([Bidirectional(RNN(GRU(), 2), one), RNN(GRU(), 2), one]),
-        "layers: expected a layer of its own .* places 0 and 2",
+        "layers: expected different layer objects, .* places 0 and 2",
     ),
 }
 

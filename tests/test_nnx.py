@@ -92,7 +92,7 @@ def test_bidirectional_has_the_bits_of_linen(merge):
     assert_equal(layer.last(final), layer.linen.apply({}, final, method="last"))
     assert_equal(layer.initial_state(2), layer.linen.initial_state(2))
     assert not layer.causal
-    with pytest.raises(ValueError, match="step: expected layers that look only back, got a Bidirectional layer"):
+    with pytest.raises(ValueError, match="step: expected causal layers, got a Bidirectional layer"):
         layer.step(args[0][:, 0], None)
 
 

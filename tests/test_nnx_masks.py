@@ -111,20 +111,20 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "merge": (lambda: Bidirectional(one(), one(), "max"), "merge: expected one of .*, got 'max'"),  # pyright: ignore
     "sizes": (
         lambda: Bidirectional(one(), RNN(GRU(), 2, 3, rngs=nnx.Rngs(0))),
-        "forward, backward: expected one input_size, got 3 and 2",
+        "forward, backward: expected equal input_size, got 3 and 2",
     ),
     "twice": (
         lambda: (lambda same: Bidirectional(same, same))(one()),
-        "forward, backward: expected a layer of its own in each place",
+        "forward, backward: expected different layer objects",
     ),
-    "stack": (lambda: StackedRNN([one()] * 2), "layers: expected a layer of its own in each place.* places 0 and 1"),
-    "parameter": (lambda: StackedRNN(shared()), "layers: expected a layer of its own in each place"),
+    "stack": (lambda: StackedRNN([one()] * 2), "layers: expected different layer objects.* places 0 and 1"),
+    "parameter": (lambda: StackedRNN(shared()), "layers: expected different layer objects"),
     "none": (lambda: StackedRNN([]), "layers: expected at least one, got none"),
     "norm": (lambda: StackedRNN([one()], norm="group"), "norm: expected one of .*, got 'group'"),  # pyright: ignore
     "norm_rngs": (lambda: StackedRNN([one()], norm="rms"), "rngs: expected an nnx.Rngs for norm 'rms', got None"),
     "states": (
         lambda: StackedRNN([one()])(jnp.ones((2, 4, 3)), ()),
-        "initial_state: expected 1, one a layer, got 0",
+        "initial_state: expected 1, one per layer, got 0",
     ),
 }
 
@@ -158,7 +158,7 @@ def test_last_is_the_output_at_the_last_valid_step():
     outputs, final = wide(inputs, state, lengths)
     want = [outputs[b, n - 1] if n else jnp.zeros(outputs.shape[-1]) for b, n in enumerate(lengths)]
     np.testing.assert_array_equal(wide.last(final, outputs, lengths), np.stack(want))
-    with pytest.raises(TypeError, match=r"last: expected the outputs too, since Wide has an output of its own"):
+    with pytest.raises(TypeError, match=r"last: expected the outputs too, since those of Wide are not state.hidden"):
         wide.last(final)
 
 

@@ -194,7 +194,7 @@ def test_a_cell_that_mixes_features_runs_under_scan_and_unrolled(reverse):
 
 def test_chunked_wants_a_pointwise_cell():
     problem = make_problem(Mixing())
-    with pytest.raises(TypeError, match="expected a PointwiseCell, got Mixing; run it under Scan or Unrolled"):
+    with pytest.raises(TypeError, match="expected a PointwiseCell, got Mixing; use Scan or Unrolled for it"):
         run(Mixing(), Chunked(3), problem)
 
 

@@ -167,5 +167,5 @@ def test_what_it_cannot_be_is_named():
         SLSTM(heads=0)
     with pytest.raises(ValueError, match=r"depth: expected 0 <= depth <= 1, got 1\.5"):
         SLSTM(depth=1.5)
-    with pytest.raises(ValueError, match=r"expected features of one axis that 3 heads divide, got \(4,\) to \(4,\)"):
+    with pytest.raises(ValueError, match=r"expected one feature axis divisible by 3 heads, got \(4,\) to \(4,\)"):
         SLSTM(heads=3).init_params(KEY, INPUT, HIDDEN)

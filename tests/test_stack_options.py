@@ -69,13 +69,15 @@ def test_a_residual_stack_wants_sizes_that_agree_from_the_second_layer_on():
     stack = StackedRNN([RNN(LSTM(), 4), RNN(LSTM(), 4)], residual=True)
     assert stack.init(jax.random.key(0), jnp.ones((2, 3, 7)))
     other = StackedRNN([RNN(LSTM(), 4), RNN(LSTM(), 5)], residual=True)
-    with pytest.raises(ValueError, match=r"residual: expected layer 1 to give what it reads, shape \(2, 3, 4\), got"):
+    with pytest.raises(
+        ValueError, match=r"residual: expected outputs of layer 1 with the shape of its inputs, \(2, 3, 4\), got"
+    ):
         other.init(jax.random.key(0), jnp.ones((2, 3, 7)))
     states = (LSTM().init_state(2, 4),) * 2
-    with pytest.raises(TypeError, match="last: expected the outputs too, since residual adds to them"):
+    with pytest.raises(TypeError, match="last: expected the outputs too, since the states do not contain"):
         stack.last(states)
     both = StackedRNN([Bidirectional(RNN(LSTM(), 4), RNN(LSTM(), 4), "sum")], residual=True)
-    with pytest.raises(TypeError, match="last: expected a top layer of one direction, since residual is on, got one"):
+    with pytest.raises(TypeError, match="last: expected a unidirectional top layer, since residual is on, got a"):
         both.last((states,), jnp.ones((2, 3, 4)))
     with pytest.raises(ValueError, match=r"norm: expected one of \['layer', 'rms'\] or None, got 'batch'"):
         StackedRNN([RNN(LSTM(), 4)], norm="batch")  # pyright: ignore[reportArgumentType]

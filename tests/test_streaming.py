@@ -55,7 +55,7 @@ def test_a_stream_that_begins_with_the_initial_state_is_compiled_once():
 
 def test_a_bidirectional_layer_does_not_stream():
     layer = Bidirectional(RNN(LSTM(), 4), RNN(LSTM(), 4))
-    with pytest.raises(ValueError, match="step: expected layers that look only back, got a Bidirectional layer"):
+    with pytest.raises(ValueError, match="step: expected causal layers, got a Bidirectional layer"):
         layer.init(jax.random.key(0), jnp.ones((2, 3)), layer.initial_state(2), method="step")
     assert [type(state).__name__ for state in layer.initial_state(2)] == ["LSTMState", "LSTMState"]
 

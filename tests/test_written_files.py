@@ -127,7 +127,7 @@ def test_a_folder_that_is_written_to(kind, user, tmp_path):
 def test_a_hard_link_is_not_appended_to(user, tmp_path):
     path = tmp_path / "run" / "file"
     os.link(user, path)
-    with pytest.raises(ValueError, match="file: expected a file of one name, got a hard link"):
+    with pytest.raises(ValueError, match="file: expected a file without other hard links, got 2 links"):
         append_to(path)
     write_text(path, "new")
     for words in (b"a", b"b"):

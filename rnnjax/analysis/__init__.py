@@ -1,4 +1,4 @@
-"""Analysis: a look inside a net, and figures of what a run did."""
+"""Analysis: gradients, gates and states inside a network, and figures of runs."""
 
 from rnnjax.analysis.gradient_flow import GradientNorms as GradientNorms
 from rnnjax.analysis.gradient_flow import gradient_norms as gradient_norms

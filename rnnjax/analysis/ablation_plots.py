@@ -15,19 +15,19 @@ with extra("plots"):
 
 Member = TypeVar("Member")
 COLUMNS = 2
-# Curves of a panel, its base not counted: with more they cannot be told from each other.
+# Maximum number of curves in a panel, without the base: more could not be distinguished.
 MOST_CURVES = 5
 
 
 class MeanCurve(NamedTuple):
-    """A variant's seeds, each with its steps and scores."""
+    """The seeds of a variant, each with its steps and scores."""
 
     name: str
     seeds: Sequence[tuple[Sequence[int], Sequence[float]]]
 
 
 class Interval(NamedTuple):
-    """A variant's scores, one a seed, and the interval of their mean where there is one."""
+    """The scores of a variant, one per seed, and the confidence interval of their mean, if known."""
 
     name: str
     scores: Sequence[float]
@@ -36,7 +36,7 @@ class Interval(NamedTuple):
 
 
 class Group(NamedTuple, Generic[Member]):
-    """Variants that are compared with each other."""
+    """Variants to compare with each other."""
 
     title: str
     members: Sequence[Member]
@@ -45,9 +45,9 @@ class Group(NamedTuple, Generic[Member]):
 def band(
     seeds: Sequence[tuple[Sequence[int], Sequence[float]]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, and the mean, least and greatest score of the seeds at each.
+    """Steps, and the mean, minimum and maximum score of the seeds at each step.
 
-    A seed that was stopped early (it had solved its task, or diverged) keeps its last score.
+    A seed that stopped early (because it solved its task or diverged) keeps its last score.
     """
     known = [seed for seed in seeds if len(seed[0])]
     if not known:
@@ -60,9 +60,9 @@ def band(
 
 
 def curve_figure(groups: Sequence[Group[MeanCurve]], score: str) -> Figure:
-    """Each variant's mean over its seeds, in a band from the worst to the best of them.
+    """The mean over the seeds of each variant, with a band from the minimum to the maximum.
 
-    A group has a panel, or as many as its variants need; its first variant, in black, is in each of them.
+    A group has one panel, or more if it has many variants; its first variant, in black, is in each of them.
     """
     panels = [part for group in groups for part in _panels(group)]
     rows, columns = -(-len(panels) // COLUMNS), min(COLUMNS, len(panels))
@@ -89,7 +89,7 @@ def curve_figure(groups: Sequence[Group[MeanCurve]], score: str) -> Figure:
 def _panels(group: Group[MeanCurve]) -> list[Group[MeanCurve]]:
     first, *others = group.members
     count = max(-(-len(others) // MOST_CURVES), 1)
-    size = -(-len(others) // count)  # as many in each as can be
+    size = -(-len(others) // count)  # an equal number in each, except the last
     return [
         Group(
             group.title if count == 1 else f"{group.title} ({number + 1} of {count})",
@@ -100,9 +100,9 @@ def _panels(group: Group[MeanCurve]) -> list[Group[MeanCurve]]:
 
 
 def interval_figure(groups: Sequence[Group[Interval]], score: str) -> Figure:
-    """A line a variant: every seed's score, their mean, and the interval of the mean; group by group.
+    """One row per variant, by group: the score of each seed, their mean, and the interval of the mean.
 
-    The group's first variant, its base, is marked by a line down through the group.
+    A vertical line through the group marks the mean of its first variant, the base.
     """
     every = [member for group in groups for member in group.members]
     figure = Figure(figsize=(7.5, 1.2 + 0.28 * len(every)), layout="constrained")

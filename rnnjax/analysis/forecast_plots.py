@@ -1,4 +1,4 @@
-"""Figures of forecasts: what was forecast beside what came, how sure it was and how sure it should have been."""
+"""Figures of forecasts: forecasts against actual values, and calibration."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,13 +16,13 @@ with extra("plots"):
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 GREEN = COLOURS[2]
-# Black is for what is no seed.
+# Black is reserved for lines that are not seeds.
 SEED_COLOURS = tuple(colour for colour in COLOURS if colour != BLACK)
 COLUMNS = 2
 
 
 class ForecastPanel(NamedTuple):
-    """One series around an origin; `quantiles (H, Q)` are at `levels`, the middle one the median."""
+    """One series around an origin; `quantiles (H, Q)` are at `levels`, and the middle one is the median."""
 
     title: str
     dates: np.ndarray  # (C,), before the origin
@@ -34,9 +34,9 @@ class ForecastPanel(NamedTuple):
 
 
 def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], name: str, baseline: str) -> Figure:
-    """A panel a series: history, what came, the forecast with its intervals, and a baseline's forecast.
+    """One panel per series: history, actual values, the forecast with its intervals, and the forecast of a baseline.
 
-    No interval is drawn where all quantiles are one number.
+    No interval is drawn if all quantiles are equal.
     """
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -44,7 +44,7 @@ def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], na
     every = list(figure.subplots(rows, columns, squeeze=False).flat)
     middle = len(levels) // 2
     for axes, panel in zip(every, panels, strict=False):
-        before = panel.dates[-1:], panel.history[-1:]  # so that lines go on from the history
+        before = panel.dates[-1:], panel.history[-1:]  # so that lines are connected to the history
         dates = np.concatenate([before[0], panel.future_dates])
         axes.plot(panel.dates, panel.history, color=BLACK, linewidth=1.2, label="history")
         for low in range(middle):
@@ -54,7 +54,7 @@ def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], na
                 words = f"{levels[high] - levels[low]:.0%} interval"
                 axes.fill_between(dates, *band, color=BLUE, alpha=0.12 + 0.1 * low, linewidth=0, label=words)
         lines = (
-            (panel.actual, {"color": BLACK, "linestyle": ":", "linewidth": 1.6, "label": "what came"}),
+            (panel.actual, {"color": BLACK, "linestyle": ":", "linewidth": 1.6, "label": "actual"}),
             (panel.baseline, {"color": ORANGE, "linestyle": "--", "linewidth": 1.2, "label": label(baseline)}),
             (panel.quantiles[:, middle], {"color": BLUE, "linewidth": 1.6, "label": label(name)}),
         )
@@ -77,9 +77,9 @@ def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], na
 def calibration_figure(
     levels: Sequence[float], shares: Mapping[str, np.ndarray], by_step: Mapping[float, np.ndarray]
 ) -> Figure:
-    """Left: the share of numbers that were below each quantile, `shares[name] (Q,)`, beside the share that should be.
+    """Left: the share of numbers below each quantile, `shares[name] (Q,)`, against the nominal share.
 
-    Right: the share inside each interval by steps ahead, `by_step[nominal] (H,)`, beside its nominal one.
+    Right: the share inside each interval by steps ahead, `by_step[nominal] (H,)`, against the nominal share.
     """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -104,7 +104,7 @@ def calibration_figure(
 
 
 def loss_curves(training: np.ndarray, validation: np.ndarray, best: np.ndarray, names: Sequence[str]) -> Figure:
-    """Losses `(E, S)` of each epoch and seed: training dashed, validation solid, a ring at each seed's best epoch."""
+    """Losses `(E, S)` of each epoch and seed: training dashed, validation solid, a ring at the best epoch of a seed."""
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.subplots()
     epochs = np.arange(1, len(training) + 1)

@@ -1,13 +1,13 @@
-"""Gradient flow: how much of a loss reaches the state of each step, and how much of any loss ever could.
+"""Gradient flow: the gradient of a loss with respect to the state of each step, and its bound for any loss.
 
-Both questions have one answer, the product of the step Jacobians `J_t = d s_t / d s_(t-1)`:
+Both depend on the product of the step Jacobians `J_t = d s_t / d s_(t-1)`:
 
     dL/ds_t = (direct part of L at t) + J_(t+1)^T dL/ds_(t+1)        for one loss: a vector
     d s_T / d s_t = J_T J_(T-1) ... J_(t+1)                          for every loss: a matrix
 
-Its norm falls or grows about geometrically in the number of factors, and leaves float32 within a hundred
-steps or two. What is carried from step to step is therefore scaled to a size near 1, with the power of two that
-it was scaled by beside it, and the results are base-10 logarithms: as good at -150 as at 0, -inf for zero.
+The norm of the product decreases or grows about geometrically with the number of factors, and leaves the range of
+float32 within a hundred or two hundred steps. Therefore the carried value is scaled to a size near 1 and stored with
+its power of two, and the results are base-10 logarithms: as precise at -150 as at 0, and -inf for zero.
 
 Sources: Hochreiter 1991, "Untersuchungen zu dynamischen neuronalen Netzen"; Bengio, Simard and Frasconi 1994,
 "Learning Long-Term Dependencies with Gradient Descent is Difficult"; Pascanu, Mikolov and Bengio 2013, "On
@@ -29,19 +29,19 @@ from rnnjax.types import Params, State, TimeInputs
 
 Log10 = Float[Array, "time batch"]
 
-# The exponent of what is zero: below all others, and far enough from int32's limits to be subtracted from.
+# The exponent of zero: below all others, and far enough from the limits of int32 for subtraction.
 ZERO = -(2**30)
 
 
 class Scaled(NamedTuple):
-    """Cotangents `value * 2**exponent`, K of them side by side: each leaf `(K, B, ...)`, the exponent `(B,)`."""
+    """K cotangents `value * 2**exponent`: each leaf is `(K, B, ...)`, the exponent `(B,)`."""
 
     value: State
     exponent: jax.Array
 
 
 class GradientNorms(NamedTuple):
-    """Base-10 logarithms of `|dL/ds_t|`, each `(T, B)`: of the whole state, and of each of its fields."""
+    """Base-10 logarithms of `|dL/ds_t|`, each `(T, B)`: for the whole state, and for each of its fields."""
 
     whole: Log10
     fields: State
@@ -50,17 +50,17 @@ class GradientNorms(NamedTuple):
 def gradient_norms(
     loss: Callable[[State], jax.Array], cell: Cell, params: Params, inputs: TimeInputs, state: State
 ) -> GradientNorms:
-    """The norm of a loss's gradient with respect to the state after every step, as base-10 logarithms.
+    """The norm of the gradient of a loss with respect to the state after every step, as base-10 logarithms.
 
         log10 |dL/ds_t|,  dL/ds_t = (direct part of L at t) + J_(t+1)^T dL/ds_(t+1)
 
-    The derivative is the total one: through all later steps. `loss` is a scalar function of the states after
-    every step, a tree of `(T, B, ...)`; inputs are `(T, B, I)` and `state` is the one before the first step.
-    A gradient that is exactly zero gives -inf, a sequence whose states are not all finite NaN. Neither T nor
-    the size of the gradient limits the result. The cell's step must not mix the sequences of a batch.
+    This is the total derivative, through all later steps. `loss` is a scalar function of the states after every step,
+    a tree of `(T, B, ...)`; inputs are `(T, B, I)` and `state` is the state before the first step. A gradient of zero
+    gives -inf; a sequence with a non-finite state gives NaN. T and the size of the gradient do not limit the result.
+    The step of the cell must not mix the sequences of a batch.
 
-    Raises ValueError where shapes do not fit, or for a loss that is not a scalar. Source: Pascanu, Mikolov
-    and Bengio 2013, eq. 3 to 5.
+    Raises ValueError for shapes that do not match, or for a loss that is not a scalar. Source: Pascanu, Mikolov and
+    Bengio 2013, eq. 3 to 5.
     """
     cell, problem = prepare(cell, params, inputs, state)
     states = _states(cell, problem)
@@ -83,14 +83,14 @@ def jacobian_products(
 
         log10 sigma_max(J_T J_(T-1) ... J_(t+1)),  0 at the last step
 
-    It bounds what the gradient of any loss of the last state can be at step t. `field=None` takes the whole
-    state, its fields side by side (an LSTM's product is 2H x 2H); a field's name takes that field's block of
-    the product, `d h_T / d h_t` for "hidden": H x H for every cell, so that cells can be compared, with the
-    paths through all other fields in it. Inputs are `(T, B, I)`, `state` is the one before the first step.
-    Zero, states that are not finite and batches are as for `gradient_norms`.
+    It bounds the gradient at step t of any loss of the last state. `field=None` uses the whole state, with its fields
+    concatenated (2H x 2H for an LSTM). The name of a field selects its block of the product, such as `d h_T / d h_t`
+    for "hidden"; it includes the paths through all other fields, and is H x H for every cell, so that cells can be
+    compared. Inputs are `(T, B, I)`, `state` is the state before the first step. Zeros, non-finite states and batches
+    are treated as in `gradient_norms`.
 
-    Raises ValueError where shapes do not fit, or for a field that the state does not have. Source: Pascanu,
-    Mikolov and Bengio 2013, eq. 5 to 7.
+    Raises ValueError for shapes that do not match, or for an unknown field. Source: Pascanu, Mikolov and Bengio 2013,
+    eq. 5 to 7.
     """
     cell, problem = prepare(cell, params, inputs, state)
     fields = problem.initial_state._fields
@@ -118,7 +118,7 @@ def _states(cell: Cell, problem: Problem) -> State:
 
 
 def _basis(state: State, kept: tuple[str, ...]) -> State:
-    """One unit cotangent for every number that the kept fields of a sequence hold, `(K, B, ...)`."""
+    """One unit cotangent for every number in the kept fields of a sequence, `(K, B, ...)`."""
     sizes = [leaf[0].size if name in kept else 0 for name, leaf in state._asdict().items()]
     blocks, start = [], 0
     for leaf, size in zip(state, sizes, strict=True):
@@ -132,13 +132,13 @@ def _basis(state: State, kept: tuple[str, ...]) -> State:
 def _walk_back(
     cell: Cell, problem: Problem, states: State, last: State, direct: State | None, measure: Callable[[State], Any]
 ) -> Any:
-    """What `measure` gives for every step's cotangents, stacked.
+    """The stacked results of `measure` for the cotangents of every step.
 
-    `last` is what arrives at the last step from beyond it, `direct` what a step adds of its own, with a leading
-    axis T. `measure` sees the scaled cotangents and gives logarithms, to which that of the scale is added.
+    `last` is the cotangent that arrives at the last step, `direct` the direct part of every step, with a leading axis
+    T. `measure` is called with scaled cotangents and returns logarithms, to which the logarithm of the scale is added.
     """
     before = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), problem.initial_state, states)
-    # relu's derivative of NaN is 0: without this, a state that overflowed would pass for a gradient that vanished.
+    # The derivative of relu at NaN is 0, so an overflow of the state would look like a vanishing gradient.
     finite = jnp.isfinite(_by_sequence(states)).all(axis=1)
 
     def back(arriving: Scaled, xs: Any) -> tuple[Scaled, Any]:
@@ -154,14 +154,14 @@ def _walk_back(
 
 
 def _by_sequence(tree: State) -> jax.Array:
-    """All numbers of each sequence in a row, `(B, ...)`."""
+    """All numbers of each sequence in one row, `(B, ...)`."""
     return jnp.concatenate([leaf.swapaxes(0, 1).reshape(leaf.shape[1], -1) for leaf in jax.tree.leaves(tree)], axis=1)
 
 
 def _log10_norm(tree: State) -> jax.Array:
-    """The logarithm of each sequence's norm, `(B,)`; -inf for zero."""
+    """The logarithm of the norm of each sequence, `(B,)`; -inf for zero."""
     numbers = _by_sequence(tree)
-    # The largest is taken out first: the square of 1e-30 is zero in float32.
+    # Divided by the largest number first, because the square of 1e-30 is zero in float32.
     largest = jnp.abs(numbers).max(axis=1)
     return jnp.log10(largest) + jnp.log10(
         jnp.linalg.norm(numbers / jnp.where(largest > 0, largest, 1)[:, None], axis=1)
@@ -169,7 +169,7 @@ def _log10_norm(tree: State) -> jax.Array:
 
 
 def _scaled(tree: State, exponent: jax.Array | int = 0) -> Scaled:
-    """`tree * 2**exponent`, its largest number brought to between 1/2 and 1."""
+    """`tree * 2**exponent`, rescaled so that the largest number is between 1/2 and 1."""
     largest = jnp.abs(_by_sequence(tree)).max(axis=1)
     own = jnp.frexp(largest)[1]
     return Scaled(_shift(tree, -own), jnp.where(largest > 0, own + exponent, ZERO))
@@ -183,5 +183,5 @@ def _add(one: Scaled, other: Scaled) -> Scaled:
 
 
 def _shift(tree: State, exponent: jax.Array) -> State:
-    """Each sequence's numbers times a power of two, which is exact."""
+    """The numbers of each sequence times a power of two, which is exact."""
     return jax.tree.map(lambda leaf: jnp.ldexp(leaf, exponent.reshape(1, -1, *[1] * (leaf.ndim - 2))), tree)

@@ -1,4 +1,4 @@
-"""The figure of gradient flow: what vanishes, what explodes, and what clipping does about either."""
+"""The figure of gradient flow: vanishing and exploding gradients, and the effect of clipping."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ with extra("plots"):
     from matplotlib.lines import Line2D
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-# In the order of the scales: from light blue for what vanishes, over black, to red for what explodes.
+# In the order of the scales: from light blue (vanishing) through black to red (exploding).
 STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#56B4E9", "linestyle": (0, (1, 1)), "linewidth": 1.8},
     {"color": BLUE, "linestyle": "--"},
@@ -25,7 +25,7 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#CC79A7", "linestyle": (0, (5, 1))},
     {"color": "#009E73", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
 )
-# Beyond float32, where a gradient that is computed plainly is 0 or infinite: log10 of its least and largest.
+# log10 of the smallest and largest float32; beyond it, a gradient in plain float32 is 0 or infinite.
 FLOAT32 = (-37.9, 38.5)
 SHOWN = 48
 LOSS_SHOWN = 1e4
@@ -38,7 +38,7 @@ CROSS: dict[str, Any] = {"marker": "X", "markersize": 6, "color": BLACK, "linest
 
 
 class FlowCurves(NamedTuple):
-    """One net's curves by recurrent scale: base-10 logarithms, each `(T,)`, the last step last."""
+    """The curves of one network by recurrent scale: base-10 logarithms, each `(T,)`, in the order of steps."""
 
     name: str
     gradients: Mapping[float, np.ndarray]
@@ -46,7 +46,7 @@ class FlowCurves(NamedTuple):
 
 
 class ClippingCurves(NamedTuple):
-    """One net's training: `(losses, gradient norms before clipping)` of every update, without and with clipping."""
+    """The training of one network: `(losses, gradient norms before clipping)` by update, without and with clipping."""
 
     name: str
     clip: float
@@ -55,9 +55,9 @@ class ClippingCurves(NamedTuple):
 
 
 def gradient_flow_figure(flows: Sequence[FlowCurves], trainings: Sequence[ClippingCurves]) -> Figure:
-    """Gradient norms and singular values against steps back, a column a net; under them, training with clipping.
+    """Gradient norms and singular values against steps back, one column per network; below, training with clipping.
 
-    Raises ValueError for more scales than there are styles of line that can be told apart.
+    Raises ValueError for more scales than line styles.
     """
     scales = sorted({scale for flow in flows for scale in flow.gradients})
     if len(scales) > len(STYLES):
@@ -104,7 +104,8 @@ def _draw_trainings(figure: SubFigure, trainings: Sequence[ClippingCurves]) -> N
     for which, (row, name) in enumerate(zip(panels[::-1], ("loss (squared error)", "gradient norm"), strict=True)):
         numbers = np.concatenate([curves[which] for training in trainings for curves in training[2:]])
         numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
-        # What diverges leaves through the top: the losses that tell whether a net learns are far below.
+        # Diverging losses leave the axes at the top, because the losses that show whether a network learns are far
+        # below.
         highest = min(numbers.max(initial=1), LOSS_SHOWN if which == 0 else np.inf)
         row[0].set(yscale="log", ylim=(numbers.min(initial=1) / 2, highest * 3), ylabel=name)
         for axes, training in zip(row, trainings, strict=True):
@@ -123,7 +124,7 @@ def _draw_trainings(figure: SubFigure, trainings: Sequence[ClippingCurves]) -> N
 
 
 def _draw_curve(axes: Axes, values: np.ndarray, first: int = 0, **style: Any) -> Line2D:
-    """A line that ends in a cross, where the next value is not finite: zero has no logarithm, either."""
+    """A line that ends in a cross if the next value is not finite (including the logarithm of zero)."""
     finite = np.isfinite(values)
     (line,) = axes.plot(np.arange(first, first + len(values)), np.where(finite, values, np.nan), **style)
     lost = int(np.argmin(finite))

@@ -1,15 +1,15 @@
-"""Names that may come from strangers, in figures."""
+"""Untrusted names in figures."""
 
 from rnnjax.terminal import printable
 
-LONGEST = 100  # characters that are shown
-SHORT = 30  # of a name at an axis, which many share
+LONGEST = 100  # maximum number of characters
+SHORT = 30  # for names along an axis
 
 
 def label(text: object, longest: int = LONGEST) -> str:
-    """The text as it stands: Matplotlib reads no TeX in it, and hides no line of a legend for its first character."""
+    """The text as a literal label: not interpreted as TeX, and not hidden from a legend."""
     shown = "\n".join(map(printable, str(text).split("\n")))
     if len(shown) > longest:
         shown = f"{shown[: longest - 1]}…"
-    # A name that begins with an underscore would be left out of a legend: a space of no width goes first.
+    # Matplotlib omits names with a leading underscore from a legend, so they get a zero-width space.
     return ("\u200b" if shown.startswith("_") else "") + shown.replace("$", r"\$")

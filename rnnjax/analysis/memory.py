@@ -1,4 +1,4 @@
-"""Memory in numbers: how fast a gradient is lost on its way back, from the norms that were measured."""
+"""Memory in numbers: how fast a gradient decreases going back in time, from measured norms."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Memory(NamedTuple):
-    """What is left of a gradient some steps back; `predicted` and `measured` are base-10 logarithms of ratios."""
+    """The decrease of a gradient over `back` steps; `predicted` and `measured` are base-10 logarithms of ratios."""
 
     back: int
     predicted: float
@@ -17,19 +17,19 @@ class Memory(NamedTuple):
 
 
 def gradient_memory(log10_norms: np.ndarray, scale: float, back: int, threshold: float = 0.01) -> Memory:
-    """How fast a gradient is lost, from the logarithms `(T,)` of its norm after every step.
+    """How fast a gradient decreases, from the logarithms `(T,)` of its norm after every step.
 
         ratio(k) = |dL/ds_(T-k)| / |dL/ds_T|
-        predicted = log10 scale**back           0.9**200 = 7.1e-10: every step Jacobian of norm `scale`
+        predicted = log10 scale**back           if every step Jacobian has norm `scale`: 0.9**200 = 7.1e-10
         measured = log10 ratio(back)
         decay = 10**slope                       slope: least squares of log10 ratio(k) against k
-        horizon = the first k with ratio(k) < threshold, or None: never within T
+        horizon = the first k with ratio(k) < threshold, or None if there is none within T
 
-    `decay` is a factor a step, fitted to the steps at which the gradient is not zero, and 0 where it is zero at
-    every earlier one. `scale` is that of the recurrent kernel, an orthogonal one times a number.
+    `decay` is the factor per step, fitted to the steps with a gradient above zero; it is 0 if the gradient is zero at
+    all earlier steps. `scale` is the factor of the recurrent kernel, which is an orthogonal matrix times `scale`.
 
-    Raises ValueError for norms that are not one sequence's, that hold NaN or whose last is zero, and for values
-    out of range. Source: Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013, eq. 6 and 7.
+    Raises ValueError for norms of more than one sequence, with NaN or with a last norm of zero, and for values out of
+    range. Source: Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013, eq. 6 and 7.
     """
     log10_norms = np.asarray(log10_norms, np.float64)
     if log10_norms.ndim != 1:

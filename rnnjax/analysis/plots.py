@@ -1,4 +1,4 @@
-"""Figures of a training run. Colours are Okabe and Ito's, which colour-blind readers tell apart."""
+"""Figures of a training run, in the colours of Okabe and Ito, which colour-blind readers can distinguish."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,9 +15,9 @@ BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
 
 
 class Curve(NamedTuple):
-    """A metric of every training step, and of validation after so many of them.
+    """A metric of every training step, and of validation after some of the steps.
 
-    `shown` makes of values, and of means of them, what is drawn under `name`: perplexities of losses, say.
+    `shown` converts values (or their means) to the numbers in the figure, such as losses to perplexities.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Curve(NamedTuple):
 
 
 def learning_curves(curves: Sequence[Curve]) -> Figure:
-    """Metrics against steps, a panel each: the running mean of the training batches, and each epoch's validation.
+    """Metrics against steps, one panel each: the running mean of the training batches, and validation per epoch.
 
     Raises ValueError for no curve.
     """
@@ -51,7 +51,7 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Counts of true class (down) against predicted class (across), shaded by each row's share."""
+    """Counts of true class (rows) against predicted class (columns), shaded by the share within the row."""
     size = len(classes)
     figure = Figure(figsize=(max(4.2, 1.2 + 0.7 * size), max(3.6, 0.8 + 0.6 * size)), layout="constrained")
     axes = figure.subplots()
@@ -70,7 +70,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
 
 
 def length_histogram(lengths: np.ndarray, longest: int, widths: Sequence[int]) -> Figure:
-    """How long the sequences are, where they are cut, and the batch widths they are padded to."""
+    """A histogram of sequence lengths, with the length at which they are cut and the batch widths."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.subplots()
     shown = np.quantile(lengths, 0.995)
@@ -86,11 +86,11 @@ def length_histogram(lengths: np.ndarray, longest: int, widths: Sequence[int]) -
 
 
 def fold_accuracies(names: Sequence[str], accuracies: Sequence[np.ndarray]) -> Figure:
-    """Each model's accuracy in every fold of a cross-validation as a dot, and its mean as a line."""
+    """The accuracy of each model in every fold of a cross-validation as a dot, and its mean as a line."""
     figure = Figure(figsize=(8, 1.2 + 0.6 * len(names)), layout="constrained")
     axes = figure.subplots()
     for row, values in enumerate(accuracies):
-        # Folds that tie lie one above the other.
+        # Equal folds are drawn one above the other.
         _, ranks = np.unique(values, return_inverse=True)
         heights = [np.sum(ranks[:i] == rank) for i, rank in enumerate(ranks)]
         axes.plot(values, row - 0.08 * np.array(heights), "o", color=BLUE, alpha=0.7, markersize=6)
@@ -99,7 +99,7 @@ def fold_accuracies(names: Sequence[str], accuracies: Sequence[np.ndarray]) -> F
         axes.annotate(f"{np.mean(values):.3f}", (np.mean(values), row + 0.27), ha="center", va="top", color=ORANGE)
     axes.set_yticks(range(len(names)), [label(name, SHORT) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set(xlabel="accuracy (one dot a fold)")
+    axes.set(xlabel="accuracy (one dot per fold)")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(frameon=False, loc="outside upper right")
     return figure

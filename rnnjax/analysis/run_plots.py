@@ -1,4 +1,4 @@
-"""The figure that compares runs: a panel a measure, a colour and a mark a run."""
+"""The figure that compares runs: one panel per metric, one colour and mark per run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,25 +16,25 @@ with extra("plots"):
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-# Okabe and Ito's, which colour-blind readers tell apart; the later ones are dashed, too.
+# The colours of Okabe and Ito, which colour-blind readers can distinguish; those after `SOLID` are also dashed.
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK, "#999999")
 SOLID = 4
-# Marks nearer than this (in points, across and up) would touch.
+# Marks closer than this (horizontally and vertically, in points) would overlap.
 TOUCHING = (10.0, 10.0)
 
 
 class Panel(NamedTuple):
-    """A measure: what it is drawn against, and how."""
+    """A metric, the quantity on its x axis, and drawing options."""
 
     name: str
     against: str
-    noisy: bool = False  # a point is one batch's
+    noisy: bool = False  # each point is one batch
     logarithmic: bool = False
-    best: Callable[[np.ndarray], Any] | None = None  # gives the index of the best point
+    best: Callable[[np.ndarray], Any] | None = None  # returns the index of the best point
 
 
 class RunCurves(NamedTuple):
-    """A run: a short mark, what the legend says of it, and its points `(N, 2)` by the names of panels."""
+    """A run: a short mark, its legend text, and its points `(N, 2)` by panel name."""
 
     mark: str
     label: str
@@ -42,11 +42,11 @@ class RunCurves(NamedTuple):
 
 
 def comparison_figure(runs: Sequence[RunCurves], panels: Sequence[Panel]) -> Figure:
-    """Every measure of the panels that any of the runs has, each run in its colour, its mark at the end of its curve.
+    """The panels for which any run has points; each run has a colour and a mark at the end of its curve.
 
-    Single batches are faint lines, their running mean (of a fiftieth of a run; geometric where the axis is
-    logarithmic) is a strong one; a ring is around the best epoch. Raises ValueError for more runs than colours, and
-    where there is nothing to draw.
+    Faint lines are single batches, strong lines their running mean (over a fiftieth of a run; geometric on a
+    logarithmic axis); a ring marks the best epoch. Raises ValueError for more runs than colours, and if there is
+    nothing to draw.
     """
     if not 1 <= len(runs) <= len(COLOURS):
         raise ValueError(f"runs: expected 1 to {len(COLOURS)}, got {len(runs)}")
@@ -65,16 +65,16 @@ def comparison_figure(runs: Sequence[RunCurves], panels: Sequence[Panel]) -> Fig
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     if len(runs) > 1:
-        figure.draw_without_rendering()  # only now it is known where the ends are
+        figure.draw_without_rendering()  # needed to know the positions of the ends
         for axes, found in zip(grid, ends, strict=False):
             _mark(axes, runs, found)
     return figure
 
 
 def smooth(points: np.ndarray, window: int, geometric: bool = False) -> np.ndarray:
-    """Means over windows of points `(N, 2)` that follow each other, each at its window's last point.
+    """Means over windows of consecutive points `(N, 2)`, each at the last point of its window.
 
-    Windows begin a tenth of their width apart; one ends at the last point.
+    Windows start a tenth of their width apart; the last one ends at the last point.
     """
     x, y = points.T
     windows = np.lib.stride_tricks.sliding_window_view(np.log(y) if geometric else y, window)
@@ -88,7 +88,7 @@ def _style(index: int) -> dict[str, Any]:
 
 
 def _draw(axes: Axes, panel: Panel, runs: Sequence[RunCurves]) -> dict[int, tuple[float, float]]:
-    """Draws a panel; returns where the curve of each run ends, by the run's place."""
+    """Draws a panel; returns the end of the curve of each run, by index of the run."""
     curves = {
         index: np.asarray(run.points[panel.name], float)
         for index, run in enumerate(runs)
@@ -117,7 +117,7 @@ def _draw(axes: Axes, panel: Panel, runs: Sequence[RunCurves]) -> dict[int, tupl
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if panel.noisy:  # a few wild batches must not press all else together
+    if panel.noisy:  # so that outliers do not compress the rest of the panel
         _limit(axes, np.concatenate(shown), logarithmic)
     return ends
 
@@ -131,8 +131,8 @@ def _limit(axes: Axes, shown: np.ndarray, logarithmic: bool) -> None:
 
 
 def _mark(axes: Axes, runs: Sequence[RunCurves], ends: Mapping[int, tuple[float, float]]) -> None:
-    """Each run's mark beside its curve's end, those that would touch one above the other."""
-    scale = 72 / axes.figure.dpi  # points a pixel
+    """Draws the mark of each run next to the end of its curve; marks that would overlap are moved up."""
+    scale = 72 / axes.figure.dpi  # points per pixel
     places = {index: scale * axes.transData.transform(end) for index, end in ends.items()}
     taken: list[np.ndarray] = []
     for index in sorted(places, key=lambda index: places[index][1]):

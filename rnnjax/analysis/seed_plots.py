@@ -1,4 +1,4 @@
-"""The figure of several seeds that were trained alike: where they stand beside chance and a known solution."""
+"""The figure of several seeds of the same training, compared with chance and a known solution."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ with extra("plots"):
 
 
 class SeedCurve(NamedTuple):
-    """One seed's evaluations; `solved` and `diverged` are the update at which it did, where it did."""
+    """The evaluations of one seed; `solved` and `diverged` are the update at which that happened, if it did."""
 
     label: str
     updates: np.ndarray
@@ -26,17 +26,16 @@ class SeedCurve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """What a panel's axis is called, and horizontal lines by their names."""
+    """The axis label of a panel, and horizontal lines by name."""
 
     name: str
     levels: Mapping[str, float]
 
 
 def seed_curves(title: str, curves: Sequence[SeedCurve], loss: Panel, score: Panel) -> Figure:
-    """Loss (logarithmic) and score against updates: a line a seed, a ring where it solved the task, a cross where it
-    diverged.
+    """Loss (logarithmic) and score against updates: one line per seed, with a ring where it solved the task.
 
-    A seed without a finite loss has its cross at the top.
+    A cross at the top marks where a seed diverged.
     """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     figure.suptitle(label(title), fontsize=10)

@@ -1,4 +1,4 @@
-"""Step trace: what every gate and state of a cell is at every step, by the names that the cell itself gives them."""
+"""Step trace: the gates and states of a cell at every step, by the variable names in the cell's code."""
 
 import inspect
 import sys
@@ -31,14 +31,13 @@ def trace_cell(
     reverse: bool = False,
     noise: Noise | None = None,
 ) -> dict[str, np.ndarray]:
-    """Every step's gates and states by name, each `(T, B, H)`: the arguments are a recurrence's.
+    """The gates and states of every step by name, each `(T, B, H)`; the arguments are those of a recurrence.
 
-    The states are the fields of the cell's state (`hidden`, `cell`), the gates the local variables of its
-    `update` (of `step`, where it has none) that have the shape of `hidden`: for an LSTM `input`, `forget`,
-    `candidate` and `output`, for a GRU `reset`, `update` and `candidate`, for a cell of your own what you
-    called them. A name made of single letters (`f`, `f_x`) counts as scratch. The cell runs as it is: its
-    variables are read as it returns, so that what a `jax.jit` or another function inside it binds is not seen. Past
-    a sequence's length all is NaN. Raises ValueError where shapes do not fit.
+    The states are the fields of the cell's state (`hidden`, `cell`). The gates are the local variables of its `update`
+    (or `step`, if it has none) with the shape of `hidden`: `input`, `forget`, `candidate` and `output` for an LSTM,
+    `reset`, `update` and `candidate` for a GRU. Names of single letters (`f`, `f_x`) are ignored. The cell runs
+    unchanged, and its variables are read when it returns, so variables inside a `jax.jit` or an inner function are not
+    found. Values after the end of a sequence are NaN. Raises ValueError for shapes that do not match.
     """
     cell, problem = prepare(
         cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
@@ -60,14 +59,14 @@ def trace_cell(
 
     _, (inputs, before, after) = jax.lax.scan(step, entering, (inputs, flags), reverse=reverse)
     time, batch = inputs.shape[:2]
-    # Steps are rows of one batch: a cell does not mix rows.
+    # All steps are rows of one batch, which is possible because a cell does not mix rows.
     rows = jax.tree.map(lambda leaf: leaf.reshape(time * batch, *leaf.shape[2:]), (inputs, before))
     tiled = None if mask is None else jnp.tile(mask, (time, *(1,) * (mask.ndim - 1)))
     found = _locals(cell, params, *rows, mask=tiled)
     named = {name: leaf.reshape(time, batch, *leaf.shape[1:]) for name, leaf in found.items()} | after._asdict()
     valid = np.ones((time, batch), bool) if flags.valid is None else np.asarray(flags.valid)
     return {
-        # bfloat16, which NumPy and Matplotlib know little of, is widened.
+        # bfloat16 is widened, because NumPy and Matplotlib hardly support it.
         name: np.where(
             np.expand_dims(valid, tuple(range(2, values.ndim))), values.astype(at_least_float32(values.dtype)), np.nan
         )
@@ -78,14 +77,14 @@ def trace_cell(
 def _locals(
     cell: Cell, params: Params, inputs: jax.Array, state: State, *, mask: jax.Array | None
 ) -> dict[str, jax.Array]:
-    """The arrays `(N, H)` that one call of the cell binds to local names."""
+    """The arrays `(N, H)` in local variables of one call of the cell."""
     if isinstance(cell, PointwiseCell):
         method = "update"
         gates = cell.pre_activations(params, inputs, masked(state.hidden, mask))
         arguments = (params.extras, *gates, state)
     else:
         method, arguments = "step", (params, inputs, state)
-    # A cell may call the one that it extends.
+    # Includes base classes, because a cell may call `super()`.
     methods = [vars(kind)[method] for kind in type(cell).__mro__ if method in vars(kind)]
     codes = {inspect.unwrap(each).__code__ for each in methods}
     found: dict[str, Any] = {}
@@ -112,11 +111,10 @@ def _locals(
 
 
 def trace_steps(module: nn.Module, variables: Mapping[str, Any], *args: Any, **options: Any) -> dict[str, Any]:
-    """What every `RNN` in a module did: by its path, every gate and state by name, each `(B, T, H)`.
+    """For every `RNN` in a module, by path: all gates and states by name, each `(B, T, H)`.
 
-    `module.apply(variables, *args, **options)` runs as it is; see `trace_cell` for the names. A backward
-    layer's steps stand at the inputs that they read. A path is "recurrent/forward", say, or "" for the module
-    itself.
+    Runs `module.apply(variables, *args, **options)`; see `trace_cell` for the names. The steps of a backward layer are
+    in the order of the inputs. A path is "recurrent/forward", for example, or "" for the module itself.
     """
     traces: dict[str, dict[str, np.ndarray]] = {}
 
@@ -132,7 +130,7 @@ def trace_steps(module: nn.Module, variables: Mapping[str, Any], *args: Any, **o
             traces["/".join(layer.path)] = {name: np.swapaxes(values, 0, 1) for name, values in trace.items()}
             return recurrence(*arguments, **keywords)
 
-        # A module in use refuses new values of its fields; this one is the copy that `apply` made.
+        # `object.__setattr__`, because fields of a bound module are frozen; it is the copy made by `apply`.
         object.__setattr__(layer, "recurrence", traced)
         try:
             return method(*args, **options)

@@ -1,7 +1,7 @@
-"""Figures over the words of a text: what a classifier thinks after each, and what a cell's gates do at each.
+"""Figures over the words of a text: class probabilities after each word, and the gates of a cell at each word.
 
-Blue for the one side and vermilion for the other are Okabe and Ito's, which colour-blind readers tell apart;
-the heat maps are Matplotlib's cividis (shares) and PuOr (signed values), made for them too.
+Blue and vermilion are colours of Okabe and Ito; heat maps use Matplotlib's cividis (shares) and PuOr (signed values).
+Colour-blind readers can distinguish all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ with extra("plots"):
     from matplotlib.figure import Figure
 
 VERDICTS = LinearSegmentedColormap.from_list("verdicts", [ORANGE, "white", BLUE])
-# More words than these are not written under an axis.
+# The maximum number of words written under an axis.
 LABELLED = 40
 TURNS = 5
 
 
 def turning_words(verdicts: np.ndarray, count: int, apart: int = 1) -> np.ndarray:
-    """The words after which the probability changed most, in their order, no two nearer than `apart`.
+    """The indices of the words after which the probability changed most, sorted, at least `apart` from each other.
 
-    The first word changes it from 0.5, where two classes are level.
+    The change of the first word is counted from 0.5.
     """
     changes = np.abs(np.diff(verdicts, prepend=0.5))
     chosen: list[int] = []
@@ -39,7 +39,7 @@ def turning_words(verdicts: np.ndarray, count: int, apart: int = 1) -> np.ndarra
 def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) -> Figure:
     """The probability `(T,)` of the class `positive` after each word, and the words that changed it most.
 
-    Raises ValueError where there is not one probability a word, or no word.
+    Raises ValueError unless there is one probability per word, and at least one word.
     """
     verdicts = np.asarray(verdicts)
     if verdicts.shape != (len(words),) or not len(words):
@@ -60,7 +60,7 @@ def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) ->
         for step in turning_words(verdicts, TURNS):
             axes.get_xticklabels()[step].set_weight("bold")
     else:
-        # Over the axes, where no point is, and so far apart that they do not touch.
+        # Above the axes, where there are no points, and far enough apart not to overlap.
         for step in turning_words(verdicts, TURNS, apart=len(words) // 15):
             axes.axvline(step, color="0.8", linewidth=0.8, zorder=0)
             axes.text(
@@ -71,10 +71,10 @@ def verdict_figure(words: Sequence[str], verdicts: np.ndarray, positive: str) ->
 
 
 def step_figure(words: Sequence[str], trace: Mapping[str, np.ndarray], title: str = "") -> Figure:
-    """Heat maps of every gate and state `(T, H)` over the words, a panel each.
+    """Heat maps of every gate and state `(T, H)` over the words, one panel each.
 
-    The units stand in the order of what `hidden` is at the last word, those of a state of another size as they
-    come. Raises ValueError where a trace has not one step a word, or there is no word.
+    Units are sorted by `hidden` at the last word; those of an array with a different size are not sorted. Raises
+    ValueError unless there is one step per word, and at least one word.
     """
     for name, values in trace.items():
         if values.ndim != 2 or len(values) != len(words) or not len(words):

@@ -1,4 +1,4 @@
-"""Verdict trace: what a classifier would say of a text, had it ended after each of its words."""
+"""Verdict trace: the class probabilities for every prefix of a text."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -9,12 +9,12 @@ import numpy as np
 
 from rnnjax.data import Plan, Sequences, collate
 
-# Prefixes scored at once: those of most texts, and a bound on the memory for the others.
+# The maximum number of prefixes in a batch: enough for most texts, and a limit on the memory for longer ones.
 BATCH = 512
 
 
 def class_probabilities(logits: jax.Array) -> jax.Array:
-    """`(N, C)` from logits: a softmax over `(N, C)`, or a sigmoid's two sides for one logit a row, `(N,)`."""
+    """Probabilities `(N, C)` from logits: softmax of `(N, C)`, or both sides of the sigmoid of `(N,)`."""
     if logits.ndim > 1:
         return jax.nn.softmax(logits)
     return jax.nn.sigmoid(jnp.stack([-logits, logits], axis=-1))
@@ -28,14 +28,14 @@ def verdict_trace(
     cut: Literal["start", "end"] = "start",
     pad: Literal["start", "end"] = "end",
 ) -> np.ndarray:
-    """Class probabilities `(T, C)` after each of a text's T words.
+    """Class probabilities `(T, C)` after each of the T words of a text.
 
         verdict[t] = softmax(logits(tokens[: t + 1]))
 
-    All prefixes are one batch, so that any classifier can be traced, those that read backwards too.
-    `logits(tokens (N, T), lengths (N,))` gives `(N,)` or `(N, C)`; the prefixes are cut to `longest` and padded
-    as the classifier's own texts are, at the start always to `longest`. A text of no words has no verdict:
-    `(0, C)`. Raises ValueError for tokens that are not one sequence.
+    Each prefix is scored as a separate sequence, so any classifier can be traced, also a bidirectional one.
+    `logits(tokens (N, T), lengths (N,))` returns `(N,)` or `(N, C)`. Prefixes are cut to `longest` and padded like the
+    classifier's texts; padding at the start is always up to `longest`. For a text without words the result is `(0, C)`.
+    Raises ValueError for tokens that are not one sequence.
     """
     tokens = np.asarray(tokens)
     if tokens.ndim != 1:

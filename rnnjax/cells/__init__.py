@@ -1,4 +1,4 @@
-"""Cells: what happens at one step."""
+"""Cells: the computation of one time step."""
 
 from rnnjax.cells.cell import Cell as Cell
 from rnnjax.cells.cell import CellParams as CellParams

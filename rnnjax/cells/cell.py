@@ -1,4 +1,4 @@
-"""The definition of a cell: its parameters, its state, one step, and the output read from the state."""
+"""The definition of a cell: its parameters, its state, one step, and the output."""
 
 import abc
 import copy
@@ -16,8 +16,8 @@ from rnnjax.initializers import Initializer, glorot_uniform, orthogonal, zeros
 from rnnjax.maps import Dense, Map, MapParams
 from rnnjax.types import Extras, Features, Gates, Hidden, Params, RecurrentGates, Size, State, Step, features
 
-# The logistic function. Not `0.5 * tanh(0.5 * x) + 0.5`, which is 0 from x = -18 down (in bfloat16 from -7), where the
-# gate of a long memory stands, and has no gradient there.
+# The logistic function. Not `0.5 * tanh(0.5 * x) + 0.5`: that is 0 with zero gradient for x below -18 (below -7 in
+# bfloat16), and a gate that keeps a long memory can reach such values.
 sigmoid = jax.nn.sigmoid
 
 
@@ -31,7 +31,7 @@ class HiddenState(NamedTuple):
 
 
 class CellParams(NamedTuple):
-    """The parameters of both maps (`MapParams`) and the cell's own; `recurrent` and `extras` may be None."""
+    """The parameters of both maps (`MapParams`) and all other parameters; `recurrent` and `extras` may be None."""
 
     input: MapParams
     recurrent: Any = None
@@ -39,7 +39,7 @@ class CellParams(NamedTuple):
 
 
 def as_read(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The hidden state in the dtype of the kernel that reads it; a cell may keep a wider one. Complex stays complex."""
+    """The hidden state in the dtype of the recurrent kernel; the state may be wider. Complex states stay complex."""
     return hidden.astype(kernel.dtype) if jnp.issubdtype(hidden.dtype, jnp.floating) else hidden
 
 
@@ -67,21 +67,23 @@ def check_size(name: str, size: Size) -> Features:
 def check_one_axis(hidden_size: Size) -> None:
     """Raises ValueError for several feature axes, for cells whose `update` contains a matrix product."""
     if len(features(hidden_size)) != 1:
-        raise ValueError(f"hidden_size: expected one feature axis, since a matrix reads it, got {hidden_size}")
+        raise ValueError(
+            f"hidden_size: expected one feature axis, since this cell uses a matrix product, got {hidden_size}"
+        )
 
 
 class Cell(abc.ABC):
     """A cell defines what happens at one step; a recurrence runs it over time.
 
-    A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are its fields,
-    given by keyword only. The hidden size is not one of them: it belongs to the layer. Its state is a NamedTuple of
-    arrays `(B, ...)`, of the dtypes and shapes that `init_state` gives them. Derive from this class only if the step
-    does not have the form of a `PointwiseCell`. All functions are called with the sizes of the layer.
+    A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are keyword-only
+    fields. The hidden size is not an option of the cell but of the layer. The state is a NamedTuple of arrays
+    `(B, ...)`, with the dtypes and shapes that `init_state` gives them. Derive from this class only if the step does
+    not have the form of a `PointwiseCell`. All functions are called with the sizes of the layer.
     """
 
     @abc.abstractmethod
     def init_params(self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32) -> Params:
-        """New parameters of this dtype, NamedTuples or dicts of arrays. Raises ValueError for sizes that do not fit."""
+        """New parameters of this dtype: NamedTuples or dicts of arrays. Raises ValueError for unsupported sizes."""
 
     @abc.abstractmethod
     def init_state(self, batch_size: int, hidden_size: Size, dtype: Any = jnp.float32) -> State:
@@ -92,9 +94,9 @@ class Cell(abc.ABC):
         """The state after one step. It must not mix the rows of the batch."""
 
     def output(self, extras: Extras, state: State, inputs: Step) -> jax.Array:
-        """The output of a step, from the state after it: `state.hidden` by default.
+        """The output of a step, computed from the new state: `state.hidden` by default.
 
-        `extras` are all parameters of the cell; in a `PointwiseCell`, only those in addition to the maps.
+        `extras` are all parameters of the cell; in a `PointwiseCell`, all except those of the maps.
         """
         return state.hidden
 
@@ -103,11 +105,11 @@ class Cell(abc.ABC):
         return params
 
     def effective(self, params: Params) -> tuple["Cell", Params]:
-        """The cell and its parameters as loops use them: parametrized kernels are computed once."""
+        """The cell and parameters for use in a loop: parametrized kernels are computed once, before the loop."""
         return self, params
 
     def size_of(self, state: State) -> Features:
-        """The hidden size, read from a state: by default the features of `hidden`."""
+        """The hidden size that a state has: by default, the feature axes of `hidden`."""
         return tuple(jnp.shape(state.hidden)[1:])
 
 
@@ -115,33 +117,34 @@ class Cell(abc.ABC):
 class PointwiseCell(Cell):
     """A cell whose step consists of two linear maps and one function that does not mix rows.
 
-        a_t = W(x_t) + b                           input part: no recurrence in it
-        r_t = R(h_{t-1}) + c                       recurrent part; c only where `second_bias` says so
+        a_t = W(x_t) + b                           input part, without recurrence
+        r_t = R(h_{t-1}) + c                       recurrent part; c only with `second_bias=True`
         s_t = update(extras, a_t, r_t, s_{t-1})    the equation of the paper
-        y_t = output(extras, s_t, x_t)             h_t unless the cell says otherwise
+        y_t = output(extras, s_t, x_t)             h_t by default
 
     A subclass defines `gates` (the number of blocks of H pre-activations; a property if it depends on options) and
-    `update`, and whatever differs from these defaults:
+    `update`. It overrides the following if the default (in parentheses) does not fit:
 
-        state_type        the NamedTuple of its state, each array zeros of `(B, H)` at the start (`HiddenState`)
-        elementwise       whether `update` mixes no features either, and holds no product: Jacobians rely on it (False)
-        recurrent_gates   how many blocks R gives, where they are not as many as W gives
-        further_kernels   kernels of R that `update` reads by `further_product`: how many blocks, by their names (none)
-        init_extras       parameters beyond the maps: peepholes, gains; one of your own adds to those of `super()`,
-                          which are the further kernels
-        read_size         the size of `hidden`, which R reads, where it is not H; then `init_state`, `size_of`, too
-        check_sizes       what sizes must satisfy, beyond what the maps ask for
+        state_type        NamedTuple class of the state; each array starts as zeros `(B, H)` (`HiddenState`)
+        elementwise       True if `update` is elementwise over features, with no product; Jacobians need it (False)
+        recurrent_gates   number of blocks that R computes (`gates`)
+        further_kernels   names of further kernels, each with its number of blocks; `update` applies them with
+                          `further_product` (none)
+        init_extras       parameters in addition to the maps, such as peepholes and gains (the further kernels; an
+                          override must include those of `super()`)
+        read_size         size of `hidden`, the input of R (H); if overridden, override `init_state` and `size_of` too
+        check_sizes       checks of the sizes, in addition to those of the maps
 
     Without R, `recurrent` is zeros.
 
-    `update` may hold further matrix products: every recurrence gives the same numbers, but only the maps' gradients are
-    summed over a whole chunk by one product in `Chunked`. Further kernels of R are initialised, parametrized and
+    `update` may contain further matrix products. Every recurrence then gives the same numbers, but `Chunked` computes
+    only the gradients of the maps with one product per chunk. Further kernels are initialised, parametrized and
     dropped like R. Raises ValueError for a cell with further kernels and no recurrent map.
 
     Initialisation: Glorot-uniform over the whole input kernel (Glorot and Bengio 2010), orthogonal per gate block of
-    the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may put its array into a box that names the
-    axes (`flax.linen.with_partitioning`). Where a cell reads only `a + r` the second bias adds nothing that b could
-    not; PyTorch's layers have it all the same.
+    the recurrent kernel (Saxe et al. 2014), zero bias. An initialiser may return its array in a Flax box that names
+    the axes (`flax.linen.with_partitioning`). If a cell only uses `a + r`, the second bias is redundant with b; it
+    exists because PyTorch's layers have it.
     """
 
     gates: ClassVar[int]
@@ -159,11 +162,11 @@ class PointwiseCell(Cell):
     def __post_init__(self):
         if not isinstance(self.further_kernels, Mapping) or min(self.further_kernels.values(), default=1) < 1:
             raise ValueError(
-                f"further_kernels: expected names and how many blocks each has, got {self.further_kernels}"
+                f"further_kernels: expected names with the number of blocks of each, got {self.further_kernels}"
             )
         if self.further_kernels and not isinstance(self.recurrent_map, Map):
             names = " and ".join(self.further_kernels)
-            raise ValueError(f"recurrent_map: expected a map, since {names} is one too, got {self.recurrent_map}")
+            raise ValueError(f"recurrent_map: expected a map, since {names} needs it, got {self.recurrent_map}")
 
     @property
     def recurrent_gates(self) -> int:
@@ -175,7 +178,7 @@ class PointwiseCell(Cell):
         return hidden_size
 
     def check_sizes(self, input_size: Size, hidden_size: Size) -> None:
-        """Raises ValueError for sizes that the cell does not support; the maps check theirs themselves."""
+        """Raises ValueError for sizes that the cell does not support; the maps check theirs separately."""
         check_size("input_size", input_size)
         check_size("hidden_size", hidden_size)
 
@@ -202,7 +205,7 @@ class PointwiseCell(Cell):
                 self.bias_init(bias_key, (self.gates * hidden[-1],), dtype),
             ),
             recurrent=recurrent,
-            # The maps have keys 0 to 3 of this one.
+            # The maps use keys 0 to 3 derived from this key.
             extras=self.init_extras(jax.random.fold_in(key, 4), inputs, hidden, dtype),
         )
 
@@ -231,28 +234,28 @@ class PointwiseCell(Cell):
 
     @abc.abstractmethod
     def update(self, extras: Extras, inputs: Gates, recurrent: RecurrentGates, state: State) -> State:
-        """The equation of the paper, row by row, from both pre-activations (each `(B, G)`) and the state."""
+        """The equation of the paper, from both pre-activations (each `(B, G)`) and the state; must not mix rows."""
 
     def extras_of(self, params: CellParams) -> Extras:
         """The parameters in addition to the maps."""
         return params.extras
 
     def effective(self, params: CellParams) -> tuple["PointwiseCell", CellParams]:
-        """The cell with unparametrized maps, and the kernels that its parametrizations compute."""
+        """The cell with unparametrized maps, and the kernels computed by its parametrizations."""
         input_map, own = self.input_map.effective(params.input)
         recurrent_map, recurrent, extras = self.recurrent_map, params.recurrent, params.extras
         if recurrent_map is not None:
             for name in self.further_kernels:
                 if extras is None or name not in extras:
                     raise ValueError(
-                        f"extras: expected {name!r}, which is one of further_kernels; an init_extras of your own adds "
-                        "to what super().init_extras gives"
+                        f"extras: expected {name!r}, which is one of further_kernels; an init_extras that you override "
+                        "must include what super().init_extras returns"
                     )
                 extras = {**extras, name: recurrent_map.effective(MapParams(extras[name]))[1].kernel}
             recurrent_map, recurrent = recurrent_map.effective(recurrent)
         if input_map is self.input_map and recurrent_map is self.recurrent_map:
             return self, params
-        # Not `dataclasses.replace`: a cell may make a map of its other options.
+        # Not `dataclasses.replace`: a cell may build its maps from other options.
         cell = copy.copy(self)
         object.__setattr__(cell, "input_map", input_map)
         object.__setattr__(cell, "recurrent_map", recurrent_map)
@@ -260,7 +263,7 @@ class PointwiseCell(Cell):
 
     def pre_activations(self, params: CellParams, inputs: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`a = W(x) + b` and `r = R(h) + c`; r is zeros if there is no R."""
-        cell, params = self.effective(params)  # which changes nothing of effective ones
+        cell, params = self.effective(params)  # no effect if they already are effective
         own = cell.input_map.apply(params.input, inputs, cell.gates)
         if cell.recurrent_map is None:
             return own, jnp.zeros_like(own)

@@ -1,4 +1,4 @@
-"""The LSTM over images: its two products are convolutions."""
+"""The LSTM for images: both products are convolutions."""
 
 import dataclasses
 
@@ -17,9 +17,9 @@ class ConvLSTM(PeepholeLSTM):
     over 1 to 3 spatial axes, one for each size in `window`: inputs `(*spatial, C_in)`, state `(*spatial, C)`, stride 1,
     zero padding. The size of the layer is the shape of the state: `RNN(ConvLSTM(), (16, 16, 8))`.
 
-    `peepholes=True` is the paper's cell, with p `(*spatial, C)`; the further options are those of `PeepholeLSTM`. There
-    are no peepholes by default, as in Keras and Flax: weights for each position fix the image size, and the cell is
-    then no longer the same at every position. The cell with two windows is
+    `peepholes=True` gives the paper's cell, with p `(*spatial, C)`; the other options are those of `PeepholeLSTM`. The
+    default has no peepholes, as in Keras and Flax: peepholes have weights for each position, so they fix the image size
+    and make the cell position-dependent. For different windows in the two convolutions, use
     `LSTM(input_map=Conv((5, 5)), recurrent_map=Conv((3, 3)))`.
 
     Source: Shi, Chen, Wang, Yeung, Wong and Woo 2015, "Convolutional LSTM Network: A Machine Learning Approach for
@@ -29,7 +29,7 @@ class ConvLSTM(PeepholeLSTM):
 
     window: tuple[int, ...] = (3, 3)
     peepholes: bool = False
-    # Made of the window, which `dataclasses.replace` may change.
+    # Derived from the window, so not an argument: `dataclasses.replace` may change the window.
     input_map: Map = dataclasses.field(init=False)
     recurrent_map: Map | None = dataclasses.field(init=False)
 

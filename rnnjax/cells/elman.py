@@ -21,7 +21,7 @@ class Elman(PointwiseCell):
     The IRNN of Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear
     Units", is `Elman(activation="relu", recurrent_init=identity())`.
 
-    Source: Elman 1990, "Finding Structure in Time". Raises ValueError for another activation than
+    Source: Elman 1990, "Finding Structure in Time". Raises ValueError for an activation other than
     "tanh", "relu" or "sigmoid".
     """
 

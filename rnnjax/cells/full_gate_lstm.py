@@ -1,4 +1,4 @@
-"""The LSTM whose gates read the gates of the previous step."""
+"""The LSTM with connections from the previous step's gates to all gates."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -14,7 +14,7 @@ from rnnjax.types import Features, Gates, Hidden, Size
 
 
 class FullGateState(NamedTuple):
-    """Each `(B, H)`; the last three are the gates' activations."""
+    """Each `(B, H)`; the last three are the activations of the gates."""
 
     hidden: Hidden
     cell: Hidden
@@ -78,7 +78,7 @@ class FullGateLSTM(PointwiseCell):
         ]
         return FullGateExtras(
             *(self.peephole_init(own, hidden, dtype) for own in peephole_keys),
-            # In its box, where its initialiser put it into one.
+            # Mapped as a tree, so that an initialiser's Flax box is kept.
             gate_kernel=jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows),
         )
 

@@ -19,7 +19,7 @@ class GRU(PointwiseCell):
         h_t = (1 - update) * candidate + update * h_{t-1}
 
     with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the reset gate scales
-    it. This is the form of cuDNN, and of Flax, PyTorch and Keras (`reset_after=True`). Sources: Cho et al.
+    it. cuDNN, Flax, PyTorch and Keras (`reset_after=True`) use this form. Sources: Cho et al.
     2014, "Learning Phrase Representations using RNN Encoder-Decoder"; this form in arXiv:1406.1078v1.
     """
 

@@ -23,7 +23,7 @@ class GRUResetBefore(PointwiseCell):
     with `a = x_t W + b` over three blocks and `r = h_{t-1} R` over two. R_n is a kernel of the recurrent map and is
     initialised, parametrized and dropped like the blocks of R. `state_dropout` of a layer affects only R. With `Conv`
     maps this is the convolutional GRU. Keras has this form with `reset_after=False`; `GRU` (reset after the product)
-    needs one product a step instead of two. Source: Cho et al. 2014, "Learning Phrase Representations using RNN
+    needs one product per step instead of two. Source: Cho et al. 2014, "Learning Phrase Representations using RNN
     Encoder-Decoder for Statistical Machine Translation" (arXiv:1406.1078v3).
     """
 

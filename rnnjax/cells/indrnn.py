@@ -1,4 +1,4 @@
-"""The independently recurrent network: each unit sees only its own past."""
+"""The independently recurrent network: the recurrence connects each unit only with itself."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -20,7 +20,7 @@ class IndRNNExtras(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IndRNN(PointwiseCell):
-    """IndRNN: the recurrent weight u is a vector, so units interact only in the next layer.
+    """IndRNN: the recurrent weight u is a vector, so units interact only through the next layer.
 
         h_t = relu(x_t W + u * h_{t-1} + b)
 
@@ -40,7 +40,7 @@ class IndRNN(PointwiseCell):
     def __post_init__(self):
         if self.second_bias or self.recurrent_map is not None:
             raise ValueError(
-                "expected second_bias=False and recurrent_map=None, since an IndRNN has one map, got "
+                "expected second_bias=False and recurrent_map=None, since an IndRNN only has an input map, got "
                 f"second_bias={self.second_bias} and recurrent_map={self.recurrent_map}"
             )
 

@@ -1,4 +1,4 @@
-"""Jacobians of one step of an elementwise cell: a few numbers for each unit."""
+"""Jacobians of one step of an elementwise cell, stored as a few numbers for each unit."""
 
 import math
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from rnnjax.types import Extras, Features, State
 
 
 class UnitJacobians(NamedTuple):
-    """Derivatives of every field of the new state, for each unit; all three entries have these fields.
+    """Derivatives of every field of the new state, for each unit; all three entries have the fields of the state.
 
     `inputs.hidden[b, g, u]` is the derivative of `hidden[b, u]` with respect to `a[b, g * H + u]`, an array
-    `(B, gates, *hidden)`. `recurrent.hidden (B, recurrent_gates, *hidden)` is the derivative with respect to r, and
-    `state.hidden.cell (B, *hidden)` that with respect to the previous cell. A field that does not hold real
-    floating-point numbers has None in both places.
+    `(B, gates, *hidden)`. `recurrent.hidden (B, recurrent_gates, *hidden)` is the derivative of `hidden` with respect
+    to r, and `state.hidden.cell (B, *hidden)` its derivative with respect to the previous `cell`. A field that is not
+    real floating-point is None, both as the new field and as the previous one.
     """
 
     inputs: State
@@ -31,8 +31,8 @@ def unit_jacobians(
 ) -> UnitJacobians:
     """The Jacobians of one `update` at its arguments, in at least float32.
 
-    One forward-mode derivative for each block and each field. This is exact, because no unit reads another unit of the
-    same block. Raises ValueError for a cell that is not `elementwise`.
+    Computed with one forward-mode derivative for each block and each field. This is exact, because no unit depends on
+    another unit of the same block. Raises ValueError for a cell that is not `elementwise`.
     """
     if not cell.elementwise:
         raise ValueError(f"expected a cell whose update is elementwise, got {type(cell).__name__}")
@@ -58,7 +58,7 @@ def unit_jacobians(
     return UnitJacobians(
         of_blocks(lambda a: _real(cell.update(extras, a, recurrent, state)), inputs),
         of_blocks(lambda r: _real(cell.update(extras, inputs, r, state)), recurrent),
-        # Asked for the other way round: of which field, and then for which.
+        # Transposed: first the new field, then the previous field.
         _as_fields(
             state,
             {name: _as_fields(state, {by: getattr(each, name) for by, each in by_field.items()}) for name in by_field},
@@ -72,8 +72,8 @@ def step_jacobian(cell: PointwiseCell, params: CellParams, inputs: jax.Array, st
         d s_t / d s_{t-1} = diag(ds/ds) + sum over the blocks g of r of diag(ds/dr_g) R_g^T
 
     `.cell.hidden[b, u, v]` is the derivative of `cell[b, u]` with respect to the previous `hidden[b, v]`, an array
-    `(B, *hidden, *hidden)`; fields as in `UnitJacobians`. For any recurrent map, over one feature axis or more. Raises
-    ValueError as `unit_jacobians`.
+    `(B, *hidden, *hidden)`; fields as in `UnitJacobians`. Works for any recurrent map and any number of feature axes.
+    Raises ValueError as `unit_jacobians`.
     """
     cell, params = cell.effective(params)
     gates = cell.pre_activations(params, inputs, state.hidden)
@@ -94,7 +94,7 @@ def step_jacobian(cell: PointwiseCell, params: CellParams, inputs: jax.Array, st
 
 
 def _recurrent_matrix(cell: PointwiseCell, params: CellParams, hidden: Features) -> jax.Array:
-    """The recurrent map's linear part as `(H, gates, H)`, from what it makes of each unit alone."""
+    """The recurrent map's linear part as `(H, gates, H)`, computed by applying it to each unit vector."""
     assert cell.recurrent_map is not None
     assert params.recurrent is not None
     (kernel,) = widen((params.recurrent.kernel,))
@@ -106,17 +106,17 @@ def _recurrent_matrix(cell: PointwiseCell, params: CellParams, hidden: Features)
 
 
 def _ones_by_block(like: jax.Array, width: int) -> jax.Array:
-    """`(blocks, *like)`: each with ones on one block of the last axis, and zeros elsewhere."""
+    """`(blocks, *like)`: each entry has ones in one block of the last axis, and zeros elsewhere."""
     blocks = like.shape[-1] // width
     ones = jnp.repeat(jnp.eye(blocks, dtype=like.dtype), width, axis=-1)
     return jnp.broadcast_to(jnp.expand_dims(ones, range(1, like.ndim)), (blocks, *like.shape))
 
 
 def _real(state: State) -> dict[str, jax.Array]:
-    """The fields that have a derivative here."""
+    """The real floating-point fields, which have derivatives."""
     return {name: leaf for name, leaf in state._asdict().items() if jnp.issubdtype(leaf.dtype, jnp.floating)}
 
 
 def _as_fields(like: State, values: dict) -> State:
-    """Values by field as a state, None for the other fields."""
+    """A state from a dict of fields, with None for the missing fields."""
     return type(like)(*(values.get(name) for name in like._fields))

@@ -13,7 +13,7 @@ from rnnjax.dtypes import at_least_float32
 from rnnjax.maps import per_row
 from rnnjax.types import Gates, Size, features
 
-# Added to a variance, which may be zero: that of R's product is, before the first step.
+# Added to a variance, which may be zero: the variance of `h_0 R` is zero, because h_0 is zeros.
 EPSILON = 1e-5
 
 
@@ -43,23 +43,23 @@ class LayerNormLSTM(LSTM):
         c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
         h_t = sigmoid(o) * tanh(gain_c * LN(c_t) + shift_c)
 
-    LN uses the mean and variance over the last axis: over all four blocks together for the products, over H for the
-    cell, and with `Conv` maps over the channels of each position. The paper adds a shift to each normalised product and
-    a bias to their sum. These are redundant, and are one parameter here, initialised like the bias of an LSTM
-    (`bias_init`, `forget_bias`). Gains start at 1. Source: Ba, Kiros and Hinton 2016, "Layer Normalization", equations
-    20-22. Raises ValueError for a second bias.
+    LN uses the mean and variance over the last axis: all four blocks together for the products, H for the cell, and
+    with `Conv` maps the channels of each position. The paper adds a shift to each normalised product and a bias to
+    their sum. These are redundant and are one parameter here, initialised like the bias of an LSTM (`bias_init`,
+    `forget_bias`). Gains start at 1. Source: Ba, Kiros and Hinton 2016, "Layer Normalization", equations 20-22. Raises
+    ValueError for a second bias.
     """
 
     elementwise: ClassVar[bool] = False
 
     def __post_init__(self):
         if self.second_bias:
-            raise ValueError("second_bias: expected False, since one shift is added to both products, got True")
+            raise ValueError("second_bias: expected False, since both products share one shift, got True")
 
     def init_params(
         self, key: PRNGKeyArray, input_size: Size, hidden_size: Size, dtype: Any = jnp.float32
     ) -> CellParams:
-        """Those of an LSTM (its bias is the shift), and the gains. Raises ValueError for a size below 1."""
+        """The parameters of an LSTM (the bias is the shift), and the gains. Raises ValueError for a size below 1."""
         lstm = super().init_params(key, input_size, hidden_size, dtype)
         hidden = jnp.ones(features(hidden_size)[-1], dtype)
         gates = jnp.tile(hidden, 4)

@@ -1,4 +1,4 @@
-"""The LSTM whose hidden state is a projection of its output."""
+"""The LSTM with a projected hidden state."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -26,7 +26,7 @@ class LSTMP(LSTM):
         h_t = (sigmoid(o) * tanh(c_t)) P
 
     with `c (B, H)` and `h (B, projection)`: R has `projection` rows instead of H. `kernel_init` initialises P
-    `(H, projection)`. The paper's cell has peepholes too; this is the form of PyTorch (`proj_size`). Source: Sak,
+    `(H, projection)`. The paper's cell also has peepholes; PyTorch's (`proj_size`) has none, as here. Source: Sak,
     Senior and Beaufays 2014, "Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale Acoustic
     Modeling". Raises ValueError for a projection below 1 and a hidden size of several axes.
     """
@@ -40,7 +40,7 @@ class LSTMP(LSTM):
             raise ValueError(f"projection: expected at least 1, got {self.projection}")
 
     def read_size(self, hidden_size: Size) -> Size:
-        """The size of `hidden`: that of the projection."""
+        """The size of `hidden`: `projection`."""
         return self.projection
 
     def check_sizes(self, input_size: Size, hidden_size: Size) -> None:

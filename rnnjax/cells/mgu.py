@@ -1,4 +1,4 @@
-"""The minimal gated unit: a GRU with one gate in place of two."""
+"""The minimal gated unit: a GRU with one gate instead of two."""
 
 import dataclasses
 from typing import ClassVar
@@ -18,10 +18,10 @@ class MGU(PointwiseCell):
         h_t = (1 - forget) * h_{t-1} + forget * candidate
 
     with `a = x_t W + b` and `r = h_{t-1} R + c`: the second bias c is needed because the gate scales it. The paper has
-    `(forget * h_{t-1}) R` instead, which needs a second product at every step. The two forms differ as `GRUResetBefore`
-    and `GRU` do. Flax's `MGUCell` has the form of this class, but swaps `forget` and `1 - forget` in the last line;
-    here the last line is that of the paper. Source: Zhou, Wu, Zhang and Zhou 2016, "Minimal Gated Unit for Recurrent
-    Neural Networks".
+    `(forget * h_{t-1}) R` instead, which needs a second product at every step. The two forms differ in the same way as
+    `GRUResetBefore` and `GRU`. Flax's `MGUCell` has the form of this class, but swaps `forget` and `1 - forget` in the
+    last line; here the last line is as in the paper. Source: Zhou, Wu, Zhang and Zhou 2016, "Minimal Gated Unit for
+    Recurrent Neural Networks".
     """
 
     gates: ClassVar[int] = 2

@@ -1,4 +1,4 @@
-"""The LSTM whose recurrent kernel depends on the input."""
+"""The LSTM with an input-dependent recurrent kernel."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Cells by name: those of the studies, those of the library, and a user's own by module."""
+"""Cells by name: the cells of the library, and user-defined cells as `module:Name`."""
 
 import importlib
 import re
@@ -35,7 +35,7 @@ CELLS: Mapping[str, PointwiseCell] = {
     "layer-norm-lstm": LayerNormLSTM(),
     "multiplicative-lstm": MultiplicativeLSTM(),
     "slstm": SLSTM(),
-    # Greff et al. 2015, "LSTM: A Search Space Odyssey", and what they call its variants: one part less, or FGR.
+    # Greff et al. 2015, "LSTM: A Search Space Odyssey", and the names of its variants: without one part, or with FGR.
     "peephole-lstm": PeepholeLSTM(),
     "nig": PeepholeLSTM(input_gate=False),
     "nfg": PeepholeLSTM(forget_gate=False),
@@ -46,8 +46,8 @@ CELLS: Mapping[str, PointwiseCell] = {
     "np": PeepholeLSTM(peepholes=False),
     "full-gate-lstm": FullGateLSTM(),
 }
-# And those that no study is given: the coRNN's step is to be chosen for each task, as is the size of a projection. Here
-# that is below the hidden sizes that benchmarks have unless told otherwise.
+# Also the cells that experiments do not use, because their options depend on the task: the time step of the coRNN and
+# the size of the projection. The size here is below the default hidden sizes of the benchmarks.
 ALL_CELLS: Mapping[str, PointwiseCell] = {**CELLS, "cornn": CoRNN(), "lstmp": LSTMP(projection=64)}
 OWN = re.compile(r"\w+(\.\w+)*:\w+")
 # A user's own cells that were imported because the user named them.
@@ -71,11 +71,11 @@ def known_cell(name: str | Cell) -> Cell:
 
 
 def cell_by_name(name: str) -> Cell:
-    """The cell of this name: one of the library, or a user's own as `package.module:Name` (a cell or a class).
+    """The cell of this name: a cell of the library, or a user-defined cell or class as `package.module:Name`.
 
-    The module of a user's own cell is imported, which runs its code: pass only a name that the user typed, never one
-    that was read from a file. Raises ValueError for an unknown name, a module that cannot be imported, an object that
-    is not a cell, and a class that needs options.
+    The module of a user-defined cell is imported, which runs its code: pass only a name that the user typed, never one
+    read from a file. Raises ValueError for an unknown name, a module that cannot be imported, an object that is not a
+    cell, and a class with required options.
     """
     if name in ALL_CELLS:
         return ALL_CELLS[name]
@@ -89,14 +89,16 @@ def cell_by_name(name: str) -> Cell:
     except ImportError as error:
         raise ValueError(f"cell: expected a module that can be imported, got {module!r}: {error}") from error
     if not hasattr(found, attribute):
-        raise ValueError(f"cell: expected a name that {module} has, got {attribute!r}")
+        raise ValueError(f"cell: expected a name defined in {module}, got {attribute!r}")
     found = getattr(found, attribute)
     if isinstance(found, type) and issubclass(found, Cell):
         try:
             found = found()
         except TypeError as error:
-            raise ValueError(f"cell: expected a cell, or a class that needs no options, got {name}: {error}") from error
+            raise ValueError(
+                f"cell: expected a cell, or a class without required options, got {name}: {error}"
+            ) from error
     if not isinstance(found, Cell):
-        raise ValueError(f"cell: expected a cell or a class of cells, got {name}, of type {type(found).__name__}")
+        raise ValueError(f"cell: expected a cell or a cell class, got {name}, of type {type(found).__name__}")
     _OWN[name] = found
     return found

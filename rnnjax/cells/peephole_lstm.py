@@ -1,4 +1,4 @@
-"""The LSTM whose gates read the cell state, and its variants without one part."""
+"""The LSTM with peepholes (connections from the cell state to the gates), and its variants without one part."""
 
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
@@ -30,24 +30,24 @@ class PeepholeLSTM(PointwiseCell):
         c_t = sigmoid(f + p_f * c_{t-1}) * c_{t-1} + sigmoid(i + p_i * c_{t-1}) * tanh(g)
         h_t = sigmoid(o + p_o * c_t) * tanh(c_t)
 
-    Each option removes one part, with its block of the maps and its peephole. Options can be combined. Greff et al.
-    name the networks without one part:
+    Each option removes one part, with its block of the maps and its peephole. Options can be combined. The right column
+    is the name in Greff et al. of the network without that part:
 
         input_gate=False          sigmoid(i ..) is 1                          NIG
         forget_gate=False         sigmoid(f ..) is 1: the LSTM of 1997        NFG
         output_gate=False         sigmoid(o ..) is 1                          NOG
-        input_activation=False    g for tanh(g)                               NIAF
-        output_activation=False   c_t for tanh(c_t) in h_t                    NOAF
+        input_activation=False    g instead of tanh(g)                        NIAF
+        output_activation=False   c_t instead of tanh(c_t) in h_t             NOAF
         coupled=True              sigmoid(f ..) is 1 - sigmoid(i ..)          CIFG
         peepholes=False           p is 0: the LSTM cell                       NP
 
-    Their eighth, full gate recurrence, is `FullGateLSTM`.
+    Their eighth variant, full gate recurrence, is `FullGateLSTM`.
 
     `forget_bias` is added to the forget block of the bias when it is initialised (with `coupled`: subtracted from the
     input block, which has the same effect). `peephole_init` initialises each p `(H,)`: normal with standard deviation
     0.1, as in Greff et al. Sources: Gers and Schmidhuber 2000, "Recurrent Nets that Time and Count"; Gers, Schraudolph
     and Schmidhuber 2002, "Learning Precise Timing with LSTM Recurrent Networks"; Greff, Srivastava, Koutník,
-    Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey". Raises ValueError for coupled gates of which one
+    Steunebrink and Schmidhuber 2015, "LSTM: A Search Space Odyssey". Raises ValueError for coupled gates if one of them
     is removed.
     """
 
@@ -72,14 +72,14 @@ class PeepholeLSTM(PointwiseCell):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """The names of the gate blocks, in their order."""
-        there = {
+        """The names of the gate blocks, in order."""
+        present = {
             "input": self.input_gate,
             "forget": self.forget_gate and not self.coupled,
             "candidate": True,
             "output": self.output_gate,
         }
-        return tuple(name for name, is_there in there.items() if is_there)
+        return tuple(name for name, is_present in present.items() if is_present)
 
     @property
     def gates(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -99,9 +99,9 @@ class PeepholeLSTM(PointwiseCell):
     def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> Peepholes:
         """A peephole `(H,)` for each gate."""
         keys = zip(("input", "forget", "output"), jax.random.split(key, 3), strict=True)
-        there = self.blocks if self.peepholes else ()
+        gates = self.blocks if self.peepholes else ()
         return Peepholes(
-            **{f"{name}_peephole": self.peephole_init(own, hidden, dtype) for name, own in keys if name in there}
+            **{f"{name}_peephole": self.peephole_init(own, hidden, dtype) for name, own in keys if name in gates}
         )
 
     def update(self, extras: Peepholes, inputs: Gates, recurrent: Gates, state: LSTMState) -> LSTMState:

@@ -15,7 +15,7 @@ from rnnjax.types import Extras, Gates, Hidden, Size, features
 
 
 class SLSTMState(NamedTuple):
-    """Each `(B, H)`; `cell` and `normaliser` are those of the equations times `exp(-stabiliser)`."""
+    """Each `(B, H)`; `cell` and `normaliser` are c and n of the equations, multiplied by `exp(-stabiliser)`."""
 
     hidden: Hidden
     cell: Hidden
@@ -36,18 +36,20 @@ class SLSTM(PointwiseCell):
 
         m_t = max(log(sigmoid(f)) + m_{t-1}, i)
 
-    No exponential is then above 1, and starting from zeros n is at least 1. If n is 0 (before the first step and after
-    a reset), nothing is carried over and m is i. Cell, normaliser and stabiliser are sums over many steps and are kept
-    in at least float32 in every compute dtype. Of a learnt initial state only `hidden` has an effect. Cell, normaliser
-    and stabiliser only make sense together, so leave them out of zoneout: `zoneout={"hidden": 0.1}`.
+    Then no exponential is above 1, and if the state starts from zeros, n is at least 1. If n is 0 (before the first
+    step and after a reset), nothing is carried over and m is i. Cell, normaliser and stabiliser accumulate over many
+    steps and are kept in at least float32 in every compute dtype. In a learnt initial state, only `hidden` has an
+    effect. Cell, normaliser and stabiliser only make sense together, so do not apply zoneout to them: use
+    `zoneout={"hidden": 0.1}`.
 
     R is `BlockDiagonal(heads)`. Initialisation follows the authors' code: R is zeros (other cells have
-    `recurrent_init=orthogonal`), and over the units of each head the forget bias falls from 5 to -7, from long to short
-    memories: `5 - 12 * x ** (0.3 + 1.3 * depth)` for x from 0 to 1. `depth` is the position of the layer in a stack,
-    from 0 (first) to 1 (last). A number as `forget_bias` applies to every unit instead. `exponential_forget=True` uses
-    `exp(f)` instead of `sigmoid(f)`, the other choice of the paper. Source: Beck, Pöppel, Spanring, Auer, Prudnikova,
-    Kopp, Klambauer, Brandstetter and Hochreiter 2024, "xLSTM: Extended Long Short-Term Memory". Raises ValueError for
-    heads below 1 or that do not divide the hidden size, and for a depth outside [0, 1].
+    `recurrent_init=orthogonal`), and over the units of each head the forget bias falls from 5 (long memory) to -7
+    (short memory): `5 - 12 * x ** (0.3 + 1.3 * depth)` for x from 0 to 1. `depth` is the position of the layer in a
+    stack, from 0 (first) to 1 (last). If `forget_bias` is a number, it applies to every unit instead.
+    `exponential_forget=True` uses `exp(f)` instead of `sigmoid(f)`, the paper's other choice. Source: Beck, Pöppel,
+    Spanring, Auer, Prudnikova, Kopp, Klambauer, Brandstetter and Hochreiter 2024, "xLSTM: Extended Long Short-Term
+    Memory". Raises ValueError for a number of heads that is below 1 or does not divide the hidden size, and for a depth
+    outside [0, 1].
     """
 
     gates: ClassVar[int] = 4
@@ -59,7 +61,7 @@ class SLSTM(PointwiseCell):
     depth: float = 0.0
     exponential_forget: bool = False
     recurrent_init: Initializer = zeros
-    # Made of the heads, which `dataclasses.replace` may change.
+    # Derived from the heads, so not an argument: `dataclasses.replace` may change the heads.
     recurrent_map: Map | None = dataclasses.field(init=False)
 
     def __post_init__(self):
@@ -80,7 +82,7 @@ class SLSTM(PointwiseCell):
         return params._replace(input=add_to_gate(params.input, 1, 4, amount))
 
     def init_state(self, batch_size: int, hidden_size: Size, dtype: Any = jnp.float32) -> SLSTMState:
-        """Zeros, each `(B, H)`; all but `hidden` in float32 at least."""
+        """Zeros, each `(B, H)`; all except `hidden` in at least float32."""
         hidden = jnp.zeros((batch_size, *features(hidden_size)), dtype)
         wide = hidden.astype(at_least_float32(dtype))
         return SLSTMState(hidden, wide, wide, wide)

@@ -1,4 +1,4 @@
-"""What the commands of experiments and benchmarks share: options, their checks, and errors in one line."""
+"""The shared part of all commands of experiments and benchmarks: options, their checks, and one-line errors."""
 
 from rnnjax.commands.cells import CellOption as CellOption
 from rnnjax.commands.cli import parse as parse

@@ -1,4 +1,4 @@
-"""The command line of every command: options from dataclasses, errors in one line."""
+"""The command line of all commands: options from dataclasses, one-line errors."""
 
 import contextlib
 import functools
@@ -28,14 +28,14 @@ with extra("experiments"):
     import tyro
 
 Config = TypeVar("Config")
-# Characters of an error that are shown: it may quote a file.
+# The maximum number of characters shown of an error, which may quote a file.
 MOST_SHOWN = 2_000
 
 
 def parse(options: Any, program: str, arguments: list[str], **default: Any) -> Any:
-    """The options that the arguments give, by tyro, and otherwise those of a `default`.
+    """The options from the command-line arguments, parsed by tyro; missing ones are taken from `default`.
 
-    A bad argument ends the program with one line, status 2.
+    For a bad argument, prints one line and exits with status 2.
     """
     complaint = io.StringIO()
     try:
@@ -45,7 +45,7 @@ def parse(options: Any, program: str, arguments: list[str], **default: Any) -> A
         raise SystemExit(2) from None
     try:
         with contextlib.redirect_stderr(complaint):
-            # What a config holds in a config of its own is options like any other.
+            # Options of nested configs have no prefix.
             flat = (tyro.conf.OmitArgPrefixes,)
             return tyro.cli(options, prog=f"python -m {program}", args=arguments, config=flat, **default)
     except SystemExit as stop:
@@ -62,10 +62,10 @@ def parse_presets(
     arguments: list[str],
     commands: Sequence[type] = (),
 ) -> tuple[str, Any]:
-    """The name of the preset or command that the arguments begin with (the default where none is), and its options.
+    """The name of the preset or command in the first argument (or the default if there is none), and its options.
 
-    A preset is its description and options, a command a class of options, named in lower case. `--help` alone lists
-    them all, and then the options that presets take.
+    A preset is a description with options; a command is a class of options, and its name is the class name in lower
+    case. `--help` alone lists all of them, followed by the options of presets.
     """
     wants_help = arguments in (["-h"], ["--help"])
     if not wants_help and (not arguments or arguments[0].startswith("-")):
@@ -88,7 +88,7 @@ def parse_presets(
 
 
 def parse_run(config: type[Config], train: Callable[[Config], Any], program: str, arguments: list[str]) -> None:
-    """Trains a config, with the options that the arguments give; `--resume RUN` goes on under the run's own config."""
+    """Trains a config with the options from the arguments; `--resume RUN` resumes a run with its config."""
     from rnnjax.runs.config import load_config
     from rnnjax.runs.resumption import resumed_run, with_newest
 
@@ -131,37 +131,37 @@ def parse_study(
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
-    """Python's own hook, but for what the threads say that Orbax leaves behind where it cannot write."""
+    """Python's hook, except that errors of leftover Orbax threads after a failed write are not shown."""
     if not is_closed_loop(error):
         sys.__excepthook__(kind, error, trace)
 
 
 def _with_notes(message: str, error: BaseException) -> str:
-    """The message and its notes of one line; JAX adds longer ones of its own."""
+    """The message and the one-line notes of the error; JAX adds longer notes, which are omitted."""
     return "; ".join([message, *(note for note in getattr(error, "__notes__", ()) if "\n" not in note)])
 
 
 def _tell(program: str, line: str) -> None:
-    """A line on standard error, which may quote a stranger's text."""
+    """Prints a line on standard error; it may quote untrusted text."""
     print(printable(f"{program}: {line}"), file=sys.stderr)
 
 
 def run(program: str, command: Callable[[], None]) -> None:
-    """Runs the command; an error that a user can mend ends it with one line, status 1.
+    """Runs the command; errors that the user can fix are reported in one line, with exit status 1.
 
     `python -X dev -m ...` shows the whole traceback.
     """
-    for library in ("absl", "datasets", "huggingface_hub"):  # they log what they then raise, too
+    for library in ("absl", "datasets", "huggingface_hub"):  # they also log the errors that they raise
         logging.getLogger(library).setLevel(logging.CRITICAL)
     sys.excepthook = _complain
     warnings.showwarning = lambda message, *_: _tell(program, f"warning: {message}")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what of Ctrl-C while this was being imported
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `experiments` sets SIG_DFL while importing
     try:
         command()
     except KeyboardInterrupt:
-        print(f"{program}: stopped by the keyboard; what was written stays", file=sys.stderr)
+        print(f"{program}: interrupted by Ctrl-C; files already written are kept", file=sys.stderr)
         raise SystemExit(130) from None
-    except BrokenPipeError:  # whoever read the output has had enough of it
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except Interrupted as stopped:
@@ -176,15 +176,15 @@ def run(program: str, command: Callable[[], None]) -> None:
         else:
             message = first_line(error)
             if was_lost(error) and not isinstance(error, OSError):
-                message = f"another process of the run was lost, which may say why ({message})"
+                message = f"another process of the run was lost; its output may give the reason ({message})"
             if is_out_of_memory(error):
-                message = f"expected more memory than this process could have ({message})"
+                message = f"out of memory ({message})"
             if len(message) > MOST_SHOWN:
                 message = f"{message[:MOST_SHOWN]}..."
             _tell(program, _with_notes(message, error))
         sys.stdout.flush()
         sys.stderr.flush()
-        leave(1)  # in good order means to wait for the others, who may be gone, or wait for this one
+        leave(1)  # a normal exit would wait for the other processes, which may be lost or waiting for this one
         raise SystemExit(1) from None
 
 

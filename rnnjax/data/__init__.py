@@ -1,4 +1,4 @@
-"""Data: labelled texts, words to integers, and length-bucketed batches."""
+"""Data: labelled texts, vocabularies, and length-bucketed batches."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rnnjax.data.text import learn_vocabulary as learn_vocabulary
     from rnnjax.data.text import load_vocabulary as load_vocabulary
 else:
-    # These modules need the extra `text`, whose packages take seconds to import: they wait until a name is asked for.
+    # These modules need the extra `text`. Its packages take seconds to import, so they are imported on first use.
     _LAZY = {
         "sources": ("SOURCES", "LabelledTexts", "Source", "load_source", "load_texts"),
         "splits": ("hold_out", "without"),

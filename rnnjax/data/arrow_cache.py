@@ -1,4 +1,4 @@
-"""What is kept in the cache folder of `datasets`: written once, and known by the content that it follows from."""
+"""Files in the cache folder of `datasets`, written once and named by the hash of the content they depend on."""
 
 import contextlib
 import hashlib
@@ -21,44 +21,44 @@ CHECKSUM_BYTES = 4
 
 
 def cached_arrow(name: str, schema: pa.Schema, batches: Callable[[], Iterable[pa.RecordBatch]]) -> Path:
-    """The file of these batches, which are made only where there is no file of this name or it is broken.
+    """The file of these batches; they are only computed if the file does not exist or is damaged.
 
-    `name` holds a hash of everything that the batches follow from. The file is an Arrow stream, which `datasets`
-    reads too, and then its CRC-32. It appears whole or not at all, so that processes may share it. Raises OSError
-    that names the file where it cannot be written.
+    `name` must contain a hash of everything that the batches depend on. The file is an Arrow stream, which `datasets`
+    can also read, followed by its CRC-32. It is written atomically, so that processes can share it. Raises OSError with
+    the name of the file if it cannot be written.
     """
     path = cache_folder() / f"{name}.arrow"
     if not _is_whole(path):
         try:
             _write(path, schema, batches())
         except OSError as error:
-            raise OSError(f"{path}: expected a place to keep data prepared for training, got: {error}") from error
+            raise OSError(f"{path}: expected to write prepared data here, got: {error}") from error
     return path
 
 
 def cache_folder() -> Path:
-    """Where this user's prepared data lie. Raises ValueError for a link, or a folder that others may write to."""
+    """The folder of this user's prepared data. Raises ValueError if it is a link, or others may write to it."""
     path = Path(datasets.config.HF_DATASETS_CACHE) / "rnnjax"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
     except OSError as error:
-        raise OSError(f"{path}: expected a place to keep data prepared for training, got: {error}") from error
+        raise OSError(f"{path}: expected to write prepared data here, got: {error}") from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise ValueError(
-            f"{path}: expected a folder of user {os.geteuid()}, to which nobody else may write, got "
-            f"{stat.filemode(found.st_mode)} of user {found.st_uid}; set HF_DATASETS_CACHE to a folder of your own"
+            f"{path}: expected a folder of user {os.geteuid()} that only this user may write to, got "
+            f"{stat.filemode(found.st_mode)} of user {found.st_uid}; set HF_DATASETS_CACHE to a different folder"
         )
     return path
 
 
 @contextlib.contextmanager
 def prepared_folder(kind: str, path: Path) -> Iterator[Path]:
-    """Where others may keep what they make of a file, in a folder of its content: they know it by path and time only.
+    """A cache folder for libraries, named by the content of a file, because they only check its path and time.
 
-    Raises ValueError where the file changes meanwhile, and for a folder with links in it.
+    Raises ValueError if the file changes meanwhile, and for a folder that contains links.
     """
     with path.open("rb") as file:
         before = os.fstat(file.fileno())
@@ -70,12 +70,12 @@ def prepared_folder(kind: str, path: Path) -> Iterator[Path]:
     if any(
         getattr(before, name) != getattr(after, name) for name in ("st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
     ):
-        shutil.rmtree(folder, ignore_errors=True)  # which may hold the other content
-        raise ValueError(f"{path}: expected a file that stays as it is while it is read, got a change")
+        shutil.rmtree(folder, ignore_errors=True)  # it may contain the changed content
+        raise ValueError(f"{path}: expected a file that does not change while it is read, got a change")
 
 
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    # A name of its own: another process may be writing the same.
+    # A unique name, because another process may be writing the same file.
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:
@@ -92,7 +92,7 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> 
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether there is a file, no link to one, with its checksum."""
+    """Whether it is a regular file (not a link) with a correct checksum."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -106,7 +106,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _checksum(path: Path, size: int) -> bytes:
-    """Of the first `size` bytes."""
+    """The checksum of the first `size` bytes."""
     checksum = 0
     with path.open("rb") as file:
         while size and (block := file.read(min(size, 1 << 20))):

@@ -1,7 +1,7 @@
-"""Length-bucketed batches: which rows, in which order and how wide, follows from four integers.
+"""Length-bucketed batches with a reproducible order and width.
 
-`plan_epoch` is a pure function of (lengths, batch size, seed, epoch), so any position of any epoch can be
-made again without what came before it.
+`plan_epoch` is a pure function of its arguments (lengths, batch_size, seed, epoch, ...), so any batch of any epoch can
+be computed without the previous ones.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from rnnjax.data.sequences import Sequences
 
 
 class Plan(NamedTuple):
-    """One batch to come: its rows of the data, and how many steps wide it is."""
+    """The plan of one batch: its rows of the data, and its width in steps."""
 
     rows: np.ndarray
     width: int
 
 
 class Batch(NamedTuple):
-    """B sequences padded to T steps, and what is to be answered. Rows that fill up the batch have weight and length 0.
+    """B sequences padded to T steps, and their targets. Rows that fill up the batch have weight and length 0.
 
-    Targets are classes `(B,)`, a tag for every step `(B, T)`, numbers `(B, ...)`: what the objective reads.
+    Targets depend on the objective: classes `(B,)`, a tag for every step `(B, T)`, or numbers `(B, ...)`.
     """
 
     inputs: Any  # (B, T) int32 tokens, (B, T, F) float32 features, or a tree of arrays
@@ -33,10 +33,10 @@ class Batch(NamedTuple):
 
 
 def bucket_widths(lengths: np.ndarray, buckets: int, multiple: int = 1) -> tuple[int, ...]:
-    """At most `buckets` batch widths, multiples of `multiple`, that pad these sequences least in all.
+    """At most `buckets` batch widths, multiples of `multiple`, with the least padding in total for these sequences.
 
-    Every width is a batch shape of its own, and every shape is compiled once. Raises ValueError for
-    numbers below 1 or no sequences.
+    Each width is a separate batch shape, and every shape is compiled once. Raises ValueError for numbers below 1 or no
+    sequences.
     """
     if len(lengths) == 0:
         raise ValueError("lengths: expected at least one sequence, got none")
@@ -45,7 +45,7 @@ def bucket_widths(lengths: np.ndarray, buckets: int, multiple: int = 1) -> tuple
             raise ValueError(f"{name}: expected at least 1, got {number}")
     widths, counts = np.unique(np.maximum(-(-lengths // multiple), 1) * multiple, return_counts=True)
     shorter = np.concatenate([[0], np.cumsum(counts)])
-    # padded[j] is the least number of padded steps for all sequences up to width j, with one more bucket a round.
+    # padded[j] is the least number of padded steps for all sequences up to width j; each round adds one bucket.
     padded, choices = widths * shorter[1:], []
     for _ in range(min(buckets, len(widths)) - 1):
         from_bucket = np.concatenate([[0], padded[:-1]])
@@ -75,14 +75,14 @@ def plan_epoch(
 ) -> list[Plan]:
     """The batches of one epoch: every row once, each batch no wider than its bucket.
 
-    Rows are shuffled, dealt to the narrowest width that holds them and cut into batches; what a bucket has
-    left over moves up to the next wider one, so only the widest has a batch that is not full. The order of
-    batches is shuffled too. With seed None rows stay in order, for evaluation. With a `width_seed` it alone says
-    which width comes when: seeds that share it have batches of the same shapes. Raises ValueError for a batch size
-    below 1 or a sequence longer than the widest bucket.
+    Rows are shuffled, assigned to the smallest sufficient width and cut into batches. The remainder of a bucket moves
+    to the next wider one, so only the widest bucket may have a batch that is not full. The order of batches is shuffled
+    too. With seed None, rows stay in order, for evaluation. With a `width_seed`, only it determines the order of
+    widths: runs with different seeds and the same `width_seed` have batches of the same shapes. Raises ValueError for
+    batch_size below 1 or a sequence longer than the widest bucket.
     """
     if batch_size < 1:
-        raise ValueError(f"batch size: expected at least 1, got {batch_size}")
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
     widths = sorted(widths)
     if not widths:
         raise ValueError("widths: expected at least one, got none")
@@ -111,11 +111,11 @@ def collate(
     pad: Literal["start", "end"] = "end",
     part: slice = slice(None),
 ) -> Batch:
-    """The batch of a plan, filled up to `batch_size` rows, or these rows alone of it: no other is read.
+    """The batch of a plan, filled up to `batch_size` rows, or only the rows in `part`; only these are read.
 
-    Padded at the end, the lengths say where each sequence ends. Padded at the start, the padding is read
-    like any other step, as networks without masks do, and every length is the width. Raises ValueError for
-    another `pad` than "start" or "end".
+    With padding at the end, the lengths give the end of each sequence. With padding at the start, padding is treated
+    like any other step, as in networks without masks, and every length is the width. Raises ValueError for a `pad`
+    other than "start" or "end".
     """
     if pad not in ("start", "end"):
         raise ValueError(f"pad: expected 'start' or 'end', got {pad!r}")
@@ -139,9 +139,9 @@ def collate(
 
 
 def share_of(rows: int, process: int, processes: int) -> slice:
-    """The rows of a batch that one of several processes makes: as many as any other, in the order of the processes.
+    """The rows of a batch for one of several processes: the same number for each, in the order of the processes.
 
-    Raises ValueError for a process that is not among them.
+    Raises ValueError for a process number that is out of range.
     """
     if not 0 <= process < processes:
         raise ValueError(f"share: expected a process of 0 to {processes - 1}, got {process}")

@@ -1,4 +1,4 @@
-"""What the columns of a stranger's table could do to the libraries that read them, looked for before they do."""
+"""Checks of the columns of untrusted tables, before libraries read them."""
 
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,23 @@ with extra("text"):
     import pyarrow.compute
     import pyarrow.parquet
 
-# Rows that are unpacked at once to be measured.
+# The number of rows unpacked at once to measure their size.
 BATCH_ROWS = 1_000
-_compute: Any = pyarrow.compute  # whose functions are made when it is imported
+_compute: Any = pyarrow.compute  # Any, because it creates its functions on import
 
 
 def check_parquet(path: Path, columns: list[str]) -> None:
-    """Raises ValueError for a Parquet file of too many columns, or one that unpacks to far more than it is.
+    """Raises ValueError for a Parquet file with too many columns, or with an unpacked size far above its file size.
 
-    What a file says of itself is asked first; then its texts are measured batch by batch, as indices into the few
-    different ones that it may hold for millions of rows.
+    The metadata of the file is checked first. Then texts are measured batch by batch, as dictionary indices, because a
+    file may store a few texts for millions of rows.
     """
     most = most_bytes(path.stat().st_size)
     with pyarrow.parquet.ParquetFile(path) as file:
         found, schema = file.metadata, file.schema_arrow
         if found.num_columns > MOST_COLUMNS:
             raise ValueError(f"{path}: expected at most {MOST_COLUMNS:,} columns, got {found.num_columns:,}")
-        # No less than what is in its row groups, and than a number a row.
+        # At least the size of its row groups, and of one number per row and column.
         groups = sum(found.row_group(row).total_byte_size for row in range(found.num_row_groups))
         _check_unpacked(path, max(groups, 8 * found.num_rows * found.num_columns), most)
     texts = [name for name in columns if name in schema.names and _is_text(schema.field(name).type)]
@@ -59,9 +59,9 @@ def _check_unpacked(path: Path, unpacked: int, most: int) -> None:
 
 
 def check_column(rows: datasets.Dataset, column: str, path: Path) -> None:
-    """Raises ValueError for a column that `datasets` would decode, or that is damaged: UTF-8 that is none, say.
+    """Raises ValueError for a column that `datasets` would decode, or that is damaged (invalid UTF-8, for example).
 
-    An image may name any file or address, which would be opened.
+    Decoding an image could open any file or address that it names.
     """
     if _decoded(rows.features[column]):
         kind = type(rows.features[column]).__name__
@@ -69,7 +69,7 @@ def check_column(rows: datasets.Dataset, column: str, path: Path) -> None:
     try:
         rows.data.column(column).validate(full=True)
     except ValueError as error:
-        raise ValueError(f"{path}: expected a whole column {column!r}, got: {error}") from error
+        raise ValueError(f"{path}: expected a valid column {column!r}, got: {error}") from error
 
 
 def _decoded(feature: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Sequential digits: handwritten numerals, one pixel a step; the memory task whose data are real."""
+"""Sequential digits: handwritten digits, one pixel per step; the memory task with real data."""
 
 import dataclasses
 import functools
@@ -13,12 +13,12 @@ from rnnjax.data.memory_tasks import Levels, MemoryTask, Sample
 from rnnjax.extras import extra, require
 
 TEST = 360
-DARKEST = 16  # pixels are whole numbers from 0 to this
+DARKEST = 16  # pixels are integers from 0 to this
 
 
 @functools.cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's 1,797 images as sequences `(N, 64, 1)` from 0 to 1, row by row, and their digits `(N, 1)`."""
+    """The 1,797 images of scikit-learn as sequences `(N, 64, 1)` from 0 to 1, row by row, and their digits `(N, 1)`."""
     with extra("digits", "digits"):
         from sklearn.datasets import load_digits
 
@@ -28,13 +28,13 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Digits(MemoryTask):
-    """Which digit is it? An image of 8x8 pixels as 64 steps of one pixel, answered after the last.
+    """Classify a digit: an image of 8x8 pixels as 64 steps of one pixel, with the answer after the last step.
 
-    The last 360 images, a fifth, in the order of the file, are the test part, always the same; batches are drawn from
-    the others with replacement. Whoever answers any of the ten digits has log 10. The known solution is the support
-    vector classifier of scikit-learn's own example, which sees all pixels at once and gets 345 of the 360. Raises
-    ValueError for another time than 64, ModuleNotFoundError without scikit-learn. Source: Le, Jaitly and Hinton 2015,
-    with 28x28 pixels; data: Alpaydin and Kaynak 1998.
+    The test part is always the last 360 images (a fifth) in the order of the file; batches are drawn from the others
+    with replacement. Chance is a loss of log 10. The known solution is the support vector classifier of scikit-learn's
+    example, which sees all pixels at once and classifies 345 of the 360 correctly. Raises ValueError for a time other
+    than 64, ModuleNotFoundError without scikit-learn. Source: Le, Jaitly and Hinton 2015, with 28x28 pixels; data:
+    Alpaydin and Kaynak 1998.
     """
 
     features: ClassVar[int] = 1
@@ -48,17 +48,17 @@ class Digits(MemoryTask):
     def __post_init__(self):
         super().__post_init__()
         if self.time != self.least_time:
-            raise ValueError(f"time: expected {self.least_time}, the pixels of a digit, got {self.time}")
+            raise ValueError(f"time: expected {self.least_time}, the number of pixels of a digit, got {self.time}")
         require("sklearn", "digits", "digits")
 
     @property
     def chance(self) -> Levels:
-        """Of any of the ten."""
+        """The levels of a uniform distribution over the ten digits."""
         return Levels(math.log(self.outputs), 1 / self.outputs)
 
     @property
     def known_solution(self) -> Levels:
-        """Of the support vector classifier, which has no cross entropy."""
+        """The levels of the support vector classifier, which has no cross entropy."""
         return Levels(math.nan, 345 / TEST)
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
@@ -68,9 +68,9 @@ class Digits(MemoryTask):
         return Sample(images[rows], labels[rows])
 
     def held_out(self, key: jax.Array, batch: int) -> Sample:
-        """The whole test part, whatever the key and the batch."""
+        """The whole test part, for any key and batch size."""
         return Sample(*(jnp.asarray(part[-TEST:]) for part in digits()))
 
     def is_solved(self, loss: float, score: float) -> bool:
-        """By accuracy: more than a logistic regression of all pixels, which has 0.900."""
+        """By accuracy: above that of a logistic regression on all pixels, 0.900."""
         return score > 0.9

@@ -1,4 +1,4 @@
-"""What a stranger's data file could do to the libraries that read it, looked for before they do."""
+"""Checks of untrusted data files, before libraries read them."""
 
 import codecs
 import csv
@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-# By what a compressed file begins with `datasets` knows it, whatever its name, and unpacks it.
+# The first bytes of compressed files. `datasets` recognises them, whatever the name of the file, and unpacks it.
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"7z\xbc\xaf", b"Rar!")
-# Arrow's own limit of nested columns; far beyond it, its reader of JSON runs out of stack and takes the process along.
+# Arrow's limit of nested columns. Far beyond it, a stack overflow in its JSON reader would crash the process.
 DEEPEST = 64
 BLOCK = 1 << 20
-# Of a table that a user would read: every column more costs a buffer in each batch.
+# Limit on the columns of a table: each column needs a buffer in each batch.
 MOST_COLUMNS = 1_000
-# A line is read as a whole, and of a CSV file all lines of a header that quote marks hold together.
+# Limits on what is read as a whole: a line, and the header of a CSV file, which quote marks can extend over lines.
 MOST_LINE_BYTES = 256 * 2**20
 MOST_HEADER_BYTES = 2**20
-# How many times its size on disk a file may have: a text that compresses so well says nothing. Small files may.
+# Limit on the unpacked size relative to the size on disk, except for small files: real texts compress less.
 MOST_TIMES = 100
 SMALL_BYTES = 64 * 2**20
 
-# What of JSON has structure: a newline ends whatever string was not closed before it.
+# Characters with a structural role in JSON. A newline ends a string that was not closed.
 NEWLINE, QUOTE, OPEN, CLOSE = 1, 2, 3, 4
 _KINDS = np.zeros(256, np.uint8)
 for _bytes, _kind in ((b"\n", NEWLINE), (b'"', QUOTE), (b"[{", OPEN), (b"]}", CLOSE)):
@@ -31,9 +31,9 @@ for _bytes, _kind in ((b"\n", NEWLINE), (b'"', QUOTE), (b"[{", OPEN), (b"]}", CL
 
 
 def check_file(path: Path) -> None:
-    """Raises ValueError for an archive or a compressed file, which could hold anything under any name and size.
+    """Raises ValueError for an archive or a compressed file, which could contain files of any name and size.
 
-    So may a file of holes, which takes no place on its disk.
+    Also for a sparse file that is far larger than its space on disk.
     """
     found = path.stat()
     most = most_bytes(found.st_blocks * 512)
@@ -49,12 +49,12 @@ def check_file(path: Path) -> None:
 
 
 def most_bytes(stored: int) -> int:
-    """How many bytes may come of so many stored ones."""
+    """The maximum unpacked size for this many stored bytes."""
     return max(MOST_TIMES * stored, SMALL_BYTES)
 
 
 def check_lines(path: Path) -> None:
-    """Raises ValueError for a line longer than any text."""
+    """Raises ValueError for a line longer than `MOST_LINE_BYTES`."""
     length = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -84,10 +84,10 @@ def check_utf8(path: Path) -> None:
 
 
 def check_header(path: Path, separator: str) -> None:
-    """Raises ValueError for a CSV file of more columns than `MOST_COLUMNS`, or names longer than any."""
+    """Raises ValueError for a CSV file with more than `MOST_COLUMNS` columns, or an invalid header."""
     with path.open("rb") as file:
         start = file.read(MOST_HEADER_BYTES)
-    # Fields are counted where quotes join lines to one header, as the readers do.
+    # Like the readers, count fields in a header that quotes may extend over several lines.
     lines = start.decode("utf-8", "replace").splitlines(keepends=True)
     try:
         columns = len(next(csv.reader(lines, delimiter=separator), []))
@@ -98,12 +98,12 @@ def check_header(path: Path, separator: str) -> None:
 
 
 def check_depth(path: Path) -> None:
-    """Raises ValueError for a JSON file whose lists and objects are nested more than `DEEPEST` deep."""
+    """Raises ValueError for a JSON file with lists and objects nested more than `DEEPEST` deep."""
     depth, quoted, rest = 0, False, b""
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             block = rest + block
-            # An escape that the block's end cuts in two waits for the next one.
+            # An escape sequence cut by the end of the block is moved to the next block.
             cut = len(block) - (len(block) - len(block.rstrip(b"\\"))) % 2
             block, rest = block[:cut], block[cut:]
             kinds = _KINDS[np.frombuffer(re.sub(rb"\\[^\n]", b"  ", block) if b"\\" in block else block, np.uint8)]
@@ -111,7 +111,7 @@ def check_depth(path: Path) -> None:
             inside = _inside_strings(kinds, quoted)
             quoted = bool(inside[-1]) if len(inside) else quoted
             steps = ((kinds == OPEN) & ~inside).astype(np.int64) - ((kinds == CLOSE) & ~inside)
-            # A sum that never falls below zero: what closes nothing does not hide what follows.
+            # The depth never falls below zero, so that unmatched closing brackets cannot hide later nesting.
             total = depth + np.cumsum(steps)
             depths = total - np.minimum(np.minimum.accumulate(total), 0)
             if len(depths) and depths.max() > DEEPEST:
@@ -120,7 +120,7 @@ def check_depth(path: Path) -> None:
 
 
 def _inside_strings(kinds: np.ndarray, quoted: bool) -> np.ndarray:
-    """Whether each place, once it is read, is inside a string: quotes since the last newline, odd or even."""
+    """Whether the text after each character is inside a string: an odd number of quotes since the last newline."""
     quotes = np.cumsum(kinds == QUOTE) + quoted
     before = np.maximum.accumulate(np.where(kinds == NEWLINE, quotes, 0))
     return (quotes - before) % 2 == 1

@@ -1,4 +1,4 @@
-"""How far apart the dates of a series are, which dates follow, and what of the calendar they have."""
+"""The frequency of the dates of a series, the dates that follow, and calendar features."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ MONTH_NAMES = {1: "1 month", 3: "1 quarter", 12: "1 year"}
 
 @dataclasses.dataclass(frozen=True)
 class Frequency:
-    """A step of so many months, working days or seconds.
+    """The step between dates: a number of months, working days or seconds.
 
-    With `month_end` each date is the last day of its month, with `working_end` the last working day.
+    With `month_end`, each date is the last day of its month, with `working_end` the last working day.
     """
 
     unit: Literal["month", "working day", "second"]
@@ -42,7 +42,7 @@ class Frequency:
 
     @property
     def season(self) -> int:
-        """Steps of the usual season: a day within days, a week of days, a year of weeks or months, else 1."""
+        """Steps of the usual season (at least 1): a day for steps below a day, a week for days, otherwise a year."""
         if self.seconds < DAY:
             length = DAY / self.seconds
         else:
@@ -50,7 +50,7 @@ class Frequency:
         return max(1, round(length))
 
     def after(self, date: np.datetime64, steps: np.ndarray) -> np.ndarray:
-        """The dates so many steps after a date."""
+        """The dates that are `steps` steps after a date."""
         date = date.astype("datetime64[s]")
         count = self.step * np.asarray(steps)
         if self.unit == "second":
@@ -70,7 +70,7 @@ class Frequency:
         return days.astype("datetime64[s]") + time
 
     def calendar(self, dates: np.ndarray, cycles: Sequence[Cycle]) -> np.ndarray:
-        """Sine and cosine of where in each cycle the dates are, `(T, 2C)`: of those longer than two steps."""
+        """Sine and cosine of the position of the dates in each cycle longer than two steps, `(T, 2C)`."""
         seconds = dates.astype("datetime64[s]")
         starts = {
             "day": seconds.astype("datetime64[D]"),
@@ -88,9 +88,9 @@ class Frequency:
 
 
 def infer_frequency(dates: np.ndarray) -> Frequency:
-    """The frequency of rising dates, some of which may be missing. Raises ValueError for fewer than three."""
+    """The frequency of increasing dates; some may be missing. Raises ValueError for fewer than three."""
     if len(dates) < 3:
-        raise ValueError(f"expected at least 3 dates, from which their frequency is known, got {len(dates)}")
+        raise ValueError(f"expected at least 3 dates to infer their frequency, got {len(dates)}")
     seconds = dates.astype("datetime64[s]")
     days = seconds.astype("datetime64[D]")
     months = days.astype("datetime64[M]")
@@ -104,7 +104,7 @@ def infer_frequency(dates: np.ndarray) -> Frequency:
         return Frequency("month", step, month_end=ends, working_end=working_ends and not same_day)
     step = _usual(np.diff(seconds.astype(int)))
     weekend = (days.astype(int) + 3) % 7 >= 5
-    # From a Friday to a Monday.
+    # A step from Friday to Monday.
     over_weekend = bool(np.any(np.diff(days) == np.timedelta64(3, "D")))
     if one_time and step == DAY and over_weekend and not weekend.any():
         return Frequency("working day", 1)
@@ -112,11 +112,11 @@ def infer_frequency(dates: np.ndarray) -> Frequency:
 
 
 def _last_working_days(months: np.ndarray) -> np.ndarray:
-    """The last days of months that are none of a weekend."""
+    """The last day of each month that is not on a weekend."""
     return np.busday_offset((months + 1).astype("datetime64[D]"), -1, roll="forward", weekmask=WEEKDAYS)
 
 
 def _usual(steps: np.ndarray) -> int:
-    """The most frequent step, of several the smallest."""
+    """The most frequent step; the smallest one if there are several."""
     values, counts = np.unique(steps, return_counts=True)
     return int(values[np.argmax(counts)])

@@ -1,4 +1,4 @@
-"""Memory tasks: sequences that a recurrent net must remember something of, drawn on the device from a key."""
+"""Memory tasks: synthetic sequences that require memory, drawn on the device from a key."""
 
 import abc
 import dataclasses
@@ -11,14 +11,14 @@ import optax
 
 
 class Sample(NamedTuple):
-    """Inputs `(B, T, I)`, and what is to be answered at each of the last A steps: targets `(B, A)`."""
+    """Inputs `(B, T, I)`, and the targets `(B, A)` of the last A steps."""
 
     inputs: jax.Array
     targets: jax.Array
 
 
 class Levels(NamedTuple):
-    """A loss (NaN where it is not known) and a score from 0 to 1: how one who does this or that would stand."""
+    """A reference loss (NaN if unknown) and score from 0 to 1, of chance or of a known solution."""
 
     loss: float
     score: float
@@ -28,12 +28,12 @@ class Levels(NamedTuple):
 class MemoryTask(abc.ABC):
     """A task is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions.
 
-    `time` is its T, in the sense of its source. Raises ValueError for one below `least_time`, which is the least that
-    the task can be put in.
+    `time` is T as defined by the source of the task. Raises ValueError for a `time` below `least_time`, the minimum for
+    the task.
     """
 
-    features: ClassVar[int]  # I, of a step's input
-    outputs: ClassVar[int]  # O, of an answer
+    features: ClassVar[int]  # I, features of an input
+    outputs: ClassVar[int]  # O, outputs for an answer
     least_time: ClassVar[int]
     loss_name: ClassVar[str] = "cross entropy (nats)"
     score_name: ClassVar[str] = "accuracy"
@@ -53,49 +53,49 @@ class MemoryTask(abc.ABC):
 
     @property
     def answers(self) -> int:
-        """How many of the last steps are answered; the loss is the mean over them."""
+        """The number of last steps with an answer; the loss is the mean over them."""
         return 1
 
     @property
     @abc.abstractmethod
     def chance(self) -> Levels:
-        """Of the best answers that do not look at what is to be remembered."""
+        """The levels of the best answers that ignore what must be remembered."""
 
     @property
     def zero_loss(self) -> float:
-        """The mean loss of outputs that are all 0."""
+        """The mean loss if all outputs are 0."""
         return math.log(self.outputs)
 
     @property
     def known_solution(self) -> Levels:
-        """Of a net that is known to exist."""
+        """The levels of a solution that is known to exist."""
         return Levels(0.0, 1.0)
 
     @abc.abstractmethod
     def sample(self, key: jax.Array, batch: int) -> Sample:
-        """New sequences to train on."""
+        """New sequences for training."""
 
     def held_out(self, key: jax.Array, batch: int) -> Sample:
-        """Sequences to evaluate on: new ones, where a task has no end of them."""
+        """Sequences for evaluation: new ones, if the task can generate any number of them."""
         return self.sample(key, batch)
 
     def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The mean loss, and the score, of outputs `(B, A, O)`: here of classes."""
+        """The mean loss and the score of outputs `(B, A, O)`; by default for classes."""
         loss = optax.softmax_cross_entropy_with_integer_labels(outputs, targets).mean()
         return loss, jnp.mean(outputs.argmax(axis=-1) == targets)
 
     def is_solved(self, loss: float, score: float) -> bool:
-        """Whether these fulfil the `criterion`."""
+        """Whether loss and score satisfy the `criterion`."""
         return score > 0.99
 
 
 @dataclasses.dataclass(frozen=True)
 class Adding(MemoryTask):
-    """The sum of the two marked numbers of a sequence, one marked in each half of it.
+    """The sum of the two marked numbers of a sequence, with one marked number in each half.
 
-    A step's input is a number, uniform in [0, 1), and a mark, 0 or 1. Whoever always answers 1 has the mean squared
-    error 2/12, the variance of the sum. Correct is an answer within 0.08 of the sum: within 0.04 of the half of it,
-    which is the target in the first source. Sources: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory",
+    The input of a step is a number, uniform in [0, 1), and a mark, 0 or 1. Always answering 1 has the mean squared
+    error 2/12, the variance of the sum. An answer is correct if it is within 0.08 of the sum. In the first source, the
+    target is half of the sum, and the limit 0.04. Sources: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory",
     experiment 4; in this form Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified
     Linear Units".
     """
@@ -112,16 +112,16 @@ class Adding(MemoryTask):
 
     @property
     def chance(self) -> Levels:
-        """Of always 1. The sum's density is triangular on [0, 2]: 2a - a^2 of it is within a of 1."""
+        """The levels of always answering 1. The sum has a triangular density on [0, 2]: P(|sum - 1| < a) = 2a - a^2."""
         return Levels(1 / 6, 2 * self.near - self.near**2)
 
     @property
     def zero_loss(self) -> float:
-        """The mean square of a sum: its variance, and its mean's square."""
+        """The mean square of the sum: its variance plus its squared mean."""
         return 1 / 6 + 1
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
-        """Sums `(B, 1)`."""
+        """Sequences and their sums `(B, 1)`."""
         number_key, first_key, second_key = jax.random.split(key, 3)
         numbers = jax.random.uniform(number_key, (batch, self.time))
         half = self.time // 2
@@ -132,22 +132,22 @@ class Adding(MemoryTask):
         return Sample(jnp.stack([numbers, marks], axis=-1), jnp.sum(numbers * marks, axis=1, keepdims=True))
 
     def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The mean squared error, and the share of answers that are near."""
+        """The mean squared error, and the share of answers within `near` of the sum."""
         errors = outputs[..., 0] - targets
         return jnp.mean(errors**2), jnp.mean(jnp.abs(errors) < self.near)
 
     def is_solved(self, loss: float, score: float) -> bool:
-        """By the loss: 0.6% of that of chance, where about 99% of the answers are near."""
+        """By the loss: 0.6% of the chance level, where about 99% of the answers are within 0.08."""
         return loss < 0.001
 
 
 @dataclasses.dataclass(frozen=True)
 class Copy(MemoryTask):
-    """Ten symbols, T - 1 blanks, a delimiter, ten blanks; the answer is T + 10 blanks, and the ten symbols again.
+    """Ten symbols, T - 1 blanks, a delimiter, ten blanks; the answer is T + 10 blanks, then the ten symbols again.
 
-    Whoever knows when to answer, but not what, has a cross entropy of `10 log 8 / (T + 20)` a step. The score is the
-    share of the ten symbols recalled. Sources: Hochreiter and Schmidhuber 1997; in this form Arjovsky, Shah and
-    Bengio 2016, "Unitary Evolution Recurrent Neural Networks".
+    A solution that knows when to answer, but not the symbols, has a cross entropy of `10 log 8 / (T + 20)` per step.
+    The score is the share of the ten symbols recalled. Sources: Hochreiter and Schmidhuber 1997; in this form Arjovsky,
+    Shah and Bengio 2016, "Unitary Evolution Recurrent Neural Networks".
     """
 
     symbols: ClassVar[int] = 8
@@ -164,7 +164,7 @@ class Copy(MemoryTask):
 
     @property
     def steps(self) -> int:
-        """T and both times ten."""
+        """T + 20."""
         return self.time + 2 * self.recalled
 
     @property
@@ -174,11 +174,11 @@ class Copy(MemoryTask):
 
     @property
     def chance(self) -> Levels:
-        """Of blanks with certainty where they are due, and any of the eight symbols where one is."""
+        """The levels of correct blanks, and a uniform distribution over the eight symbols for the last ten steps."""
         return Levels(self.recalled * math.log(self.symbols) / self.steps, 1 / self.symbols)
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
-        """Symbols `(B, T + 20)`, the inputs one-hot."""
+        """One-hot inputs and target symbols `(B, T + 20)`."""
         symbols = jax.random.randint(key, (batch, self.recalled), 0, self.symbols)
 
         def blanks(count: int) -> jax.Array:
@@ -190,22 +190,22 @@ class Copy(MemoryTask):
         return Sample(jax.nn.one_hot(inputs, self.features), targets)
 
     def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The loss of all steps, the score of the last ten."""
+        """The loss of all steps, and the score of the last ten."""
         loss, _ = super().measure(outputs, targets)
         _, score = super().measure(outputs[:, -self.recalled :], targets[:, -self.recalled :])
         return loss, score
 
     def is_solved(self, loss: float, score: float) -> bool:
-        """By both."""
+        """By loss and score."""
         return loss < self.chance.loss / 10 and score > 0.99
 
 
 @dataclasses.dataclass(frozen=True)
 class Recall(MemoryTask):
-    """Which of eight symbols came first? The T - 1 after it are drawn from the same eight.
+    """Recall the first of T symbols, all drawn from the same eight.
 
     A ninth feature marks the first step. Source: the latching problem of Bengio, Simard and Frasconi 1994, "Learning
-    Long-Term Dependencies with Gradient Descent is Difficult", with symbols for numbers.
+    Long-Term Dependencies with Gradient Descent is Difficult", with symbols instead of numbers.
     """
 
     symbols: ClassVar[int] = 8
@@ -217,22 +217,23 @@ class Recall(MemoryTask):
 
     @property
     def chance(self) -> Levels:
-        """Of any of the eight."""
+        """The levels of a uniform distribution over the eight symbols."""
         return Levels(math.log(self.symbols), 1 / self.symbols)
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
-        """First symbols `(B, 1)`."""
+        """Sequences and their first symbols `(B, 1)`."""
         symbols = jax.random.randint(key, (batch, self.time), 0, self.symbols)
         return Sample(jax.nn.one_hot(symbols, self.features).at[:, 0, -1].set(1), symbols[:, :1])
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity(MemoryTask):
-    """Is the number of ones so far odd? Answered at every step; the score is that of the last one.
+    """Whether the number of ones so far is odd, answered at every step; the score is that of the last step.
 
-    An input is -1 for 0 and 1 for 1. The sources answer at the last step only, where no bit alone says anything of
-    the answer, so that no gradient shows the way. Sources: Bengio, Simard and Frasconi 1994; Schmidhuber and
-    Hochreiter 1996, "Guessing can outperform many long time lag algorithms", who solve it by guessing weights.
+    An input is -1 for 0 and 1 for 1. In the sources only the last step has an answer. There, no single bit is
+    correlated with the answer, so the gradient gives no direction. Sources: Bengio, Simard and Frasconi 1994;
+    Schmidhuber and Hochreiter 1996, "Guessing can outperform many long time lag algorithms", who solve it by guessing
+    weights.
     """
 
     features: ClassVar[int] = 1
@@ -250,16 +251,16 @@ class Parity(MemoryTask):
 
     @property
     def chance(self) -> Levels:
-        """Of a coin."""
+        """The levels of a coin flip."""
         return Levels(math.log(2), 0.5)
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
-        """Parities `(B, T)`."""
+        """Sequences and their parities `(B, T)`."""
         bits = jax.random.bernoulli(key, shape=(batch, self.time)).astype(jnp.int32)
         return Sample(2.0 * bits[..., None] - 1, jnp.cumsum(bits, axis=1) % 2)
 
     def measure(self, outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The loss of all steps, the score of the last one."""
+        """The loss of all steps, and the score of the last one."""
         loss, _ = super().measure(outputs, targets)
         _, score = super().measure(outputs[:, -1:], targets[:, -1:])
         return loss, score
@@ -267,15 +268,15 @@ class Parity(MemoryTask):
 
 @dataclasses.dataclass(frozen=True)
 class Order(MemoryTask):
-    """In which order came two symbols, each an X or a Y? Four classes: XX, XY, YX, YY.
+    """The order of two symbols, each an X or a Y, as four classes: XX, XY, YX, YY.
 
-    The first is at a random step from T/10 to 2T/10, the second from 5T/10 to 6T/10; a start and an end symbol stand
-    around, and four others, which mean nothing, everywhere else. Source: Hochreiter and Schmidhuber 1997, experiment
-    6a.
+    The first is at a random step from T/10 to 2T/10, the second from 5T/10 to 6T/10. The sequence begins with a start
+    symbol and ends with an end symbol; all other steps have one of four distractors. Source: Hochreiter and Schmidhuber
+    1997, experiment 6a.
     """
 
     distractors: ClassVar[int] = 4
-    x: ClassVar[int] = 4  # and Y after it
+    x: ClassVar[int] = 4  # Y is 5
     start: ClassVar[int] = 6
     end: ClassVar[int] = 7
     features: ClassVar[int] = 8
@@ -286,11 +287,11 @@ class Order(MemoryTask):
 
     @property
     def chance(self) -> Levels:
-        """Of any of the four."""
+        """The levels of a uniform distribution over the four classes."""
         return Levels(math.log(self.outputs), 1 / self.outputs)
 
     def sample(self, key: jax.Array, batch: int) -> Sample:
-        """Classes `(B, 1)`, the inputs one-hot."""
+        """One-hot inputs and classes `(B, 1)`."""
         other_key, first_key, second_key, which_key = jax.random.split(key, 4)
         tenths = [self.time * tenth // 10 for tenth in (1, 2, 5, 6)]
         first = jax.random.randint(first_key, (batch,), tenths[0], tenths[1])

@@ -1,4 +1,4 @@
-"""Batches of data that is held as arrays, and pairs of sequences."""
+"""Batches of in-memory arrays, and of pairs of sequences."""
 
 import dataclasses
 import hashlib
@@ -29,13 +29,13 @@ SequenceBatch = TypeVar("SequenceBatch", Batch, PairBatch)
 def cut_batches(
     data: SequenceBatch, batch_size: int, seed: int | None = None, epoch: int = 0, first: int = 0
 ) -> Iterator[SequenceBatch]:
-    """One epoch of data that is held as one large batch, cut into batches, from the batch `first` on.
+    """One epoch of data stored as one large batch, cut into batches, starting with batch number `first`.
 
-    The order follows from `seed` and `epoch`; without a seed rows stay as they are. The last batch is filled up with
-    rows of length and weight 0. Raises ValueError for a batch size below 1.
+    The order depends on `seed` and `epoch`; without a seed, rows stay in order. The last batch is filled up with rows
+    of length and weight 0. Raises ValueError for batch_size below 1.
     """
     if batch_size < 1:
-        raise ValueError(f"batch size: expected at least 1, got {batch_size}")
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
     count = len(data.weights)
     order = np.arange(count) if seed is None else np.random.default_rng([seed, epoch]).permutation(count)
     numbers = np.arange(batch_size, dtype=np.int32)
@@ -51,9 +51,9 @@ def cut_batches(
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """Batches of one data set: `batches(epoch, first)` are those of an epoch from one on, `len` is how many it has.
+    """Batches of one data set: `batches(epoch, first)` iterates over an epoch from batch `first`.
 
-    Without arguments they are all of epoch 0.
+    By default it iterates over all batches of epoch 0. `len` is the number of batches in an epoch.
     """
 
     data: Batch
@@ -93,12 +93,12 @@ def batches(
     seed: int | None = None,
     weights: ArrayLike | None = None,
 ) -> Batches:
-    """Batches of plain arrays, rows first, or of trees of them, in an order that follows from seed and epoch.
+    """Batches of arrays or trees of arrays, rows first, in an order determined by seed and epoch.
 
-    Without `lengths` every sequence has all steps (the second axis of the first array of `inputs`); without `weights`
-    every row counts 1; without a seed rows stay in their order. The last batch is filled up with rows of weight and
-    length 0, so that every batch has one shape and all rows are read once. Raises ValueError for arrays of different
-    numbers of rows, for none, and for a batch size below 1.
+    Without `lengths`, every sequence has all steps (the second axis of the first array of `inputs`); without `weights`,
+    every row has weight 1; without a seed, rows stay in order. The last batch is filled up with rows of weight and
+    length 0, so that all batches have the same shape and every row is used once. Raises ValueError for arrays with
+    different numbers of rows, for no rows, and for batch_size below 1.
     """
     inputs, targets = jax.tree.map(np.asarray, (inputs, targets))
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves((inputs, targets))]
@@ -109,11 +109,11 @@ def batches(
     given_weights = np.ones(count) if weights is None else np.asarray(weights)
     for shape in (*shapes, given_lengths.shape, given_weights.shape):
         if shape[0] != count:
-            raise ValueError(f"inputs, targets, lengths, weights: expected {count} rows in all, got {shape[0]}")
+            raise ValueError(f"inputs, targets, lengths, weights: expected {count} rows in each, got {shape[0]}")
     if count == 0:
         raise ValueError("inputs: expected at least one row, got none")
     if batch_size < 1:
-        raise ValueError(f"batch size: expected at least 1, got {batch_size}")
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
     data = Batch(
         inputs,
         given_lengths.astype(np.int32),

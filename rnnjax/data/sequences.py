@@ -1,4 +1,4 @@
-"""Integer sequences of any length: views into one array, in memory or in a mapped file."""
+"""Integer sequences of any length: views into one array, in memory or in a memory-mapped file."""
 
 import dataclasses
 import zlib
@@ -14,7 +14,7 @@ Order = Literal["true", "reversed", "shuffled"]
 class Sequences:
     """Integer sequences of any length. Sequence n is `tokens[starts[n] : ends[n]]`, read in `order`.
 
-    `tokens` may hold more than the sequences: where it is a mapped file, they are read as they are asked for.
+    `tokens` may contain more than the sequences. If it is a memory-mapped file, sequences are read on access.
     """
 
     tokens: np.ndarray
@@ -24,7 +24,7 @@ class Sequences:
 
     @classmethod
     def of(cls, sequences: Iterable[Sequence[int] | np.ndarray]) -> "Sequences":
-        """From separate sequences, end to end in memory."""
+        """From separate sequences, concatenated in memory."""
         arrays = [np.asarray(sequence, np.int32) for sequence in sequences]
         offsets = np.cumsum([0, *map(len, arrays)])
         return cls(np.concatenate([np.empty(0, np.int32), *arrays]), offsets[:-1], offsets[1:])
@@ -39,17 +39,20 @@ class Sequences:
         if self.order == "reversed":
             return steps[::-1]
         if self.order == "shuffled":
-            # By a seed of its own tokens: the same order wherever it stands.
+            # Seeded by its tokens: a sequence has the same order at any position.
             return np.random.default_rng(zlib.crc32(steps.tobytes())).permutation(steps)
         return steps
 
     @property
     def lengths(self) -> np.ndarray:
-        """Steps of each sequence."""
+        """The number of steps of each sequence."""
         return self.ends - self.starts
 
     def truncated(self, longest: int, cut: Literal["start", "end"]) -> "Sequences":
-        """At most `longest` steps of each, the rest cut off at its start or end. Raises ValueError below 1."""
+        """At most `longest` steps of each sequence, with the rest cut off at the start or end.
+
+        Raises ValueError for `longest` below 1 or an unknown `cut`.
+        """
         if longest < 1:
             raise ValueError(f"longest: expected at least 1, got {longest}")
         if cut == "start":
@@ -59,13 +62,13 @@ class Sequences:
         raise ValueError(f"cut: expected 'start' or 'end', got {cut!r}")
 
     def ordered(self, order: Order) -> "Sequences":
-        """The same steps, read in another order. Raises ValueError for another than the three."""
+        """The same steps, read in a different order. Raises ValueError for an unknown order."""
         if order not in get_args(Order):
             raise ValueError(f"order: expected one of {', '.join(get_args(Order))}, got {order!r}")
         return dataclasses.replace(self, order=order)
 
     def share_of(self, token: int) -> float:
-        """The share of all steps that hold this token; 0 where there is no step."""
-        # In the order that they lie in: of a mapped file every page is read once.
+        """The share of this token among all steps; 0 if there are no steps."""
+        # In storage order, so that every page of a memory-mapped file is read once.
         counts = (np.count_nonzero(self[n] == token) for n in np.argsort(self.starts, kind="stable"))
         return sum(counts) / max(int(self.lengths.sum()), 1)

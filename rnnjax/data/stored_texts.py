@@ -1,4 +1,4 @@
-"""Texts that stay on disk: rows of a memory-mapped column, of which memory holds nothing but their numbers."""
+"""Texts that stay on disk: rows of a memory-mapped column; only row numbers are in memory."""
 
 import itertools
 import operator
@@ -10,13 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     import datasets
 
-# Rows that are read at once: more are not in memory, and fewer would be slower.
+# The number of rows read at once: only these are in memory, and fewer would be slower.
 BATCH_ROWS = 1000
 Value = TypeVar("Value")
 
 
 class StoredTexts(Sequence[str]):
-    """Rows of a column of texts, in any order; equal to any sequence of the same texts."""
+    """Rows of a column of texts, in any order; compares equal to any sequence of the same texts."""
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
@@ -49,14 +49,14 @@ class StoredTexts(Sequence[str]):
         return f"StoredTexts({len(self)} rows of column {self._column!r})"
 
     def take(self, chosen: np.ndarray) -> "StoredTexts":
-        """These of the rows, in this order."""
+        """The chosen rows, in this order."""
         return StoredTexts(self._table, self._column, self.rows[chosen])
 
     def _read(self, rows: np.ndarray) -> list[str]:
         if len(rows) == 0:
             return []
         first, last = int(rows[0]), int(rows[-1])
-        # Most rows of a stretch, in their order: reading all of it is much faster than gathering rows.
+        # If the rows are ordered and dense, reading the whole range is much faster than gathering rows.
         if last - first < 2 * len(rows) and np.all(rows[:-1] < rows[1:]):
             stretch = self._table[self._column][first : last + 1]
             return [stretch[row] for row in rows - first]
@@ -64,14 +64,14 @@ class StoredTexts(Sequence[str]):
 
 
 def batches(values: Iterable[Value]) -> Iterator[list[Value]]:
-    """The values, texts as a rule, in lists of at most `BATCH_ROWS`."""
+    """The values (usually texts) in lists of at most `BATCH_ROWS`."""
     rest = iter(values)
     while batch := list(itertools.islice(rest, BATCH_ROWS)):
         yield batch
 
 
 def in_file_order(texts: Sequence[str]) -> tuple[Sequence[str], np.ndarray]:
-    """The texts as they lie on disk, where reading them is fast, and the place of each one in `texts`."""
+    """The texts in the order on disk, which is fast to read, and the index of each in `texts`."""
     if not isinstance(texts, StoredTexts):
         return texts, np.arange(len(texts))
     order = np.argsort(texts.rows, kind="stable")

@@ -1,4 +1,4 @@
-"""Long texts as streams: cut into rows that go on from window to window, for truncated back-propagation."""
+"""Long texts as streams: cut into rows that continue from window to window, for truncated back-propagation."""
 
 import dataclasses
 import math
@@ -11,10 +11,10 @@ from rnnjax.data.batching import share_of
 
 
 class Window(NamedTuple):
-    """T steps of B rows, and the token after each. Past its length a row has nothing that is read or predicted.
+    """T steps of B rows, and the token after each step. Steps after the length of a row are padding.
 
-    A row that is `carried` goes on from the state that the window before ended with; else it begins from the initial
-    state. `resets[b, t]` puts that back before step t; None: never.
+    A `carried` row starts from the final state of the previous window; other rows start from the initial state.
+    `resets[b, t]` restores the initial state before step t; None means never.
     """
 
     tokens: np.ndarray  # (B, T) int32
@@ -27,13 +27,13 @@ class Window(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """A text of N tokens as `rows` contiguous pieces side by side, in windows of at most `steps` steps.
+    """A text of N tokens as a batch of `rows` contiguous pieces, in windows of at most `steps` steps.
 
-    Every token but the first is predicted once: row b predicts tokens `1 + b L` to `(b + 1) L`, with L the same for
-    all rows but the last ones, which may have less. `resets (N,)` says before which tokens the initial state is put
-    back. Rows are filled up with empty ones to a multiple of `multiple`; `share` is (process, processes) where each
-    of several processes makes its own rows. Raises ValueError for fewer than two tokens, rows or steps below 1, or
-    resets that are not one a token.
+    Every token except the first is predicted once: row b predicts tokens `1 + b L` to `(b + 1) L`, where L is the same
+    for all rows except the last ones, which may be shorter. `resets (N,)` marks the tokens before which the initial
+    state is restored. Empty rows are added up to a multiple of `multiple`. `share` is (process, processes) if each of
+    several processes makes a part of the rows. Raises ValueError for fewer than two tokens, rows or steps below 1, or
+    resets of a different length than the tokens.
     """
 
     tokens: np.ndarray
@@ -54,12 +54,12 @@ class Stream:
 
     @property
     def length(self) -> int:
-        """Steps of a row, L."""
+        """The number of steps of a row, L."""
         return math.ceil((len(self.tokens) - 1) / self.rows)
 
     @property
     def filled(self) -> int:
-        """Rows, the empty ones included."""
+        """The number of rows, including empty ones."""
         return math.ceil(self.rows / self.multiple) * self.multiple
 
     def __len__(self) -> int:
@@ -69,9 +69,9 @@ class Stream:
         return self.windows()
 
     def windows(self, first: int = 0, carried: bool = False) -> Iterator[Window]:
-        """The windows from the first one asked for on.
+        """The windows, starting with window number `first`.
 
-        Rows begin from the initial state; or, where they are `carried`, each but the first one from a state given.
+        In window 0, rows start from the initial state or, with `carried`, all except row 0 from a given state.
         """
         rows = np.arange(self.filled, dtype=np.int32)[share_of(self.filled, *self.share)]
         width = min(self.steps, self.length)

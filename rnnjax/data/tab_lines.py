@@ -1,4 +1,4 @@
-"""Labelled sentences as plain lines, `text<TAB>label`: no header, and no character that quotes others."""
+"""Labelled sentences as plain lines `text<TAB>label`, without header or quoting."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ with extra("text"):
     import datasets
     import pyarrow as pa
 
-# Of the files that hold lines: another number where the same lines would be other rows.
+# The version of the cached files: increase it if the same lines would give different rows.
 LINES_FORMAT = "1"
-# A row group holds about so many bytes of lines.
+# The approximate size of a row group.
 BATCH_BYTES = 1 << 20
 
 
 def read_tab_lines(path: Path, text_column: str, label_column: str) -> datasets.Dataset:
-    """The lines of a file as rows of the two columns, kept in the cache folder of `datasets` and mapped.
+    """The lines of a file as rows of two columns, stored in the cache folder of `datasets` and memory-mapped.
 
-    A line ends at a newline and nowhere else, and is split at its last tab: quotes, further tabs and other
-    separators (U+0085, say) are text. A first line that holds the two columns' names is left out. Raises
-    ValueError that names the first line without a tab.
+    A line ends only at a newline, and is split at its last tab: quotes, further tabs and other separators (such as
+    U+0085) are part of the text. A first line with the names of the two columns is skipped. Raises ValueError that
+    names the first line without a tab.
     """
     columns = [text_column, label_column]
     schema = pa.schema([(column, pa.large_string()) for column in columns])
@@ -46,7 +46,7 @@ def read_tab_lines(path: Path, text_column: str, label_column: str) -> datasets.
 
 def _row(line: bytes, number: int, path: Path) -> tuple[str, str]:
     """(text, label)"""
-    # A byte order mark is no part of the first line.
+    # A byte order mark is not part of the first line.
     decoded = line.decode("utf-8-sig" if number == 1 else "utf-8")
     text, tab, label = decoded.removesuffix("\n").removesuffix("\r").rpartition("\t")
     if not tab:

@@ -1,4 +1,4 @@
-"""Texts to sequences of integers: a word-level vocabulary, learnt from training texts only."""
+"""Texts as sequences of integers, with a word-level vocabulary learnt from the training texts only."""
 
 import hashlib
 import itertools
@@ -24,24 +24,24 @@ with extra("text"):
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1
-# Of the files that hold words and tokens: another number where the same texts would give others, or they lie otherwise.
+# The version of the cached words and tokens: increase it if the same texts would give others, or the layout changes.
 FORMAT = b"1"
 WORDS = pa.schema({"words": pa.large_string()})
 TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
-# Texts that are encoded at once hold about so many characters: what the tokenizer makes of them is 20 times as large.
+# The approximate number of characters encoded at once; the results of the tokenizer are 20 times as large.
 BATCH_CHARACTERS = 1 << 19
 
 
 def learn_vocabulary(
     texts: Iterable[str], size: int | None = None, special: Sequence[str] = (PAD, OOV)
 ) -> tuple[Tokenizer, int]:
-    """A word-level tokenizer of the most frequent words, and how many different words the texts hold.
+    """A word-level tokenizer with the most frequent words, and the number of different words in the texts.
 
-    Lower-cased; `<br />` is a space; a word is a run of letters, digits, `_` and apostrophes. Index 0 is padding,
-    1 stands for any word outside the vocabulary, and from 2 on words go by falling frequency (ties by
-    alphabet). With `special` of PAD alone they go from 1 on, as in the classics, and an unknown word is 0 too.
-    `size` caps the vocabulary, special tokens included; None keeps every word. The words of stored texts are kept in
-    the cache folder of `datasets`. Raises ValueError for a size with no room for a word, or texts without one.
+    Texts are lower-cased; `<br />` is a space; a word is a run of letters, digits, `_` and apostrophes. Index 0 is
+    padding, 1 is any word outside the vocabulary, and words from 2 upwards are sorted by decreasing frequency (ties
+    alphabetically). If `special` is only PAD, words start at 1, as in older work, and unknown words are 0 like padding.
+    `size` limits the vocabulary, including special tokens; None keeps every word. The words of stored texts are cached
+    in the cache folder of `datasets`. Raises ValueError for a size without room for a word, or texts without words.
     """
     if size is not None and size <= len(special):
         raise ValueError(f"vocabulary size: expected at least {len(special) + 1} ({_room(special)}), got {size}")
@@ -53,7 +53,7 @@ def learn_vocabulary(
 
 
 def _words(texts: Iterable[str], special: Sequence[str]) -> list[str]:
-    """Every word of the texts, by its index."""
+    """All words of the texts, in the order of their indices."""
     everything = _tokenizer(models.WordLevel(unk_token=special[-1]))
     trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=list(special), show_progress=False)
     everything.train_from_iterator(batches(texts), trainer)
@@ -62,7 +62,7 @@ def _words(texts: Iterable[str], special: Sequence[str]) -> list[str]:
 
 
 def _words_once(texts: StoredTexts, special: Sequence[str]) -> list[str]:
-    """The same, from a file in the cache folder of `datasets` where the same texts were read before."""
+    """The same, cached in the cache folder of `datasets` for the same texts."""
     stored, _ = in_file_order(texts)
     reading = _tokenizer(models.WordLevel(unk_token=special[-1])).to_str()
     name = f"words-{_fingerprint([reading, *special], stored)}"
@@ -85,10 +85,10 @@ def _tokenizer(model: models.Model) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
-    """Each text as its words' indices; a text without a word is a sequence of length 0.
+    """The word indices of each text; a text without a word is a sequence of length 0.
 
-    Of stored texts the tokens are stored too, in the cache folder of `datasets`, and mapped: the same texts and
-    tokenizer are encoded once. Raises OSError that names the file where there is no room for it.
+    The tokens of stored texts are stored in the cache folder of `datasets` and memory-mapped, so that the same texts
+    are only encoded once by the same tokenizer. Raises OSError with the name of the file if it cannot be written.
     """
     if not isinstance(texts, StoredTexts):
         return Sequences.of(ids for batch in _encoded(tokenizer, texts) for ids in batch)
@@ -101,7 +101,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
 
 
 def _encoded(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[int]]]:
-    """Each text's indices, batch by batch; the tokenizer takes all cores for one."""
+    """The indices of each text, batch by batch; the tokenizer uses all cores for a batch."""
     for rows in batches(texts):
         ends = np.cumsum([len(text) for text in rows]) // BATCH_CHARACTERS
         for batch in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(ends)) + 1):
@@ -109,7 +109,7 @@ def _encoded(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[i
 
 
 def _fingerprint(reading: list[str], texts: Sequence[str]) -> str:
-    """A SHA-256 of texts and of the way in which they are read."""
+    """A SHA-256 of texts and of the settings for reading them."""
     fingerprint = hashlib.sha256(FORMAT)
     for strings in itertools.chain([reading], batches(texts)):
         encoded = [string.encode() for string in strings]
@@ -125,12 +125,12 @@ def _record_batch(ids: list[list[int]]) -> pa.RecordBatch:
 
 
 def _mapped(path: Path) -> Sequences:
-    """The sequences of a file of record batches, as views into the mapped file."""
+    """The sequences of a file of record batches, as views into the memory-mapped file."""
     file = pa.memory_map(str(path)).read_buffer()
     starts, ends = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for batch in pa.ipc.open_stream(file):
         column = batch.column("tokens")
-        # Arrow aligns what lies in a file, so that a batch begins at a whole 32-bit word of it.
+        # Arrow aligns the content of a file, so the offset of a batch is a multiple of 4 bytes.
         first = (column.values.buffers()[1].address - file.address) // 4 if len(column.values) else 0
         offsets = first + column.offsets.to_numpy().astype(np.int64)
         starts.append(offsets[:-1])
@@ -139,11 +139,11 @@ def _mapped(path: Path) -> Sequences:
 
 
 def load_vocabulary(path: Path) -> Tokenizer:
-    """The tokenizer of `learn_vocabulary` from the JSON file that its `save` wrote.
+    """The tokenizer of `learn_vocabulary`, from the JSON file written by its `save`.
 
-    Only the words are taken from the file: it must name the same parts around them, and no others, since those of a
-    stranger could be made to run for ever. Raises FileNotFoundError where there is no file, ValueError for one that is
-    not such a tokenizer's or too large.
+    Only the words are taken from the file. All other parts must be those of `learn_vocabulary`, since other parts in an
+    untrusted file could run forever. Raises FileNotFoundError if there is no file, ValueError if it is not the file of
+    such a tokenizer, or is too large.
     """
     if not path.exists():
         raise FileNotFoundError(f"vocabulary: expected a file, got {path}")
@@ -153,7 +153,7 @@ def load_vocabulary(path: Path) -> Tokenizer:
     words = got["model"].get("vocab")
     whole = isinstance(words, dict) and all(type(index) is int for index in words.values())
     if not isinstance(words, dict) or not whole:
-        raise ValueError(f"{path}: expected words and their whole numbers as vocab, got {reprlib.repr(words)}")
+        raise ValueError(f"{path}: expected a mapping of words to integers as vocab, got {reprlib.repr(words)}")
     if len(words) > MOST_WORDS:
         raise ValueError(f"{path}: expected at most {MOST_WORDS:,} words, got {len(words):,}")
     if (words.get(PAD), words.get(OOV)) != (0, 1) or set(words.values()) != set(range(len(words))):
@@ -163,12 +163,12 @@ def load_vocabulary(path: Path) -> Tokenizer:
 
 
 def _check_parts(path: Path, got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raises ValueError where a file has another part than a tokenizer of ours, whatever the words."""
+    """Raises ValueError if a file has different parts, apart from the words, than a tokenizer of rnnjax."""
     for tree, ours, where in ((got, expected, ""), (got["model"], expected["model"], "model ")):
         for part in sorted(tree.keys() | ours.keys()):
-            # What is left out, or there and empty, is no part.
+            # A missing part is equivalent to an empty one.
             if part not in ("model", "vocab") and (tree.get(part) or None) != (ours.get(part) or None):
                 raise ValueError(
-                    f"{path}: expected the {where}{part[:100]!r} that learn_vocabulary writes, {ours.get(part)}, "
+                    f"{path}: expected the {where}{part[:100]!r} of learn_vocabulary, {ours.get(part)}, "
                     f"got {reprlib.repr(tree.get(part))}"
                 )

@@ -1,4 +1,4 @@
-"""Words or characters as they stand: what a language model of any text reads and writes."""
+"""Word and character tokens for language models, without normalisation."""
 
 import collections
 import dataclasses
@@ -15,30 +15,30 @@ from rnnjax.untrusted import read_json
 
 Level = Literal["word", "character"]
 UNKNOWN = "<unk>"
-# A file of more is no vocabulary of words.
+# Limits on a vocabulary file.
 MOST_WORDS, MOST_BYTES = 10_000_000, 256 * 2**20
-# What a line's end is called.
+# The token at the end of a line.
 LINE_END: dict[Level, str] = {"word": "<eos>", "character": "\n"}
 
 
 def split_text(text: str, level: Level) -> list[str]:
-    """The text's tokens: its characters, or its words, split at white space and otherwise as they stand.
+    """The tokens of a text: its characters, or its words, split at white space and otherwise unchanged.
 
     At word level every line ends with `<eos>`, as in the Penn Treebank of Mikolov et al. 2010.
     """
     if level == "character":
         return list(text)
     lines = text.split("\n")
-    if not lines[-1].strip():  # what follows the last line's end is no line
+    if not lines[-1].strip():  # a text that ends with a newline has no further line
         lines.pop()
     return [word for line in lines for word in (*line.split(), LINE_END[level])]
 
 
 @dataclasses.dataclass(frozen=True)
 class TokenVocabulary:
-    """The tokens that are known, by their index.
+    """The known tokens, in the order of their indices.
 
-    Raises ValueError for tokens that are not different ones of the level, `<unk>` aside.
+    Raises ValueError for duplicate tokens, and for tokens that do not fit the level (except `<unk>`).
     """
 
     level: Level
@@ -54,14 +54,14 @@ class TokenVocabulary:
             if not fits or not token:
                 raise ValueError(f"tokens: expected {self.level}s, got {reprlib.repr(token)}")
         if len(self._index) < len(self.tokens):
-            raise ValueError("tokens: expected each one once, got one twice")
+            raise ValueError("tokens: expected unique tokens, got a duplicate")
 
     @classmethod
     def learn(cls, tokens: Iterable[str], level: Level, size: int | None = None) -> "TokenVocabulary":
-        """The `size` most frequent ones of the tokens (None: all), ties by alphabet.
+        """The `size` most frequent tokens (None: all), ties alphabetically.
 
-        Where some are left out they are `<unk>`, which is among the known ones then, as it is where the text has it.
-        Raises ValueError for no tokens, or a size below 2.
+        If some tokens are left out, `<unk>` is part of the vocabulary and stands for them; it also is if the text
+        contains it. Raises ValueError for no tokens, or a size below 2.
         """
         if size is not None and size < 2:
             raise ValueError(f"vocabulary: expected at least 2 ({UNKNOWN} and one more), got {size}")
@@ -82,14 +82,17 @@ class TokenVocabulary:
 
     @property
     def line_end(self) -> int | None:
-        """The index of what ends a line, if it is known."""
+        """The index of the line end token, if it is known."""
         return self._index.get(LINE_END[self.level])
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def encode(self, tokens: Sequence[str], where: str) -> np.ndarray:
-        """The tokens' indices, int32. Raises ValueError that says `where` for one that is neither known nor `<unk>`."""
+        """The indices of the tokens, int32; unknown tokens become `<unk>`.
+
+        Raises ValueError, with `where` as its start, for unknown tokens if there is no `<unk>`.
+        """
         indices = np.fromiter((self._index.get(token, -1) for token in tokens), np.int32, len(tokens))
         missing = np.flatnonzero(indices < 0)
         if len(missing) and self.unknown is None:
@@ -97,18 +100,21 @@ class TokenVocabulary:
             more = f" and {len(names) - 1:,} others" if len(names) > 1 else ""
             raise ValueError(
                 f"{where}: expected {self.level}s of the training part, which has no {UNKNOWN}, got "
-                f"{reprlib.repr(names[0])}{more}; a vocabulary of fewer than {len(self):,} makes rare ones {UNKNOWN}"
+                f"{reprlib.repr(names[0])}{more}; with a vocabulary below {len(self):,}, rare ones become {UNKNOWN}"
             )
         indices[missing] = self.unknown or 0
         return indices
 
     def to_str(self, pretty: bool = False) -> str:
-        """As JSON, which `load` reads."""
+        """The vocabulary as JSON, for `load`."""
         return json.dumps(dataclasses.asdict(self), indent=0 if pretty else None)
 
     @classmethod
     def load(cls, path: Path) -> "TokenVocabulary":
-        """From a file of what `to_str` gave. Raises FileNotFoundError for no file, ValueError for another one."""
+        """The vocabulary from a file written with `to_str`.
+
+        Raises FileNotFoundError if there is no file, ValueError if its content is invalid.
+        """
         if not path.exists():
             raise FileNotFoundError(f"vocabulary: expected a file, got {path}")
         values = read_json(path, MOST_BYTES)

@@ -1,4 +1,4 @@
-"""Windows of series: what was known at an origin, and what came then; scaled by the training part alone.
+"""Windows of series: the past before an origin and the values after it, scaled using only the training part.
 
 past  [origin - context, origin)      forecast  [origin, origin + horizon)
 """
@@ -12,55 +12,55 @@ import numpy as np
 from rnnjax.data.frequency import Cycle, Frequency
 from rnnjax.data.series import Series, SeriesTable
 
-# The least spread that is not rounding, as a share of the numbers' size.
+# The smallest standard deviation that is not due to rounding, relative to the size of the numbers.
 CONSTANT = 1e-9
-# The least spread that a window is divided by, as a share of the training part's.
+# The smallest scale of a window, relative to the standard deviation of the training part.
 LEAST_WINDOW = 0.05
 Relative = Literal["none", "last", "season", "window"]
 
 
 class Cuts(NamedTuple):
-    """The first date of the validation part, and that of the test part."""
+    """The first dates of the validation part and of the test part."""
 
     validation: np.datetime64
     test: np.datetime64
 
     def places(self, series: Series) -> tuple[int, int, int]:
-        """Where each part of a series ends."""
+        """The end index of each part of a series."""
         validation, test = np.searchsorted(series.dates, np.array(self))
         return int(validation), int(test), len(series.dates)
 
 
 class Windows(NamedTuple):
-    """N windows, as a network reads them: past and targets are `(number - base) / scale`, which `undone` undoes."""
+    """N windows as inputs of a network: past and targets are `(number - base) / scale`; `undone` is the inverse."""
 
     past: np.ndarray  # (N, C)
-    known: np.ndarray  # (N, C + H - 1, K): known at the origin, of each step after the first one of the past
+    known: np.ndarray  # (N, C + H - 1, K): features known at the origin, for each step after the first of the past
     extra: np.ndarray  # (N, C, E)
     targets: np.ndarray  # (N, H)
     base: np.ndarray  # (N, H)
     scale: np.ndarray  # (N, 1)
     series: np.ndarray  # (N,)
-    origins: np.ndarray  # (N,), places in the series
+    origins: np.ndarray  # (N,), indices in the series
 
     def take(self, rows: np.ndarray) -> "Windows":
-        """Some of them."""
+        """The windows with these row numbers."""
         return Windows(*(leaf[rows] for leaf in self))
 
 
 @dataclasses.dataclass(frozen=True)
 class Windowing:
-    """How windows are cut, and what their numbers are counted from (the base) and in (the scale).
+    """The size of windows, and the base and scale that normalise their numbers.
 
     | relative | base | scale |
     |---|---|---|
-    | none | the training part's mean | its standard deviation |
-    | last | the last number before the origin | root mean square of what the training windows' targets then are |
-    | season | that a season before; of the future the last one known | the same |
-    | window | the mean of the window's past | its standard deviation |
+    | none | mean of the training part | standard deviation of the training part |
+    | last | last number before the origin | root mean square of `target - base` over the training windows |
+    | season | number one season earlier; for the future, the last known one | the same |
+    | window | mean of the past of the window | standard deviation of the past of the window |
 
-    The last is that of Kim et al. 2022, "Reversible Instance Normalization for Accurate Time-Series Forecasting against
-    Distribution Shift". With `season` a network knows each step's base, too. `log` takes the logarithm first.
+    "window" is from Kim et al. 2022, "Reversible Instance Normalization for Accurate Time-Series Forecasting against
+    Distribution Shift". With "season", the base of each step is also an input. `log` takes the logarithm first.
     """
 
     context: int
@@ -72,27 +72,27 @@ class Windowing:
 
     @property
     def first(self) -> int:
-        """The first origin of a series."""
+        """The first possible origin in a series."""
         return self.context + (self.season if self.relative == "season" else 0)
 
 
 def cut_dates(table: SeriesTable, validation: float, test: float) -> Cuts:
-    """The dates that cut off these shares of all dates, the same ones for every series: no part knows a later one."""
+    """The cut dates for these shares of all dates, the same for every series, so that no part contains later dates."""
     dates = np.unique(np.concatenate([series.dates for series in table.series]))
     places = [round(len(dates) * (1 - test - validation)), round(len(dates) * (1 - test))]
     return Cuts(*dates[np.minimum(places, len(dates) - 1)])
 
 
 def seasonal_naive(values: np.ndarray, origins: np.ndarray, horizon: int, season: int) -> np.ndarray:
-    """For each of the steps after each origin, the last number known that is a whole count of seasons before it."""
+    """For each step after each origin, the last known number that is a whole number of seasons earlier."""
     return values[np.maximum(origins[:, None] - season + np.arange(horizon) % season, 0)]
 
 
 class Scaled:
-    """A series as windows read it; mean, spread and scale are of its training part.
+    """A normalised series, from which windows are cut; mean, spread and scale are computed from its training part.
 
-    Raises ValueError for a training part that is too short for a window, or does not vary, and for a logarithm of
-    numbers that are not above 0.
+    Raises ValueError for a training part that is too short for a window, or constant, and for a logarithm of numbers
+    that are not above 0.
     """
 
     def __init__(self, series: Series, windowing: Windowing, cuts: Cuts, frequency: Frequency):
@@ -105,7 +105,7 @@ class Scaled:
         for column, numbers in enumerate(series.extra.T):
             mean, spread = self._spread(numbers, f"training part of extra column {column + 1}")
             self.extra[:, column] = (numbers - mean) / spread
-        # The calendar of the future is known, also beyond the last date.
+        # Calendar features are also known for the future, beyond the last date.
         self.dates = frequency.after(series.dates[0], np.arange(len(series.dates) + windowing.horizon))
         self.calendar = frequency.calendar(self.dates, windowing.cycles)
         self.scale = self._scale()
@@ -138,13 +138,13 @@ class Scaled:
         scale = float(np.sqrt(np.mean((self.values[self._future(origins)] - self.base(origins)) ** 2)))
         if scale <= CONSTANT * self.spread:
             raise ValueError(
-                f"relative: expected the training part of {self.series.name!r} to differ from what it is counted from, "
-                f"got one that is the {self.windowing.relative} number throughout"
+                f"relative: expected the training part of {self.series.name!r} to differ from its base, got a base "
+                f"({self.windowing.relative}) that is equal to it everywhere"
             )
         return scale
 
     def origins(self, part: int) -> np.ndarray:
-        """The origins whose whole horizon lies in a part (0 training, 1 validation, 2 test), their past anywhere."""
+        """The origins with the whole horizon in a part (0 training, 1 validation, 2 test); the past may be earlier."""
         start = self.ends[part - 1] if part else 0
         return np.arange(max(start, self.windowing.first), self.ends[part] - self.windowing.horizon + 1)
 
@@ -155,7 +155,7 @@ class Scaled:
         return origins[:, None] + np.arange(self.windowing.horizon)
 
     def base(self, origins: np.ndarray) -> np.ndarray:
-        """What forecasts are counted from, known at the origin: `(N, H)`."""
+        """The base of the forecasts, known at the origin: `(N, H)`."""
         horizon = self.windowing.horizon
         if self.windowing.relative == "season":
             return seasonal_naive(self.values, origins, horizon, self.windowing.season)
@@ -167,7 +167,7 @@ class Scaled:
         return np.repeat(one[:, None], horizon, axis=1)
 
     def windows(self, origins: np.ndarray, number: int = 0) -> Windows:
-        """The windows at these origins; `number` is which series this is. Targets past the last date are NaN."""
+        """The windows at these origins; `number` is the number of this series. Targets after the last date are NaN."""
         past, future = self._past(origins), self._future(origins)
         base, past_base = self.base(origins), self.base(origins)[:, :1]
         known = [self.calendar[np.concatenate([past, future], axis=1)[:, 1:]]]
@@ -193,12 +193,12 @@ class Scaled:
 
 
 def undone(scaled: np.ndarray, windows: Windows, log: bool) -> np.ndarray:
-    """Numbers `(N, H)` or `(N, H, Q)` of the windows' scale, as those of the series."""
+    """Normalised numbers `(N, H)` or `(N, H, Q)` converted back to the scale of the series."""
     base, scale = (leaf.reshape(*leaf.shape, *[1] * (scaled.ndim - 2)) for leaf in (windows.base, windows.scale))
     numbers = base + scale * scaled
     return np.exp(numbers) if log else numbers
 
 
 def joined(windows: Sequence[Windows]) -> Windows:
-    """The windows of several series after each other."""
+    """The windows of several series, concatenated."""
     return Windows(*(np.concatenate(leaves) for leaves in zip(*windows, strict=True)))

@@ -1,4 +1,4 @@
-"""Weight files. Reading them cannot run code."""
+"""Reading weight files, only in formats that cannot run code."""
 
 import importlib
 import os
@@ -26,15 +26,15 @@ def _check_file(path: Path) -> None:
 def _check_suffix(path: Path, suffix: str) -> None:
     if not path.name.endswith(suffix):
         raise ValueError(
-            f"path: expected a {suffix} file, got {path}: other formats may hold a pickle or a program, "
-            "which can run code when it is read"
+            f"path: expected a {suffix} file, got {path}: other formats may contain a pickle or a program, "
+            "which can run code when they are read"
         )
 
 
 def read_safetensors(location: Location) -> dict[str, np.ndarray]:
     """The arrays of a .safetensors file by name.
 
-    Raises FileNotFoundError if there is no such file; ValueError for another suffix or a damaged file;
+    Raises FileNotFoundError if there is no such file; ValueError for a different suffix or a damaged file;
     ModuleNotFoundError without the package safetensors.
     """
     path = Path(location)
@@ -44,14 +44,14 @@ def read_safetensors(location: Location) -> dict[str, np.ndarray]:
     try:
         return library.load_file(path)
     except importlib.import_module("safetensors").SafetensorError as error:
-        raise ValueError(f"{path}: expected a whole .safetensors file: {error}") from error
+        raise ValueError(f"{path}: expected a complete .safetensors file: {error}") from error
 
 
 def read_weights_h5(location: Location) -> dict[str, np.ndarray]:
     """The arrays of a Keras .weights.h5 file by path in the file, without those of the optimizer.
 
-    Raises ValueError for another suffix, a damaged file, or content that Keras does not write (links, data outside the
-    file, arrays of other than floating-point numbers); ModuleNotFoundError without h5py.
+    Raises ValueError for a different suffix, a damaged file, or content that Keras does not write (links, data outside
+    the file, arrays that are not floating-point); ModuleNotFoundError without h5py.
     """
     path = Path(location)
     _check_suffix(path, ".weights.h5")
@@ -60,11 +60,11 @@ def read_weights_h5(location: Location) -> dict[str, np.ndarray]:
     try:
         with h5py.File(path, "r") as file:
             return dict(_datasets(h5py, file, "", set()))
-    except (OSError, RuntimeError, KeyError, TypeError) as error:  # what h5py raises for damaged files
-        # h5py gives the operating system's own errors (no such file) a number, and a broken file none.
+    except (OSError, RuntimeError, KeyError, TypeError) as error:  # raised by h5py for damaged files
+        # Errors of the operating system (no such file) have an errno, errors about a damaged file do not.
         if getattr(error, "errno", None) is not None:
             raise
-        raise ValueError(f"{path}: expected a whole HDF5 file: {error}") from error
+        raise ValueError(f"{path}: expected a complete HDF5 file: {error}") from error
 
 
 def _datasets(h5py: Any, group: Any, prefix: str, seen: set[Any]):
@@ -72,14 +72,14 @@ def _datasets(h5py: Any, group: Any, prefix: str, seen: set[Any]):
         key = f"{prefix}{name}"
         if key == "optimizer":
             continue
-        # Asked before the entry is opened: a link may lead to any file of this machine.
+        # Checked before the entry is opened, because a link may point to any file of this machine.
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise ValueError(f"{key}: expected data in this file, got {type(link).__name__}")
         entry = group[name]
-        # Two names of one group may make a loop.
+        # A group with two names may create a loop.
         if entry.id in seen:
-            raise ValueError(f"{key}: expected an entry of its own, got a second name of another one")
+            raise ValueError(f"{key}: expected a separate entry, got a second name of another entry")
         seen.add(entry.id)
         if isinstance(entry, h5py.Group):
             yield from _datasets(h5py, entry, f"{key}/", seen)
@@ -92,7 +92,7 @@ def _plain_array(h5py: Any, key: str, entry: Any) -> np.ndarray:
         raise ValueError(f"{key}: expected an array, got {type(entry).__name__}")
     check_floating(key, entry.dtype)
     if entry.external or entry.is_virtual:
-        raise ValueError(f"{key}: expected data in this file, got an array that is stored outside it")
+        raise ValueError(f"{key}: expected data in this file, got an array stored outside of it")
     # A few bytes can declare an array that fills all memory.
     stored = entry.id.get_storage_size()
     if stored < entry.nbytes:

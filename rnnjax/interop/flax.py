@@ -23,8 +23,8 @@ from rnnjax.interop.template import (
 class Gates(NamedTuple):
     """The letters of the gates of a Flax cell, in the order of rnnjax.
 
-    The `bias` of rnnjax belongs to the input ("i") or the hidden ("h") kernels; `second` are the gates with a second
-    bias at the hidden kernel.
+    The `bias` of rnnjax corresponds to the bias of the input ("i") or hidden ("h") kernels; `second` are the gates with
+    a second bias, at the hidden kernel.
     """
 
     letters: tuple[str, ...]
@@ -42,27 +42,27 @@ DIRECTIONS = {"forward": "forward_rnn", "backward": "backward_rnn"}
 
 
 def from_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters for `layer` from those of a Flax `nn.RNN`, `nn.Bidirectional` or `nn.Sequential` of them.
+    """Parameters for `layer` from those of a Flax `nn.RNN`, `nn.Bidirectional` or `nn.Sequential` of these.
 
         kernel = [ii, if, ig, io], recurrent_kernel = [hi, hf, hg, ho], bias = [hi, hf, hg, ho]      LSTM
         kernel, bias = [ir, iz, in], recurrent_kernel = [hr, hz, hn], recurrent_bias = [0, 0, hn]    GRU
 
     `params` is `{"cell": {...}}`, `{"forward_rnn": {"cell": ...}, "backward_rnn": ...}` or `{"layers_0": ...}`; kernels
-    are `(I, H)` and `(H, H)`, one a gate. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman`
+    are `(I, H)` and `(H, H)`, one per gate. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` with `Elman`
     (SimpleCell), `LSTM` (LSTMCell and OptimizedLSTMCell) or `GRU` (GRUCell). A second bias that Flax does not have is
-    zero. What the arrays do not contain must be the same on both sides:
+    set to zero. Options that are not stored in the arrays must be the same on both sides:
 
         Elman(activation="relu")                    nn.SimpleCell(activation_fn=nn.relu); or nn.sigmoid
         RNN(reverse=True)                           nn.RNN(reverse=True, keep_order=True)
         Bidirectional(merge="sum")                  nn.Bidirectional(merge_fn=jnp.add); or another function
         initial_state=LSTMState(hidden, cell)       initial_carry=(cell, hidden)
 
-    All other options of Flax have their defaults (`gate_fn`, `residual=False`). Flax has no zoneout, which is refused.
-    Dropout is set on each side separately, and is active in training only.
+    All other options of Flax must have their defaults (`gate_fn`, `residual=False`). Zoneout is an error, because Flax
+    does not have it. Dropout is set separately on each side, and is active only in training.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
-    ValueError for parameters of another architecture (it names the array, and the expected and the actual shape), and
-    for zoneout; TypeError for another layer or cell.
+    ValueError for parameters of a different architecture (with the name of the array, the expected and the actual
+    shape), and for zoneout; TypeError for an unsupported layer or cell.
     """
     parts = recurrent_parts(layer)
     return convert_from(parts, _slots(parts), flatten(params), _decode)
@@ -71,9 +71,10 @@ def from_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
 def to_flax(layer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     """The `params` of the Flax module, from the parameters of `layer`: the inverse of `from_flax`.
 
-    If Flax has one bias for a gate, it is the sum of both, which is the same function. The way back puts the sum into
-    `bias`, so it is exact if the other one was zero. `from_flax` says what must be the same on both sides. Raises
-    ValueError for `params` of another layer (it names the array), and for zoneout; TypeError for another layer or cell.
+    If Flax has one bias for a gate, it gets the sum of both biases, which is the same function. `from_flax` puts the
+    sum into `bias`, so a round trip is exact if the second bias was zero. See `from_flax` for what must be the same on
+    both sides. Raises ValueError for `params` of a different layer (with the name of the array), and for zoneout;
+    TypeError for an unsupported layer or cell.
     """
     parts = recurrent_parts(layer)
     return nest(convert_to(parts, _slots(parts), params, _encode))
@@ -89,7 +90,7 @@ def _slots(parts: Sequence[Part]) -> list[list[Slot]]:
 
 
 def _shapes(part: Part) -> dict[str, Shape]:
-    """Flax's arrays of a cell, gate by gate."""
+    """The arrays of a cell in Flax, gate by gate."""
     inputs, hidden = part.shapes["kernel"][0], part.shapes["recurrent_kernel"][0]
     gates = GATES[part.cell]
     shapes: dict[str, Shape] = {}

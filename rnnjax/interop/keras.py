@@ -14,14 +14,14 @@ from rnnjax.interop.parts import CELLS, Part, Shape, output_size, recurrent_part
 from rnnjax.interop.template import Arrays, Slot, cell_arrays, convert_from, convert_to, one_bias
 from rnnjax.models import SequenceClassifier
 
-# What a .weights.h5 file calls a layer: by its class, whatever the user named it.
+# The name of a layer in a .weights.h5 file, which depends on its class, not on the name given by the user.
 CLASSES: dict[type | None, str] = {Elman: "simple_rnn", LSTM: "lstm", GRU: "gru", GRUResetBefore: "gru"}
 
 KERAS_CELLS = (*CELLS, GRUResetBefore)
 
 BIASES: dict[type | None, str] = {
-    GRU: "a Keras GRU has both biases where reset_after=True; where it is False, the cell is GRUResetBefore",
-    GRUResetBefore: "a Keras GRU has one bias where reset_after=False; where it is True, the cell is GRU",
+    GRU: "a Keras GRU has two biases if reset_after=True; if it is False, use the cell GRUResetBefore",
+    GRUResetBefore: "a Keras GRU has one bias if reset_after=False; if it is True, use the cell GRU",
 }
 KEPT_APART = ("recurrent_bias", "candidate_kernel")
 
@@ -31,33 +31,33 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
 
         kernel (I, G), recurrent_kernel (H, G), bias (G,); the bias of a GRU is (2, G)
 
-    `weights` is the list that `get_weights()` gives, or the path of a `.weights.h5` file that a Sequential or
-    functional model saved. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over `Elman` (SimpleRNN), `LSTM`, `GRU`
-    (`reset_after=True`) or `GRUResetBefore` (`reset_after=False`, whose bias is (G,)), or a `SequenceClassifier`
-    (Embedding, recurrent layers, Dense layers, of which the last is the head). The gates of a Keras GRU are z, r, h;
-    here they are r, z, n. A second bias that Keras does not have is zero. What the arrays do not contain must be the
-    same on both sides:
+    `weights` is the list returned by `get_weights()`, or the path of a `.weights.h5` file saved by a Sequential or
+    functional model. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` with `Elman` (SimpleRNN), `LSTM`, `GRU`
+    (`reset_after=True`) or `GRUResetBefore` (`reset_after=False`, with bias (G,)), or a `SequenceClassifier`
+    (Embedding, recurrent layers, Dense layers; the last Dense layer is the head). The gates of a Keras GRU are z, r, h;
+    here they are r, z, n. A second bias that Keras does not have is set to zero. Options that are not stored in the
+    arrays must be the same on both sides:
 
         Elman(activation="relu")                    SimpleRNN(activation="relu"); or "sigmoid"
-        RNN(reverse=True)                           go_backwards=True, whose outputs keras.ops.flip(outputs, 1) orders
+        RNN(reverse=True)                           go_backwards=True, and keras.ops.flip(outputs, 1)
         Bidirectional(merge="mean")                 Bidirectional(merge_mode="ave"); "product" is "mul"
         initial_state=LSTMState(hidden, cell)       initial_state=[hidden, cell]
-        SequenceClassifier(pooling="mean")          GlobalAveragePooling1D(); "last": the last layer's only output
+        SequenceClassifier(pooling="mean")          GlobalAveragePooling1D(); "last": return_sequences=False
 
-    All other options of Keras have their defaults (`activation="tanh"`, `recurrent_activation="sigmoid"`); hidden Dense
-    layers have "relu", the head none. Keras has no zoneout, which is refused. Dropout is set on each side separately,
-    and is active in training only.
+    All other options of Keras must have their defaults (`activation="tanh"`, `recurrent_activation="sigmoid"`); hidden
+    Dense layers have "relu", the head has no activation. Zoneout is an error, because Keras does not have it. Dropout
+    is set separately on each side, and is active only in training.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
-    ValueError for weights of another architecture (it names the array, and the expected and the actual shape), for
-    zoneout and for a file that is not a complete `.weights.h5`; TypeError for another layer or cell;
+    ValueError for weights of a different architecture (with the name of the array, the expected and the actual shape),
+    for zoneout and for a file that is not a complete `.weights.h5`; TypeError for an unsupported layer or cell;
     ModuleNotFoundError for a path without h5py.
     """
     parts = _parts(layer)
     if isinstance(weights, str | os.PathLike):
         return convert_from(parts, _slots(parts, _file_keys(parts)), read_weights_h5(weights), _decode)
     if not isinstance(weights, Sequence):
-        raise TypeError(f"weights: expected what get_weights() gives or a path, got {type(weights).__name__}")
+        raise TypeError(f"weights: expected the list of get_weights() or a path, got {type(weights).__name__}")
     named = {f"weights[{i}]": array for i, array in enumerate(weights)}
     return convert_from(parts, _slots(parts, _list_keys(parts)), named, _decode)
 
@@ -65,9 +65,9 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
 def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
     """The list for `set_weights` of a Keras layer or model: the inverse of `from_keras`.
 
-    Keras has one bias for a SimpleRNN and an LSTM: the sum of both. `from_keras` says what must be the same on both
-    sides. Raises ValueError for `params` of another layer (it names the array), and for zoneout; TypeError for another
-    layer or cell.
+    A SimpleRNN or LSTM of Keras has one bias, which gets the sum of both. See `from_keras` for what must be the same on
+    both sides. Raises ValueError for `params` of a different layer (with the name of the array), and for zoneout;
+    TypeError for an unsupported layer or cell.
     """
     parts = _parts(layer)
     return list(convert_to(parts, _slots(parts, _list_keys(parts)), params, _encode).values())
@@ -90,7 +90,7 @@ def _parts(layer: Any) -> list[Part]:
 
 
 def _shapes(part: Part) -> dict[str, Shape]:
-    """Keras' arrays of a part, in its order."""
+    """The arrays of a part in Keras, in its order."""
     shapes = {name: shape for name, shape in part.shapes.items() if name not in KEPT_APART}
     if part.cell is GRU:
         return shapes | {"bias": (2, *shapes["bias"])}
@@ -116,13 +116,13 @@ def _slots(parts: Sequence[Part], keys: Sequence[Sequence[str]]) -> list[list[Sl
 
 
 def _list_keys(parts: Sequence[Part]) -> list[list[str]]:
-    """`get_weights()` has no names: an array is its place in the list."""
+    """The keys of `get_weights()`: it has no names, so each key is the position in the list."""
     places = count()
     return [[f"weights[{next(places)}]" for _ in _shapes(part)] for part in parts]
 
 
 def _file_keys(parts: Sequence[Part]) -> list[list[str]]:
-    """Groups are numbered class by class in the order of the model's layers, which is not the file's own order."""
+    """The keys in a file. Groups are numbered for each class in the order of the layers, not in file order."""
     seen: Counter[str] = Counter()
     keys, group = [], ""
     for part in parts:
@@ -165,6 +165,6 @@ def _encode(part: Part, arrays: Arrays) -> Arrays:
 
 
 def _swap_gates(array: np.ndarray) -> np.ndarray:
-    """A GRU's blocks r, z, n from z, r, h, or the other way."""
+    """The gate blocks r, z, n of a GRU from z, r, h, or the inverse."""
     first, second, candidate = np.split(array, 3, axis=-1)
     return np.concatenate([second, first, candidate], axis=-1)

@@ -1,4 +1,4 @@
-"""The parts of a recurrent layer that have weights: its cells, from below, and the arrays of each."""
+"""The parts of a recurrent layer that have weights: its cells, from first to last, and the arrays of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,18 +8,18 @@ from rnnjax.layers import RNN, Bidirectional, StackedRNN
 from rnnjax.maps import Dense
 from rnnjax.types import features
 
-# What all libraries have; some have more.
+# The cells that all libraries have; some have more.
 CELLS: tuple[type[PointwiseCell], ...] = (Elman, LSTM, GRU)
 
-# A letter stands for a size that the first array which has it shows.
+# A letter is an unknown size, set by the first array that has it.
 Shape = tuple[int | str, ...]
 
 
 class Part(NamedTuple):
-    """A part with its own parameters: a `cell` that `layer` runs, or an embedding or dense layer without these two.
+    """A part with parameters: a `cell` of a recurrent `layer`, or an embedding or dense layer (then both are None).
 
-    `shapes` are those of the rnnjax arrays. The two directions of one recurrent layer have the same `level`, counted
-    from below, and the same `merge`.
+    `shapes` are those of the rnnjax arrays. The two directions of a bidirectional layer have the same `level` (the
+    position in the stack, from 0) and the same `merge`.
     """
 
     path: tuple[str, ...]
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def place(path: tuple[str, ...]) -> str:
-    """The place of a layer within the converted one: the beginning of its error messages."""
+    """The position of a layer within the converted layer, as the start of error messages."""
     return ", ".join(path) or "layer"
 
 
@@ -52,10 +52,10 @@ def recurrent_parts(
     path: tuple[str, ...] = (),
     cells: Sequence[type[PointwiseCell]] = CELLS,
 ) -> list[Part]:
-    """The cells of a recurrent layer, from below, forward before backward.
+    """The cells of a recurrent layer, from the first layer to the last, forward before backward.
 
-    Raises TypeError for another layer than `RNN`, `Bidirectional` or `StackedRNN` of those, or another cell than the
-    library's `cells`; ValueError for a GRU with one bias, or a layer with options that no other library has.
+    Raises TypeError unless the layer is an `RNN`, `Bidirectional` or a `StackedRNN` of these, and for a cell that is
+    not in `cells`; ValueError for a GRU with one bias, or a layer with options that no other library has.
     """
     return _walk(layer, input_size, path, 0, cells)
 
@@ -72,8 +72,8 @@ def _walk(
         return [_cell_part(layer, inputs, path, level, cells)]
     if layer.residual or layer.norm:
         raise ValueError(
-            f"{place(path)}: expected residual=False and norm=None, got {layer.residual} and {layer.norm!r}: the other "
-            "libraries' stacks have neither"
+            f"{place(path)}: expected residual=False and norm=None, got {layer.residual} and {layer.norm!r}: stacks of "
+            "the other libraries do not have them"
         )
     parts = []
     for i, below in enumerate(layer.layers):
@@ -100,32 +100,32 @@ def _cell_part(
         *names, last = (kind.__name__ for kind in cells)
         raise TypeError(f"{where}: expected the cell {', '.join(names)} or {last}, got {type(cell).__name__}")
     if isinstance(cell, GRU) and not cell.second_bias:
-        raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries' GRUs have both")
+        raise ValueError(f"{where}: expected GRU(second_bias=True), got False: the other libraries have both biases")
     if cell.input_map != Dense() or cell.recurrent_map != Dense():
         raise ValueError(
-            f"{where}: expected the maps Dense() and Dense(), got {cell.input_map} and {cell.recurrent_map}: the other "
-            "libraries' cells have matrices"
+            f"{where}: expected the maps Dense() and Dense(), got {cell.input_map} and {cell.recurrent_map}: cells of "
+            "the other libraries only have plain matrices"
         )
     if layer.learn_initial_state:
-        raise ValueError(f"{where}: expected learn_initial_state=False, got True: the other libraries have none")
+        raise ValueError(f"{where}: expected learn_initial_state=False, got True: the other libraries do not have it")
     rates = layer.zoneout.values() if isinstance(layer.zoneout, Mapping) else [layer.zoneout]
     if any(rates):
         raise ValueError(
-            f"{where}: expected zoneout=0.0, got {layer.zoneout}: the other libraries have none, and outside training "
-            "it changes outputs too; layer.clone(zoneout=0.0) has the same parameters"
+            f"{where}: expected zoneout=0.0, got {layer.zoneout}: the other libraries do not have it, and it also "
+            "changes outputs outside training; layer.clone(zoneout=0.0) has the same parameters"
         )
     if not isinstance(hidden_size, int):
         raise ValueError(f"{where}: expected a number for hidden_size, got {hidden_size}")
     if isinstance(cell, GRUResetBefore) and cell.second_bias:
         raise ValueError(
-            f"{where}: expected GRUResetBefore(second_bias=False), got True: the other libraries' have one bias"
+            f"{where}: expected GRUResetBefore(second_bias=False), got True: the other libraries have one bias"
         )
     shapes = _shapes(cell, inputs, hidden_size)
     return Part(path, shapes, type(cell), layer, level, direction, merge)
 
 
 def _shapes(cell: PointwiseCell, inputs: int | str, hidden: int) -> dict[str, Shape]:
-    """Our arrays of a cell."""
+    """The arrays of a cell in rnnjax."""
     (read,), gates, recurrent_gates = (
         features(cell.read_size(hidden)),
         cell.gates * hidden,

@@ -1,7 +1,7 @@
-"""The common part of the converters: one check of the arrays, one way to pair biases.
+"""The common part of the converters: checks of the arrays, and conversion between one and two biases.
 
-A converter says for each part which arrays the other library has (`Slot`), and how one part's arrays become the
-other's. Nothing here knows a library.
+A converter defines for each part which arrays the other library has (`Slot`), and how the arrays are converted. Nothing
+in this module depends on a particular library.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 from rnnjax.interop.parts import CELLS, Part, Shape
 
-# Where a cell's arrays stand among its parameters.
+# The path of each array within the parameters of a cell.
 PLACES = {
     "kernel": "input/kernel",
     "recurrent_kernel": "recurrent/kernel",
@@ -29,7 +29,7 @@ Arrays = dict[str, np.ndarray]
 class Slot(NamedTuple):
     """One array of another library: its name within the part, its key among all arrays, and its expected shape.
 
-    `label` names it in errors, `hint` ends an error about its shape.
+    `label` is its name in error messages; `hint` is added to an error about its shape.
     """
 
     name: str
@@ -87,7 +87,7 @@ def _convert(
 
 
 def _own_slots(parts: Sequence[Part]) -> list[list[Slot]]:
-    """Where Flax keeps our parameters."""
+    """The slots of the parameters of rnnjax, in the paths of Flax Linen."""
     slots = []
     for part in parts:
         keys = {
@@ -101,10 +101,9 @@ def _own_slots(parts: Sequence[Part]) -> list[list[Slot]]:
 def _check_arrays(
     parts: Sequence[Part], slots: Sequence[Sequence[Slot]], values: Mapping[str, Any], gate_axis: int = -1
 ) -> list[Arrays]:
-    """Each part's values by their names within it, as arrays that share no memory with them.
+    """The values of each part by their names within it, copied into arrays.
 
-    Raises ValueError, with what was expected and got, where one is missing, left over, no array, of another shape
-    or not of floating-point numbers.
+    Raises ValueError if an array is missing, unexpected, not an array, of a wrong shape or not floating-point.
     """
     expected = {slot.key: slot for own in slots for slot in own}
     missing = [slot.label for slot in expected.values() if slot.key not in values]
@@ -121,9 +120,9 @@ def _check_arrays(
 
 
 def _check_array(part: Part, slot: Slot, value: Any, sizes: dict[str, int], gate_axis: int) -> np.ndarray:
-    """`sizes` are what letters have stood for so far."""
+    """The checked array; `sizes` maps letters to the sizes found so far."""
     try:
-        # `np.array` asks for a copy through `__array__`, which PyTorch's tensors do not take.
+        # Not `np.array`, which requests a copy through `__array__`: PyTorch tensors do not support that.
         array = np.asarray(value).copy()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{slot.label}: expected an array, got {type(value).__name__}: {error}") from error
@@ -142,13 +141,13 @@ def _check_array(part: Part, slot: Slot, value: Any, sizes: dict[str, int], gate
 
 def check_floating(label: str, dtype: np.dtype) -> None:
     """Raises ValueError for a dtype that is not real floating point."""
-    # JAX's answer, since NumPy does not count bfloat16.
+    # JAX's `issubdtype`, because that of NumPy does not include bfloat16.
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"{label}: expected floating-point numbers, got {dtype}")
 
 
 def _gates_note(part: Part, shape: Shape, array: np.ndarray, gate_axis: int) -> str:
-    """What to say where the array would fit a cell with another number of gates."""
+    """A note for the error message if the array would fit a cell with a different number of gates."""
     if part.layer is None or part.cell is None or not array.ndim:
         return ""
     gates, hidden_size = part.cell.gates, part.layer.hidden_size
@@ -174,5 +173,5 @@ def one_bias(arrays: Arrays) -> np.ndarray:
 
 
 def second_bias(arrays: Arrays) -> np.ndarray:
-    """The recurrent bias, zeros where the cell has none."""
+    """The recurrent bias, or zeros if the cell has none."""
     return arrays["recurrent_bias"] if "recurrent_bias" in arrays else np.zeros_like(arrays["bias"])

@@ -18,23 +18,23 @@ def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str
         kernel = weight_ih.T, recurrent_kernel = weight_hh.T, bias = bias_ih, recurrent_bias = bias_hh
 
     `weights` has `weight_ih_l0 (G, I)`, `weight_hh_l0 (G, H)`, `bias_ih_l0 (G,)`, `bias_hh_l0 (G,)`, the same with
-    `_reverse` for the backward layer and with `l1` for the layer above: a mapping of arrays or CPU tensors, or the path
-    of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") belong to another module and are ignored.
-    `layer` is an `RNN`, `Bidirectional` or `StackedRNN` over one cell and size: `Elman`, `LSTM`, `GRU`, or `LSTMP`,
-    which is `nn.LSTM(proj_size=projection)` and has `weight_hr_l0 (projection, H)` as well. A cell with
-    `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; one without gets their sum. What the
-    arrays do not contain must be the same on both sides:
+    `_reverse` for the backward layer and with `l1` for the second layer: a mapping of arrays or CPU tensors, or the
+    path of a `.safetensors` file. Keys that do not begin with `prefix` ("lstm.") are ignored, as those of other
+    modules. `layer` is an `RNN`, `Bidirectional` or `StackedRNN` with one cell and size: `Elman`, `LSTM`, `GRU`, or
+    `LSTMP`, which is `nn.LSTM(proj_size=projection)` and also has `weight_hr_l0 (projection, H)`. A cell with
+    `second_bias=True`, the default of a GRU, keeps PyTorch's two biases exactly; a cell without it gets their sum.
+    Options that are not stored in the arrays must be the same on both sides:
 
         Elman(activation="relu")                    nn.RNN(nonlinearity="relu")
         initial_state=LSTMState(hidden, cell)       (h_0, c_0), which have a first axis for layers and directions
 
-    PyTorch has no layer that runs backward only, no other merge than "concat", no "sigmoid" and no zoneout: these are
-    refused. Dropout is set on each side separately, and is active in training only.
+    Layers that only run in reverse, any merge other than "concat", "sigmoid" and zoneout are errors, because PyTorch
+    does not have them. Dropout is set separately on each side, and is active only in training.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
-    ValueError for weights of another architecture (it names the array, and the expected and the actual shape), for a
-    layer that is not a single PyTorch module (it names the option), and for a file that is not a complete
-    `.safetensors`; TypeError for another layer or cell; ModuleNotFoundError for a path without safetensors.
+    ValueError for weights of a different architecture (with the name of the array, the expected and the actual shape),
+    for a layer that is not a single PyTorch module (with the name of the option), and for a file that is not a complete
+    `.safetensors`; TypeError for an unsupported layer or cell; ModuleNotFoundError for a path without safetensors.
     """
     parts = _parts(layer)
     arrays = read_safetensors(weights) if isinstance(weights, str | os.PathLike) else flatten(weights)
@@ -48,9 +48,9 @@ def from_torch(layer: Any, weights: Mapping[str, Any] | Location, *, prefix: str
 def to_torch(layer: Any, params: Any, *, prefix: str = "") -> dict[str, np.ndarray]:
     """The `state_dict` of a PyTorch module, as arrays, from the parameters of `layer`: the inverse of `from_torch`.
 
-    A second bias that the cell does not have is zero. Raises ValueError for `params` of another layer (it names the
-    array), and for a layer that is not a single PyTorch module (it names the option); TypeError for another layer or
-    cell.
+    A second bias that the cell does not have is zero. Raises ValueError for `params` of a different layer (with the
+    name of the array), and for a layer that is not a single PyTorch module (with the name of the option); TypeError for
+    an unsupported layer or cell.
     """
     parts = _parts(layer)
     return convert_to(parts, _slots(parts, prefix), params, _encode)
@@ -62,8 +62,8 @@ def _parts(layer: Any) -> list[Part]:
     width = sum(part.level == 0 for part in parts) * parts[0].shapes["recurrent_kernel"][0]
     if len(kinds) > 1 or any(part.shapes["kernel"][0] != width for part in parts if part.level):
         raise ValueError(
-            f"layer: expected what one PyTorch module is, layers of one cell, activation and hidden_size, all or none "
-            f"of them Bidirectional and merged by 'concat', got {layer}"
+            f"layer: expected layers that fit one PyTorch module (the same cell, activation and hidden_size, all or "
+            f"none of them Bidirectional and merged by 'concat'), got {layer}"
         )
     for part in parts:
         _check_options(part)
@@ -71,25 +71,25 @@ def _parts(layer: Any) -> list[Part]:
 
 
 def _activation(part: Part) -> str | None:
-    """The activation of a cell that has one to choose."""
+    """The activation of an `Elman` cell; None for other cells, where it is fixed."""
     return part.layer.cell.activation if part.layer is not None and isinstance(part.layer.cell, Elman) else None
 
 
 def _check_options(part: Part) -> None:
     """Raises ValueError for an option that PyTorch does not have and that cannot be seen in the weights."""
-    # Within a Bidirectional the directions are its own, whatever the two layers say.
+    # A Bidirectional sets the directions of its layers and ignores their `reverse`.
     if part.layer is not None and part.layer.reverse and not part.direction:
         raise ValueError(
-            f"{place(part.path)}: expected reverse=False, got True: PyTorch has no layer that runs backward only"
+            f"{place(part.path)}: expected reverse=False, got True: PyTorch has no layer that only runs in reverse"
         )
     if part.merge not in ("", "concat"):
         raise ValueError(
-            f"{place(part.path[:-1])}: expected merge='concat', got {part.merge!r}: PyTorch has no other one"
+            f"{place(part.path[:-1])}: expected merge='concat', got {part.merge!r}: PyTorch has no other merge"
         )
     activation = _activation(part)
     if activation not in (None, "tanh", "relu"):
         raise ValueError(
-            f"{place(part.path)}: expected activation 'tanh' or 'relu', got {activation!r}: PyTorch has no other one"
+            f"{place(part.path)}: expected activation 'tanh' or 'relu', got {activation!r}: PyTorch has no other"
         )
 
 

@@ -1,4 +1,4 @@
-"""Flax Linen modules over cells and recurrences. They declare parameters; the equations are elsewhere."""
+"""Flax Linen modules for cells and recurrences. They only declare parameters; cells define the equations."""
 
 from rnnjax.layers.bidirectional import Bidirectional as Bidirectional
 from rnnjax.layers.flax_cell import FlaxCell as FlaxCell

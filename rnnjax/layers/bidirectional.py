@@ -14,10 +14,10 @@ from rnnjax.types import BatchFlags, BatchInputs, Lengths, State
 class Bidirectional(nn.Module):
     """Two layers over the same inputs, one in each direction, with their outputs merged at every step.
 
-    `backward` runs from the last step of each sequence to the first, regardless of its own `reverse`. `merge` is
+    `backward` runs from the last step of each sequence to the first, whatever its `reverse` option is. `merge` is
     "concat", "sum", "mean" or "product". Source: Schuster and Paliwal 1997, "Bidirectional Recurrent Neural Networks".
-    Raises ValueError for another merge or one layer for both directions and, when called, for outputs whose sizes
-    cannot be merged.
+    Raises ValueError for an unknown merge or the same layer object for both directions and, when called, for outputs
+    with sizes that cannot be merged.
     """
 
     forward: RNN
@@ -44,7 +44,7 @@ class Bidirectional(nn.Module):
         """Outputs `(B, T, 2H)` (`(B, T, H)` unless merge is "concat") and both final states.
 
         `resets[b, t]` means that a new sequence starts at step t: the backward layer is then reset at step t-1, the
-        last step of the sequence before. `initial_state` and `reset_state` are pairs, one for each direction.
+        last step of the previous sequence. `initial_state` and `reset_state` are pairs, one entry for each direction.
         `deterministic` and `rows` apply to both layers (see `RNN`). With `all_states`, the third result is the states
         of both directions over time; those of the backward layer are in the order of the inputs.
         """
@@ -57,7 +57,7 @@ class Bidirectional(nn.Module):
         return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
 
     def step(self, *args: Any, **options: Any) -> Any:
-        """Raises ValueError: the backward layer cannot read one observation at a time."""
+        """Raises ValueError: the backward layer cannot process one observation at a time."""
         refuse_step()
 
     @property
@@ -70,7 +70,7 @@ class Bidirectional(nn.Module):
     ) -> jax.Array:
         """The merged outputs of both directions, each at the last step that it ran, from the final states.
 
-        Raises TypeError for a cell that defines an output of its own: the merged outputs cannot be separated.
+        Raises TypeError for a cell with an output other than `hidden`: the merged outputs cannot be separated.
         """
         layers = self.forward, self.backward
         return last_of_both(layers, (self.forward.cell, self.backward.cell), self.merge, final_state)

@@ -1,4 +1,4 @@
-"""Containers of layers as functions of these layers, shared by Flax Linen and NNX."""
+"""Containers of layers as functions of their layers, shared by Flax Linen and NNX."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def check_merge(merge: str) -> None:
 def merged(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:
     """The outputs of both directions merged. Raises ValueError for sizes that cannot be merged."""
     if merge != "concat" and forward.shape != backward.shape:
-        raise ValueError(f"merge {merge!r}: expected outputs of one size, got {forward.shape} and {backward.shape}")
+        raise ValueError(f"merge {merge!r}: expected outputs of equal size, got {forward.shape} and {backward.shape}")
     return MERGES[merge](forward, backward)
 
 
@@ -52,17 +52,17 @@ def both_directions(
     reset_state: tuple[State, State] | None,
     options: Mapping[str, Any],
 ) -> tuple[Any, ...]:
-    """Run the first layer forward and the second backward; merged outputs and pairs of states."""
+    """Runs the first layer forward and the second backward; returns merged outputs and pairs of states."""
     inputs = as_inputs(inputs)
     resets = as_resets(inputs, resets)
     up, down = initial_state or (None, None)
     up_reset, down_reset = reset_state or (None, None)
-    # Run from the end, a sequence starts afresh at the step before the next one's first; what a sequence begins with at
-    # the first step of all says nothing about the last one.
+    # In reverse, a sequence starts at the step before the first step of the next sequence. A reset at step 0 has no
+    # counterpart: it says nothing about the last step.
     ends = resets
     if ends is not None:
         if lengths is not None:
-            # On a padded step a reset says nothing, and so must not come to stand on the last valid one.
+            # A reset on a padded step has no effect, so it must not be shifted onto the last valid step.
             ends = ends & valid_steps(ends, lengths)
         ends = jnp.concatenate([ends[:, 1:], jnp.zeros_like(ends[:, :1])], axis=1)
     forward, *forward_states = layers[0](
@@ -79,13 +79,13 @@ def last_of_both(
 ) -> jax.Array:
     """The merged outputs of both directions, each at the last step that it ran.
 
-    Raises TypeError for a cell that defines an output of its own: the merged outputs cannot be separated.
+    Raises TypeError for a cell with an output other than `hidden`: the merged outputs cannot be separated.
     """
     for cell in cells:
         if has_output(cell):
             raise TypeError(
-                f"last: expected cells whose output is state.hidden in a Bidirectional layer, got {type(cell).__name__}"
-                "; a model that reads no last output can have it: pooling 'mean' or 'max', start='zeros'"
+                f"last: expected cells with output state.hidden in a Bidirectional layer, got {type(cell).__name__}"
+                "; use a model that needs no last output: pooling 'mean' or 'max', start='zeros'"
             )
     return merged(merge, *(layer.last(state) for layer, state in zip(layers, final_state, strict=True)))
 
@@ -112,19 +112,19 @@ def stacked(
     dropped: Callable[[jax.Array], jax.Array],
     residual: bool,
 ) -> tuple[Any, ...]:
-    """Run each layer over the outputs of the one below; the states of every layer.
+    """Runs each layer on the outputs of the previous one; returns the outputs and the states of every layer.
 
     `normalised` computes the inputs of layer i, and `dropped` applies dropout to its outputs.
     """
     own: list[dict[str, Any]] = [dict(options) for _ in layers]
     for name, states in (("initial_state", initial_state), ("reset_state", reset_state)):
         if states is not None and len(states) != len(layers):
-            raise ValueError(f"{name}: expected {len(layers)}, one a layer, got {len(states)}")
+            raise ValueError(f"{name}: expected {len(layers)}, one per layer, got {len(states)}")
         for option, state in zip(own, states or (), strict=False):
             option[name] = state
     outputs, states = as_inputs(inputs), []
     if lengths is not None:
-        # What stands on padded steps, a NaN, say, must reach no norm and no residual sum.
+        # Values on padded steps (NaN, for example) must not reach a norm or a residual sum.
         outputs = clear_past(outputs, lengths)
     for i, (layer, option) in enumerate(zip(layers, own, strict=True)):
         below = outputs
@@ -140,12 +140,14 @@ def stacked(
 
 
 def _added(i: int, below: jax.Array, outputs: jax.Array) -> jax.Array:
-    """Layer i's outputs with what it read added. Raises ValueError for other sizes, but for the first layer's."""
+    """The outputs of layer i plus its inputs. Raises ValueError for different sizes, except in the first layer."""
     if below.shape == outputs.shape:
         return outputs + below.astype(outputs.dtype)
     if i == 0:
         return outputs
-    raise ValueError(f"residual: expected layer {i} to give what it reads, shape {below.shape}, got {outputs.shape}")
+    raise ValueError(
+        f"residual: expected outputs of layer {i} with the shape of its inputs, {below.shape}, got {outputs.shape}"
+    )
 
 
 def last_of_stack(
@@ -159,12 +161,12 @@ def last_of_stack(
     if not residual:
         return top.last(final_state[-1], outputs, lengths)
     if outputs is None:
-        raise TypeError("last: expected the outputs too, since residual adds to them what is in no state")
+        raise TypeError("last: expected the outputs too, since the states do not contain the residual sum")
     reverse = getattr(top, "reverse", False)
     if not (reverse or getattr(top, "causal", True)):
         raise TypeError(
-            "last: expected a top layer of one direction, since residual is on, got one of both; a model that reads no "
-            "last output can have it: pooling 'mean' or 'max', start='zeros'"
+            "last: expected a unidirectional top layer, since residual is on, got a bidirectional one; use a model "
+            "that needs no last output: pooling 'mean' or 'max', start='zeros'"
         )
     return at_last(outputs, lengths, reverse)
 
@@ -175,5 +177,5 @@ def all_causal(layers: Sequence[Any]) -> bool:
 
 
 def refuse_step() -> None:
-    """Raises ValueError: a backward layer cannot read one observation at a time."""
-    raise ValueError("step: expected layers that look only back, got a Bidirectional layer")
+    """Raises ValueError: a backward layer cannot process one observation at a time."""
+    raise ValueError("step: expected causal layers, got a Bidirectional layer")

@@ -40,7 +40,7 @@ class FlaxCell(nn.RNNCellBase):
         state = loop.step(inputs, before)
         output = loop.output(inputs, state)
         state, output = jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), (state, output))
-        # The structure and dtypes that came, which a loop over steps asks for.
+        # A loop over steps requires the structure and dtypes of the given carry.
         leaves = [new.astype(jnp.result_type(old)) for new, old in zip(state, jax.tree.leaves(carry), strict=True)]
         return jax.tree.unflatten(jax.tree.structure(carry), leaves), output
 

@@ -58,7 +58,7 @@ def as_inputs(inputs: Any) -> jax.Array:
 
 
 def valid_steps(steps: jax.Array, lengths: Any) -> jax.Array:
-    """`(B, T)`: whether each step of `steps (B, T, ...)` is within its sequence's length."""
+    """`(B, T)`: whether each step of `steps (B, T, ...)` is within the length of its sequence."""
     return jnp.arange(steps.shape[1])[None] < jnp.asarray(lengths)[:, None]
 
 
@@ -90,8 +90,8 @@ def forward(
 ) -> tuple[Any, ...]:
     """Batch-major outputs, the final state and, if requested, all states; parameters in the compute dtype.
 
-    `learnt` is the initial state that is a parameter, one row, or None. Masks are drawn from the keys that `make_key`
-    makes; without it nothing is drawn.
+    `learnt` is one row of a learnt initial state, or None. Masks are drawn from keys made by `make_key`; if it is None,
+    nothing is drawn.
     """
     resets = as_resets(inputs, resets)
     batch, time = inputs.shape[:2]
@@ -142,7 +142,7 @@ def input_size(inputs: jax.Array) -> Size:
 
 
 def rows_of(state: Mapping[str, jax.Array], like: State) -> State:
-    """A learnt initial state (one row) repeated for a batch; fields that are not learnt are those of `like`."""
+    """A learnt initial state (one row) repeated for a batch; fields that are not learnt are taken from `like`."""
     return like._replace(
         **{
             name: jnp.broadcast_to(row.astype(getattr(like, name).dtype), getattr(like, name).shape)
@@ -152,7 +152,7 @@ def rows_of(state: Mapping[str, jax.Array], like: State) -> State:
 
 
 def start_state(layer: LayerOptions, batch_size: int, dtype: Any, learnt: Mapping[str, jax.Array] | None) -> State:
-    """The default initial state of a call: the learnt one, or the cell's own."""
+    """The default initial state of a call: the learnt one, or the cell's `init_state`."""
     state = layer.cell.init_state(batch_size, layer.hidden_size, dtype)
     return state if learnt is None else rows_of(learnt, state)
 
@@ -169,19 +169,19 @@ def at_last(outputs: jax.Array, lengths: Any, reverse: bool) -> jax.Array:
 
 
 def last_output(cell: Cell, final_state: State, outputs: jax.Array | None, lengths: Any, reverse: bool) -> jax.Array:
-    """The output at the last step of each sequence: from the final state, or from the outputs of a cell with its own.
+    """The output at the last step of each sequence, from the final state or, if the output is not `hidden`, `outputs`.
 
-    Raises TypeError if those are not given.
+    Raises TypeError if the outputs are needed but not given.
     """
     if not has_output(cell):
         return final_state.hidden
     if outputs is None:
-        raise TypeError(f"last: expected the outputs too, since {type(cell).__name__} has an output of its own")
+        raise TypeError(f"last: expected the outputs too, since those of {type(cell).__name__} are not state.hidden")
     return at_last(outputs, lengths, reverse)
 
 
 def one_row(cell: Cell, hidden_size: Size, dtype: Any) -> dict[str, jax.Array]:
-    """One row of the cell's initial state, the fields that can be learnt: the starting point."""
+    """One row of the cell's initial state, only the learnable fields: the initial value of the parameter."""
     state = cell.init_state(1, hidden_size, dtype)
     return {name: leaf[0] for name, leaf in state._asdict().items() if jnp.issubdtype(leaf.dtype, jnp.inexact)}
 
@@ -191,10 +191,10 @@ def one_step(
 ) -> tuple[Any, Any]:
     """One observation `(B, I)` through a layer: its output `(B, O)` and the new state.
 
-    Raises ValueError for a layer that runs from the end.
+    Raises ValueError for a layer that runs in reverse.
     """
     if not getattr(run, "causal", True):
-        raise ValueError("step: expected layers that look only back, got one that runs from the end")
+        raise ValueError("step: expected causal layers, got one that runs in reverse")
     resets = None if resets is None else jnp.asarray(resets)[:, None]
     outputs, state = run(jnp.asarray(inputs)[:, None], state, resets=resets, **options)
     return outputs[:, 0], state

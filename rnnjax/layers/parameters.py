@@ -1,4 +1,4 @@
-"""The parameters of a cell as a module stores them: nested dicts of arrays."""
+"""The parameters of a cell in the form stored by a module: nested dicts of arrays."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def as_dicts(tree: Any) -> Any:
 
 
 def _as_template(template: Any, values: Any) -> Any:
-    """The inverse of `as_dicts`, for a tree of the template's kind."""
+    """The inverse of `as_dicts`: a tree with the structure of the template."""
     if hasattr(template, "_fields"):
         given = {} if values is None else values
         parts = {name: _as_template(getattr(template, name), given.get(name)) for name in template._fields}
@@ -47,12 +47,12 @@ def declare_cell(
 def cell_params(
     cell: Cell, values: Mapping[str, Any], input_size: Size, hidden_size: Size, dtype: Any = None
 ) -> Params:
-    """The parameters of a cell from the dicts that a module stores, `cast` to a dtype if one is given."""
+    """The parameters of a cell from the dicts stored by a module, `cast` to a dtype if one is given."""
     template = jax.eval_shape(lambda: cell.init_params(jax.random.key(0), input_size, hidden_size))
     params = _as_template(template, values)
     return params if dtype is None else cast(params, dtype)
 
 
 def cast(params: Params, dtype: Any) -> Params:
-    """The parameters with real floating-point numbers cast to this dtype; complex and integer arrays are unchanged."""
+    """The parameters with real floating-point arrays cast to this dtype; complex and integer arrays are unchanged."""
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)

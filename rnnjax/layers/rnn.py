@@ -29,29 +29,29 @@ from rnnjax.types import BatchFlags, BatchInputs, Lengths, Size, State
 class RNN(nn.Module):
     """One recurrent layer: `cell` run over time by `recurrence`.
 
-    `hidden_size` is a number of features, or for a cell over several feature axes their shape: `(16, 16, 8)` for 8
+    `hidden_size` is a number of features or, for a cell with several feature axes, their shape: `(16, 16, 8)` for 8
     channels on 16 x 16 positions. `dtype` is the compute dtype (None: the promoted dtype of inputs and parameters),
-    `param_dtype` that of the parameters. With `learn_initial_state`, the initial state, which a reset restores, is a
-    parameter, the same for every sequence. Forward-mode differentiation (`jax.jvp`) needs `Scan` or `Unrolled`.
+    `param_dtype` the dtype of the parameters. With `learn_initial_state`, the initial state is a parameter, shared by
+    all sequences, and resets restore it. Forward-mode differentiation (`jax.jvp`) needs `Scan` or `Unrolled`.
 
-    Regularisation is active in training only: when there is an rng "dropout", unless `deterministic` says otherwise.
-    Each row of the batch has masks of its own, except for `weight_dropout`:
+    Regularisation is active only in training: if there is an rng "dropout", unless `deterministic` overrides it. Masks
+    are drawn separately for each row of the batch, except those of `weight_dropout`:
 
         input_dropout, output_dropout  features of the inputs and outputs, the same ones at every step
-        state_dropout                  units of the state where the recurrent kernel reads it, the same ones at
-                                       every step; outputs and the state carried on have them
+        state_dropout                  units of the state as input of the recurrent kernel, the same ones at every step;
+                                       outputs and the carried state are not masked
         weight_dropout                 weights of the recurrent kernel, the same ones for all rows
         zoneout                        each step draws a new set of units that keep their previous value; one rate, or
-                                       one for a state field by name: {"hidden": 0.05, "cell": 0.5}
+                                       rates by state field: {"hidden": 0.05, "cell": 0.5}
 
-    The first four scale what is kept by `1 / (1 - rate)`. Outside training `zoneout` uses the expectation,
+    The first four scale the kept values by `1 / (1 - rate)`. Outside training, `zoneout` uses the expectation,
     `rate * before + (1 - rate) * after`. The final state has no output dropout. Sources: Gal and Ghahramani 2016, "A
     Theoretically Grounded Application of Dropout in Recurrent Neural Networks", for the first three; Merity, Keskar and
     Socher 2017, "Regularizing and Optimizing LSTM Language Models"; Krueger et al. 2017, "Zoneout: Regularizing RNNs by
     Randomly Preserving Hidden Activations".
 
-    Raises ValueError for a rate outside [0, 1) and, when called, a zoneout of a field that the state does not have, or
-    dropout without a recurrent kernel; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
+    Raises ValueError for a rate outside [0, 1) and, when called, for zoneout of an unknown state field, or dropout
+    without a recurrent kernel; TypeError for `state_dropout` of a cell that is not a `PointwiseCell`.
     """
 
     cell: Cell
@@ -69,7 +69,7 @@ class RNN(nn.Module):
 
     def __post_init__(self):
         check_options(self)
-        # Hashable, so that the module is.
+        # The module must be hashable, so its fields must be.
         if isinstance(self.zoneout, Mapping):
             self.zoneout = flax.core.freeze(dict(self.zoneout))
         if isinstance(self.hidden_size, list):
@@ -93,11 +93,12 @@ class RNN(nn.Module):
         """Outputs `(B, T, O)` and the final state, from inputs `(B, T, I)`.
 
         The call starts from `initial_state`, for example the final state of an earlier call. `resets[b, t]` restores
-        `reset_state` before step t. None means the cell's own initial state (zeros) for both. Sequences are padded on
-        the right; after `lengths[b]` steps the outputs are zero and the state keeps its value. `reverse` overrides the
-        field. With `all_states`, the third result is the state after every step, each array `(B, T, ...)`. Masks are
-        drawn from the rng "dropout"; without it, or with `deterministic=True`, nothing is drawn. `rows (B,)` are the
-        row numbers within the whole batch (see `Dropout`). Raises ValueError for shapes that do not fit.
+        `reset_state` before step t. For both, None means the initial state of the cell (zeros). Sequences are padded on
+        the right; after `lengths[b]` steps the outputs are zero and the state does not change. `reverse` overrides the
+        option of the layer. With `all_states`, the third result is the state after every step, each array
+        `(B, T, ...)`. Masks are drawn from the rng "dropout"; without it, or with `deterministic=True`, nothing is
+        drawn. `rows (B,)` are the row numbers within the whole batch (see `Dropout`). Raises ValueError for shapes that
+        do not match.
         """
         inputs = as_inputs(inputs)
         dtype = compute_dtype(self, inputs)
@@ -140,15 +141,15 @@ class RNN(nn.Module):
     def initial_state(self, batch_size: int, dtype: Any = None) -> State:
         """The default initial state of a call, for this number of sequences.
 
-        A learnt state is in the variables: `layer.apply(variables, batch_size, method="initial_state")`. Raises
-        ValueError if they are not given.
+        A learnt state needs the variables: `layer.apply(variables, batch_size, method="initial_state")`. Raises
+        ValueError if they are missing.
         """
         dtype = dtype or self.dtype or self.param_dtype
         if not self.learn_initial_state:
             return start_state(self, batch_size, dtype, None)
         if self.scope is None or not self.has_variable("params", "initial_state"):
             raise ValueError(
-                "initial_state: expected the variables that it is learnt in, got none: "
+                "initial_state: expected the variables that contain the learnt state, got none: "
                 'layer.apply(variables, batch_size, method="initial_state")'
             )
         return start_state(self, batch_size, dtype, self.get_variable("params", "initial_state"))
@@ -161,8 +162,8 @@ class RNN(nn.Module):
     def last(self, final_state: State, outputs: jax.Array | None = None, lengths: Lengths | None = None) -> jax.Array:
         """The output at the last step of each sequence, `(B, O)`: `hidden` of the final state.
 
-        `outputs` and `lengths` are those of the call that returned the state. If the cell defines an output of its own,
-        the result is read from `outputs`: zeros for a sequence of length 0, and with output dropout applied. Raises
-        TypeError if the outputs of such a cell are not given.
+        `outputs` and `lengths` are those of the call that returned the state. If the cell defines an output other than
+        `hidden`, the result is taken from `outputs`: zeros for a sequence of length 0, and with output dropout applied.
+        Raises TypeError if the outputs of such a cell are not given.
         """
         return last_output(self.cell, final_state, outputs, lengths, self.reverse)

@@ -17,18 +17,18 @@ NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 
 
 class StackedRNN(nn.Module):
-    """A stack of recurrent layers, each reading the outputs of the one below.
+    """A stack of recurrent layers: the outputs of each layer are the inputs of the next.
 
         y_l = layer_l(norm_l(x_l))
         x_{l+1} = dropout(y_l) + x_l               x_l only with `residual`, no dropout after the last layer
 
     `norm` is "layer", "rms" or None, with separate parameters for each layer. `dropout` draws a mask for each row and
     step in training (see `RNN`). With `residual`, the inputs of the first layer are added if they have the size of its
-    outputs; for the other layers the sizes must agree. After the end of a sequence its outputs are zero. Sources: Ba,
-    Kiros and Hinton 2016, "Layer Normalization"; Zhang and Sennrich 2019, "Root Mean Square Layer Normalization";
+    outputs; for the other layers the sizes must be equal. After the end of a sequence, its outputs are zero. Sources:
+    Ba, Kiros and Hinton 2016, "Layer Normalization"; Zhang and Sennrich 2019, "Root Mean Square Layer Normalization";
     Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization" (dropout between layers); Wu et al.
-    2016, "Google's Neural Machine Translation System" (residual connections). Raises ValueError if there is no layer,
-    or one in two places, for an unknown norm, and for a dropout outside [0, 1).
+    2016, "Google's Neural Machine Translation System" (residual connections). Raises ValueError if there is no layer or
+    the same layer object twice, for an unknown norm, and for a dropout outside [0, 1).
     """
 
     layers: Sequence[nn.Module]
@@ -38,7 +38,7 @@ class StackedRNN(nn.Module):
 
     def __post_init__(self):
         check_stack(self.layers, self.norm, self.dropout)
-        self.layers = tuple(self.layers)  # hashable, so that the module is
+        self.layers = tuple(self.layers)  # the module must be hashable
         check_separate("layers", self.layers)
         super().__post_init__()
 
@@ -81,7 +81,7 @@ class StackedRNN(nn.Module):
     def _normalised(self, i: int, inputs: jax.Array) -> jax.Array:
         if self.norm is None:
             return inputs
-        # The compute dtype is what comes: a norm's own float32 parameters do not widen it.
+        # The compute dtype is that of the inputs: the float32 parameters of a norm must not widen it.
         return NORMS[self.norm](dtype=promoted(inputs), name=f"norm_{i}")(inputs)
 
     def step(

@@ -1,4 +1,4 @@
-"""Whole networks: sequences in, logits out."""
+"""Whole networks, from sequences to logits."""
 
 from rnnjax.models.attention import Attention as Attention
 from rnnjax.models.classifier import SequenceClassifier as SequenceClassifier

@@ -1,4 +1,4 @@
-"""Attention of the steps of one sequence over those of another."""
+"""Attention from the steps of one sequence to the steps of another."""
 
 from typing import Any, Literal, get_args
 
@@ -15,13 +15,13 @@ class Attention(nn.Module):
     """Global attention: a weighted mean of the values, with weights from a score of query and value.
 
         score(q, v) = q @ W @ v                         "general", Luong et al. 2015
-        score(q, v) = u @ tanh(q @ W + v @ U + b)       "additive", Bahdanau et al. 2015; as wide as the values
+        score(q, v) = u @ tanh(q @ W + v @ U + b)       "additive", Bahdanau et al. 2015; u has the size of v
         weights     = softmax of the scores over the valid values
         context     = weights @ values
 
     Sources: Luong, Pham and Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation";
     Bahdanau, Cho and Bengio 2015, "Neural Machine Translation by Jointly Learning to Align and Translate". Raises
-    ValueError for another score.
+    ValueError for an unknown score.
     """
 
     score: Score = "general"
@@ -36,7 +36,7 @@ class Attention(nn.Module):
     def __call__(self, queries: jax.Array, values: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Contexts `(B, T, E)` and weights `(B, T, S)`, for queries `(B, T, H)` over values `(B, S, E)`.
 
-        `valid (B, S)` masks the values. Scores and weights are float32 or wider. The weight of an invalid value is 0;
+        `valid (B, S)` masks the values. Scores and weights are at least float32. The weight of an invalid value is 0;
         if a row has no valid value, all its weights and contexts are 0.
         """
         dtype = self.dtype or promoted(queries, values, jnp.float32)
@@ -57,6 +57,6 @@ class Attention(nn.Module):
 
 def masked_softmax(scores: jax.Array, valid: jax.Array) -> jax.Array:
     """The softmax over the valid entries of the last axis, zeros elsewhere; all zeros if nothing is valid."""
-    # Not minus infinity: a row of nothing else would have NaN as its softmax and gradient.
+    # Not minus infinity: if all entries of a row were, its softmax and gradient would be NaN.
     scores = jnp.where(valid, scores, jnp.finfo(scores.dtype).min)
     return jnp.where(valid, jax.nn.softmax(scores, axis=-1), 0)

@@ -1,4 +1,4 @@
-"""One class for each sequence."""
+"""Classification of whole sequences."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -24,7 +24,7 @@ class SequenceClassifier(nn.Module):
 
     `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None for a bag of words. `pooling` reduces its outputs
     over the steps of each sequence ("last": the last step; "mean", "max"). `word_dropout` drops whole steps of the
-    embedding, `input_dropout` drops its features, the same ones at every step. `dense` are the sizes of hidden dense
+    embedding, `input_dropout` drops its features, the same ones at every step. `dense` gives the sizes of hidden dense
     layers. `logits` is 1 for two classes (the loss applies the sigmoid), C for C classes. Tokens must be below
     `vocabulary_size`. Raises ValueError for an unknown pooling, pooling "last" without a recurrent layer, a size below
     1 or a dropout outside [0, 1).
@@ -45,11 +45,11 @@ class SequenceClassifier(nn.Module):
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling: expected one of {sorted(POOLINGS)}, got {self.pooling!r}")
         if self.recurrent is None and self.pooling == "last":
-            raise ValueError("pooling: expected max or mean of a bag of words, which has no last step, got 'last'")
+            raise ValueError("pooling: expected max or mean for a bag of words, got 'last'")
         if self.recurrent is not None:
             check_linen("recurrent", self.recurrent)
         check_sizes(self, ("vocabulary_size", "embedding_size", "logits"))
-        self.dense = tuple(self.dense)  # hashable, so that the module is
+        self.dense = tuple(self.dense)  # the module must be hashable
         if any(size < 1 for size in self.dense):
             raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
         for name in ("word_dropout", "input_dropout", "dropout"):
@@ -66,10 +66,10 @@ class SequenceClassifier(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> jax.Array:
-        """Logits `(B,)` if `logits` is 1, else `(B, C)`, float32 or wider, from tokens `(B, T)` padded on the right.
+        """Logits `(B,)` if `logits` is 1, else `(B, C)`, at least float32, from tokens `(B, T)` padded on the right.
 
         Dropout is active if there is an rng "dropout", unless `deterministic=True`. `rows (B,)` are the row numbers
-        within the whole batch (see `Dropout`). A length above T counts as T; a sequence of length 0 is scored from
+        within the whole batch (see `Dropout`). A length above T is treated as T; a sequence of length 0 is pooled to
         zeros.
         """
         tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
@@ -101,13 +101,13 @@ class SequenceClassifier(nn.Module):
         counts = jnp.full(batch, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
         valid = jnp.arange(steps)[None, :, None] < counts[:, None, None]
         if self.pooling == "mean":
-            # Sum and count are float32 or wider: float16 ends at 65,504, bfloat16 counts up to 256.
+            # Sum and count are at least float32: the largest float16 is 65,504, and bfloat16 counts only up to 256.
             wide = at_least_float32(outputs.dtype)
             # Outputs of recurrent layers are zero past the length, embeddings are not.
             own = outputs if self.recurrent is not None else jnp.where(valid, outputs, 0)
             mean = own.sum(axis=1, dtype=wide) / jnp.maximum(counts, 1)[:, None].astype(wide)
             return mean.astype(outputs.dtype)
-        # Not minus infinity: who looks for the first number that is not finite must not find it here.
+        # Not minus infinity: a check for non-finite values must not find it here.
         lowest = jnp.finfo(outputs.dtype).min
         highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)
         return jnp.where(counts[:, None] > 0, highest, 0)

@@ -19,7 +19,7 @@ def check_sizes(model: nn.Module, names: Sequence[str]) -> None:
 
 
 def as_tokens(name: str, tokens: Any) -> jax.Array:
-    """Tokens as an array. Raises ValueError where they are not integers `(B, T)`."""
+    """Tokens as an array. Raises ValueError unless they are integers `(B, T)`."""
     tokens = jnp.asarray(tokens)
     if tokens.ndim != 2:
         raise ValueError(f"{name}: expected shape (B, T), got {tokens.shape}")
@@ -29,7 +29,7 @@ def as_tokens(name: str, tokens: Any) -> jax.Array:
 
 
 def embed(module: nn.Embed, tokens: jax.Array, dtype: Any) -> jax.Array:
-    """Embeddings in the compute dtype, looked up in the dtype of the table, in which gradients are summed."""
+    """Embeddings in the compute dtype; the lookup and its gradient sums use the dtype of the table."""
     table = module.embedding
     embedded = within_explicit_axes(
         lambda table, tokens: jnp.take(table, tokens, axis=0),

@@ -23,11 +23,11 @@ BRIDGED = ("hidden", "cell")
 
 
 class Encoded(NamedTuple):
-    """An encoded batch of sources, as the decoder reads it."""
+    """An encoded batch of sources, the input of the decoder."""
 
-    outputs: jax.Array  # (B, S, E), the encoder's
-    valid: jax.Array  # (B, S), True within each source's length
-    state: State  # the decoder's, before its first step
+    outputs: jax.Array  # (B, S, E), outputs of the encoder
+    valid: jax.Array  # (B, S), True within the length of each source
+    state: State  # initial state of the decoder
 
 
 class Bridge(nn.Module):
@@ -39,7 +39,7 @@ class Bridge(nn.Module):
     def __call__(self, last: jax.Array, own: State) -> State:
         """`own + tanh(last @ W + b)` for each real array `hidden` or `cell` of `own`; others are unchanged.
 
-        Other arrays may have a fixed sign, or be counts.
+        Other arrays may need a fixed sign, or be counts.
         """
         named, structure = jax.tree_util.tree_flatten_with_path(own)
         leaves = [leaf for _, leaf in named]
@@ -53,7 +53,7 @@ class Bridge(nn.Module):
 
 
 class Join(nn.Module):
-    """Luong's attentional vector `tanh(W [context; output] + b)`, as wide as the decoder's output."""
+    """Luong's attentional vector `tanh(W [context; output] + b)`, of the size of the decoder's output."""
 
     dtype: Any = None
 
@@ -74,17 +74,17 @@ class EncoderDecoder(nn.Module):
         h_t      = tanh(W [c_t; d_t] + b)
         logits_t = h_t @ V + c
 
-    Attention reads the outputs of the decoder and stays outside the recurrence, so the decoder runs a whole target in
-    one call. With `attention="none"`, h_t is d_t. `encoder` may read the future, `decoder` must not. `start` sets the
-    initial state of the decoder: "bridge" adds `tanh(W last + b)` of the encoder's last output to every `hidden` and
-    `cell` of the decoder's own initial state, with a separate W and b for each; "zeros" is that own initial state.
-    `dropout` applies to both embeddings and to h_t, the same features at every step. Tokens must be smaller than their
-    vocabulary.
+    Attention is applied to the outputs of the decoder, outside the recurrence, so the decoder processes a whole target
+    in one call. With `attention="none"`, h_t is d_t. The `decoder` must be causal, the `encoder` need not be. `start`
+    sets the initial state of the decoder: "bridge" adds `tanh(W last + b)`, where `last` is the encoder's last output,
+    to every `hidden` and `cell` of the decoder's default initial state, with a separate W and b for each; "zeros" is
+    the default initial state. `dropout` applies to both embeddings and to h_t, the same features at every step. Tokens
+    must be below the size of their vocabulary.
 
-    Raises ValueError for a size below 1, another `attention` or `start`, a dropout outside [0, 1), a decoder that reads
-    the future, one layer in both places, or without both attention and bridge, because the decoder would not see the
-    source. Sources: Sutskever, Vinyals and Le 2014, "Sequence to Sequence Learning with Neural Networks"; Luong, Pham
-    and Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation".
+    Raises ValueError for a size below 1, an unknown `attention` or `start`, a dropout outside [0, 1), a decoder that is
+    not causal, the same layer object as encoder and decoder, or neither attention nor bridge, because the decoder would
+    not see the source. Sources: Sutskever, Vinyals and Le 2014, "Sequence to Sequence Learning with Neural Networks";
+    Luong, Pham and Manning 2015, "Effective Approaches to Attention-based Neural Machine Translation".
     """
 
     source_vocabulary_size: int
@@ -104,7 +104,7 @@ class EncoderDecoder(nn.Module):
                 raise ValueError(f"{name}: expected one of {list(kinds)}, got {getattr(self, name)!r}")
         if self.attention == "none" and self.start == "zeros":
             raise ValueError(
-                "attention, start: expected attention or a bridge, which let the decoder see the source, got 'none' "
+                "attention, start: expected attention or a bridge, since the decoder must see the source, got 'none' "
                 "and 'zeros'"
             )
         check_rate("dropout", self.dropout)
@@ -135,10 +135,10 @@ class EncoderDecoder(nn.Module):
     ) -> jax.Array:
         """Teacher forcing: logits `(B, T, V)` of the token after each of `targets_in (B, T)`, given sources `(B, S)`.
 
-        Float32 or wider. Both are padded on the right; logits after the end of a target are undefined. A source of
-        length 0 gives zero contexts and the bridge of a zero output. Dropout is active if there is an rng "dropout",
-        unless `deterministic=True`. `rows (B,)` are the row numbers within the whole batch (see `Dropout`). Raises
-        ValueError for tokens of another shape, or that are not integers.
+        Logits are at least float32. Sources and targets are padded on the right; logits after the end of a target are
+        undefined. A source of length 0 has zero contexts, and its bridge gets a zero output. Dropout is active if there
+        is an rng "dropout", unless `deterministic=True`. `rows (B,)` are the row numbers within the whole batch (see
+        `Dropout`). Raises ValueError for tokens that are not integers of this shape.
         """
         encoded = self.encode(sources, source_lengths, deterministic=deterministic, rows=rows)
         logits, _, _ = self.decode(
@@ -154,7 +154,7 @@ class EncoderDecoder(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> Encoded:
-        """Encode sources `(B, S)` for the decoder."""
+        """The encoded sources `(B, S)`, for the decoder."""
         sources, deterministic = as_tokens("sources", sources), is_deterministic(self, deterministic)
         batch, steps = sources.shape
         inputs = self.drop(embed(self.source_embedding, sources, self.dtype), rows, deterministic=deterministic)
@@ -199,7 +199,7 @@ class EncoderDecoder(nn.Module):
         return head.logits(features), final_state, weights
 
     def _own_state(self, batch: int) -> State:
-        """The decoder's own initial state: what it has after no step, whatever cells it is made of."""
+        """The decoder's default initial state: its final state after 0 steps, which works for any layers."""
         dtype = self.dtype or self.target_embedding.embedding.dtype
         nothing = jnp.zeros((batch, 0, self.embedding_size), dtype)
         return self.decoder(nothing, deterministic=Static(True))[1]

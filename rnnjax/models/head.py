@@ -17,13 +17,13 @@ class Head(NamedTuple):
     bias: jax.Array  # (V,)
 
     def logits(self, features: jax.Array) -> jax.Array:
-        """The logits `(..., V)` of features `(..., F)`, float32 or wider: never rounded to the compute dtype."""
+        """The logits `(..., V)` of features `(..., F)`, at least float32: never rounded to the compute dtype."""
         wide = at_least_float32(self.kernel.dtype)
         return add_bias(jnp.dot(features, self.kernel, preferred_element_type=wide), self.bias.astype(wide))
 
 
 class DenseHead(nn.Module):
-    """Declares the parameters of a head: those of `nn.Dense`, without the kernel if one is given."""
+    """Declares the parameters of a head: as in `nn.Dense`, but without the kernel if one is given."""
 
     outputs: int
     dtype: Any = None

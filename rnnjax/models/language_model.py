@@ -1,4 +1,4 @@
-"""The next word at every step."""
+"""Prediction of the next word at every step."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ class LanguageModel(nn.Module):
 
         embedding -> variational dropout -> recurrent -> variational dropout -> dense
 
-    `recurrent` is an `RNN` or a `StackedRNN` that does not read the future. With `tied`, the kernel of the head is the
-    transposed embedding; if the sizes differ, a linear projection comes first. Tokens must be below `vocabulary_size`.
-    Raises ValueError for a size below 1, a dropout outside [0, 1), or reversed or bidirectional layers, which would
-    read the word that they predict. Sources: Mikolov et al. 2010, "Recurrent neural network based language model";
-    Press and Wolf 2017, "Using the Output Embedding to Improve Language Models".
+    `recurrent` is a causal `RNN` or `StackedRNN`. With `tied`, the kernel of the head is the transposed embedding; if
+    the sizes differ, a linear projection comes first. Tokens must be below `vocabulary_size`. Raises ValueError for a
+    size below 1, a dropout outside [0, 1), or reversed or bidirectional layers, which would see the word to predict.
+    Sources: Mikolov et al. 2010, "Recurrent neural network based language model"; Press and Wolf 2017, "Using the
+    Output Embedding to Improve Language Models".
     """
 
     vocabulary_size: int
@@ -49,7 +49,7 @@ class LanguageModel(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
-        """Logits `(B, T, V)` of the word after each step, float32 or wider, and the final state.
+        """Logits `(B, T, V)` of the word after each step, at least float32, and the final state.
 
         The arguments are those of `features`.
         """
@@ -73,7 +73,7 @@ class LanguageModel(nn.Module):
         """The features `(B, T, F)` for the head, the head, and the final state, from tokens `(B, T)`.
 
         The call starts from `initial_state`, for example the final state of an earlier call. `resets[b, t]` restores
-        `reset_state` before step t. None means zeros for both. Dropout is active if there is an rng "dropout", unless
+        `reset_state` before step t. For both, None means zeros. Dropout is active if there is an rng "dropout", unless
         `deterministic=True`. `rows (B,)` are the row numbers within the whole batch (see `Dropout`).
         """
         tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)

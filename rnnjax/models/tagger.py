@@ -1,4 +1,4 @@
-"""One class for each step of a sequence."""
+"""Classification of every step of a sequence."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ class SequenceTagger(nn.Module):
         h_1..T   = recurrent(dropout(x_1..T))
         logits_t = dropout(h_t) @ V + c
 
-    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, and may read the future. With a `vocabulary_size` the
-    model reads tokens below it; with None it reads F real features at each step, projected to `embedding_size`. Both
+    `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`; it need not be causal. With a `vocabulary_size`, the
+    inputs are tokens below it; with None, they are F real features at each step, projected to `embedding_size`. Both
     dropouts drop the same features at every step. Raises ValueError for a size below 1 or a dropout outside [0, 1).
     Sources: Graves and Schmidhuber 2005, "Framewise Phoneme Classification with Bidirectional LSTM and Other Neural
     Network Architectures"; Graves et al. 2006 for the same network trained with `ctc`.
@@ -53,12 +53,12 @@ class SequenceTagger(nn.Module):
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
     ) -> jax.Array:
-        """Logits `(B, T, C)`, float32 or wider, from tokens `(B, T)` or features `(B, T, F)`, padded on the right.
+        """Logits `(B, T, C)`, at least float32, from tokens `(B, T)` or features `(B, T, F)`, padded on the right.
 
         After the end of a sequence the recurrent outputs are zero, so the logits there are the bias of the head.
         Dropout is active if there is an rng "dropout", unless `deterministic=True`. `rows (B,)` are the row numbers
-        within the whole batch (see `Dropout`). Raises ValueError for inputs of another shape, or tokens that are not
-        integers.
+        within the whole batch (see `Dropout`). Raises ValueError for inputs of a different shape, or tokens that are
+        not integers.
         """
         deterministic = is_deterministic(self, deterministic)
         size = self.vocabulary_size

@@ -1,6 +1,6 @@
-"""The layers as Flax NNX modules over the same functions: same parameters and numbers as the Linen layers.
+"""The layers as Flax NNX modules, built on the same functions: same parameters and numbers as the Linen layers.
 
-Not imported by `import rnnjax`, since `flax.nnx` takes a while to import: `import rnnjax.nnx`.
+`import rnnjax` does not import this package, because importing `flax.nnx` is slow; use `import rnnjax.nnx`.
 """
 
 from rnnjax.nnx.bidirectional import Bidirectional as Bidirectional

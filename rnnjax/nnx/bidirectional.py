@@ -12,15 +12,15 @@ from rnnjax.nnx.rnn import RNN
 from rnnjax.nnx.streams import Rngs, dropout_stream
 from rnnjax.types import BatchFlags, BatchInputs, Lengths, Size, State
 
-# Annotated where it is kept, too: `linen` hands it on.
+# Also annotates the attribute, because `linen` passes it to the Linen layer.
 Merge = Literal["concat", "sum", "mean", "product"]
 
 
 class Bidirectional(nnx.Module):
     """Two layers, one in each direction: the NNX counterpart of `rnnjax.Bidirectional`.
 
-    `backward` runs from the last step of each sequence to the first, regardless of its own `reverse`. Raises ValueError
-    for another merge, one layer for both directions, and layers that read inputs of other sizes.
+    `backward` runs from the last step of each sequence to the first, whatever its `reverse` option is. Raises
+    ValueError for an unknown merge, the same layer object for both directions, and layers with different input sizes.
     """
 
     def __init__(self, forward: RNN, backward: RNN, merge: Merge = "concat"):
@@ -28,7 +28,7 @@ class Bidirectional(nnx.Module):
         check_separate("forward, backward", (forward, backward))
         if forward.input_size != backward.input_size:
             raise ValueError(
-                f"forward, backward: expected one input_size, got {forward.input_size} and {backward.input_size}"
+                f"forward, backward: expected equal input_size, got {forward.input_size} and {backward.input_size}"
             )
         self.forward = forward
         self.backward = backward
@@ -71,7 +71,7 @@ class Bidirectional(nnx.Module):
         return self.forward.initial_state(batch_size, dtype), self.backward.initial_state(batch_size, dtype)
 
     def step(self, *args: Any, **options: Any) -> Any:
-        """Raises ValueError: the backward layer cannot read one observation at a time."""
+        """Raises ValueError: the backward layer cannot process one observation at a time."""
         refuse_step()
 
     @property

@@ -1,4 +1,4 @@
-"""Parameters from Linen to NNX and back: the names are the same on both sides."""
+"""Conversion of parameters between Linen and NNX; both use the same names."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ def from_linen(layer: Layer, params: Mapping[str, Any]) -> Layer:
 
         layer = from_linen(layer, layer.linen.init(key, inputs)["params"])
 
-    Raises ValueError for `params` of another layer; it names what is missing, unknown or of another shape.
+    Raises ValueError for `params` with different names or shapes, and lists them.
     """
     given = flatten_dict(nn.unbox(unfreeze(dict(params))), sep="/")
     own = {"/".join(map(str, path)): variable for path, variable in _params(layer)}

@@ -1,4 +1,4 @@
-"""The parameters of a layer in NNX: `nnx.Param` in nested `nnx.Dict`, with the same names as in Linen."""
+"""The parameters of an NNX layer: `nnx.Param` in nested `nnx.Dict`, with the same names as in Linen."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from rnnjax.types import State
 
 
 def as_variables(tree: Any) -> Any:
-    """Nested dicts of arrays as `nnx.Dict` of `nnx.Param`. The axes that an initialiser names stay with the array.
+    """Nested dicts of arrays as `nnx.Dict` of `nnx.Param`. The axis names given by an initialiser are kept.
 
-    Raises ValueError for an initialiser of `nnx.with_partitioning`: its box is no tree, and cells add to what is in it.
+    Raises ValueError for an initialiser of `nnx.with_partitioning`: its box is not a pytree, so cells cannot add to the
+    array in it.
     """
     if isinstance(tree, dict):
         return nnx.Dict({name: as_variables(value) for name, value in tree.items()})
@@ -35,16 +36,16 @@ def as_variables(tree: Any) -> Any:
 def as_arrays(variables: Any) -> Any:
     """The inverse of `as_variables`."""
     if isinstance(variables, nnx.Dict):
-        # Not `.items()`: a parameter may have that name.
+        # Not `.items()`: a parameter may be named "items".
         return {name: as_arrays(variables[name]) for name in iter(variables)}
     return variables.get_value()
 
 
 class InitialState(nnx.Module):
-    """The default initial state of a layer; if it is learnt, with a parameter for each field."""
+    """The default initial state of a layer, with a parameter for each field if it is learnt."""
 
     def __init__(self, layer: linen.RNN):
-        # An underscore: no field of a state begins with one.
+        # The underscore avoids a clash: no state field begins with one.
         self._layer = layer
         if layer.learn_initial_state:
             for name, row in one_row(layer.cell, layer.hidden_size, layer.param_dtype).items():
@@ -68,7 +69,7 @@ def learnt(state: InitialState) -> dict[str, jax.Array] | None:
 
 
 def check_separate(what: str, layers: Sequence[nnx.Module]) -> None:
-    """Raises ValueError for a layer or parameter in two places; TypeError for what is not an NNX module."""
+    """Raises ValueError for a layer or parameter that is used twice; TypeError for a layer that is no NNX module."""
     for layer in layers:
         if not isinstance(layer, nnx.Module):
             kind = type(layer)

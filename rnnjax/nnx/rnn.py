@@ -21,9 +21,9 @@ from rnnjax.types import BatchFlags, BatchInputs, Lengths, Size, State, features
 class RNN(nnx.Module):
     """One recurrent layer: the NNX counterpart of `rnnjax.RNN`.
 
-    The options are those of `rnnjax.RNN`, and `input_size`, the feature size of the inputs. With the same parameters
-    (`from_linen`) the numbers are the same. Parameters are `nnx.Param` with the same names as in Linen:
-    `layer.cell["input"]["kernel"]` and so on, and with `learn_initial_state` `layer.initial_state.hidden`.
+    The options are those of `rnnjax.RNN` plus `input_size`, the feature size of the inputs. With the same parameters
+    (`from_linen`), the numbers are the same. Parameters are `nnx.Param` with the same names as in Linen:
+    `layer.cell["input"]["kernel"]` and so on, and with `learn_initial_state` also `layer.initial_state.hidden`.
     `layer.linen` is the Linen layer with the same options, `layer.linen.cell` the cell. `rngs` initialises the
     parameters (stream "params") and is not stored.
 
@@ -53,7 +53,7 @@ class RNN(nnx.Module):
         deterministic: bool | None = None,
         rngs: nnx.Rngs,
     ):
-        # Hashable and compared by value, as what NNX keeps outside of the arrays must be.
+        # NNX requires static attributes that are hashable and compared by value.
         self.linen = linen.RNN(
             cell,
             hidden_size,
@@ -67,7 +67,7 @@ class RNN(nnx.Module):
             weight_dropout=weight_dropout,
             zoneout=zoneout,
             learn_initial_state=learn_initial_state,
-            parent=None,  # of no Linen module, even where one is being run
+            parent=None,  # not a child of a Linen module that may be running
         )
         self.input_size = tuple(input_size) if isinstance(input_size, list) else input_size
         self.deterministic = deterministic
@@ -93,7 +93,7 @@ class RNN(nnx.Module):
 
         Arguments are those of `rnnjax.RNN`. Masks are drawn from `rngs`: an `nnx.Rngs` with a stream "dropout" or a
         default stream, or a key. Without it, or if `deterministic` is True, nothing is drawn. Raises ValueError for
-        shapes that do not fit, and if masks are needed with `deterministic=False` but without `rngs`.
+        shapes that do not match, and if masks are needed with `deterministic=False` but without `rngs`.
         """
         inputs, options = as_inputs(inputs), self.linen
         if inputs.shape[2:] != features(self.input_size):

@@ -27,9 +27,10 @@ def as_they_are(arrays: tuple[Any, ...], *, dtype: Any = None) -> tuple[Any, ...
 class StackedRNN(nnx.Module):
     """A stack of recurrent layers: the NNX counterpart of `rnnjax.StackedRNN`, with the same options.
 
-    Layers are the attributes `layers_0`, `layers_1`, ..., and with `norm` there are `norm_0`, ..., as in Linen. `rngs`
-    is needed only for these. `deterministic` applies to the dropout between layers, see `RNN`. Raises ValueError if
-    there is no layer or one in two places, for an unknown norm, a norm without `rngs`, and a dropout outside [0, 1).
+    Layers are the attributes `layers_0`, `layers_1`, ..., and with `norm` there are `norm_0`, ..., as in Linen. Only
+    the norms need `rngs`. `deterministic` applies to the dropout between layers, see `RNN`. Raises ValueError if there
+    is no layer or the same layer object twice, for an unknown norm, a norm without `rngs`, and a dropout outside
+    [0, 1).
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class StackedRNN(nnx.Module):
 
     @property
     def layers(self) -> tuple[Any, ...]:
-        """The layers, from the lowest to the top."""
+        """The layers, from the first to the last."""
         return tuple(getattr(self, f"layers_{i}") for i in range(self.depth))
 
     def __call__(
@@ -101,7 +102,7 @@ class StackedRNN(nnx.Module):
         )
 
     def _normalised(self, i: int, inputs: jax.Array) -> jax.Array:
-        # The compute dtype is what comes: a norm's own float32 parameters do not widen it.
+        # The compute dtype is that of the inputs: the float32 parameters of a norm must not widen it.
         return inputs if self.norm is None else getattr(self, f"norm_{i}")(inputs).astype(inputs.dtype)
 
     def step(

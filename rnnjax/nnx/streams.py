@@ -1,4 +1,4 @@
-"""The source of masks: an `nnx.Rngs` or a key passed to the call. No layer stores one."""
+"""The random source of masks: an `nnx.Rngs` or a key passed to the call. Layers do not store it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,12 @@ from flax import nnx
 
 from rnnjax.modes import known
 
-# What a call may be given as its `rngs`.
+# The types that a call accepts as `rngs`.
 Rngs = nnx.Rngs | nnx.RngStream | jax.Array | None
 
 
 def dropout_stream(rngs: Any) -> nnx.RngStream | None:
-    """The stream that masks are drawn from, or None.
+    """The stream for drawing masks, or None.
 
     A key becomes a stream, so that layers that share it draw different masks. Raises ValueError for any other object.
     """
@@ -37,7 +37,7 @@ def key_maker(
     """The function that makes the keys of masks, or None if nothing is drawn.
 
     `deterministic` of the call takes precedence over that of the layer; if both are None, a stream means training. The
-    function raises ValueError if masks are needed and there is no stream.
+    returned function raises ValueError if there is no stream.
     """
     flag = default if deterministic is None else deterministic
     if stream is None if flag is None else known("deterministic", flag):

@@ -1,4 +1,4 @@
-"""Recurrences: how steps are run over time."""
+"""Recurrences: loops that run a cell over time."""
 
 from rnnjax.recurrences.chunked import Chunked as Chunked
 from rnnjax.recurrences.noise import Noise as Noise

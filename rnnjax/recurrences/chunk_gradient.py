@@ -20,7 +20,7 @@ Keep = Literal["gates", "boundaries"]
 
 
 class Plan(NamedTuple):
-    """How a `Problem` is run: the chunks, what is kept for the backward pass, and whether all states are returned."""
+    """Settings of a run: the chunks, what is kept for the backward pass, and whether all states are returned."""
 
     walk: Walk
     keep: Keep
@@ -37,8 +37,8 @@ class Kept(NamedTuple):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def run_chunks(cell: PointwiseCell, plan: Plan, problem: Problem) -> tuple[Taken, State]:
     """The outputs (and states) of all steps and the final state, for a `Problem` with at least one step."""
-    # Nothing is kept, and one chunk is the fastest. It is walked over all the same, since the loops must be alike (see
-    # `_values`); the compiler takes one of a single turn away.
+    # Without a gradient nothing is kept, so one chunk is the fastest. The outer loop stays, since the loops must have
+    # the same structure (see `_values`); the compiler removes a loop of one iteration.
     walk = plan.walk._replace(size=plan.walk.size and problem.inputs.shape[0])
     values, _ = _values(cell, plan._replace(walk=walk), problem, keeping=False)
     return values
@@ -47,8 +47,8 @@ def run_chunks(cell: PointwiseCell, plan: Plan, problem: Problem) -> tuple[Taken
 def _values(cell: PointwiseCell, plan: Plan, problem: Problem, *, keeping: bool) -> tuple[tuple[Taken, State], Kept]:
     """The values and, with `keeping`, what the backward pass needs.
 
-    The loops are built alike either way, and must be: under `vmap` of another transformation JAX takes the values from
-    one of the two and their mapped axes from the other.
+    The loops must have the same structure with and without `keeping`: under `vmap` of another transformation, JAX takes
+    the values from one of the two and their mapped axes from the other.
     """
     steps, initial_state = _steps(cell, plan, problem), problem.initial_state
     if plan.keep == "gates":
@@ -72,7 +72,7 @@ def _weights(cell: PointwiseCell, problem: Problem) -> Weights:
 
 
 def _steps(cell: PointwiseCell, plan: Plan, problem: Problem) -> Callable:
-    """A scan over steps, `(state, inputs, flags, take) -> (state, what take(before, gates, taken) takes of each)`."""
+    """A scan over steps: `(state, inputs, flags, take) -> (state, stacked results of take(before, gates, taken))`."""
     weights, extras, mask = _weights(cell, problem), problem.params.extras, problem.hidden_mask
 
     def steps(state: State, inputs: jax.Array, flags: Flags, take: Callable) -> tuple[State, Any]:
@@ -101,7 +101,7 @@ def _backward(cell: PointwiseCell, plan: Plan, saved: Any, cotangents: Any) -> t
     problem, kept = saved
     params, inputs, initial_state, reset_state, flags, mask = problem
     taken, d_final = cotangents
-    # Where only the last state is read, no array of zeros stands for the outputs' gradient.
+    # If only the last state is used, no array of zeros is needed as the gradient of the outputs.
     d_outputs = None if nothing_comes(taken.outputs) else taken.outputs
     d_states = None
     if not nothing_comes(taken.states):
@@ -116,7 +116,7 @@ def _backward(cell: PointwiseCell, plan: Plan, saved: Any, cotangents: Any) -> t
         recurrent_transposed = cell.recurrent_map.transpose(params.recurrent.kernel, read, cell.recurrent_gates)
 
     def after(given: Any, gates: PreActivations, inputs: Any, before: State, hold: Any) -> tuple[State, Any]:
-        """The state after a step, and where it is another than `hidden` the output."""
+        """The state after a step, and the output if it differs from `hidden`."""
         extras, before = replaced((params.extras, before), given)
         state = hold_back(before, update(cell, extras, gates, before), hold)
         return continuous(state), read_out(cell, extras, inputs, state) if own_output else None
@@ -166,8 +166,8 @@ def _backward(cell: PointwiseCell, plan: Plan, saved: Any, cotangents: Any) -> t
         before, _ = read
         cleared = clear_padding(inputs, flags)
         d_params = weights.pullback(cell, cleared, masked(before.hidden, mask), d_gates, d_params)
-        # Where nobody asks for it JAX leaves it out. Whether anybody does must not be known here: JAX keeps what the
-        # forward rule found out the last time, of another gradient perhaps.
+        # If the gradient of the inputs is unused, JAX removes it. The forward rule must not decide this: JAX caches the
+        # result of the forward rule and may reuse it for a different gradient.
         d_inputs = transposed(d_gates.inputs)
         if d_direct is not None:
             d_inputs = d_inputs + in_dtype(d_direct, d_inputs)
@@ -192,7 +192,7 @@ run_chunks.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def arriving(cotangents: Any, like: Any) -> Any:
-    """The cotangents of a tree's continuous arrays, zeros where nothing comes; None for its other arrays."""
+    """The cotangents of a tree's continuous arrays, zeros for symbolic zeros; None for its other arrays."""
 
     def leaf(array: jax.Array, cotangent: Any) -> Any:
         if not is_continuous(array):
@@ -203,12 +203,12 @@ def arriving(cotangents: Any, like: Any) -> Any:
 
 
 def nothing_comes(cotangents: Any) -> bool:
-    """Whether all of a tree's cotangents are zeros, for which no array need stand."""
+    """Whether all cotangents of a tree are symbolic zeros, so that no arrays are needed."""
     return all(isinstance(leaf, SymbolicZero) for leaf in jax.tree.leaves(cotangents))
 
 
 def continuous(tree: Any) -> Any:
-    """The tree with None for each array that has no gradient: integers and bools."""
+    """The tree with None for each array without a gradient: integers and bools."""
     return jax.tree.map(lambda leaf: leaf if is_continuous(leaf) else None, tree)
 
 
@@ -218,12 +218,12 @@ def is_continuous(array: jax.Array) -> bool:
 
 
 def replaced(tree: Any, given: Any) -> Any:
-    """The tree with the arrays that `given`, made by `continuous`, has in their place."""
+    """The tree with its continuous arrays replaced by those of `given` (a result of `continuous`)."""
     return jax.tree.map(lambda leaf, other: leaf if other is None else other, tree, given)
 
 
 def wide_zeros(tree: Any) -> Any:
-    """Zeros for the sum of a tree's gradients."""
+    """Zeros to accumulate the gradients of a tree, in at least float32."""
     return jax.tree.map(lambda leaf: jnp.zeros_like(leaf, at_least_float32(leaf.dtype)), continuous(tree))
 
 

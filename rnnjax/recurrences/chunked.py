@@ -12,15 +12,15 @@ from rnnjax.recurrences.gates import reads_sum
 from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
 from rnnjax.types import State
 
-# Steps of a chunk at least: few enough for its pre-activations to stay in a core's cache.
+# The minimum number of steps in a chunk: few enough that their pre-activations fit into the cache of a core.
 SHORTEST = 10
-# Reading pre-activations back is cheaper than computing them again where a step's product is large, and where
-# they stay in the cache. Measured on two CPU cores: `python -m benchmarks.throughput`.
+# Reading stored pre-activations is cheaper than recomputing them if the product of a step is large, or if they fit
+# into the cache. Measured on two CPU cores: `python -m benchmarks.throughput`.
 GATES_FROM_HIDDEN = 256
 GATES_TO_BYTES = 2**24
 
 NO_FORWARD_MODE = (
-    "recurrence Chunked(): expected reverse-mode differentiation (jax.grad, jax.jacrev; jax.hessian works, too), got "
+    "recurrence Chunked(): expected reverse-mode differentiation (jax.grad, jax.jacrev, also jax.hessian), got "
     "forward mode (jax.jvp, jax.jacfwd, jax.linearize): use the recurrence Scan() or Unrolled()"
 )
 
@@ -38,20 +38,20 @@ class Chunked(Recurrence):
                 d_gates[t], d_state = pullback of update and output, with R^T(d_gates[t])
             d_W, d_R, d_inputs[chunk] += products of inputs[chunk], states before and W with d_gates[chunk]
 
-    `keep` says what the forward pass stores for the backward pass:
+    `keep` sets what the forward pass stores for the backward pass:
 
-        "gates"       every step's state and gate pre-activations
-        "boundaries"  the state before each chunk, whose forward pass is then run again, in the cache: memory
-                      grows with the root of T only, but for inputs, outputs and their gradients
+        "gates"       the state and gate pre-activations of every step
+        "boundaries"  the state before each chunk; the backward pass recomputes the chunk, in the cache. Memory grows
+                      with the square root of T, except that of inputs, outputs and their gradients
 
-    None means "gates" from 256 hidden features on, or if the gates take at most 16 MiB, and otherwise "boundaries".
+    None means "gates" for at least 256 hidden features or if they take at most 16 MiB, and "boundaries" otherwise.
     `size` is 10 by default, and larger for long sequences (half the square root of T) and for small batches (I + H rows
-    a chunk). T need not be a multiple of it; a T that is unknown while tracing (`jax.export`) is one chunk. Sums over
-    steps are float32 or wider in every compute dtype. Differentiable in reverse mode any number of times (`jax.grad`,
-    `jax.jacrev`; `jax.hessian`, too); forward mode (`jax.jvp`) needs `Scan` or `Unrolled`.
+    per chunk). T does not have to be a multiple of it; if T is unknown while tracing (`jax.export`), there is one
+    chunk. Sums over steps are computed in at least float32 in every compute dtype. Differentiable in reverse mode any
+    number of times (`jax.grad`, `jax.jacrev`, also `jax.hessian`); forward mode (`jax.jvp`) needs `Scan` or `Unrolled`.
 
-    Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError
-    for a size below 1 or another `keep`, TypeError for a cell that is not a `PointwiseCell` and for forward mode.
+    Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError for a
+    size below 1 or an unknown `keep`, TypeError for a cell that is not a `PointwiseCell` and for forward mode.
     """
 
     size: int | None = None
@@ -67,11 +67,11 @@ class Chunked(Recurrence):
         """The outputs (and states) of all steps and the final state; from T-1 down with `reverse`."""
         if not isinstance(cell, PointwiseCell):
             raise TypeError(
-                f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; run it under Scan or Unrolled"
+                f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; use Scan or Unrolled for it"
             )
         time = problem.inputs.shape[0]
         size = self.size or _chunk_size(cell, problem)
-        # One chunk where there are no more steps, or nobody knows how many.
+        # One chunk if it holds all steps, or if the number of steps is unknown.
         walk = Walk(size=size if isinstance(time, int) and time > size else None, reverse=reverse)
         plan = Plan(walk, self.keep or _cheaper(cell, problem), all_states)
         try:
@@ -83,19 +83,19 @@ class Chunked(Recurrence):
 
 
 def _chunk_size(cell: PointwiseCell, problem: Problem) -> int:
-    """A chunk's steps where the user does not say: a multiple of the shortest, so that many lengths leave no rest."""
+    """The default number of steps in a chunk: a multiple of `SHORTEST`, so that many lengths have no remainder."""
     time, batch, *features = problem.inputs.shape
     if not (isinstance(time, int) and isinstance(batch, int)):
         return SHORTEST
-    # Half the root of the steps for little memory; and as many rows as the kernels have, or adding up the kernels'
-    # gradients chunk by chunk moves more numbers than the chunks hold.
+    # Half the square root of the steps, to save memory; and at least as many rows as the kernels have, since otherwise
+    # adding the kernel gradients of each chunk would move more numbers than the chunks contain.
     read = () if cell.recurrent_map is None else problem.initial_state.hidden.shape[1:]
     rows = math.prod(features) + (math.prod(read) if read else 0)
     return SHORTEST * max(1, math.isqrt(time) // (2 * SHORTEST), round(rows / (max(batch, 1) * SHORTEST)))
 
 
 def _cheaper(cell: PointwiseCell, problem: Problem) -> Keep:
-    """What to keep where the user does not say."""
+    """The default of `keep`."""
     params, inputs, state = problem.params, problem.inputs, problem.initial_state
     time, batch = inputs.shape[:2]
     hidden = math.prod(cell.size_of(state))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 class Walk(NamedTuple):
     """The order of a loop over chunks of `size` steps; the remainder is a shorter last chunk.
 
-    `size` is below the number of steps, or None: all of them are one chunk.
+    `size` is below the number of steps, or None for one chunk of all steps.
     """
 
     size: int | None
@@ -19,8 +19,8 @@ class Walk(NamedTuple):
     def over(self, chunk: Callable, carry: Any, steps: Any, each: Any = None) -> tuple[Any, Any, Any]:
         """`lax.scan` of `chunk(carry, steps of the chunk, its entry of each) -> (carry, steps out, one out)`.
 
-        `steps` and what comes of it are trees of arrays with the time axis first; `each` and what comes of it
-        have one entry a chunk.
+        `steps` and `steps out` are trees of arrays with the time axis first; `each` and `one out` have one entry per
+        chunk.
         """
         if self.size is None:
             carry, many, one = chunk(carry, steps, jax.tree.map(lambda leaf: leaf[0], each))

@@ -14,7 +14,7 @@ from rnnjax.types import Extras, Features, State
 class PreActivations(NamedTuple):
     """The pre-activations `a` and `r`, the arguments of `update`.
 
-    `recurrent` is None if `update` only reads their sum (which is then `inputs`), or if the cell has no R.
+    `recurrent` is None if `update` only uses their sum (then `inputs` is the sum), or if the cell has no R.
     """
 
     inputs: jax.Array
@@ -22,20 +22,20 @@ class PreActivations(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The two maps of a cell; `joint` is one kernel `(I + H, G)` where both are matrices and only their sum is read."""
+    """The maps of a cell; `joint` is one kernel `(I + H, G)` if both are matrices and only the sum `a + r` is used."""
 
     params: CellParams
     joint: jax.Array | None
 
     @classmethod
     def of(cls, cell: PointwiseCell, params: CellParams, state: State, inputs: Features) -> "Weights":
-        """The maps as `cell` reads them. `joint` is made here, once, and not in a loop over steps."""
+        """The maps of `cell`. `joint` is computed here once, not in a loop over steps."""
         if not (is_dense(cell) and reads_sum(cell, params, state, inputs)):
             return cls(params, None)
         return cls(params, jnp.concatenate([params.input.kernel, params.recurrent.kernel]))
 
     def pre_activations(self, cell: PointwiseCell, inputs: jax.Array, hidden: jax.Array) -> PreActivations:
-        """Of one step, from inputs `(B, I)` and the hidden state before it `(B, H)`."""
+        """The pre-activations of one step, from inputs `(B, I)` and the previous hidden state `(B, H)`."""
         params = self.params
         if self.joint is None:
             own, recurrent = cell.pre_activations(params, inputs, hidden)
@@ -46,7 +46,7 @@ class Weights(NamedTuple):
     def pullback(
         self, cell: PointwiseCell, inputs: jax.Array, hidden: jax.Array, gates: PreActivations, sums: CellParams
     ) -> CellParams:
-        """`sums` plus the gradients of the maps over one chunk: one product for each kernel."""
+        """`sums` plus the gradients of the maps over one chunk, with one product for each kernel."""
         if self.joint is not None:
             width = inputs.shape[-1]
             d_joint = outer((inputs, hidden, None), gates.inputs)
@@ -71,21 +71,21 @@ def _add_to(total: Any, part: Any) -> Any:
 
 
 def in_dtype(cotangent: jax.Array, like: jax.Array) -> jax.Array:
-    """A cotangent in the dtype of what it belongs to: of a real array it is real, whatever was computed with it."""
+    """A cotangent in the dtype of its array; the cotangent of a real array is real even after complex arithmetic."""
     if jnp.iscomplexobj(cotangent) and not jnp.iscomplexobj(like):
         cotangent = cotangent.real
     return cotangent.astype(like.dtype)
 
 
 def update(cell: PointwiseCell, extras: Extras, gates: PreActivations, state: State) -> State:
-    """The cell's `update` of pre-activations in either form."""
+    """The cell's `update`, for pre-activations with or without the `recurrent` part."""
     recurrent = jnp.zeros_like(gates.inputs) if gates.recurrent is None else gates.recurrent
     return cell.wide_update(extras, gates.inputs, recurrent, state)
 
 
 def is_dense(cell: PointwiseCell) -> bool:
-    """Whether both maps are plain matrices, which may then be one."""
-    # A subclass may compute something else.
+    """Whether both maps are plain matrices, which can then be joined."""
+    # `type(...) is`, because a subclass may compute something else.
     return type(cell.input_map) is Dense and type(cell.recurrent_map) is Dense
 
 
@@ -101,7 +101,7 @@ def reads_sum(cell: PointwiseCell, params: CellParams, state: State, inputs: Fea
     if both[0].shape != both[1].shape:
         return False
     gates = jax.ShapeDtypeStruct(both[0].shape, state.hidden.dtype)
-    # As wide as a step has them: arrays of several dtypes may not meet where the user forbids promotion.
+    # In the widened dtypes of a step: mixed dtypes raise an error if the user has forbidden dtype promotion.
     shapes = jax.eval_shape(widen, (params.extras, gates, gates, state))
     jaxpr = jax.make_jaxpr(cell.update)(*shapes).jaxpr
     first = len(jax.tree.leaves(params.extras))

@@ -12,14 +12,14 @@ from rnnjax.types import Extras, Params, State
 
 
 class Noise(NamedTuple):
-    """The masks of one run over time; None, or no entry for a field of the state, means no mask.
+    """The masks of one run over time; None, or a missing state field, means no mask.
 
         r_t = (hidden_mask * h_{t-1}) R + c
         s_t = hold_t * s_{t-1} + (1 - hold_t) * (the cell's new state)
 
     `hidden_mask` is `(B, H)`. `hold` maps the name of a state field to one number or to an array `(T, B, H)`, in [0, 1]
     or bool; for a field of integers, only bool. After a reset, the reset state is the previous state. No gradient flows
-    to either.
+    to `hidden_mask` or `hold`.
     """
 
     hidden_mask: jax.Array | None = None
@@ -31,7 +31,7 @@ def prepare_noise(
 ) -> tuple[jax.Array | None, dict[str, jax.Array] | None]:
     """Hidden mask and holds `(T, ...)` in the state's dtype.
 
-    Raises as `check_reads_hidden`, and ValueError where shapes do not fit.
+    Raises as `check_reads_hidden`, and ValueError for shapes that do not match.
     """
     mask, hold = noise
     if mask is not None:
@@ -71,7 +71,7 @@ def check_reads_hidden(cell: Cell, name: str = "hidden_mask") -> None:
 
 
 def masked(hidden: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """The hidden state, of one step or of many, as the recurrent kernel reads it."""
+    """The hidden state of one or many steps, multiplied by the mask, as the input of the recurrent kernel."""
     return hidden if mask is None else hidden * jnp.expand_dims(mask, range(hidden.ndim - mask.ndim))
 
 
@@ -86,8 +86,8 @@ def loop_of(cell: Cell, params: Params, mask: jax.Array | None) -> Loop:
     """The step of a cell, with the hidden state masked for the recurrent map, and its output.
 
     Each array of the state keeps its dtype. A loop sums the gradients of the parameters over its steps in the dtype of
-    the parameters. A narrow dtype would stop the sum once it is some hundred times the summand, so the step receives
-    wide parameters and narrows them itself.
+    the parameters. In a narrow dtype, such a sum stops growing once it is some hundred times as large as the summands.
+    Therefore the step is given wide parameters and converts them to the narrow dtype.
     """
     wide = widen(params)
 
@@ -120,7 +120,7 @@ def read_out(cell: Cell, extras: Extras, inputs: jax.Array, after: State) -> jax
 
 
 def hold_back(before: State, after: State, hold: Mapping[str, jax.Array] | None) -> State:
-    """The new state, in which each field in `hold` keeps that share of the previous state."""
+    """The new state, with each field in `hold` blended with its previous value by that share."""
     if hold is None:
         return after
 

@@ -1,10 +1,10 @@
 """The common part of all recurrences: the signature, the checks, and the contract for variable length.
 
-After the end of a sequence its outputs are zero, no gradient flows, and its state keeps its value: the final state is
+After the end of a sequence, its outputs are zero, no gradient flows, and its state does not change: the final state is
 the state at the last valid step, and a sequence of length 0 keeps its initial state. With right padding, a reversed run
-therefore starts each sequence at its own last step. A call starts from `initial_state`. `resets[t, b]` restores
-`reset_state` before step t (by default the cell's own initial state, zeros). A reset on a padded step has no effect. A
-length above T counts as T, one below 0 as 0.
+therefore starts each sequence at its last valid step. A call starts from `initial_state`. `resets[t, b]` restores
+`reset_state` before step t (by default the initial state of the cell, zeros). A reset on a padded step has no effect. A
+length above T is treated as T, a length below 0 as 0.
 """
 
 import abc
@@ -22,14 +22,14 @@ from rnnjax.meshes import spec_of, vary_alike, within_explicit_axes
 from rnnjax.recurrences.noise import Loop, Noise, hold_back, loop_of, prepare_noise
 from rnnjax.types import Features, Lengths, Params, Size, State, TimeFlags, TimeInputs
 
-# From the narrowest: a state's array may be given in a narrower kind than the cell keeps it in.
+# From narrow to wide: a given state array may be of a narrower kind than in the cell's state.
 KINDS = (jnp.bool_, jnp.integer, jnp.floating, jnp.complexfloating)
 
 
 class Flags(NamedTuple):
     """Flags for each step and sequence: `(T, B)`, or `(B,)` for one step; None stands for "always" or "never".
 
-    `hold` is that of `Noise`, by state field, each with the time axis or for one step without it.
+    `hold` is the one of `Noise`, by state field: each with the time axis, or without it for one step.
     """
 
     valid: jax.Array | None
@@ -49,16 +49,16 @@ class Problem(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """The result of every step: its output, and the state after it or None."""
+    """The result of every step: its output, and its new state or None."""
 
     outputs: jax.Array
     states: State | None
 
 
 class Recurrence(abc.ABC):
-    """How steps are run over time. All recurrences give the same numbers.
+    """A loop that runs a cell over time. All recurrences give the same numbers.
 
-    A subclass is a frozen dataclass that defines how a checked `Problem` is run.
+    A subclass is a frozen dataclass that defines `run` for a checked `Problem`.
     """
 
     def __call__(
@@ -78,7 +78,7 @@ class Recurrence(abc.ABC):
         """Outputs `(T, B, O)` and the final state, from inputs `(T, B, I)` and the initial state.
 
         With `all_states`, the third result is the state after every step, each array `(T, B, ...)`; padded steps repeat
-        the last state. Raises ValueError where shapes do not fit.
+        the last state. Raises ValueError for shapes that do not match.
         """
         cell, problem = prepare(
             cell, params, inputs, initial_state, lengths=lengths, resets=resets, reset_state=reset_state, noise=noise
@@ -91,7 +91,7 @@ class Recurrence(abc.ABC):
             return (empty[0], initial, empty[1]) if all_states else (empty[0], initial)
 
         def specs() -> Any:
-            # Split over the batch as the inputs are, and whole in all other axes.
+            # Sharded over the batch like the inputs, and unsharded along all other axes.
             batch = spec_of(problem.inputs)[1]
             output: Any = one_output(cell, problem)
             final = jax.tree.map(lambda leaf: PartitionSpec(batch, *[None] * (leaf.ndim - 1)), initial)
@@ -108,20 +108,20 @@ class Recurrence(abc.ABC):
 
     @abc.abstractmethod
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
-        """The outputs (and states) of at least one step and the final state; from T-1 down with `reverse`."""
+        """The outputs (and states) and the final state, for at least one step; from T-1 down with `reverse`."""
 
 
 def settle(cell: Cell, params: Params) -> tuple[Cell, Params]:
-    """The cell and its parameters as loops use them (`Cell.effective`).
+    """The cell and its parameters for use in a loop (`Cell.effective`).
 
-    Raises TypeError for a cell that is not static, such as one with a traced array in a field.
+    Raises TypeError for a cell that is not hashable, such as one with a traced array in a field.
     """
     try:
         hash(cell)
     except TypeError:
         raise TypeError(
-            f"{type(cell).__name__}: expected a hashable cell, got an array (or a list) in one of its fields, as of "
-            f"{cell!r:.200}; a number that is traced or learnt belongs to the parameters"
+            f"{type(cell).__name__}: expected a hashable cell, got an array (or a list) in one of the fields of "
+            f"{cell!r:.200}; traced or learnt values belong in the parameters"
         ) from None
     return cell.effective(params)
 
@@ -137,7 +137,7 @@ def one_output(cell: Cell, problem: Problem) -> jax.ShapeDtypeStruct:
 
 
 def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:
-    """`jnp.where` over two trees of arrays; the axes of the condition are their leading axes."""
+    """`jnp.where` over two trees of arrays; the condition has the leading axes of the arrays."""
 
     def leaf(true: jax.Array, false: jax.Array) -> jax.Array:
         return jnp.where(jnp.expand_dims(condition, tuple(range(condition.ndim, true.ndim))), true, false)
@@ -146,7 +146,7 @@ def select(condition: jax.Array, when_true: Any, when_false: Any) -> Any:
 
 
 def zero_where(condition: jax.Array, tree: Any) -> Any:
-    """The tree with zeros where the condition holds."""
+    """The tree with zeros where the condition is true."""
     return select(condition, jax.tree.map(jnp.zeros_like, tree), tree)
 
 
@@ -156,14 +156,14 @@ def clear_padding(inputs: jax.Array, flags: Flags) -> jax.Array:
 
 
 def enter(reset_state: State | None, state: State, flags: Flags) -> State:
-    """The state before a step: the carried one, or after a reset the reset state."""
+    """The state before a step: the carried state, or the reset state if there is a reset."""
     return state if flags.reset is None else select(flags.reset, cast_like(reset_state, state), state)
 
 
 def advance(
     loop: Loop, reset_state: State | None, state: State, inputs: jax.Array, flags: Flags, all_states: bool = False
 ) -> tuple[State, Taken]:
-    """One step under the contract: the state to carry, and the result of the step, with zero outputs on padding."""
+    """One step: the state to carry, and the result of the step, with zero outputs on padding."""
     before = enter(reset_state, state, flags)
     after = hold_back(before, loop.step(inputs, before), flags.hold)
     return leave(before, after, loop.output(inputs, after), flags, all_states)
@@ -187,15 +187,15 @@ def prepare(
     reset_state: State | None = None,
     noise: Noise | None = None,
 ) -> tuple[Cell, Problem]:
-    """The cell as loops use it, and checked arguments with the flags of every step.
+    """The cell for use in a loop, and the checked arguments with the flags of every step.
 
-    Raises ValueError where shapes do not fit, and as `settle`.
+    Raises ValueError for shapes that do not match, and as `settle`.
     """
     cell, params = settle(cell, params)
     if inputs.ndim < 3:
         raise ValueError(f"inputs: expected shape (T, B, I), got {inputs.shape}")
     time, batch, *features = inputs.shape
-    # Complex parameters make no complex state: a cell says itself which of its arrays are.
+    # Complex parameters do not imply a complex state: `init_state` of the cell decides which arrays are complex.
     dtype = promoted(inputs, *real_leaves(params))
     state = as_state("initial_state", cell, initial_state, batch, dtype)
     hidden_size = cell.size_of(state)
@@ -221,7 +221,7 @@ def prepare(
 
 
 def check_kernels(cell: PointwiseCell, params: CellParams, inputs: Features, read: Features, hidden: Features) -> None:
-    """Raises ValueError for maps of another cell or of other sizes."""
+    """Raises ValueError for maps of a different cell or of different sizes."""
     if not isinstance(params, CellParams):
         raise ValueError(f"params: expected CellParams, got {type(params).__name__}")
     maps = [("input.kernel", cell.input_map, params.input, inputs, cell.gates)]
@@ -241,14 +241,14 @@ def check_kernels(cell: PointwiseCell, params: CellParams, inputs: Features, rea
 
 
 def one_size(features: Features) -> Size:
-    """The size as one number if there is one feature axis; some cells accept only numbers."""
+    """The size as an int if there is one feature axis; some cells accept only ints."""
     return features[0] if len(features) == 1 else features
 
 
 def as_state(what: str, cell: Cell, state: Any, batch: int, dtype: Any, hidden_size: Size | None = None) -> State:
-    """A state of the cell, each array in the cell's own dtype; a plain tuple or list of arrays is accepted.
+    """A state of the cell, each array in the dtype of the cell's state; a plain tuple or list of arrays is accepted.
 
-    Raises ValueError for a state of another cell, of other sizes, or with numbers that the dtype cannot hold.
+    Raises ValueError for a state of a different cell, of different sizes, or of a wider kind of numbers.
     """
     if not jax.tree.leaves(state):
         raise ValueError(f"{what}: expected a state of {type(cell).__name__}, got {state!r}")
@@ -282,8 +282,8 @@ def _size_of(what: str, cell: Cell, state: Any) -> Size:
         return one_size(cell.size_of(state))
     except AttributeError:
         raise ValueError(
-            f"{what}: expected a state of {type(cell).__name__}, got fields {state._fields}; a cell whose state has no "
-            "`hidden` must give `size_of`"
+            f"{what}: expected a state of {type(cell).__name__}, got fields {state._fields}; a cell without "
+            "`hidden` in its state must define `size_of`"
         ) from None
 
 

@@ -19,8 +19,8 @@ class Scan(Recurrence):
             state = cell.step(params, inputs[t], state)
             outputs[t] = cell.output(params, state, inputs[t])
 
-    `unroll` steps are unrolled in each iteration. Works for every cell, and in forward mode. Gradients of parameters
-    are summed over steps in float32 or wider in every compute dtype. Raises ValueError for unroll below 1.
+    `unroll` steps are unrolled in each iteration. Works for every cell, also in forward mode. Gradients of parameters
+    are summed over steps in at least float32 in every compute dtype. Raises ValueError for unroll below 1.
     """
 
     unroll: int = 1

@@ -1,4 +1,4 @@
-"""`check_cell`: all that the library asks of a cell, and all that it promises for one, tested in one call."""
+"""`check_cell`: tests everything that the library requires of a cell and guarantees for it, in one call."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 class Wanted(NamedTuple):
-    """Which of the checks over time are wanted."""
+    """Which of the checks over time to run."""
 
     recurrences: tuple[Recurrence, ...]
     dtypes: tuple[str, ...]
@@ -35,12 +35,12 @@ def check_cell(
     transformations: bool = True,
     seed: int = 0,
 ) -> Report:
-    """Tests a cell of yours under every recurrence; a report says in words what was checked and how large errors were.
+    """Tests a user-defined cell under every recurrence; the report lists what was checked and the largest errors.
 
-    Runs on the CPU, in float64 and `dtypes`, with random inputs `(T, B, I)` and states. `differences=False` leaves out
-    central differences, for a cell whose gradient is meant to be another (a surrogate); `transformations=False` leaves
-    out `vmap`, `shard_map` and the like, a third of the time. Raises AssertionError with all failures, not only the
-    first, and RuntimeError where JAX may not use the CPU.
+    Runs on the CPU, in float64 and `dtypes`, with random inputs `(T, B, I)` and states. `differences=False` omits the
+    comparison with central differences, for a cell with a surrogate gradient; `transformations=False` omits `vmap`,
+    `shard_map` and the like, which take a third of the time. Raises AssertionError with all failures, not only the
+    first, and RuntimeError if JAX cannot use the CPU.
     """
     findings = Findings(type(cell).__name__)
     subject = Subject(cell, input_size, hidden_size, seed)
@@ -55,12 +55,12 @@ def check_cell(
 
 
 def _check_step(subject: Subject, wanted: Wanted, findings: Findings, *, static: bool) -> None:
-    """One step by itself, in float64; then loops over steps, where these can tell more."""
+    """Checks one step in float64, then loops over steps if one step has no failure that makes them meaningless."""
     step = compiled(one_step(subject.cell))
     promises.check_init_params(subject, findings)
     with findings.guard("step, float64"):
         problem = make_problem(subject, step)
-        # Of a cell that is not pure nothing can be told, nor over time of one that mixes rows or is not static.
+        # Further checks are meaningless if the cell is not pure; loops also if it mixes rows or is not static.
         if not promises.check_pure(subject, problem, findings):
             return
         unmixed = rows.check_rows(subject, problem, step, findings)
@@ -72,7 +72,7 @@ def _check_step(subject: Subject, wanted: Wanted, findings: Findings, *, static:
 def _check_loops(
     subject: Subject, problem: Problem, step: Callable[..., Any], wanted: Wanted, findings: Findings
 ) -> None:
-    """Steps over time: `Scan` against all that knows no recurrence, and everything else against `Scan`."""
+    """Checks steps over time: `Scan` against code without recurrences, and everything else against `Scan`."""
     programs = {reverse: compiled(gradients(subject.cell, Scan(), reverse=reverse)) for reverse in (False, True)}
     scanned: dict[bool, Any] = {}
     with findings.guard("Scan(), float64"):

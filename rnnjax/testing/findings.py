@@ -1,4 +1,4 @@
-"""What a check of a cell finds: failures in plain words, the largest errors, and the report of a cell without fault."""
+"""Results of the checks of a cell: failures, the largest errors, and the report of a cell that passes."""
 
 import contextlib
 import dataclasses
@@ -9,17 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Of an exception's text, which can be pages long.
+# The maximum length of an exception's text, which can be pages long.
 LONGEST = 400
 
-# What the largest difference of an array may be, as a share of max(1, its largest number). Measured over all cells of
-# the library, values and gradients together: 8e-16, 1.0e-6, 2.0e-3 and 1.6e-2.
+# Tolerances of the largest difference in an array, relative to max(1, its largest number). Measured differences over
+# all cells of the library, values and gradients together: 8e-16, 1.0e-6, 2.0e-3 and 1.6e-2.
 TOLERANCES = {"float64": 1e-11, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was checked of a cell without fault, in words; and the largest error of each comparison, by its name."""
+    """The checks that a cell has passed, in words, and the largest error of each comparison, by name."""
 
     cell: str
     checked: tuple[str, ...]
@@ -34,7 +34,7 @@ class Report:
 
 @dataclasses.dataclass
 class Findings:
-    """What the checks of one cell have found so far."""
+    """The results of the checks of one cell so far."""
 
     cell: str
     failures: list[str] = dataclasses.field(default_factory=list)
@@ -43,23 +43,23 @@ class Findings:
     errors: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def fail(self, where: str, what: str) -> None:
-        """One more failure; the same one twice is one."""
+        """Adds a failure, unless it is there already."""
         text = f"{where}: {what}"
         if text not in self.failures:
             self.failures.append(text)
 
     @contextlib.contextmanager
     def guard(self, where: str, hint: str = "") -> Iterator[None]:
-        """What is raised within is a failure, and the checks after it go on."""
+        """Turns an exception into a failure, so that later checks still run."""
         try:
             yield
-        except Exception as error:  # whatever a user's cell raises
+        except Exception as error:  # a user-defined cell may raise anything
             text = " ".join(str(error).split())
             text = text if len(text) <= LONGEST else text[:LONGEST] + " ..."
             self.fail(where, f"expected no error, got {type(error).__name__}: {text}{hint}")
 
     def compare(self, kind: str, where: str, got: Any, want: Any, tolerance: float, hint: str = "") -> bool:
-        """Whether two trees agree. One that does not is a failure; the report has the largest error of a `kind`."""
+        """Whether two trees agree. Adds a failure if not; the report has the largest error of each `kind`."""
         agree = True
         wanted = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(want)}
         for path, left in jax.tree.leaves_with_path(got):
@@ -97,7 +97,7 @@ class Findings:
         )
 
     def report(self) -> Report:
-        """The report. Raises AssertionError with all failures where there are any."""
+        """The report. Raises AssertionError with all failures if there are any."""
         if self.failures:
             count = f"{len(self.failures)} failure" + "s" * (len(self.failures) > 1)
             raise AssertionError("\n".join([f"{self.cell}: {count}", *(f"- {text}" for text in self.failures)]))
@@ -105,7 +105,7 @@ class Findings:
 
 
 def wide(array: Any) -> np.ndarray:
-    """The array in float64, or complex128 where it is complex."""
+    """The array in float64, or complex128 if it is complex."""
     return np.asarray(array, np.complex128 if jnp.iscomplexobj(array) else np.float64)
 
 
@@ -115,5 +115,5 @@ def place(index: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def readable(path: str) -> str:
-    """A path of `keystr` as one says it: `gradient of params.bias` for `['gradient of params'].bias`."""
+    """A path of `keystr` in readable form: `gradient of params.bias` for `['gradient of params'].bias`."""
     return path.removeprefix("['").replace("']['", ".").replace("']", "")

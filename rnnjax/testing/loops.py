@@ -1,4 +1,4 @@
-"""A cell under every recurrence, in every dtype, and against differences and a loop that knows no recurrence."""
+"""Checks of a cell under every recurrence, in every dtype, and against central differences and a plain loop."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,11 +30,11 @@ RECURRENCES: tuple[Recurrence, ...] = (
     Chunked(CHUNK, "gates"),
     Chunked(CHUNK, "boundaries"),
 )
-# Steps of central differences, of which the best counts, and what they may be off by, as a share of max(1, the
-# derivative): in float64, and for a state of which some array is narrower, whose rounding wants a longer step and whose
-# curvature a shorter one. Measured over the library's cells: 3.6e-8; with a float32 matrix for a state: 2.1e-3.
+# Step sizes of central differences (the best result counts), and tolerances relative to max(1, the derivative): in
+# float64, and for states with a narrower array, where rounding needs a larger step and curvature a smaller one.
+# Measured errors over the library's cells: 3.6e-8; with a float32 matrix as state: 2.1e-3.
 STEPS = {"float64": (1e-4,), "float32": (3e-3, 1e-2)}
-# Of the fourth order: what a cell's third derivative adds to a plain difference would pass for a fault.
+# Weights of fourth order: in a second-order difference, the third derivative of a cell would look like an error.
 WEIGHTS = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
 DIFFERENCE_TOLERANCES = {"float64": 1e-6, "float32": 5e-3}
 
@@ -42,12 +42,14 @@ DIFFERENCE_TOLERANCES = {"float64": 1e-6, "float32": 5e-3}
 def check_streaming(
     subject: Subject, problem: Problem, step: Callable[..., Any], wanted: dict[bool, Any], findings: Findings
 ) -> None:
-    """The cell's own step and output, one at a time with an `if` for every length and reset, give what `Scan` gives."""
+    """Compares `Scan` with a plain loop over `step` and `output` that handles lengths and resets."""
     tolerance = TOLERANCES[precision(subject, "float64")]
     for reverse, (_, values, _) in wanted.items():
-        where = f"Scan(){' in reverse' * reverse}, float64, against the cell's steps one at a time"
+        where = f"Scan(){' in reverse' * reverse}, float64, against single steps of the cell"
         findings.compare("streaming", where, values, _by_hand(problem, step, reverse), tolerance)
-    findings.checked.append("steps one at a time give the whole, with lengths 0, 1 and T, resets, and in reverse")
+    findings.checked.append(
+        "single steps give the same as a whole run, with lengths 0, 1 and T, resets, and in reverse"
+    )
 
 
 def _by_hand(problem: Problem, step: Callable[..., Any], reverse: bool) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def check_recurrences(
     recurrences: Sequence[Recurrence],
     findings: Findings,
 ) -> None:
-    """Values and gradients of every recurrence are those of `Scan`, in float64 and in both directions."""
+    """Compares values and gradients of every recurrence with those of `Scan`, in float64 and in both directions."""
     tolerance, agreeing = TOLERANCES[precision(subject, "float64")], ["Scan()"]
     for recurrence in recurrences:
         before = len(findings.failures)
@@ -94,20 +96,20 @@ def check_recurrences(
 
 
 def is_refused(recurrence: Recurrence, subject: Subject) -> bool:
-    """Whether the recurrence takes pointwise cells alone, and this is none."""
+    """Whether the recurrence only supports pointwise cells, and this cell is not pointwise."""
     return isinstance(recurrence, Chunked) and not isinstance(subject.cell, PointwiseCell)
 
 
 def _check_refusal(subject: Subject, problem: Problem, recurrence: Recurrence, findings: Findings) -> None:
-    """A recurrence that cannot run the cell says so."""
+    """Checks that a recurrence that cannot run the cell raises an error."""
     try:
         jax.eval_shape(lambda: run(subject.cell, recurrence, problem.arrays, problem.given))
     except TypeError as error:
         if "expected a PointwiseCell" in str(error):
-            findings.checked.append(f"{recurrence} refuses a cell that is no PointwiseCell, by name")
+            findings.checked.append(f"{recurrence} raises a TypeError for a cell that is not a PointwiseCell")
             return
         raise
-    findings.fail(str(recurrence), "expected a TypeError for a cell that is no PointwiseCell, got none")
+    findings.fail(str(recurrence), "expected a TypeError for a cell that is not a PointwiseCell, got none")
 
 
 def check_dtypes(
@@ -117,9 +119,10 @@ def check_dtypes(
     recurrences: Sequence[Recurrence],
     findings: Findings,
 ) -> None:
-    """In every dtype the numbers of float64, as closely as it allows, and states of the dtypes that the cell gives.
+    """Compares every dtype with float64, within its tolerance, and checks that states keep the dtypes of `init_state`.
 
-    In float32 under every recurrence; in the half types, which take longest to compile, under `Scan` and the last one.
+    Runs float32 under every recurrence, and half precision, which takes longest to compile, under `Scan` and the last
+    recurrence.
     """
     given = without_states(problem.given)
     with jax.enable_x64(True):
@@ -134,7 +137,7 @@ def check_dtypes(
                 with findings.guard(where):
                     _check_dtype(subject, problem._replace(given=given), recurrence, dtype, want, where, findings)
         if len(findings.failures) == before:
-            findings.checked.append(f"{dtype} computes what float64 does, and every array of the state keeps its dtype")
+            findings.checked.append(f"{dtype} agrees with float64, and every array of the state keeps its dtype")
 
 
 def _check_dtype(
@@ -154,7 +157,7 @@ def _check_dtype(
 
 
 def check_differences(subject: Subject, problem: Problem, program: Callable[..., Any], findings: Findings) -> None:
-    """The gradient of every array against central differences of the loss, along a random direction, in float64."""
+    """Compares the gradient of every array with central differences along a random direction, in float64."""
     narrow = precision(subject, "float64") != "float64"
     sizes = STEPS["float32" if narrow else "float64"]
     tolerance = DIFFERENCE_TOLERANCES["float32" if narrow else "float64"]
@@ -180,15 +183,15 @@ def check_differences(subject: Subject, problem: Problem, program: Callable[...,
             findings.fail(
                 "Scan(), float64, against central differences",
                 f"gradient of {jax.tree_util.keystr(path).lstrip('.')} along a random direction: expected {want:.6g}, "
-                f"got {got:.6g}: error {error:.1e} is above {tolerance:.0e} (a surrogate gradient, meant to be "
-                "another? `differences=False`)",
+                f"got {got:.6g}: error {error:.1e} is above {tolerance:.0e} (for an intended surrogate gradient, set "
+                "`differences=False`)",
             )
     if len(findings.failures) == before:
-        findings.checked.append("gradients of parameters, inputs and both states are those of central differences")
+        findings.checked.append("gradients of parameters, inputs and both states agree with central differences")
 
 
 def check_at_rest(subject: Subject, problem: Problem, program: Callable[..., Any], findings: Findings) -> None:
-    """From new parameters, the cell's own state and inputs of zeros, where training begins: all numbers are finite."""
+    """Checks that all numbers are finite at the start of training: new parameters, `init_state`, inputs of zeros."""
     state = jax.device_get(subject.init_state(jnp.float64))
     _, values, found = program(Arrays(problem.fresh, np.zeros_like(problem.arrays.inputs), state, state), problem.given)
     before = len(findings.failures)

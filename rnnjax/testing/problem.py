@@ -17,8 +17,8 @@ from rnnjax.recurrences.chunk_gradient import continuous, replaced
 from rnnjax.testing.findings import wide
 from rnnjax.types import Size, features
 
-# Compiling is most of the time, and optimising is most of compiling. None of these changes a dtype or allows fast
-# mathematics; without the emitters of fusions, which are compiled one by one, it takes a quarter of the time.
+# Most of the time is compilation, and most of that is optimisation. None of these options changes a dtype or allows
+# fast math. Without fusion emitters, which are compiled one by one, compilation takes a quarter of the time.
 FAST_COMPILE: dict[str, Any] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -27,12 +27,12 @@ FAST_COMPILE: dict[str, Any] = {
 }
 # Two chunks of two steps, and one step left over.
 TIME, CHUNK = 5, 2
-# Of the numbers added to every parameter: a bias of zero would hide one that is dropped.
+# Scale of the random numbers added to every parameter, because with a zero bias a missing bias would go unnoticed.
 SPREAD = 0.1
 
 
 class Arrays(NamedTuple):
-    """What a recurrence is differentiated by."""
+    """The arguments of a recurrence that are differentiated."""
 
     params: Any
     inputs: Any
@@ -41,7 +41,7 @@ class Arrays(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What it is not: lengths 0, 1, T and in between, resets, and what each result counts for in the loss."""
+    """The other arguments: lengths 0, 1, T and in between, resets, and the weights of the results in the loss."""
 
     lengths: Any
     resets: Any
@@ -49,7 +49,7 @@ class Given(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A random problem as NumPy arrays in float64; other parameters for it, and some as they are drawn."""
+    """A random problem as NumPy arrays in float64, a second set of parameters, and parameters without added noise."""
 
     arrays: Arrays
     others: Any
@@ -59,7 +59,7 @@ class Problem(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A cell under test, with the sizes that it is tested with."""
+    """A cell under test, with the sizes to test."""
 
     cell: Cell
     input_size: Size
@@ -68,12 +68,12 @@ class Subject:
 
     @property
     def batch(self) -> int:
-        """How many rows: an even number from 6 on, and another than every other size."""
+        """The batch size: an even number of at least 6 that differs from all other sizes."""
         taken = {TIME, *features(self.input_size), *features(self.hidden_size)}
         return next(size for size in range(6, 100, 2) if size not in taken)
 
     def init_params(self, key: jax.Array, dtype: Any) -> Any:
-        """New parameters, out of the boxes that initialisers may put them into."""
+        """New parameters, without the Flax boxes that initialisers may add."""
         return nn.meta.unbox(self.cell.init_params(key, self.input_size, self.hidden_size, dtype))
 
     def shapes_of_params(self, dtype: Any) -> Any:
@@ -81,16 +81,16 @@ class Subject:
         return jax.eval_shape(lambda: self.init_params(jax.random.key(0), jnp.dtype(dtype)))
 
     def initialiser(self, dtype: Any) -> Callable[[int], Any]:
-        """`init_params` compiled anew, as a function of a number that stands for the key."""
+        """`init_params` newly compiled, as a function of a number that determines the key."""
         program = compiled(functools.partial(self.init_params, dtype=dtype))
         return lambda number: program(jax.random.key(self.seed + number))
 
     def init_state(self, dtype: Any = jnp.float32, batch: int | None = None) -> Any:
-        """The state that the cell begins from."""
+        """The initial state of the cell."""
         return self.cell.init_state(batch or self.batch, self.hidden_size, dtype)
 
     def cast(self, arrays: Arrays, dtype: str) -> Arrays:
-        """The arrays as a run in this dtype takes them: a state's in the dtypes that the cell gives."""
+        """The arrays for a run in this dtype: the states in the dtypes of the cell's `init_state`."""
         like = jax.eval_shape(functools.partial(self.init_state, dtype))
         initial, reset = (
             jax.tree.map(lambda leaf, own: np.asarray(leaf).astype(own.dtype), state, like)
@@ -101,13 +101,13 @@ class Subject:
 
 
 def as_dtype(array: Any, dtype: Any) -> np.ndarray:
-    """The array in the dtype where it is of real numbers, and as it is elsewhere."""
+    """The array in the dtype if it is real floating-point, otherwise unchanged."""
     array = np.asarray(array)
     return array.astype(jnp.dtype(dtype)) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
 def rounded(array: Any) -> np.ndarray:
-    """The nearest numbers that every dtype can hold, so that a problem is the same one in each."""
+    """The array rounded to numbers that every dtype can represent, so that the problem is the same in each."""
     array = np.asarray(array)
     if jnp.iscomplexobj(array):
         return (rounded(array.real) + 1j * rounded(array.imag)).astype(array.dtype)
@@ -115,7 +115,7 @@ def rounded(array: Any) -> np.ndarray:
 
 
 def one_step(cell: Cell) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """`(params, inputs, state) -> (state, output)` of one step, by the cell's own functions alone."""
+    """`(params, inputs, state) -> (state, output)` of one step, using only the functions of the cell."""
 
     def run(params: Any, inputs: Any, state: Any) -> tuple[Any, Any]:
         after = cast_like(cell.step(params, inputs, state), state)
@@ -126,13 +126,13 @@ def one_step(cell: Cell) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, compiled quickly; its results as NumPy arrays."""
+    """The function compiled with fast options; it returns NumPy arrays."""
     program = jax.jit(function, compiler_options=FAST_COMPILE)
     return lambda *arguments: jax.device_get(program(*arguments))
 
 
 def random_like(random: np.random.Generator, like: Any) -> np.ndarray:
-    """Normal numbers of a shape, complex ones for a complex array."""
+    """Normal random numbers with the shape of `like`, complex if it is complex."""
     numbers = random.normal(size=like.shape)
     if jnp.issubdtype(like.dtype, jnp.complexfloating):
         numbers = numbers + 1j * random.normal(size=like.shape)
@@ -140,7 +140,7 @@ def random_like(random: np.random.Generator, like: Any) -> np.ndarray:
 
 
 def make_problem(subject: Subject, step: Callable[..., Any]) -> Problem:
-    """A random problem, in float64. Its states are some that the cell arrives at, and so of a kind that it can take."""
+    """A random problem in float64. Its states result from steps of the cell, so they are valid states."""
     random, batch = np.random.default_rng(subject.seed), subject.batch
     draw = subject.initialiser(jnp.float64)
     fresh = draw(0)
@@ -163,14 +163,14 @@ def make_problem(subject: Subject, step: Callable[..., Any]) -> Problem:
     )
     lengths = np.array([TIME, 0, 1, *random.integers(1, TIME, size=batch), TIME], np.int32)[:batch]
     resets = random.random((TIME, batch)) < 0.2
-    resets[TIME // 2, 0] = True  # inside a sequence, with steps on both of its sides
+    resets[TIME // 2, 0] = True  # inside a sequence, with steps before and after it
     return Problem(Arrays(params, inputs, states[4], states[2]), others, fresh, Given(lengths, resets, weights))
 
 
 def run(
     cell: Cell, recurrence: Recurrence, arrays: Arrays, given: Given, *, reverse: bool = False, all_states: bool = True
 ) -> dict[str, Any]:
-    """What a recurrence gives, by name."""
+    """The results of a recurrence, by name."""
     names = ("outputs", "final_state", "states")[: 3 if all_states else 2]
     options = {"lengths": given.lengths, "resets": given.resets, "reset_state": arrays.reset_state}
     initial = arrays.initial_state
@@ -179,7 +179,7 @@ def run(
 
 
 def weighted(values: dict[str, Any], weights: dict[str, Any]) -> jax.Array:
-    """The loss: every number times a random weight; whole numbers and bools count for nothing."""
+    """The loss: the sum of all numbers times random weights; integers and bools are ignored."""
     total = jnp.zeros((), jnp.float32)
     for name, tree in values.items():
         for leaf, weight in zip(jax.tree.leaves(tree), jax.tree.leaves(weights[name]), strict=True):
@@ -193,7 +193,7 @@ def weighted(values: dict[str, Any], weights: dict[str, Any]) -> jax.Array:
 
 
 def gradients(cell: Cell, recurrence: Recurrence, **options: Any) -> Callable[[Arrays, Given], Any]:
-    """`(arrays, given) -> (loss, values, gradients)`, the gradients by the names of what they are of."""
+    """`(arrays, given) -> (loss, values, gradients)`, with the gradients by name of the array."""
 
     def program(arrays: Arrays, given: Given) -> Any:
         def loss(moved: Any) -> tuple[jax.Array, Any]:
@@ -207,12 +207,12 @@ def gradients(cell: Cell, recurrence: Recurrence, **options: Any) -> Callable[[A
 
 
 def without_states(given: Given) -> Given:
-    """The same loss, but for the states of every step."""
+    """The same loss, without the states of every step."""
     return given._replace(weights={**given.weights, "states": jax.tree.map(np.zeros_like, given.weights["states"])})
 
 
 def precision(subject: Subject, dtype: str) -> str:
-    """The narrowest dtype of numbers that a run in a dtype goes through: an array of a state may be of its own."""
+    """The narrowest dtype in a run with this compute dtype; an array of the state may have a fixed dtype."""
     state = jax.eval_shape(functools.partial(subject.init_state, jnp.dtype(dtype)))
     real = [jnp.finfo(leaf.dtype).dtype for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return min([jnp.dtype(dtype), *real], key=lambda each: -jnp.finfo(each).eps).name

@@ -1,4 +1,4 @@
-"""What a cell promises of itself: that it is static and pure, and which shapes and dtypes it has."""
+"""Checks of a cell's contract: it is static and pure, and has the right shapes and dtypes."""
 
 import copy
 import functools
@@ -20,7 +20,7 @@ FROZEN = "make the cell a frozen dataclass, its fields hashable (a tuple, not a 
 
 
 def check_static(subject: Subject, findings: Findings) -> bool:
-    """Hashable, can be pickled, and equal to its copy. Whether it is hashable."""
+    """Checks that the cell is hashable, can be pickled, and is equal to its copy. Returns whether it is hashable."""
     cell = subject.cell
     try:
         hash(cell)
@@ -28,23 +28,23 @@ def check_static(subject: Subject, findings: Findings) -> bool:
         findings.fail("hash", f"expected a hashable cell, got {error}: {FROZEN}")
         return False
     try:
-        ForkingPickler.dumps(cell)  # nothing is ever read back: a copy is made without
+        ForkingPickler.dumps(cell)  # never unpickled, since the copy is made without it
         again = copy.deepcopy(cell)
-    except Exception as error:  # whatever the cell's fields raise
+    except Exception as error:  # fields of the cell may raise anything
         text = f"expected a cell that can be pickled, got {type(error).__name__}: {error}"
-        findings.fail("pickle", f"{text}; its class and its functions must stand at the top of a module")
+        findings.fail("pickle", f"{text}; its class and its functions must be defined at the top level of a module")
         return True
     if again != cell or hash(again) != hash(cell):
-        findings.fail("pickle", f"expected an equal cell of equal hash, got another one: {FROZEN}")
+        findings.fail("pickle", f"expected a copy with equal value and hash, got a different one: {FROZEN}")
     else:
         findings.checked.append("hashable, can be pickled, and equal to its copy")
     return True
 
 
 def check_shapes(subject: Subject, dtypes: tuple[str, ...], findings: Findings) -> bool:
-    """Shapes and dtypes of parameters, state and output, with no number computed: in every dtype, of other sizes too.
+    """Checks shapes and dtypes of parameters, state and output without computing: in every dtype, and for other sizes.
 
-    Whether those of a whole batch of the sizes given are as they should be.
+    Returns whether they are correct for a whole batch with the given sizes.
     """
     before = len(findings.failures)
     for dtype in dtypes:
@@ -58,12 +58,12 @@ def check_shapes(subject: Subject, dtypes: tuple[str, ...], findings: Findings) 
         try:
             larger.shapes_of_params("float64")
         except ValueError:
-            return True  # the cell refuses such sizes, as it may
+            return True  # the cell may reject these sizes
         where = f"{larger.input_size} input and {larger.hidden_size} hidden features"
-        hint = "; is a size written into the code?"
+        hint = "; is a size hard-coded?"
         _check_step(larger, "float64", subject.batch, where, findings, hint)
     if len(findings.failures) == before:
-        findings.checked.append(f"shapes and dtypes stay from step to step, in {', '.join(dtypes)} and of other sizes")
+        findings.checked.append(f"shapes and dtypes stay the same over steps, in {', '.join(dtypes)} and other sizes")
     return True
 
 
@@ -73,7 +73,7 @@ def _doubled(size: Size) -> Size:
 
 
 def _check_step(subject: Subject, dtype: str, batch: int, where: str, findings: Findings, hint: str = "") -> None:
-    """One step of so many rows, as shapes."""
+    """Checks the shapes of one step for this batch size."""
     cell, hidden = subject.cell, features(subject.hidden_size)
     with findings.guard(f"init_params, {where}", hint):
         params = subject.shapes_of_params(dtype)
@@ -100,7 +100,7 @@ def _check_step(subject: Subject, dtype: str, batch: int, where: str, findings: 
         return
     before = len(findings.failures)
     if isinstance(cell, PointwiseCell):
-        # `step` casts what `update` gives: what that was must be looked at first.
+        # `update` is checked first, because `step` casts its results.
         with findings.guard(f"update, {where}", hint):
             after = jax.eval_shape(functools.partial(_update, cell), params, inputs, state)
             _check_state(f"update, {where}", after, jax.eval_shape(widen, state), findings, hint)
@@ -123,7 +123,7 @@ def _update(cell: PointwiseCell, params: Any, inputs: Any, state: Any) -> Any:
 
 
 def _check_state(where: str, after: Any, before: Any, findings: Findings, hint: str) -> None:
-    """A new state must be the old one's kind: a recurrence casts it back, which may only round what is wider."""
+    """Checks the new state: a recurrence casts it to the old dtypes, which may only round wider numbers."""
     if type(after) is not type(before):
         findings.fail(where, f"expected a state {type(before).__name__}{before._fields}, got {type(after).__name__}")
         return
@@ -135,7 +135,7 @@ def _check_state(where: str, after: Any, before: Any, findings: Findings, hint: 
         elif _kind(new.dtype) != _kind(old.dtype):
             findings.fail(where, f"state.{name}: expected {old.dtype}, as init_state gives, got {new.dtype}")
         elif new.dtype.itemsize < old.dtype.itemsize:
-            findings.fail(where, f"state.{name}: expected {old.dtype} or wider, got {new.dtype}, which drops digits")
+            findings.fail(where, f"state.{name}: expected {old.dtype} or wider, got {new.dtype}, which is less precise")
 
 
 def _kind(dtype: Any) -> int:
@@ -143,46 +143,46 @@ def _kind(dtype: Any) -> int:
 
 
 def check_init_params(subject: Subject, findings: Findings) -> None:
-    """Finite, the same for one key, and others for another."""
+    """Checks that new parameters are finite, equal for equal keys and different for different keys."""
     with findings.guard("init_params"):
         draw = subject.initialiser(jnp.float32)
         first, again, other = draw(0), subject.initialiser(jnp.float32)(0), draw(1)
         pairs = list(zip(*map(jax.tree.leaves, (first, again, other)), strict=True))
         if not all(np.array_equal(one, two, equal_nan=True) for one, two, _ in pairs):
-            findings.fail("init_params", "expected the same numbers for the same key, got others")
+            findings.fail("init_params", "expected equal numbers for equal keys, got different ones")
         if pairs and all(np.array_equal(one, two) for one, _, two in pairs):
-            findings.fail("init_params", "expected other numbers for another key, got the same in every array")
+            findings.fail("init_params", "expected different numbers for different keys, got the same in every array")
         for path, leaf in jax.tree.leaves_with_path(first):
             if not np.isfinite(np.asarray(leaf, np.float64)).all():
                 findings.fail(
                     "init_params", f"params{jax.tree_util.keystr(path)}: expected finite numbers, got some that are not"
                 )
-        findings.checked.append("init_params depends on its key alone")
+        findings.checked.append("init_params depends only on its key")
 
 
 def check_pure(subject: Subject, problem: Problem, findings: Findings) -> bool:
-    """Whether two calls with the same arguments give the same bits, and leave the cell as it was."""
+    """Whether two calls with the same arguments give identical results and do not change the cell."""
     arrays, call = problem.arrays, one_step(subject.cell)
     where = "two calls of step and output with the same arguments"
     arguments = jax.tree.map(jnp.asarray, (arrays.params, arrays.inputs[0], arrays.initial_state))
     try:
         name = hash(subject.cell)
-    except TypeError:  # which another check says
+    except TypeError:  # reported by another check
         name = None
-    # Not compiled: a compiled function is not called again.
+    # Not compiled, because a compiled function would run the Python code only once.
     first, second = (dict(zip(("state", "output"), jax.device_get(call(*arguments)), strict=True)) for _ in range(2))
-    hint = "; a cell must be pure: no counter, and no random numbers but from its arguments"
+    hint = "; a cell must be pure: no counter, and no random numbers except from its arguments"
     if not findings.compare("two calls", where, second, first, 0.0, hint):
         return False
     if name is not None and hash(subject.cell) != name:
-        findings.fail(where, f"expected an unchanged cell, got another hash{hint}")
+        findings.fail(where, f"expected an unchanged cell, got a different hash{hint}")
         return False
-    findings.checked.append("pure: two calls give the same bits")
+    findings.checked.append("pure: two calls give identical results")
     return True
 
 
 def check_effects(gradients: dict[str, Any], findings: Findings) -> None:
-    """Every array of the parameters has some effect on some result."""
+    """Checks that every parameter array has an effect on some result."""
     unused = [
         jax.tree_util.keystr(path)
         for path, leaf in jax.tree.leaves_with_path(gradients["gradient of params"])

@@ -1,4 +1,4 @@
-"""What one step may mix: no rows of the batch, and no units where the cell is declared elementwise."""
+"""Checks that one step does not mix rows of the batch, nor units if the cell is declared elementwise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from rnnjax.testing.findings import TOLERANCES, Findings, place, wide
 from rnnjax.testing.problem import Problem, Subject, compiled, precision
 from rnnjax.types import features
 
-# What a unit is changed by.
+# The amount added to a unit.
 NUDGE = 0.5
 
 
 def check_rows(subject: Subject, problem: Problem, step: Callable[..., Any], findings: Findings) -> bool:
-    """Whether permuted rows give permuted results, a changed row changes no other, and a row alone gives the same."""
+    """Whether permuted rows give permuted results, a changed row changes no other row, and a single row is the same."""
     (params, inputs, state, other), rows = problem.arrays, np.arange(subject.batch)
     tolerance = TOLERANCES[precision(subject, "float64")]
     before = len(findings.failures)
@@ -30,46 +30,46 @@ def check_rows(subject: Subject, problem: Problem, step: Callable[..., Any], fin
     base = call(inputs[0], state)
     order = np.random.default_rng(subject.seed).permutation(rows)
     permuted = call(inputs[0][order], only(order, state))
-    hint = "; a step must treat every row of the batch alike and by itself"
+    hint = "; a step must treat every row of the batch equally and separately"
     findings.compare("rows", "rows of the batch are mixed (permuted)", permuted, only(order, base), tolerance, hint)
     changed = [
         np.where((rows == 0).reshape(-1, *[1] * (old.ndim - 1)), new, old)
         for old, new in ((inputs[0], inputs[1]), *zip(jax.tree.leaves(state), jax.tree.leaves(other), strict=True))
     ]
     after = call(changed[0], jax.tree.unflatten(jax.tree.structure(state), changed[1:]))
-    where = "rows of the batch are mixed (row 0 changed, the others looked at)"
+    where = "rows of the batch are mixed (row 0 was changed, other rows differ)"
     findings.compare("rows", where, only(rows[1:], after), only(rows[1:], base), tolerance, hint)
-    with findings.guard("a batch of 1 row", "; is a batch size written into the code?"):
+    with findings.guard("a batch of 1 row", "; is a batch size hard-coded?"):
         alone = call(inputs[0][:1], only(slice(0, 1), state))
-        where = f"step depends on the batch size (1 row alone, and among {subject.batch})"
+        where = f"step depends on the batch size (1 row alone, against the same row among {subject.batch})"
         findings.compare("rows", where, alone, only(slice(0, 1), base), tolerance, hint)
     if len(findings.failures) > before:
         return False
-    findings.checked.append("rows of the batch are not mixed, whatever their number and order")
+    findings.checked.append("rows of the batch are not mixed, for any number and order")
     return True
 
 
 def check_elementwise(subject: Subject, problem: Problem, findings: Findings) -> None:
-    """A nudge of one unit, in the pre-activations and in the state, moves no other unit: so `elementwise` says."""
+    """Checks `elementwise`: a change of one unit, in the pre-activations or the state, must not affect other units."""
     cell = subject.cell
     if not isinstance(cell, PointwiseCell):
         return
     found = _mixing(cell, subject, problem)
     if cell.elementwise and found:
-        findings.fail("elementwise", f"declared True: expected a unit that moves no other, got {found}")
+        findings.fail("elementwise", f"declared True: expected units that do not affect each other, got {found}")
     elif cell.elementwise:
-        findings.checked.append("elementwise: a unit moves no other")
+        findings.checked.append("elementwise: units do not affect each other")
     elif found is None:
         findings.checked.append("not declared elementwise")
         findings.hints.append(
-            "no unit moves another in update: with `elementwise: ClassVar[bool] = True` Jacobians are computed faster"
+            "units do not affect each other in update: `elementwise: ClassVar[bool] = True` makes Jacobians faster"
         )
     else:
-        findings.checked.append("not elementwise, and declared so")
+        findings.checked.append("not elementwise, as declared")
 
 
 def _mixing(cell: PointwiseCell, subject: Subject, problem: Problem) -> str | None:
-    """Which unit moves which other one, and None where none does."""
+    """A description of a unit that affects another unit, or None."""
     hidden = features(subject.hidden_size)
     units = int(np.prod(hidden))
     masks = np.concatenate([np.zeros((1, units)), np.eye(units)]).reshape(-1, *hidden)
@@ -117,5 +117,5 @@ def _mixing(cell: PointwiseCell, subject: Subject, problem: Problem) -> str | No
                 source, target = (
                     place(np.unravel_index(i, hidden)) for i in np.unravel_index(apart.argmax(), apart.shape)
                 )
-                return f"unit {source} of {names[moved]} moves unit {target} of state.{name} by {apart.max():.2g}"
+                return f"unit {source} of {names[moved]} changes unit {target} of state.{name} by {apart.max():.2g}"
     return None

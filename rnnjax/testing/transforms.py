@@ -1,4 +1,4 @@
-"""A cell under JAX's transformations: the gradients are those outside of all."""
+"""Checks of a cell under JAX transformations: the gradients must be the same as without them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def check_transformations(
     recurrences: Sequence[Recurrence],
     findings: Findings,
 ) -> None:
-    """The gradients of two sets of parameters, and for `shard_map` of all else too."""
+    """Compares the gradients of two sets of parameters and, for `shard_map`, of all other arrays."""
     tolerance, before = TOLERANCES[precision(subject, "float64")], len(findings.failures)
     members = [problem.arrays.params, problem.others]
     found = [program(problem.arrays._replace(params=params), problem.given)[2] for params in members]
@@ -49,11 +49,11 @@ def check_transformations(
             findings.compare("transformations", where, got, found[0], tolerance)
     if len(findings.failures) == before:
         names = ", ".join([*TRANSFORMED, "shard_map"])
-        findings.checked.append(f"under jit, {names} the gradients are those outside of all")
+        findings.checked.append(f"under jit, {names} the gradients are the same as without them")
 
 
 def _grad_of_loop(loss: Loss) -> Any:
-    """A loop around a mapped loss, the gradient taken outside of both."""
+    """The gradient of a loop over a mapped loss."""
 
     def total(members: Any, given: Any) -> Any:
         turns = jax.tree.map(lambda leaf: leaf[None], members)
@@ -63,7 +63,7 @@ def _grad_of_loop(loss: Loss) -> Any:
     return jax.grad(total)
 
 
-# Several at once, since compiling is what each program costs.
+# Several transformations in each program, because most of the time is compilation.
 TRANSFORMED: dict[str, Callable[[Loss], Any]] = {
     "vmap of grad of jax.checkpoint": lambda loss: jax.vmap(jax.grad(jax.checkpoint(loss)), (0, None)),
     "grad of lax.scan of vmap": _grad_of_loop,
@@ -71,7 +71,7 @@ TRANSFORMED: dict[str, Callable[[Loss], Any]] = {
 
 
 def _sharded(subject: Subject, recurrence: Recurrence, problem: Problem) -> Callable[[Arrays, Given], Any]:
-    """Rows split over two devices where there are so many; what is no row is summed over them."""
+    """Gradients with rows split over two devices, if available; parameter gradients are summed over devices."""
     mesh = jax.make_mesh((len(devices()),), ("rows",), axis_types=(AxisType.Auto,), devices=devices())
     row, step = P("rows"), P(None, "rows")
     weights = {name: row if name == "final_state" else step for name in problem.given.weights}
@@ -92,5 +92,5 @@ def _sharded(subject: Subject, recurrence: Recurrence, problem: Problem) -> Call
 
 
 def devices() -> list[Any]:
-    """Two devices of the CPU, or the one there is."""
+    """Two CPU devices, or the only one."""
     return jax.local_devices(backend="cpu")[:2]

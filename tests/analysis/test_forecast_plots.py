@@ -18,7 +18,7 @@ def test_forecasts_go_on_from_the_history():
     assert [axes.get_title() for axes in (one, two)] == ["one", "two"]
     lines = {str(line.get_label()): np.asarray(line.get_ydata()).tolist() for line in one.lines}
     assert lines["history"] == [0, 1, 2, 3, 4]
-    assert lines["what came"] == [4, 0, 1, 2]
+    assert lines["actual"] == [4, 0, 1, 2]
     assert lines["drift"] == [4, 1, 1, 1]
     assert lines["net"] == [4, *panel("", 1).quantiles[:, MEDIAN]]
     assert [band.get_label() for band in one.collections] == ["95% interval", "80% interval", "50% interval"]

@@ -75,7 +75,7 @@ def test_without_a_seed_rows_keep_their_order():
 
 
 def test_plan_epoch_rejects_what_it_cannot_do():
-    with pytest.raises(ValueError, match="batch size: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
         plan_epoch(np.array([1]), 0, (4,))
     with pytest.raises(ValueError, match="lengths: expected at most 4, the widest bucket, got 5"):
         plan_epoch(np.array([1, 5]), 2, (4, 2))

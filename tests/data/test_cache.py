@@ -50,7 +50,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, cache, monkey
         return rows
 
     monkeypatch.setattr(datasets.Dataset, "from_csv", and_replace)
-    with pytest.raises(ValueError, match=r"texts\.csv: .*expected a file that stays as it is while it is read"):
+    with pytest.raises(ValueError, match=r"texts\.csv: .*expected a file that does not change while it is read"):
         load_source(str(path))
     assert not files(cache, "csv")
 
@@ -61,13 +61,13 @@ def test_a_cache_that_others_may_write_to_is_not_trusted(tmp_path, cache, monkey
     load_source(str(path))
     folder = cache / "rnnjax"
     assert folder.stat().st_mode & 0o777 == 0o700
-    expected = rf"rnnjax: expected a folder of user {os.geteuid()}, to which nobody else may write, got "
+    expected = rf"rnnjax: expected a folder of user {os.geteuid()} that only this user may write to, got "
     folder.chmod(0o777)
     with pytest.raises(ValueError, match=f"{expected}drwxrwxrwx"):
         load_source(str(path))
     folder.chmod(0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(ValueError, match=r"got drwx------ of user \d+; set HF_DATASETS_CACHE to a folder of your own"):
+    with pytest.raises(ValueError, match=r"got drwx------ of user \d+; set HF_DATASETS_CACHE to a different folder"):
         load_source(str(path))
     monkeypatch.undo()
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)

@@ -219,12 +219,10 @@ def test_a_damaged_vocabulary(spots, folder):
 def test_a_vocabulary_with_other_parts(change, tmp_path):
     path = tmp_path / "vocabulary.json"
     path.write_text(json.dumps(vocabulary() | change))
-    with pytest.raises(ValueError, match=f"expected the '{next(iter(change))}' that learn_vocabulary writes"):
+    with pytest.raises(ValueError, match=f"expected the '{next(iter(change))}' of learn_vocabulary"):
         load_vocabulary(path)
     path.write_text(json.dumps(vocabulary() | {"model": vocabulary()["model"] | {"type": "BPE"}}))
-    with pytest.raises(
-        ValueError, match="expected the model 'type' that learn_vocabulary writes, WordLevel, got 'BPE'"
-    ):
+    with pytest.raises(ValueError, match="expected the model 'type' of learn_vocabulary, WordLevel, got 'BPE'"):
         load_vocabulary(path)
 
 

@@ -216,7 +216,7 @@ def test_the_known_solution_of_digits_is_measured():
 
 
 def test_digits_have_one_time_and_need_scikit_learn(monkeypatch):
-    for time, message in ((63, "at least 64 for digits, got 63"), (65, "64, the pixels of a digit, got 65")):
+    for time, message in ((63, "at least 64 for digits, got 63"), (65, "64, the number of pixels of a digit, got 65")):
         with pytest.raises(ValueError, match=f"time: expected {message}"):
             Digits(time)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

@@ -138,7 +138,7 @@ BAD_FILES = {
     "header only": ("date,value\n", "expected at least one row, got none"),
     "one line": (
         "date,value\n2001-01-01,1\n",
-        "'value': expected at least 3 dates, from which their frequency is known",
+        "'value': expected at least 3 dates to infer their frequency",
     ),
     "column": ("date,price\n2001-01-01,1\n", "expected a column 'value', got ['date', 'price']"),
     "date": (DAYS + "tomorrow,3\n", "row 5: expected a date in column 'date', got 'tomorrow'"),
@@ -152,22 +152,25 @@ BAD_FILES = {
     "infinite": (DAYS + "2001-01-05,inf\n", "expected a number in column 'value', got 'inf'\n"),
     "gap": (
         DAYS + "2001-01-07,3\n",
-        "expected dates 1 day apart, got none at 2001-01-05T00:00:00 (2 missing in all); ",
+        "expected dates 1 day apart, got none at 2001-01-05T00:00:00 (2 missing in total); ",
     ),
     "duplicate": (DAYS + "2001-01-04,3\n", "'value': expected every date once, got 2001-01-04T00:00:00 twice"),
-    "unsorted": (DAYS + "2001-01-02,3\n", "expected rising dates, got 2001-01-02T00:00:00 after 2001-01-04T00:00:00"),
+    "unsorted": (
+        DAYS + "2001-01-02,3\n",
+        "expected increasing dates, got 2001-01-02T00:00:00 after 2001-01-04T00:00:00",
+    ),
     "between": (
         DAYS + "2001-01-05 12:00,3\n",
-        "expected dates 1 day apart from 2001-01-01T00:00:00 on, got 2001-01-05T1",
+        "expected dates 1 day apart, starting at 2001-01-01T00:00:00, got 2001-01-05T1",
     ),
-    "far apart": (DAYS + "2201-01-01,3\n", "expected most dates to be there, 1 day apart, got 5 of about"),
+    "far apart": (DAYS + "2201-01-01,3\n", "expected most dates to be present, 1 day apart, got 5 of about"),
     "ragged": (DAYS + "2001-01-05,1,2,3\n", "not readable as CSV"),
     "decimal commas": ("date,value\n2001-01-01,1,5\n2001-01-02,1,7\n", "not readable as CSV: Length of header"),
     "semicolons": ("date;value\n2001-01-01;1,5\n", "expected columns separated by ',', got one column 'date;value'"),
     "name twice": ("date,value,value\n2001-01-01,1,2\n", "expected every column name once, got ['date', 'value', 'v"),
     "day or month": (
         "date,value\n" + "".join(f"01/0{month}/2001,1\n" for month in range(1, 6)),
-        "row 2: expected dates in column 'date' that can be read in one way, got '01/02/2001', whose day may stand",
+        "row 2: expected unambiguous dates in column 'date', got '01/02/2001', where the day may be first",
     ),
 }
 
@@ -191,16 +194,20 @@ def test_bad_series_among_several_is_named(tmp_path):
     assert len(read(tmp_path, text, columns).series) == 2
     twice = message(tmp_path, text + "2001-01-03,1,y\n", columns=columns)
     assert twice.endswith("'y': expected every date once, got 2001-01-03T00:00:00 twice\n")
-    assert "got 2001-01-01T00:00:00 after 2001-01-03T00:00:00; of several series, --series" in message(tmp_path, text)
+    assert "got 2001-01-01T00:00:00 after 2001-01-03T00:00:00; for several series, set --series" in message(
+        tmp_path, text
+    )
     other = text + "".join(f"2001-0{month}-01,1,z\n" for month in (1, 2, 3))
-    assert "'z': expected dates 1 day apart, as of 'x', got 1 month" in message(tmp_path, other, columns=columns)
+    assert "'z': expected dates 1 day apart, as in 'x', got 1 month" in message(tmp_path, other, columns=columns)
 
 
 def test_what_cannot_be_filled(tmp_path):
     first = "date,value\n2001-01-01,\n2001-01-02,1\n2001-01-03,2\n"
-    assert "expected a number in column 'value', got '', and none before it\n" in message(tmp_path, first, fill=True)
+    assert "expected a number in column 'value', got '', with no previous number to use\n" in message(
+        tmp_path, first, fill=True
+    )
     lost = "date,value\n2001-01-01,1\n2001-01-02,1\n2001-02-01,1\n"
-    assert "expected most dates to be there, 1 day apart, got 3 of 32" in message(tmp_path, lost, fill=True)
+    assert "expected most dates to be present, 1 day apart, got 3 of 32" in message(tmp_path, lost, fill=True)
     assert "got 'much'" in message(tmp_path, DAYS + "2001-01-05,much\n", fill=True)
 
 

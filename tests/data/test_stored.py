@@ -173,11 +173,11 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tmp_path, cache, tokenizer)
     texts = stored(tmp_path / "texts.parquet").texts
     (cache / "rnnjax").rename(tmp_path / "elsewhere")
     (cache / "rnnjax").write_text("a file")
-    with pytest.raises(ValueError, match=r"rnnjax: expected a folder of user \d+, to which nobody .*, got -rw-"):
+    with pytest.raises(ValueError, match=r"rnnjax: expected a folder of user \d+ that only this user .*, got -rw-"):
         encode(tokenizer, texts)
     cache.rename(tmp_path / "moved")
     cache.write_text("a file")
-    with pytest.raises(OSError, match=r"rnnjax: expected a place to keep data prepared for training, got: .*cache"):
+    with pytest.raises(OSError, match=r"rnnjax: expected to write prepared data here, got: .*cache"):
         encode(tokenizer, texts)
 
 
@@ -186,7 +186,7 @@ def test_a_full_disk_is_named(tmp_path, cache, tokenizer):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"rnnjax/tokens-\w{64}\.arrow: expected a place to keep .* too large"):
+        with pytest.raises(OSError, match=r"rnnjax/tokens-\w{64}\.arrow: expected to write prepared .* too large"):
             encode(tokenizer, texts)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

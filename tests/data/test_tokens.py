@@ -34,7 +34,9 @@ def test_nothing_is_unknown_that_the_text_does_not_leave_out():
     assert own.tokens == ("<unk>", "a", "b")
     whole = TokenVocabulary.learn(["a", "b"], "word", 2)
     assert (whole.tokens, whole.unknown, whole.line_end) == (("a", "b"), None, None)
-    message = "there: expected words of the training part, which has no <unk>, got 'x' and 1 others; a vocabulary of"
+    message = (
+        "there: expected words of the training part, which has no <unk>, got 'x' and 1 others; with a vocabulary below"
+    )
     with pytest.raises(ValueError, match=message):
         whole.encode(["a", "x", "y", "x"], "there")
 
@@ -50,7 +52,7 @@ BAD_FILES = {
     "other": ({"a": 1}, "expected a level and a list of tokens"),
     "level": ({"level": "byte", "tokens": ["a"]}, r"level: expected one of \['word', 'character'\], got 'byte'"),
     "level_list": ({"level": ["word"], "tokens": ["a"]}, "level: expected one of"),
-    "twice": ({"level": "word", "tokens": ["a", "a"]}, "tokens: expected each one once, got one twice"),
+    "twice": ({"level": "word", "tokens": ["a", "a"]}, "tokens: expected unique tokens, got a duplicate"),
     "none": ({"level": "word", "tokens": []}, "tokens: expected 1 to 10,000,000, got 0"),
     "number": ({"level": "word", "tokens": [1]}, "tokens: expected words, got 1"),
     "list": ({"level": "word", "tokens": [["a"]]}, r"tokens: expected words, got \['a'\]"),

@@ -119,7 +119,7 @@ def test_the_keyboard_stops_a_run_with_the_usual_status(capsys):
     with pytest.raises(SystemExit) as stop:
         run("program", interrupted)
     assert stop.value.code == 130
-    assert capsys.readouterr().err == ("program: stopped by the keyboard; what was written stays\n")
+    assert capsys.readouterr().err == ("program: interrupted by Ctrl-C; files already written are kept\n")
 
 
 def test_an_existing_run_folder_is_left_alone(tmp_path, reviews, capsys):

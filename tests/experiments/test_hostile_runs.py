@@ -72,9 +72,9 @@ def test_a_config_out_of_bounds(field, hostile):
     [
         ("[" * 10**5, "nested too deeply"),
         ('{"a":' * 10**5, "nested too deeply"),
-        ('{"hidden": 1, "hidden": 2}', "the name 'hidden' twice"),
-        ('{"clip": NaN}', "NaN, which is no number of JSON"),
-        ('{"clip": -Infinity}', "-Infinity, which is no number of JSON"),
+        ('{"hidden": 1, "hidden": 2}', "duplicate name 'hidden'"),
+        ('{"clip": NaN}', "NaN, which is not a JSON number"),
+        ('{"clip": -Infinity}', "-Infinity, which is not a JSON number"),
         (f'{{"hidden": {"9" * 5000}}}', "expected JSON, got: Exceeds the limit"),
         ('{"hidden": 1}' + " " * 2**20, "expected at most 1,048,576 bytes, got 1,048,589"),
     ],

@@ -186,7 +186,7 @@ BAD_TEXTS = {
     "unknown": (
         {"text.txt": "a b c d\n" * 40 + "x y z\n" * 10},
         "text.txt (validation): expected words of the training part, which has no <unk>, got 'x' and 2 others; "
-        "a vocabulary of fewer than 5 makes rare ones <unk>",
+        "with a vocabulary below 5, rare ones become <unk>",
     ),
     "one_word": ({"text.txt": "\n" * 40}, "text.txt: expected different words to train on, got one throughout"),
     "not_utf8": ({"text.txt": b"caf\xe9 " * 30}, "expected UTF-8, got an invalid byte at offset 3"),

@@ -74,7 +74,7 @@ def test_no_memory_is_one_line(case, capsys):
         run("program", command)
     assert stopped.value.code == 1
     said = capsys.readouterr().err
-    assert said == f"program: expected more memory than this process could have ({OUT_OF_MEMORY[case]})\n"
+    assert said == f"program: out of memory ({OUT_OF_MEMORY[case]})\n"
 
 
 def test_another_error_of_xla_keeps_its_traceback():

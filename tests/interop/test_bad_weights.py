@@ -123,14 +123,14 @@ def test_a_keras_gru_of_reset_after_false():
     with pytest.raises(
         ValueError,
         match=r"^weights\[2\] \(bias\): expected shape \(2, 12\), got \(12,\); "
-        r"a Keras GRU has both biases where reset_after=True; where it is False, the cell is GRUResetBefore$",
+        r"a Keras GRU has two biases if reset_after=True; if it is False, use the cell GRUResetBefore$",
     ):
         from_keras(GRU_LAYER, [*weights[:2], weights[2][0]])
     before = RNN(GRUResetBefore(), HIDDEN)
     with pytest.raises(
         ValueError,
         match=r"^weights\[2\] \(bias\): expected shape \(12,\), got \(2, 12\); "
-        r"a Keras GRU has one bias where reset_after=False; where it is True, the cell is GRU$",
+        r"a Keras GRU has one bias if reset_after=False; if it is True, use the cell GRU$",
     ):
         from_keras(before, weights)
     with pytest.raises(ValueError, match=r"^layer: expected GRUResetBefore\(second_bias=False\), got True: the other"):

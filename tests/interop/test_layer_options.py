@@ -41,15 +41,15 @@ def merged(merge: Any) -> Bidirectional:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (backward(LSTM()), "^layer: expected reverse=False, got True: PyTorch has no layer that runs backward only$"),
+        (backward(LSTM()), "^layer: expected reverse=False, got True: PyTorch has no layer that only runs in reverse$"),
         (StackedRNN([single(GRU()), backward(GRU())]), "^layers_1: expected reverse=False, got True: PyTorch has no"),
         (StackedRNN([backward(Elman()), single(Elman())]), "^layers_0: expected reverse=False, got True: PyTorch has"),
-        (merged("sum"), "^layer: expected merge='concat', got 'sum': PyTorch has no other one$"),
-        (merged("mean"), "^layer: expected merge='concat', got 'mean': PyTorch has no other one$"),
+        (merged("sum"), "^layer: expected merge='concat', got 'sum': PyTorch has no other merge$"),
+        (merged("mean"), "^layer: expected merge='concat', got 'mean': PyTorch has no other merge$"),
         (StackedRNN([merged("concat"), merged("product")]), "^layers_1: expected merge='concat', got 'product': "),
         (
             single(Elman(activation="sigmoid")),
-            "^layer: expected activation 'tanh' or 'relu', got 'sigmoid': PyTorch has no other one$",
+            "^layer: expected activation 'tanh' or 'relu', got 'sigmoid': PyTorch has no other$",
         ),
         (
             Bidirectional(*(single(Elman(activation="sigmoid")) for _ in range(2))),
@@ -57,7 +57,7 @@ def merged(merge: Any) -> Bidirectional:
         ),
         (
             StackedRNN([single(Elman()), single(Elman(activation="relu"))]),
-            "^layer: expected what one PyTorch module is, layers of one cell, activation and hidden_size",
+            r"^layer: expected layers that fit one PyTorch module \(the same cell, activation and hidden_size",
         ),
     ],
 )

@@ -226,7 +226,7 @@ def test_params_share_no_memory_with_the_weights():
     ids=["sizes", "cells", "directions", "merge"],
 )
 def test_a_layer_that_no_one_module_is(layer):
-    with pytest.raises(ValueError, match="expected what one PyTorch module is"):
+    with pytest.raises(ValueError, match="expected layers that fit one PyTorch module"):
         from_torch(layer, {})
-    with pytest.raises(ValueError, match="expected what one PyTorch module is"):
+    with pytest.raises(ValueError, match="expected layers that fit one PyTorch module"):
         to_torch(layer, {})

@@ -56,12 +56,12 @@ def test_a_file_that_is_not_there(tmp_path):
 @pytest.mark.parametrize("size", [0, 36, 500])
 def test_a_broken_file(size, path, tmp_path):
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"lstm\.weights\.h5: expected a whole HDF5 file: "):
+    with pytest.raises(ValueError, match=r"lstm\.weights\.h5: expected a complete HDF5 file: "):
         from_keras(LAYER, path)
     broken = tmp_path / "lstm.safetensors"
     safetensors.numpy.save_file(to_torch(LAYER, PARAMS), broken)
     broken.write_bytes(broken.read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"lstm\.safetensors: expected a whole \.safetensors file: "):
+    with pytest.raises(ValueError, match=r"lstm\.safetensors: expected a complete \.safetensors file: "):
         from_torch(LAYER, broken)
 
 
@@ -161,12 +161,12 @@ def named_type(file, other):
     [
         (external_link, "vars/2: expected data in this file, got ExternalLink"),
         (soft_link, "vars/2: expected data in this file, got SoftLink"),
-        (external_storage, "vars/2: expected data in this file, got an array that is stored outside it"),
-        (virtual, "vars/2: expected data in this file, got an array that is stored outside it"),
+        (external_storage, "vars/2: expected data in this file, got an array stored outside of it"),
+        (virtual, "vars/2: expected data in this file, got an array stored outside of it"),
         (integers, "vars/2: expected floating-point numbers, got int32"),
         (text, "vars/2: expected floating-point numbers, got object"),
-        (loop, "layers/again: expected an entry of its own, got a second name of another one"),
-        (twice, "vars/2: expected an entry of its own, got a second name of another one"),
+        (loop, "layers/again: expected a separate entry, got a second name of another entry"),
+        (twice, "vars/2: expected a separate entry, got a second name of another entry"),
         (declared_only, "vars/2: expected 4000000000000000 bytes, uncompressed as Keras writes them, got 0"),
         (compressed, "vars/2: expected 400000 bytes, uncompressed as Keras writes them, got "),
         (named_type, "vars/2: expected an array, got Datatype"),
@@ -193,5 +193,5 @@ def test_a_path_that_is_no_file_is_named(name, tmp_path):
 
 
 def test_what_is_neither_weights_nor_a_path_is_an_error():
-    with pytest.raises(TypeError, match=r"weights: expected what get_weights\(\) gives or a path, got NoneType"):
+    with pytest.raises(TypeError, match=r"weights: expected the list of get_weights\(\) or a path, got NoneType"):
         from_keras(RNN(LSTM(), 3), None)  # pyright: ignore[reportArgumentType]

@@ -156,5 +156,5 @@ def test_batches_are_every_row_once_and_the_last_is_filled_up():
     assert len({str(order) for order in orders}) == 3
     (rest,) = cut_batches(data, 2, 0, 0, first=2)
     assert rest.targets.tolist() == orders[0][4:]
-    with pytest.raises(ValueError, match="batch size: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
         next(cut_batches(data, 0))
