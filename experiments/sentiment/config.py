@@ -61,6 +61,10 @@ class TextClassification(Optimizer):
     """How the steps' outputs become one vector."""
     dense: tuple[int, ...] = ()
     """Sizes of dense layers with ReLU between the pooling and the head."""
+    class_weights: tuple[float, ...] = ()
+    """Weight of each class in the training loss, in the order of the classes; 1 each, unless given."""
+    balanced: bool = False
+    """Weight each class by rows / (classes * rows of the class) instead."""
     word_dropout: float = 0.0
     """Share of words dropped."""
     input_dropout: float = 0.0
@@ -110,6 +114,8 @@ class TextClassification(Optimizer):
             ),
         )
         known_cell(self.cell)
+        if self.balanced and self.class_weights:
+            raise ValueError("class_weights: expected none with balanced, got some")
         if self.layers < 0:
             raise ValueError(f"layers: expected at least 0, got {self.layers}")
         if not self.layers and self.pooling == "last":

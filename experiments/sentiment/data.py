@@ -128,6 +128,14 @@ def prepare(config: TextClassification) -> Parts:
     )
 
 
+def class_weights(config: TextClassification, parts: Parts) -> tuple[float, ...] | None:
+    """The weight of each class in the training loss, None for 1 each."""
+    if not config.balanced:
+        return config.class_weights or None
+    counts = np.bincount(parts.train.labels, minlength=len(parts.classes))
+    return tuple((counts.sum() / (len(counts) * np.maximum(counts, 1))).tolist())
+
+
 def facts(parts: Parts, config: TextClassification) -> str:
     """Rows, balance, words and lengths of the data, as lines."""
     rows = []

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 
 from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
-from experiments.sentiment.data import Loader, Parts
+from experiments.sentiment.data import Loader, Parts, class_weights
 from rnnjax.training import classification
 from rnnjax.training.seeds import SeedTraining
 
@@ -20,7 +20,7 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
     model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
     optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
     return SeedTraining(
-        classification(logits_of(model), len(parts.classes)),
+        classification(logits_of(model), len(parts.classes), class_weights(config, parts)),
         optimizer,
         functools.partial(first_state, model, optimizer, averaged=config.averaging > 0),
         lambda seed, epoch: loader.batches(parts.train, seed, epoch),

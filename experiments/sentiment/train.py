@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 
 from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
-from experiments.sentiment.data import Loader, Parts, facts, prepare
+from experiments.sentiment.data import Loader, Parts, class_weights, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
 from rnnjax.runs.curves import curves_of
@@ -49,7 +49,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
         optimizer = config.transformation(steps, epoch_steps)
         first = first_state(model, optimizer, config.seed, averaged=config.averaging > 0)
-        objective = classification(logits_of(model), len(parts.classes))
+        objective = classification(logits_of(model), len(parts.classes), class_weights(config, parts))
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}

@@ -59,7 +59,8 @@ def load_record(path: Path) -> Record:
         config = TextClassification(**{name: values[name] for name in fields})
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    config = dataclasses.replace(config, dense=tuple(config.dense))  # JSON knows lists only
+    lists = {name: tuple(getattr(config, name)) for name in ("dense", "class_weights")}  # JSON knows lists only
+    config = dataclasses.replace(config, **lists)
     return Record(values["experiment"], config, tuple(classes), values["held_out"])
 
 

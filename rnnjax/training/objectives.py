@@ -5,7 +5,7 @@ look at the input, here all classes alike: a training whose loss is far above it
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -56,13 +56,24 @@ def mode(batch: Any, key: jax.Array | None) -> dict[str, Any]:
     }
 
 
-def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
+def classification(
+    apply: Callable[..., jax.Array], classes: int, class_weights: Sequence[float] | None = None
+) -> Objective:
     """Cross-entropy of a classifier: binary from one logit for two classes, over C logits otherwise.
+
+        loss = sum over rows of (row weight * class weight * cross-entropy) / sum of row weights
 
     `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` gives the logits. The sums are the loss
     in nats, the rows' weight, that of the correct rows (`accuracy`, by which the best epoch is known), the tokens read,
-    and the (C, C) confusion matrix, true classes down.
+    and the (C, C) confusion matrix, true classes down. `class_weights` `(C,)` multiply the loss in training only, as in
+    Keras: validation losses and all other metrics are without them. Raises ValueError for another number of them, and
+    for one that is not above 0.
     """
+    if class_weights is not None:
+        if len(class_weights) != classes:
+            raise ValueError(f"class_weights: expected {classes}, one for each class, got {len(class_weights)}")
+        if not all(0 < weight < math.inf for weight in class_weights):
+            raise ValueError(f"class_weights: expected numbers above 0, got {tuple(class_weights)}")
 
     def objective(params: Any, batch: Batch, key: jax.Array | None) -> Sums:
         logits = apply(
@@ -78,11 +89,14 @@ def classification(apply: Callable[..., jax.Array], classes: int) -> Objective:
         else:
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.targets)
             predicted = logits.argmax(axis=-1)
+        costs = weights
+        if class_weights is not None and key is not None:
+            costs = weights * jnp.asarray(class_weights, weights.dtype)[batch.targets]
         true, guess = (jax.nn.one_hot(index, classes) for index in (batch.targets, predicted))
         return {
-            "loss": (losses * weights).sum(),
+            "loss": (losses * costs).sum(),
             "weight": weights.sum(),
-            "chance": math.log(classes) * weights.sum(),
+            "chance": math.log(classes) * costs.sum(),
             "accuracy": ((predicted == batch.targets) * weights).sum(),
             "tokens": batch.lengths.sum(),
             "confusion": jnp.einsum("b,bt,bp->tp", weights, true, guess),

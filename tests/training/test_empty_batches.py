@@ -23,7 +23,7 @@ from rnnjax.training import (
     run_epoch,
     train_step,
 )
-from rnnjax.training import step as steps
+from rnnjax.training import update as updates
 from rnnjax.training.histograms import BINS
 
 OPTIMIZERS = {
@@ -104,9 +104,9 @@ def test_nothing_but_the_step_number_goes_on(optimizer, objective, devices):
 
 
 def test_accelerators_choose_between_states_and_get_the_same(monkeypatch):
-    optimizer, choose = OPTIMIZERS["adam skip"], functools.partial(steps._unless, on_cpu=False)
+    optimizer, choose = OPTIMIZERS["adam skip"], functools.partial(updates._unless, on_cpu=False)
     wanted = train_step(OBJECTIVE, optimizer, batch_mesh(1), donate=False, **ALL)
-    monkeypatch.setattr(steps, "_unless", lambda *given: choose(given[0], given[1], given[2], given[3]))
+    monkeypatch.setattr(updates, "_unless", lambda *given: choose(given[0], given[1], given[2], given[3]))
     step = train_step(OBJECTIVE, optimizer, batch_mesh(1), donate=False, **ALL)
     state = step.replicate(initial(optimizer))
     for batch in (make_batch(), emptied(make_batch(1))):

@@ -21,7 +21,9 @@ SUMS = st.dictionaries(
     st.text(max_size=8), arrays(np.float64, array_shapes(min_dims=0, max_dims=2, max_side=3), elements=FINITE)
 )
 POSITIONS = st.builds(
-    Position, COUNTS, COUNTS, COUNTS, SUMS, FINITE, st.none() | st.builds(Best, COUNTS, COUNTS, FINITE), COUNTS
+    Position,
+    *(COUNTS, COUNTS, COUNTS, SUMS, FINITE),
+    *(st.none() | st.builds(Best, COUNTS, COUNTS, FINITE), COUNTS, st.none() | FINITE),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=8),
