@@ -1,7 +1,6 @@
-"""Is this library worth the switch? The same layer in Flax, Keras, Haiku, Equinox, PyTorch and here.
+"""The same layer in Flax, Keras, Haiku, Equinox, PyTorch and rnnjax: `python -m benchmarks.peers [PRESET]`.
 
-Command: `python -m benchmarks.peers`, or with a preset, `python -m benchmarks.peers long`. `--cell NAME` takes any cell
-of the library, or your own as `package.module:Name`.
+`--cell NAME` takes any cell of the library, or your own as `package.module:Name`.
 """
 
 import functools
@@ -22,7 +21,7 @@ DEFAULT = "standard"
 
 
 def compare_and_report(options: Comparison) -> None:
-    """Appends the rows as they come, and prints their tables. Raises ValueError where a peer's numbers are wrong."""
+    """Writes the rows and prints their tables. Raises ValueError if the numbers of a peer are wrong."""
     path = options.rows or Path("runs") / f"peers-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     rows = keep(compare(options), path)
     print(f"{markdown(rows)}\n\nrows {path}")
@@ -32,7 +31,7 @@ def compare_and_report(options: Comparison) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Compares as the arguments say."""
+    """Compares the peers of a preset and of flags."""
     _, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments)
     use_cpu_cores()
     use_float32()

@@ -1,4 +1,4 @@
-"""What the comparison can be told."""
+"""The options of the comparison."""
 
 import dataclasses
 from pathlib import Path
@@ -6,17 +6,16 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.cells import Cells, check_cells
+from benchmarks.options import Cells, check_options
 from benchmarks.peers.catalogue import EXTRA, INSTALL_TORCH, PEERS
 from benchmarks.peers.peer import TaskName
 from benchmarks.work import Shape
-from rnnjax.fields import check_fields
 
 SHAPES = ("64x500x32x100", "64x200x128x256", "32x1000x64x128", "16x100x64x512")
 COMPARED = tuple(name for name in PEERS if name not in ("rnnjax-gates", "rnnjax-boundaries"))
 PEERS_HELP = (
-    f"Who takes part, of {', '.join(PEERS)}. What is not installed is a row that says so: "
-    f"{EXTRA} brings all but PyTorch ({INSTALL_TORCH})."
+    f"Some of {', '.join(PEERS)}. A library that is not installed stays in the table, with the reason: "
+    f"{EXTRA} installs all but PyTorch ({INSTALL_TORCH})."
 )
 
 
@@ -31,31 +30,21 @@ class Comparison:
     """A whole train step (gradients of weights and inputs, Adam), or the last output only."""
     peers: Annotated[tuple[str, ...], tyro.conf.arg(help=PEERS_HELP)] = COMPARED
     rounds: int = 15
-    """Rounds; in each one everybody runs once, next to a matrix product."""
+    """Rounds; each one times every peer once, and a matrix product."""
     rows: Path | None = None
-    """JSON Lines file that the rows are appended to as they come; runs/peers-TIME.jsonl unless given."""
+    """JSON Lines file to which each row is appended; by default runs/peers-TIME.jsonl."""
 
     def __post_init__(self):
-        check_fields(self, at_least_one=("rounds",))
-        for name in ("cells", "shapes", "tasks", "peers"):
-            values = getattr(self, name)
-            if not values:
-                raise ValueError(f"{name}: expected at least one, got none")
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name}: expected each one once, got {' '.join(values)}")
+        check_options(self, at_least_one=("rounds",), unique=("cells", "shapes", "tasks", "peers"))
         unknown = [name for name in self.peers if name not in PEERS]
         if unknown:
             raise ValueError(f"peers: expected some of {', '.join(PEERS)}, got {unknown[0]!r}")
         for spelling in self.shapes:
             Shape.parse(spelling)
-        check_cells(self.cells)
 
 
 PRESETS: dict[str, tuple[str, Comparison]] = {
-    "standard": (
-        "Compare at the sizes that networks are trained with.",
-        Comparison(),
-    ),
+    "standard": ("Compare at the usual sizes of networks.", Comparison()),
     "long": (
         "Compare an LSTM's train step over sequences of 100 to 100,000 steps: its time and its temporary memory.",
         Comparison(
@@ -67,7 +56,7 @@ PRESETS: dict[str, tuple[str, Comparison]] = {
         ),
     ),
     "smoke": (
-        "Run the LSTM in a tiny setting (under a minute): shows that everything works, and measures nothing of use.",
+        "Run the LSTM in a tiny setting (under a minute): a check that everything works, without useful times.",
         Comparison(cells=("lstm",), shapes=("4x6x3x5",), rounds=2),
     ),
 }

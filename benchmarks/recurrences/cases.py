@@ -1,4 +1,4 @@
-"""The cases of `benchmarks.throughput`: what is measured, named so that a row can be found again."""
+"""The cases of `benchmarks.throughput`."""
 
 import dataclasses
 from typing import Literal, NamedTuple
@@ -9,8 +9,7 @@ from rnnjax.fields import check_fields
 
 DType = Literal["float32", "bfloat16"]
 
-# What the ratios are ratios to, and, in float64, what the numbers are checked against.
-BASELINE = "Scan()"
+BASELINE = "Scan()"  # ratios are to its time; in float64 it is the reference
 RECURRENCES: dict[str, Recurrence] = {
     BASELINE: Scan(),
     "Scan(unroll=4)": Scan(unroll=4),
@@ -29,9 +28,8 @@ RECURRENCES: dict[str, Recurrence] = {
 class Case:
     """One measurement: a task of a recurrent layer of this size, under one recurrence.
 
-    Raises ValueError for a size below 1, or a dtype or task that there is not. The names of the cell and of the
-    recurrence are not looked up, for a case may come from a file of rows: they may be of things that are no more, and
-    an own cell's would run its module.
+    Raises ValueError for a size below 1, or an unknown dtype or task. The names of the cell and of the recurrence are
+    not checked: a case may come from a file of rows, and looking up a user's own cell would run its module.
     """
 
     cell: str
@@ -52,7 +50,7 @@ class Case:
 
     @property
     def group(self) -> "Case":
-        """The case of the same numbers and task under the baseline: equal for all that compete with each other."""
+        """The same case under the baseline: equal for all cases that are compared with each other."""
         return dataclasses.replace(self, recurrence=BASELINE)
 
     def __str__(self) -> str:
@@ -61,7 +59,7 @@ class Case:
 
 
 class Subject(NamedTuple):
-    """A case, and what its two names stand for; hashable, as cells and recurrences are."""
+    """A case with its cell and its recurrence; hashable."""
 
     case: Case
     cell: Cell
@@ -69,16 +67,8 @@ class Subject(NamedTuple):
 
     @property
     def flop(self) -> float:
-        """Useful floating-point operations; what a recurrence computes again is not counted."""
         return self.case.shape.flop(self.cell, self.case.task)
 
     def of(self, task: Task) -> "Subject":
         """The same with another task."""
         return self._replace(case=dataclasses.replace(self.case, task=task))
-
-
-def not_compiled(case: Case, limit: int) -> str | None:
-    """Why the case's compilation is foreseen to take too long, or None."""
-    if isinstance(RECURRENCES[case.recurrence], Unrolled) and case.time >= limit:
-        return f"not compiled: a graph of {case.time} steps (--compile-limit {limit})"
-    return None

@@ -1,64 +1,80 @@
-"""Is what is about to be timed right? Values and gradients against those of `Scan` in float64."""
+"""The compiled work of a case, and its check: values and gradients against those of `Scan` in float64."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.sharding import Mesh
 
-from benchmarks.numbers import Answers, deviation, first_gradient, reference
-from benchmarks.recurrences.cases import Case, Subject
-from benchmarks.recurrences.executables import arguments, executable
-from benchmarks.work import Shape
-from rnnjax import Cell
+from benchmarks.numbers import allowed, deviation, draw, last_output, reference
+from benchmarks.recurrences.cases import Subject
+from benchmarks.work import Executable, Work
+from rnnjax.layers.parameters import cast
 
-# Largest deviation that a right result may have. Measured with `Scan` and `Chunked`, LSTM, GRU and Elman, T up to 1,000
-# and H up to 512: 1.2e-6 in float32, and 6.2e-2 in bfloat16, in which `Scan` sums gradients, too.
+# The largest allowed deviation. Measured with `Scan` and `Chunked`, LSTM, GRU and Elman, T up to 1,000 and H up to 512:
+# 1.2e-6 in float32, and 6.2e-2 in bfloat16, in which `Scan` also sums gradients.
 FLOAT32_TOLERANCE = 1e-5
 BFLOAT16_TOLERANCE = 1e-1
+KEPT = 64  # compiled functions: at least all tasks of one shape under all recurrences
+
+# Cases of one shape follow each other.
+numbers = functools.lru_cache(maxsize=1)(draw)
+answers = functools.lru_cache(maxsize=4)(reference)
 
 
 class Deviation(NamedTuple):
     """The largest difference from the reference, relative to the largest number of each array."""
 
-    values: float  # the last outputs
-    gradients: float  # those of parameters and inputs
-
-    def within(self, tolerance: float) -> bool:
-        return all(number <= tolerance for number in self)  # False for what is not a number, too
+    values: float  # of the last outputs
+    gradients: float  # of parameters and inputs
 
 
-def tolerance(case: Case, platform: str) -> float:
-    """The largest deviation that a right result of the case may have on a platform.
+def work(subject: Subject, mesh: Mesh) -> Work:
+    """The work of the case, computed in its dtype; parameters and their gradients are float32."""
+    case, cell, recurrence = subject
 
-    GPUs and TPUs multiply float32 matrices with fewer bits, though no fewer than bfloat16 has, unless JAX's
-    `jax_default_matmul_precision` says otherwise.
-    """
-    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
-    full = platform == "cpu" or precision in ("float32", "highest")
-    return FLOAT32_TOLERANCE if case.dtype == "float32" and full else BFLOAT16_TOLERANCE
+    def last(params: Any, inputs: jax.Array) -> jax.Array:
+        params, inputs = cast((params, inputs), case.dtype)
+        return last_output(cell, recurrence, params, inputs, case.hidden)
+
+    return Work(case.task, last, 1, mesh)
+
+
+def arguments(subject: Subject, mesh: Mesh) -> tuple[Any, ...]:
+    """The first arguments of the case's work."""
+    return work(subject, mesh).arguments(numbers(subject.cell, subject.case.shape))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def executable(subject: Subject, mesh: Mesh) -> Executable:
+    """The compiled work; kept, since the check of another task needs it too."""
+    return work(subject, mesh).build(arguments(subject, mesh))
 
 
 def check(subject: Subject, mesh: Mesh) -> Deviation:
-    """How far the case's last outputs and gradients are from those of the reference.
+    """The deviation of the last outputs and of the gradients from the reference.
 
-    The gradients come from the very executable that is timed; those of a forward pass, which has none, from a
-    train step under the same recurrence. Raises ValueError where arrays are of another shape than the reference's.
+    The gradients are those of the timed executable. A forward pass has none: they are those of a train step under the
+    same recurrence. Raises ValueError for arrays of other shapes than those of the reference.
     """
     want = answers(subject.cell, subject.case.shape)
     task = "train" if subject.case.task == "forward" else subject.case.task
-    last, gradients = (executable(subject.of(name), mesh).compiled for name in ("forward", task))
-    got = gradients(*arguments(subject.of(task), mesh))
-    if task == "train":
-        (_, optimizer_state), d_inputs = got
-        got = first_gradient(optimizer_state), d_inputs
+
+    def answer(subject: Subject) -> Any:
+        return work(subject, mesh).answer(executable(subject, mesh).compiled(*arguments(subject, mesh)))
+
     return Deviation(
-        deviation(last(*arguments(subject.of("forward"), mesh)), want.last),
-        deviation(jax.device_get(got), want.gradients),
+        deviation(answer(subject.of("forward")), want.last), deviation(answer(subject.of(task)), want.gradients)
     )
 
 
-@functools.lru_cache(maxsize=4)
-def answers(cell: Cell, shape: Shape) -> Answers:
-    """The reference's answers; kept, since cases of one shape follow each other."""
-    return reference(cell, shape)
+def tolerance(subject: Subject, platform: str) -> float:
+    """The largest allowed deviation of the case.
+
+    GPUs and TPUs multiply float32 matrices with fewer bits (at least those of bfloat16), unless JAX's
+    `jax_default_matmul_precision` is set.
+    """
+    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    full = platform == "cpu" or precision in ("float32", "highest")
+    own = FLOAT32_TOLERANCE if subject.case.dtype == "float32" and full else BFLOAT16_TOLERANCE
+    return allowed(own, answers(subject.cell, subject.case.shape))

@@ -1,4 +1,4 @@
-"""What became of a case, and its row: one JSON object that says where and how it was measured."""
+"""The outcome of a case, and its row: a JSON object with the settings and the environment of the run."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ Status = Literal["measured", "wrong", "failed", "not compiled"]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a run measures; with its environment, what rows must share to stand side by side."""
+    """How a run measures. Rows are compared only if their settings and environments agree."""
 
     devices: int
     rounds: int
@@ -22,20 +22,20 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """A case's steps in the rounds of its group, and what follows from their median."""
+    """The times of a case in the rounds of its group, and figures derived from their median."""
 
-    round_seconds: list[float]  # of a step: the mean of the turn that the case had in the round
+    round_seconds: list[float]  # of a step: the mean over all steps of the round
     step_seconds: Spread
     tokens_per_second: float
-    gflop_per_second: float  # useful ones: recomputation is not counted
+    gflop_per_second: float  # useful ones: recomputation does not count
     peak_gflop_per_second: float  # of a matrix product in the same rounds, median
     peak_share: float
-    scan_ratio: Spread | None  # to Scan() in the same round; None where the group is without it
+    scan_ratio: Spread | None  # to Scan() in the same round; None in a group without Scan()
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a case: its speed, or the reason why there is none. What was not reached is None."""
+    """The outcome of a case: its speed, or the reason why it was not timed."""
 
     case: Case
     status: Status
@@ -48,32 +48,29 @@ class Outcome:
 
 
 def to_row(outcome: Outcome, settings: Settings, environment: dict[str, Any]) -> dict[str, Any]:
-    """The outcome as a JSON object. A deviation that is not finite becomes null: JSON has no word for it."""
+    """The outcome as a JSON object. JSON has no NaN and no infinity: such a deviation becomes null."""
     row = {**vars(outcome), "case": vars(outcome.case)}
     if outcome.deviation is not None:
-        finite = {name: x if math.isfinite(x) else None for name, x in outcome.deviation._asdict().items()}
-        row["deviation"] = finite
+        row["deviation"] = {name: x if math.isfinite(x) else None for name, x in outcome.deviation._asdict().items()}
     if outcome.speed is not None:
-        spreads = {name: value._asdict() for name, value in vars(outcome.speed).items() if isinstance(value, Spread)}
-        row["speed"] = {**vars(outcome.speed), **spreads}
+        fields = vars(outcome.speed).items()
+        row["speed"] = {name: value._asdict() if isinstance(value, Spread) else value for name, value in fields}
     return {"benchmark": BENCHMARK, **row, "settings": vars(settings), "environment": environment}
 
 
 def from_row(row: dict[str, Any]) -> tuple[Outcome, Settings, dict[str, Any]]:
-    """The outcome that a row holds, with its settings and environment. Raises ValueError for what is no such row."""
+    """The outcome of a row, its settings and its environment. Raises ValueError for any other row."""
     try:
-        fields = {field.name: row[field.name] for field in dataclasses.fields(Outcome)}
+        fields: dict[str, Any] = {field.name: row[field.name] for field in dataclasses.fields(Outcome)}
         fields["case"] = Case(**row["case"])
         if row["deviation"] is not None:
             finite = {name: math.nan if x is None else x for name, x in row["deviation"].items()}
             fields["deviation"] = Deviation(**finite)
         if row["speed"] is not None:
-            spreads = {
-                name: Spread(**row["speed"][name])
-                for name in ("step_seconds", "scan_ratio")
-                if row["speed"][name] is not None
+            speed: dict[str, Any] = {
+                name: Spread(**x) if isinstance(x, dict) else x for name, x in row["speed"].items()
             }
-            fields["speed"] = Speed(**{**row["speed"], **spreads})
+            fields["speed"] = Speed(**speed)
         if row["benchmark"] != BENCHMARK or not isinstance(row["environment"], dict):
             raise KeyError("environment")
         return Outcome(**fields), Settings(**row["settings"]), row["environment"]

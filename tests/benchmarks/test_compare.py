@@ -170,7 +170,7 @@ def test_a_peer_without_the_cell_is_a_row_that_says_so(own_module):
         rounds=1,
     )
     flax, ours = compare_peers(options)
-    assert flax["reason"] == "no such cell: this comparison knows none in flax that computes the same"
+    assert flax["reason"] == "no such cell: this comparison has no cell of flax that computes the same"
     assert (ours["peer"], ours["cell"]) == ("rnnjax-scan", f"{own_module}:ready")
     assert ours["deviation"] < 2e-5
 

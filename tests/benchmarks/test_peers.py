@@ -62,7 +62,7 @@ def test_every_cell_is_there_or_its_lack_has_a_reason():
         for cell in ("lstm", "gru", "elman", "mgu", "benchmarks.own:Cell"):
             assert (peer.title(cell) is None) != (peer.lack(cell) is None)
             assert (peer.lack(cell) is None) or not is_ours(name)
-    assert PEERS["flax"].lack("mgu") == "this comparison knows none in flax that computes the same"
+    assert PEERS["flax"].lack("mgu") == "this comparison has no cell of flax that computes the same"
     assert PEERS["rnnjax"].title("mgu") == "rnnjax `RNN(cell, H)`"
 
 
