@@ -1,4 +1,4 @@
-"""Before anything is timed: every contestant must make the same steps, which compiles its every batch shape."""
+"""The check before anything is timed: all contestants take the same steps. It also compiles every batch shape."""
 
 import math
 import time
@@ -12,15 +12,14 @@ from benchmarks.epochs.ours import RnnjaxEpochs
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax import Scan
 
-# Losses that are compared, at least: the first of all, and those after one, two and three steps.
-COMPARED = 4
-# Largest relative deviation of a loss; measured at full size: 4e-7 for Flax and this library, 6e-6 for Keras, whose
-# Adam adds its epsilon elsewhere. That grows with every step, so that more steps would not say more.
+COMPARED = 4  # losses, at least: the first one, and those after one, two and three steps
+# The largest relative deviation of a loss; measured at full size: 4e-7 for Flax and rnnjax, 6e-6 for Keras, which adds
+# Adam's epsilon at another place. Its deviation grows with every step.
 LOSS_TOLERANCE = 2e-5
 
 
 class Rehearsal(NamedTuple):
-    """Passes over one batch of every shape: the losses of the first steps, and what compiling took."""
+    """The losses of the first steps, the compile time, and the number of batch shapes."""
 
     losses: np.ndarray
     compile_seconds: float
@@ -28,7 +27,7 @@ class Rehearsal(NamedTuple):
 
 
 def rehearse(contestant: Contestant) -> Rehearsal:
-    """Takes the steps. What compiling took is the first pass, which compiles, less the median of the others."""
+    """Passes over one batch of every shape. The first pass compiles: the median of the others is subtracted."""
     plans = contestant.pipeline.samples()
     losses, seconds = [], []
     for _ in range(max(2, math.ceil(COMPARED / len(plans)))):
@@ -41,13 +40,12 @@ def rehearse(contestant: Contestant) -> Rehearsal:
 
 
 def reference_losses(problem: Problem, pipeline: Pipeline) -> np.ndarray:
-    """The losses of `rehearse` by `Scan`, the recurrence without a backward pass of its own, on one device."""
-    recurrent = problem.layer.clone(recurrence=Scan())
-    by_scan = problem._replace(model=problem.model.clone(recurrent=recurrent))
-    return rehearse(RnnjaxEpochs(by_scan, pipeline, devices=1)).losses
+    """The losses of `rehearse` under `Scan` on one device."""
+    model = problem.model.clone(recurrent=problem.layer.clone(recurrence=Scan()))
+    return rehearse(RnnjaxEpochs(problem._replace(model=model), pipeline, devices=1)).losses
 
 
 def deviation(losses: Sequence[float] | np.ndarray, reference: np.ndarray) -> float:
-    """The largest relative difference of a loss; infinite where one is no number."""
+    """The largest relative difference of a loss; infinite if one is not finite."""
     difference = np.abs(np.asarray(losses) - reference) / np.abs(reference)
     return float(difference.max()) if np.isfinite(difference).all() else float("inf")

@@ -1,4 +1,4 @@
-"""How long the device waits for its next step, seen from the host."""
+"""How long the device waits for its next step."""
 
 import queue
 import sys
@@ -9,14 +9,13 @@ from typing import Any
 
 import jax
 
-# Python hands its lock to the waiting thread after so many seconds, which is how late a finished step may be noted.
-SWITCH_SECONDS = 1e-4
+SWITCH_SECONDS = 1e-4  # Python switches threads this often: the end of a step is noted at most this late
 
 
 class DeviceWait:
-    """Stands for a compiled step and, within `with`, notes when each call began and ended and when its work was done.
+    """A compiled step that, inside `with`, notes the start and end of each call and the end of its work.
 
-    A second thread waits for the work, so that whoever calls the step is not held up.
+    A second thread waits for the work, so that the caller does not have to.
     """
 
     def __init__(self, step: Any):
@@ -28,7 +27,7 @@ class DeviceWait:
     def __enter__(self) -> "DeviceWait":
         self._calls: list[tuple[float, float]] = []
         self._done: list[float] = []
-        self._under_way: queue.SimpleQueue = queue.SimpleQueue()
+        self._running: queue.SimpleQueue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -37,7 +36,7 @@ class DeviceWait:
         return self
 
     def __exit__(self, *stopped: object) -> None:
-        self._under_way.put(None)
+        self._running.put(None)
         self._thread.join()
         sys.setswitchinterval(self._interval)
 
@@ -45,26 +44,25 @@ class DeviceWait:
         began = time.perf_counter()
         carried, sums = self._step(carried, batch)
         self._calls.append((began, time.perf_counter()))
-        self._under_way.put(sums)
+        self._running.put(sums)
         return carried, sums
 
     def _watch(self) -> None:
-        while (sums := self._under_way.get()) is not None:
+        while (sums := self._running.get()) is not None:
             jax.block_until_ready(sums)
             self._done.append(time.perf_counter())
 
     @property
     def seconds(self) -> float:
-        """What the device waited between the beginning of `with` and its last step, after `with`."""
+        """The seconds that the device waited, from the start of `with` to its last step."""
         return waited(self._start, self._calls, self._done)
 
 
 def waited(start: float, calls: Sequence[tuple[float, float]], done: Sequence[float]) -> float:
-    """Seconds without work: from each step's end (at first `start`) until the next one was handed over.
+    """Seconds without work: from the end of each step (at first `start`) to the start of the next one.
 
-    `calls` are the moments at which each step's call began and returned, `done` those at which its work ended. A
-    call hands its step over somewhere before it returns, and on a CPU it returns late, because its own step has
-    taken the cores by then: the fastest call of all is what each is taken to need.
+    `calls` has the start and end of each call, `done` the end of its work. On a CPU a call may return late, because its
+    own step uses the cores: each step is assumed to start after the time of the fastest call.
     """
     shortest = min(returned - began for began, returned in calls)
     idle_since = (start, *done[:-1])

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from benchmarks import scaling
-from benchmarks.scaled import work
+from benchmarks import scaling_work as work
 from rnnjax.commands import run
 
 
