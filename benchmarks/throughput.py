@@ -9,7 +9,6 @@ figures of them. `--cell NAME` takes any cell of the library, or your own as `pa
 
 import collections
 import functools
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,6 @@ from benchmarks.recurrences.outcome import Outcome, Settings, from_row, to_row
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.tables import grouped
 from rnnjax.commands import parse_presets, run
-from rnnjax.files import create_file
 from rnnjax.runs import RunFolder
 from rnnjax.training import batch_mesh, use_cpu_cores
 
@@ -55,17 +53,13 @@ def held(path: Path, settings: Settings, here: dict[str, Any]) -> dict[Case, Out
 
 
 def start_file(options: Throughput, name: str) -> Path:
-    """The file for the rows. Raises OSError if it cannot be written, exists already, or is missing in a resumed run."""
+    """The file for the rows. Raises OSError if it exists already, or is missing in a resumed run."""
     path = options.rows or Path("runs") / f"throughput-{name}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
-    if options.resume:
-        if not path.is_file():
-            raise FileNotFoundError(f"rows: expected a file to continue, got {path}")
-        if not os.access(path, os.W_OK):
-            raise PermissionError(f"rows: expected a file that can be written, got {path}")
-        return path
-    RunFolder.check_new(path, "rows")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    create_file(path.parent.resolve() / path.name).close()
+    if not options.resume:
+        RunFolder.check_new(path, "rows")
+    elif not path.is_file():
+        raise FileNotFoundError(f"rows: expected a file to continue, got {path}")
+    rows.check_writable(path)
     return path
 
 

@@ -42,7 +42,8 @@ class FlaxEpochs:
     """The network in Flax, on the default device; losses are read at the end of an epoch."""
 
     def __init__(self, problem: Problem, pipeline: Pipeline):
-        self.pipeline, self.devices, self.fill = pipeline, 1, pipeline.batch_size
+        self.pipeline, self.devices = pipeline, 1
+        self.fill: int | None = pipeline.batch_size
         ours = problem.model
         (hidden_size,) = features(problem.layer.hidden_size)
         model = Classifier(ours.vocabulary_size, ours.embedding_size, hidden_size)

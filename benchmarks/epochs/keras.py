@@ -25,7 +25,8 @@ class KerasEpochs:
 
     def __init__(self, problem: Problem, pipeline: Pipeline):
         self._keras = keras = load_keras()
-        self.pipeline, self.devices, self.fill = pipeline, 1, None
+        self.pipeline, self.devices = pipeline, 1
+        self.fill: int | None = None
         ours = problem.model
         self._longest = max(plan.width for plan in pipeline.plans())
         self._model = keras.Sequential(

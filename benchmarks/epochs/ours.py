@@ -34,7 +34,7 @@ class RnnjaxEpochs:
     def __init__(self, problem: Problem, pipeline: Pipeline, devices: int | None):
         mesh = batch_mesh(devices)
         self.pipeline, self.devices = pipeline, mesh.size
-        self.fill = -(-pipeline.batch_size // mesh.size) * mesh.size
+        self.fill: int | None = -(-pipeline.batch_size // mesh.size) * mesh.size
         self._step, self._state = train_step_of(problem.model, problem.params, problem.learning_rate, mesh)
 
     def losses(self, plans: Sequence[Plan]) -> list[float]:

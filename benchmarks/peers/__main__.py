@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers.comparison import WRONG, compare, use_float32
+import jax
+
+from benchmarks.peers.comparison import WRONG, compare
 from benchmarks.peers.options import PRESETS, Comparison
 from benchmarks.peers.tables import markdown
 from benchmarks.rows import keep
@@ -34,7 +36,8 @@ def main(arguments: list[str]) -> None:
     """Compares the peers of a preset and of flags."""
     _, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments)
     use_cpu_cores()
-    use_float32()
+    if jax.default_backend() != "cpu":  # by default GPUs and TPUs multiply float32 matrices with fewer bits
+        jax.config.update("jax_default_matmul_precision", "float32")
     compare_and_report(options)
 
 

@@ -12,7 +12,6 @@ BATCH_MAJOR, TIME_MAJOR = "batch-major", "time-major"
 EXTRA = "pip install '.[peers]'"
 # On Linux torch installs gigabytes of CUDA libraries unless its CPU build is chosen: it is in no extra.
 INSTALL_TORCH = "pip install torch, in the build of your choice"
-OURS = rnnjax.OURS
 FLAX_CELLS = {"lstm": "LSTMCell", "gru": "GRUCell", "elman": "SimpleCell"}
 OPTIMIZED_CELLS = {"lstm": "OptimizedLSTMCell"}
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from benchmarks.machine import environment
 from benchmarks.numbers import allowed, deviation, reference
-from benchmarks.peers.catalogue import OURS, PEERS, is_ours
+from benchmarks.peers.catalogue import PEERS, is_ours
 from benchmarks.peers.options import Comparison
 from benchmarks.peers.peer import WORK, Answer, Entrant, Problem, TaskName, expected_answer, make_problem
+from benchmarks.peers.rnnjax import OURS
 from benchmarks.tables import described
 from benchmarks.timing import PEAK, Spread, interleaved, matrix_product
 from benchmarks.work import Shape
@@ -135,9 +135,3 @@ def timed(
             }
         )
     return rows
-
-
-def use_float32() -> None:
-    """Full float32 products on every device: by default GPUs and TPUs multiply with fewer bits."""
-    if jax.default_backend() != "cpu":
-        jax.config.update("jax_default_matmul_precision", "float32")

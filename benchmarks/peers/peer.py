@@ -59,11 +59,6 @@ def make_problem(name: str, shape: Shape) -> Problem:
     return Problem(name, cell, shape, as_dicts(params), np.ascontiguousarray(inputs.swapaxes(0, 1)), target)
 
 
-def last_answer(last: Any) -> Answer:
-    """The answer of inference."""
-    return {"last": np.asarray(last)}
-
-
 def gradient_answer(problem: Problem, weights: Mapping[str, Any], inputs: Any) -> Answer:
     """The answer of a train step, from the gradients of the weights and of the inputs (B, T, I).
 
@@ -85,4 +80,4 @@ def gradient_answer(problem: Problem, weights: Mapping[str, Any], inputs: Any) -
 def expected_answer(problem: Problem, answers: Answers) -> Answer:
     """Both answers of the reference."""
     d_params, d_inputs = answers.gradients
-    return {**last_answer(answers.last), **gradient_answer(problem, as_dicts(d_params), d_inputs.swapaxes(0, 1))}
+    return {"last": answers.last, **gradient_answer(problem, as_dicts(d_params), d_inputs.swapaxes(0, 1))}

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks import tables
-from benchmarks.peers.catalogue import OURS, PEERS, is_ours
+from benchmarks.peers.catalogue import PEERS, is_ours
+from benchmarks.peers.rnnjax import OURS
 from benchmarks.tables import grouped, quartiles, shown, table, three_digits
 
 Row = dict[str, Any]

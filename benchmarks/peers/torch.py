@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.peers.peer import Entrant, Problem, TaskName, gradient_answer, last_answer
+from benchmarks.peers.peer import Entrant, Problem, TaskName, gradient_answer
 from benchmarks.work import LEARNING_RATE
 from rnnjax import LSTM, LSTMP, RNN
 from rnnjax.interop import from_torch, to_torch
@@ -69,7 +69,7 @@ def build(problem: Problem, task: TaskName) -> Entrant:
         wait()
 
     if task == "inference":
-        return Entrant(infer, last_answer(infer().cpu()), own_threads=True)
+        return Entrant(infer, {"last": infer().cpu().numpy()}, own_threads=True)
     train()
     assert inputs.grad is not None  # train() has just set it
     gradients = {name: parameter.grad.cpu() for name, parameter in module.named_parameters()}

@@ -84,8 +84,18 @@ def timed(ready: Sequence[tuple[Subject, Outcome]], mesh: Mesh, rounds: int) -> 
     peak = product_flop / float(np.median(seconds[PEAK])) / 1e9
     for subject, outcome in ready:
         own = seconds[subject.case.recurrence]
-        ratio = Spread.of(own / seconds[BASELINE]) if BASELINE in seconds else None
-        yield dataclasses.replace(outcome, speed=speed(subject, own / steps, ratio, peak))
+        step = Spread.of(own / steps)
+        gflop_per_second = subject.flop / step.middle / 1e9
+        speed = Speed(
+            round_seconds=(own / steps).tolist(),
+            step_seconds=step,
+            tokens_per_second=subject.case.batch * subject.case.time / step.middle,
+            gflop_per_second=gflop_per_second,
+            peak_gflop_per_second=peak,
+            peak_share=gflop_per_second / peak,
+            scan_ratio=Spread.of(own / seconds[BASELINE]) if BASELINE in seconds else None,
+        )
+        yield dataclasses.replace(outcome, speed=speed)
 
 
 def turn(call: Callable[[], object], steps: int) -> Callable[[], None]:
@@ -96,18 +106,3 @@ def turn(call: Callable[[], object], steps: int) -> Callable[[], None]:
             jax.block_until_ready(call())
 
     return take
-
-
-def speed(subject: Subject, seconds: np.ndarray, ratio: Spread | None, peak: float) -> Speed:
-    """The speed from the seconds of a step in every round, and the peak in GFLOP/s."""
-    step = Spread.of(seconds)
-    gflop_per_second = subject.flop / step.middle / 1e9
-    return Speed(
-        round_seconds=seconds.tolist(),
-        step_seconds=step,
-        tokens_per_second=subject.case.batch * subject.case.time / step.middle,
-        gflop_per_second=gflop_per_second,
-        peak_gflop_per_second=peak,
-        peak_share=gflop_per_second / peak,
-        scan_ratio=ratio,
-    )
