@@ -21,10 +21,9 @@ from tqdm import tqdm
 
 from benchmarks import rows
 from benchmarks.machine import difference, environment, lasting
-from benchmarks.recurrences.cases import Case
+from benchmarks.recurrences.cases import Case, Outcome, Settings, from_row, to_row
 from benchmarks.recurrences.measurement import measure
 from benchmarks.recurrences.options import DEFAULT, PRESETS, Throughput, subject
-from benchmarks.recurrences.outcome import Outcome, Settings, from_row, to_row
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.tables import grouped
 from rnnjax.commands import parse_presets, run

@@ -1,5 +1,9 @@
-"""The rnnjax contestants: `run_epoch`, as the studies call it."""
+"""The rnnjax contestants: `run_epoch`, as the studies call it; and how long the device waits for its next step."""
 
+import queue
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -7,12 +11,13 @@ import jax
 from jax.sharding import Mesh
 
 from benchmarks.epochs.contestant import Pass, Problem
-from benchmarks.epochs.device_wait import DeviceWait
 from benchmarks.epochs.pipeline import Pipeline
 from rnnjax import SequenceClassifier
 from rnnjax.data import Plan
 from rnnjax.training import Optimizer, Scores, StepReport, TrainState, batch_mesh, classification, run_epoch, train_step
 from rnnjax.training.compiled import CompiledStep
+
+SWITCH_SECONDS = 1e-4  # Python switches threads this often: the end of a step is noted at most this late
 
 
 def train_step_of(
@@ -49,3 +54,60 @@ class RnnjaxEpochs:
             self._state, position = run_epoch(self._state, cast(CompiledStep, step), batches, reports.append)
         jax.block_until_ready(self._state)
         return Pass(Scores.of(position.sums, position.seconds, self._step.objective).loss, step.seconds)
+
+
+class DeviceWait:
+    """A compiled step that, inside `with`, notes the start and end of each call and the end of its work.
+
+    A second thread waits for the work, so that the caller does not have to.
+    """
+
+    def __init__(self, step: Any):
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    def __enter__(self) -> "DeviceWait":
+        self._calls: list[tuple[float, float]] = []
+        self._done: list[float] = []
+        self._running: queue.SimpleQueue = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._thread.start()
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *stopped: object) -> None:
+        self._running.put(None)
+        self._thread.join()
+        sys.setswitchinterval(self._interval)
+
+    def __call__(self, carried: Any, batch: Any) -> Any:
+        began = time.perf_counter()
+        carried, sums = self._step(carried, batch)
+        self._calls.append((began, time.perf_counter()))
+        self._running.put(sums)
+        return carried, sums
+
+    def _watch(self) -> None:
+        while (sums := self._running.get()) is not None:
+            jax.block_until_ready(sums)
+            self._done.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that the device waited, from the start of `with` to its last step."""
+        return waited(self._start, self._calls, self._done)
+
+
+def waited(start: float, calls: Sequence[tuple[float, float]], done: Sequence[float]) -> float:
+    """Seconds without work: from the end of each step (at first `start`) to the start of the next one.
+
+    `calls` has the start and end of each call, `done` the end of its work. On a CPU a call may return late, because its
+    own step uses the cores: each step is assumed to start after the time of the fastest call.
+    """
+    shortest = min(returned - began for began, returned in calls)
+    idle_since = (start, *done[:-1])
+    return sum(max(0.0, began + shortest - idle) for (began, _), idle in zip(calls, idle_since, strict=True))

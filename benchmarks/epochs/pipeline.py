@@ -6,19 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from benchmarks.epochs.options import Epoch
-from rnnjax.data import (
-    Batch,
-    Plan,
-    Sequences,
-    bucket_widths,
-    collate,
-    encode,
-    hold_out,
-    learn_vocabulary,
-    load_source,
-    plan_epoch,
-    without,
-)
+from rnnjax import data
 
 # Widths are multiples of the default chunk, as in the sentiment study.
 WIDTH_MULTIPLE = 20
@@ -27,7 +15,7 @@ WIDTH_MULTIPLE = 20
 class Texts(NamedTuple):
     """Training texts as integers, cut to the longest, their classes (0 or 1), and the size of the vocabulary."""
 
-    sequences: Sequences
+    sequences: data.Sequences
     labels: np.ndarray
     vocabulary: int
 
@@ -38,17 +26,17 @@ def read_texts(options: Epoch) -> Texts:
     Raises ValueError unless the source has two classes, and as `load_source` and `hold_out` do.
     """
     source = options.source
-    loaded = load_source(source, options.text_column, options.label_column)
+    loaded = data.load_source(source, options.text_column, options.label_column)
     if len(loaded.classes) != 2:
         raise ValueError(f"{source}: expected two classes, got {len(loaded.classes)}: {', '.join(loaded.classes)}")
     train, validation = loaded.train, loaded.validation
     if validation is None:
-        train, validation = hold_out(train, loaded.classes, options.hold_out, options.seed)
-    train = without(train, validation, loaded.test)
+        train, validation = data.hold_out(train, loaded.classes, options.hold_out, options.seed)
+    train = data.without(train, validation, loaded.test)
     if not train.texts:
         raise ValueError(f"{source}: expected training texts that are not held out too, got none")
-    tokenizer, _ = learn_vocabulary(train.texts, options.vocabulary)
-    sequences = encode(tokenizer, train.texts).truncated(options.longest, "start")
+    tokenizer, _ = data.learn_vocabulary(train.texts, options.vocabulary)
+    sequences = data.encode(tokenizer, train.texts).truncated(options.longest, "start")
     return Texts(sequences, np.asarray(train.labels, np.int32), tokenizer.get_vocab_size())
 
 
@@ -60,16 +48,16 @@ class Pipeline(NamedTuple):
 
     name: str
     texts: Texts
-    plans: Callable[[], list[Plan]]
+    plans: Callable[[], list[data.Plan]]
     batch_size: int
     pad: Literal["start", "end"]
 
-    def batches(self, plans: Iterable[Plan], fill: int | None = None) -> Iterator[Batch]:
+    def batches(self, plans: Iterable[data.Plan], fill: int | None = None) -> Iterator[data.Batch]:
         """The batches of the plans, made one by one. Each is filled up to `fill` rows; None: the last is smaller."""
         sequences, labels, _ = self.texts
-        return (collate(sequences, labels, plan, fill or len(plan.rows), self.pad) for plan in plans)
+        return (data.collate(sequences, labels, plan, fill or len(plan.rows), self.pad) for plan in plans)
 
-    def samples(self) -> list[Plan]:
+    def samples(self) -> list[data.Plan]:
         """One plan of every batch shape of an epoch, the narrow ones first."""
         shapes = {(plan.width, len(plan.rows)): plan for plan in self.plans()}
         return [shapes[shape] for shape in sorted(shapes)]
@@ -83,7 +71,7 @@ class Pipeline(NamedTuple):
         return 1 - self.tokens() / sum(len(plan.rows) * plan.width for plan in self.plans())
 
 
-def evenly(plans: Sequence[Plan], share: float) -> list[Plan]:
+def evenly(plans: Sequence[data.Plan], share: float) -> list[data.Plan]:
     """This share of the plans, at least one, drawn evenly from narrow to wide, in their original order."""
     count = max(1, round(share * len(plans)))
     by_width = sorted(range(len(plans)), key=lambda i: plans[i].width)
@@ -94,10 +82,10 @@ def evenly(plans: Sequence[Plan], share: float) -> list[Plan]:
 def bucketed(texts: Texts, options: Epoch) -> Pipeline:
     """rnnjax's own batches, of texts of similar length: a share of those of the first epoch."""
     lengths = texts.sequences.lengths
-    widths = bucket_widths(lengths, options.buckets, WIDTH_MULTIPLE)
+    widths = data.bucket_widths(lengths, options.buckets, WIDTH_MULTIPLE)
 
-    def plans() -> list[Plan]:
-        return evenly(plan_epoch(lengths, options.batch_size, widths, options.seed), options.share)
+    def plans() -> list[data.Plan]:
+        return evenly(data.plan_epoch(lengths, options.batch_size, widths, options.seed), options.share)
 
     return Pipeline("bucketed", texts, plans, options.batch_size, "end")
 
@@ -107,8 +95,8 @@ def padded(other: Pipeline, options: Epoch) -> Pipeline:
     rows = np.sort(np.concatenate([plan.rows for plan in other.plans()]))
     lengths = other.texts.sequences.lengths[rows]
 
-    def plans() -> list[Plan]:
-        epoch = plan_epoch(lengths, options.batch_size, (options.longest,), options.seed)
-        return [Plan(rows[plan.rows], plan.width) for plan in epoch]
+    def plans() -> list[data.Plan]:
+        epoch = data.plan_epoch(lengths, options.batch_size, (options.longest,), options.seed)
+        return [data.Plan(rows[plan.rows], plan.width) for plan in epoch]
 
     return Pipeline(f"padded to {options.longest}", other.texts, plans, options.batch_size, "start")

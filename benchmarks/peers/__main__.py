@@ -11,8 +11,7 @@ from pathlib import Path
 
 import jax
 
-from benchmarks.peers.comparison import WRONG, compare
-from benchmarks.peers.options import PRESETS, Comparison
+from benchmarks.peers.comparison import PRESETS, WRONG, Comparison, compare
 from benchmarks.peers.tables import markdown
 from benchmarks.rows import keep
 from rnnjax.commands import parse_presets, run

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 
 EQUINOX_CELLS: dict[str, Any] = {"lstm": eqx.nn.LSTMCell, "gru": eqx.nn.GRUCell}
 

@@ -6,8 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 from rnnjax import RNN
 from rnnjax.interop import from_flax, to_flax
 

@@ -6,8 +6,7 @@ import haiku as hk
 import jax
 import numpy as np
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 
 FORGET_BIAS = np.float32(1)  # Haiku adds it to the forget gate at every step; in rnnjax it is part of the bias
 PLACE = "lstm/linear"

@@ -5,8 +5,7 @@ from typing import Any
 import jax
 
 from benchmarks.keras_on_jax import load_keras
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 from rnnjax import RNN
 from rnnjax.interop import from_keras, to_keras
 

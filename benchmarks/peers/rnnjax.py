@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 from rnnjax import RNN, Chunked, Recurrence, Scan
 from rnnjax.training import batch_mesh
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from benchmarks.machine import environment
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, DType, Subject
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, DType, Settings, Subject, to_row
 from benchmarks.recurrences.measurement import measure
-from benchmarks.recurrences.outcome import Settings, to_row
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.work import Shape, Task
 from rnnjax import Cell, Recurrence

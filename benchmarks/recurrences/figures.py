@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES
-from benchmarks.recurrences.outcome import Outcome
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Outcome
 from benchmarks.timing import Spread
 
 # Okabe and Ito's colours without the yellow, which is hard to see on white.

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import lasting
-from benchmarks.recurrences.cases import Case
+from benchmarks.recurrences.cases import BENCHMARK, Case, Outcome, Settings, from_row
 from benchmarks.recurrences.figures import place, throughput_figure
-from benchmarks.recurrences.outcome import BENCHMARK, Outcome, Settings, from_row
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.tables import grouped
 from rnnjax.files import save_figure

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from benchmarks.recurrences.outcome import Outcome
+from benchmarks.recurrences.cases import Outcome
 from benchmarks.tables import quartiles, shown, table
 
 COLUMNS: dict[str, Callable[[Outcome], object]] = {

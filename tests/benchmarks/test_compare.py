@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import compare, report, throughput
+from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.comparison import compare as compare_peers
-from benchmarks.peers.options import Comparison
 from benchmarks.recurrences import compared
 from benchmarks.recurrences import report as throughput_report
-from benchmarks.recurrences.outcome import Outcome, from_row
+from benchmarks.recurrences.cases import Outcome, from_row
 from benchmarks.work import Shape
 from rnnjax import LSTM, Chunked, Elman, Scan
 from rnnjax.cells.names import ALL_CELLS

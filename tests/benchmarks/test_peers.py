@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.numbers import reference
-from benchmarks.peers import comparison, jax_layer
+from benchmarks.peers import comparison
+from benchmarks.peers import peer as shared
 from benchmarks.peers.__main__ import compare_and_report, main
 from benchmarks.peers.catalogue import PEERS, Peer, is_ours
-from benchmarks.peers.comparison import TOLERANCE, Checked, checked_tasks, compare, timed
-from benchmarks.peers.options import Comparison
+from benchmarks.peers.comparison import TOLERANCE, Checked, Comparison, checked_tasks, compare, timed
 from benchmarks.peers.peer import Entrant, expected_answer, make_problem
 from benchmarks.peers.tables import markdown
 from benchmarks.timing import PEAK, matrix_product
@@ -130,7 +130,7 @@ def test_a_peer_that_is_not_installed_says_how(cases, monkeypatch):
 
 
 def test_what_does_not_fit_in_memory_is_a_reason(cases, monkeypatch):
-    monkeypatch.setattr(jax_layer, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(shared, "MEMORY_SHARE", 0.0)
     problem, expected = cases("lstm")
     reason = checked_tasks("rnnjax-one-device", problem, expected, ("train",))
     assert isinstance(reason, str)

@@ -8,8 +8,7 @@ import jax
 import pytest
 
 from benchmarks import throughput
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case
-from benchmarks.recurrences.outcome import from_row
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, from_row
 from rnnjax import Scan
 from rnnjax.commands import run
 
