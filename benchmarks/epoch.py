@@ -1,13 +1,10 @@
 """An epoch of training, data pipeline included: `python -m benchmarks.epoch`.
 
-The `lstm` preset of the sentiment study on real reviews. rnnjax as its users run it, against Keras' `fit` and a Flax
-loop: with texts padded to 500 words as in their examples, and with rnnjax's bucketed batches. All start from the same
-weights. Their losses on one batch of every shape are compared first, which also compiles every shape. A timed epoch
-goes from tokenised texts in memory to updated parameters.
+The `lstm` preset of the sentiment study on real reviews: rnnjax as its users run it, against Keras' `fit` and a Flax
+loop, with texts padded to 500 words as in their examples, and with rnnjax's bucketed batches. All start from the same
+weights, and their losses are compared first. A timed epoch goes from tokenised texts in memory to updated parameters.
 """
 
-import dataclasses
-import functools
 import math
 import sys
 import time
@@ -56,44 +53,28 @@ def make_problem(options: Epoch) -> Problem:
     return Problem(model, jax.device_get(params), options.learning_rate, ours, padded(ours, options))
 
 
-def builders(problem: Problem, devices: int | None) -> dict[Name, Callable[[], Contestant]]:
-    """How each contestant is made."""
-    return {
-        "rnnjax": lambda: RnnjaxEpochs(problem, problem.bucketed, devices),
-        "keras": lambda: KerasEpochs(problem, problem.padded),
-        "flax": lambda: FlaxEpochs(problem, problem.padded),
-        "keras-bucketed": lambda: KerasEpochs(problem, problem.bucketed),
-        "flax-bucketed": lambda: FlaxEpochs(problem, problem.bucketed),
-        "rnnjax-padded": lambda: RnnjaxEpochs(problem, problem.padded, devices),
-        "rnnjax-one-device": lambda: RnnjaxEpochs(problem, problem.bucketed, 1),
-    }
+def rehearse(contestant: Contestant) -> tuple[np.ndarray, dict[str, Any]]:
+    """The losses of passes over one batch of every shape, the compile time and the number of shapes.
 
-
-class Rehearsal(NamedTuple):
-    """The losses of the first steps, the compile time, and the number of batch shapes."""
-
-    losses: np.ndarray
-    compile_seconds: float
-    shapes: int
-
-
-def rehearse(contestant: Contestant) -> Rehearsal:
-    """Passes over one batch of every shape. The first pass compiles: the median of the others is subtracted."""
+    The first pass compiles: from its time, the median of the others is subtracted.
+    """
     plans = contestant.pipeline.samples()
     losses, seconds = [], []
     for _ in range(max(2, math.ceil(COMPARED / len(plans)))):
         start = time.perf_counter()
         losses += contestant.losses(plans)
         seconds.append(time.perf_counter() - start)
-    compiling = max(0.0, seconds[0] - float(np.median(seconds[1:])))
-    shapes = len({(plan.width, contestant.fill or len(plan.rows)) for plan in plans})
-    return Rehearsal(np.array(losses[: max(COMPARED, len(plans))]), compiling, shapes)
+    facts = {
+        "compile_seconds": max(0.0, seconds[0] - float(np.median(seconds[1:]))),
+        "shapes": len({(plan.width, contestant.fill or len(plan.rows)) for plan in plans}),
+    }
+    return np.array(losses[: max(COMPARED, len(plans))]), facts
 
 
 def reference_losses(problem: Problem, pipeline: Pipeline) -> np.ndarray:
     """The losses of `rehearse` under `Scan` on one device."""
     model = problem.model.clone(recurrent=problem.layer.clone(recurrence=Scan()))
-    return rehearse(RnnjaxEpochs(problem._replace(model=model), pipeline, devices=1)).losses
+    return rehearse(RnnjaxEpochs(problem._replace(model=model), pipeline, devices=1))[0]
 
 
 def deviation(losses: Sequence[float] | np.ndarray, reference: np.ndarray) -> float:
@@ -111,19 +92,27 @@ class Ready(NamedTuple):
 
 def prepare(options: Epoch, problem: Problem) -> Iterator[tuple[Name, Ready | str]]:
     """Each contestant, compiled and checked, or the reason why it is not timed."""
-    build = builders(problem, options.devices)
+    build: dict[Name, Callable[[], Contestant]] = {
+        "rnnjax": lambda: RnnjaxEpochs(problem, problem.bucketed, options.devices),
+        "keras": lambda: KerasEpochs(problem, problem.padded),
+        "flax": lambda: FlaxEpochs(problem, problem.padded),
+        "keras-bucketed": lambda: KerasEpochs(problem, problem.bucketed),
+        "flax-bucketed": lambda: FlaxEpochs(problem, problem.bucketed),
+        "rnnjax-padded": lambda: RnnjaxEpochs(problem, problem.padded, options.devices),
+        "rnnjax-one-device": lambda: RnnjaxEpochs(problem, problem.bucketed, 1),
+    }
     references: dict[str, np.ndarray] = {}
     for name in tqdm(options.contestants, desc="compile and check", unit="contestant", disable=None):
         try:
             contestant = build[name]()
-        except ModuleNotFoundError as error:
+        except (ModuleNotFoundError, RuntimeError) as error:  # Keras is not installed, or has another backend
             yield name, str(error)
             continue
         pipeline = contestant.pipeline
         if pipeline.name not in references:
             references[pipeline.name] = reference_losses(problem, pipeline)
-        rehearsal = rehearse(contestant)
-        off = deviation(rehearsal.losses, references[pipeline.name])
+        losses, compiling = rehearse(contestant)
+        off = deviation(losses, references[pipeline.name])
         if not off <= LOSS_TOLERANCE:
             yield name, f"{WRONG}: its losses deviate by {off:.1e}, expected at most {LOSS_TOLERANCE:.0e}"
             continue
@@ -133,8 +122,7 @@ def prepare(options: Epoch, problem: Problem) -> Iterator[tuple[Name, Ready | st
             "steps": len(pipeline.plans()),
             "tokens": pipeline.tokens(),
             "padding": pipeline.padding(),
-            "compile_seconds": rehearsal.compile_seconds,
-            "shapes": rehearsal.shapes,
+            **compiling,
             "deviation": off,
         }
         yield name, Ready(contestant, facts)
@@ -145,9 +133,7 @@ def measure(options: Epoch) -> Iterator[dict[str, Any]]:
 
     Raises DivergedError for a loss that is not finite.
     """
-    settings = {
-        name: value for name, value in dataclasses.asdict(options).items() if name not in ("contestants", "rows")
-    }
+    settings = {name: value for name, value in vars(options).items() if name not in ("contestants", "rows")}
     common = {"benchmark": "epoch", "settings": settings, "environment": environment(["keras"])}
     ready: dict[str, Ready] = {}
     for name, entry in prepare(options, make_problem(options)):
@@ -185,4 +171,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -46,4 +46,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

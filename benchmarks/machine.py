@@ -1,6 +1,7 @@
 """The machine and the software on which a row was measured, and whether two rows can be compared."""
 
 import platform
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,8 @@ def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
 def processor() -> str:
     """The processor's name, or at least its architecture."""
     listing = Path("/proc/cpuinfo")  # Linux
-    if listing.is_file():
-        for line in listing.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+    found = re.search(r"model name\s*:\s*(.*\S)", listing.read_text(encoding="utf-8")) if listing.is_file() else None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def lasting(environment: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The random numbers of every benchmark, and the reference: `Scan` in float64."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -30,15 +31,10 @@ class Answers(NamedTuple):
     rounding: float = 0.0  # the deviation of both, in float64, after one float32 rounding of the inputs
 
 
-def last_output(cell: Cell, recurrence: Recurrence, params: Any, inputs: jax.Array, hidden_size: int) -> jax.Array:
-    """The output of the last step."""
-    initial = cell.init_state(inputs.shape[1], hidden_size, inputs.dtype)
-    return last_of(cell, *recurrence(cell, params, inputs, initial))
-
-
-def last_of(cell: Cell, outputs: jax.Array, final: Any) -> jax.Array:
-    """The output of the last step, read from the final state unless the cell has an output of its own."""
-    return outputs[-1] if has_output(cell) else final.hidden
+def last_output(cell: Cell, recurrence: Recurrence, params: Any, inputs: jax.Array, state: Any) -> tuple[Any, Any]:
+    """The output of the last step, and the final state. Most cells have no output of their own: it is in the state."""
+    outputs, final = recurrence(cell, params, inputs, state)
+    return outputs[-1] if has_output(cell) else final.hidden, final
 
 
 def draw(cell: Cell, shape: Shape) -> Numbers:
@@ -57,9 +53,8 @@ def draw(cell: Cell, shape: Shape) -> Numbers:
     params = cell.init_params(jax.random.key(0), shape.input, shape.hidden)
     params = jax.tree_util.tree_map_with_path(moved, params)
     inputs = normal(shape.time, shape.batch, shape.input)
-    last = jax.eval_shape(
-        lambda params: last_output(cell, Scan(), params, jnp.asarray(inputs[:1]), shape.hidden), params
-    )
+    state = cell.init_state(shape.batch, shape.hidden, inputs.dtype)
+    last, _ = jax.eval_shape(functools.partial(last_output, cell, Scan()), params, inputs[:1], state)
     return Numbers(params, inputs, normal(*last.shape))
 
 
@@ -67,10 +62,7 @@ def reference(cell: Cell, shape: Shape) -> Answers:
     """The last output and the gradients for the numbers of `draw`, by `Scan` in float64 on one device."""
     steps = max(SEGMENT, -(-shape.time // MOST_SEGMENTS))
 
-    @jax.checkpoint
-    def segment(params: Any, inputs: jax.Array, state: Any) -> Any:
-        outputs, final = Scan()(cell, params, inputs, state)
-        return last_of(cell, outputs, final), final
+    segment = jax.checkpoint(functools.partial(last_output, cell, Scan()))
 
     def last(params: Any, inputs: jax.Array) -> jax.Array:
         output, state = inputs, cell.init_state(inputs.shape[1], shape.hidden, inputs.dtype)

@@ -1,12 +1,14 @@
 """What the options of all benchmarks share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import tyro
+from jax.sharding import Mesh
 
 from rnnjax.cells.names import ALL_CELLS, cell_by_name
 from rnnjax.fields import check_fields
+from rnnjax.training import batch_mesh
 
 _HELP = f"What happens at one step: {', '.join(ALL_CELLS)}, or your own cell as package.module:Name."
 Cells = Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--cell"], metavar="NAME [NAME ...]", help=_HELP)]
@@ -27,3 +29,12 @@ def check_options(
             raise ValueError(f"{name}: expected each one once, got {' '.join(value)}")
     for name in getattr(options, "cells", ()):
         cell_by_name(name)
+
+
+def mesh_for(field: str, batches: Iterable[int], devices: int | None) -> Mesh:
+    """The mesh of the devices, by default all. Raises ValueError for a batch size that they cannot share."""
+    mesh = batch_mesh(devices)
+    for batch in batches:
+        if batch % mesh.size:
+            raise ValueError(f"{field}: expected batches that {mesh.size} devices can share, got {batch}")
+    return mesh

@@ -1,7 +1,6 @@
 """Measured rows as Markdown and figures: `python -m benchmarks.report ROWS [ROWS...] [--out FOLDER]`."""
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,4 +69,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

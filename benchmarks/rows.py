@@ -14,10 +14,8 @@ def check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _open(path).close()
-    except OSError as error:
-        raise ValueError(f"rows: expected a file that can be written, got {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"rows: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"rows: expected a file that can be written: {error}") from error
     if path.stat().st_size and not list(read(path)):
         raise ValueError(f"{path}: expected a new file or one of rows, got neither")
 

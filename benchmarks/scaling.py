@@ -4,7 +4,6 @@ The figures help to plan a larger run. They take a minute on two cores.
 """
 
 import dataclasses
-import functools
 import json
 import socket
 import subprocess
@@ -14,8 +13,7 @@ from typing import Any
 
 from benchmarks.options import check_options
 from benchmarks.scaling_work import Case
-from benchmarks.tables import grouped, quartiles
-from benchmarks.tables import table as table_of
+from benchmarks.tables import grouped, quartiles, table
 from rnnjax.commands import parse, run
 
 PROGRAM = "benchmarks.scaling"
@@ -85,11 +83,6 @@ def measure_all(cases: Sequence[Case]) -> Iterator[dict[str, Any]]:
                 process.communicate()  # closes its pipe
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
-    return table_of(COLUMNS, rows)
-
-
 def main(arguments: list[str]) -> None:
     """Measures the cases and prints their table."""
     options = parse(Scaling, PROGRAM, arguments)
@@ -97,8 +90,8 @@ def main(arguments: list[str]) -> None:
     for row in measure_all(options.cases()):
         rows.append(row)
         print(f"{len(rows)} of {len(options.cases())} measured", file=sys.stderr)
-    print(table(rows))
+    print(table(COLUMNS, rows))
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -1,17 +1,14 @@
 """Speed and correctness of each recurrence: `python -m benchmarks.throughput [quick | standard | full]`.
 
 Cases that differ in the recurrence only form a group. Their values and gradients are compared with those of `Scan` in
-float64, and only correct ones are timed: in interleaved rounds, together with a matrix product. Each case becomes a
-row of a JSON Lines file, with its speed or the reason why there is none. `python -m benchmarks.report` makes tables and
-figures of them. `--cell NAME` takes any cell of the library, or your own as `package.module:Name`. From Python, use
-`benchmarks.compare`.
+float64. Only correct ones are timed, in interleaved rounds with a matrix product. Each case becomes a row of a JSON
+Lines file, with its speed or the reason why there is none; `python -m benchmarks.report` makes tables and figures.
 """
 
 import collections
-import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +18,20 @@ from tqdm import tqdm
 
 from benchmarks import rows
 from benchmarks.machine import difference, environment, lasting
-from benchmarks.recurrences.cases import Case, Outcome, Settings, from_row, to_row
+from benchmarks.options import mesh_for
+from benchmarks.recurrences.cases import Case, Outcome, from_row, to_row
 from benchmarks.recurrences.measurement import measure
-from benchmarks.recurrences.options import DEFAULT, PRESETS, Throughput, subject
+from benchmarks.recurrences.options import PRESETS, Throughput, subject
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.tables import grouped
 from rnnjax.commands import parse_presets, run
 from rnnjax.runs import RunFolder
-from rnnjax.training import batch_mesh, use_cpu_cores
+from rnnjax.training import use_cpu_cores
 
 PROGRAM = "benchmarks.throughput"
 
 
-def held(path: Path, settings: Settings, here: dict[str, Any]) -> dict[Case, Outcome]:
+def held(path: Path, settings: dict[str, int], here: dict[str, Any]) -> dict[Case, Outcome]:
     """The outcomes in a file of rows; the last one of each case.
 
     Raises ValueError for a row of another benchmark, other settings, or another machine or software.
@@ -44,7 +42,7 @@ def held(path: Path, settings: Settings, here: dict[str, Any]) -> dict[Case, Out
             outcome, theirs, there = from_row(row)
         except ValueError as error:
             raise ValueError(f"{path}, row {number}: {error}") from error
-        other = difference(vars(theirs), vars(settings)) or difference(lasting(there), lasting(here))
+        other = difference(theirs, settings) or difference(lasting(there), lasting(here))
         if other:
             raise ValueError(f"{path}: measured differently, {other}; use a new file")
         outcomes[outcome.case] = outcome
@@ -62,8 +60,8 @@ def start_file(options: Throughput, name: str) -> Path:
     return path
 
 
-def measure_all(options: Throughput, missing: Sequence[Case], mesh: Mesh, keep: Callable[[Outcome], None]) -> None:
-    """Measures the cases in groups, with a progress bar, and hands each outcome to `keep`.
+def measure_all(options: Throughput, missing: Sequence[Case], mesh: Mesh) -> Iterator[Outcome]:
+    """The outcomes of the cases, measured in groups, with a progress bar.
 
     The baseline of a group is measured again if other cases are missing: ratios are within a round.
     """
@@ -75,7 +73,7 @@ def measure_all(options: Throughput, missing: Sequence[Case], mesh: Mesh, keep: 
             subjects = [subject(case) for case in cases]
             for outcome in measure(subjects, mesh, options.rounds, options.left_out, bar.set_description):
                 if outcome.case in wanted:
-                    keep(outcome)
+                    yield outcome
                     bar.update()
 
 
@@ -98,14 +96,11 @@ def benchmark(options: Throughput, name: str) -> None:
 
     Raises ValueError if the options do not fit the devices or the file, and at the end if numbers were wrong.
     """
-    mesh = batch_mesh(options.devices)
-    for batch in options.batches:
-        if batch % mesh.size:
-            raise ValueError(f"batches: expected multiples of {mesh.size} devices, got {batch}")
+    mesh = mesh_for("batches", options.batches, options.devices)
     if options.dry_run:
         print(listing(options, mesh))
         return
-    settings, here, cases = Settings(mesh.size, options.rounds), environment(), options.cases()
+    settings, here, cases = {"devices": mesh.size, "rounds": options.rounds}, environment(), options.cases()
     path = start_file(options, name)
     outcomes = held(path, settings, here)
 
@@ -113,13 +108,11 @@ def benchmark(options: Throughput, name: str) -> None:
         """Whether there is an outcome; one that was not compiled counts only under the same limit."""
         return case in outcomes and (outcomes[case].status != "not compiled" or options.left_out(case) is not None)
 
-    def keep(outcome: Outcome) -> None:
-        outcomes[outcome.case] = outcome
-        rows.append(path, to_row(outcome, settings, here))
-
     missing = [case for case in cases if not is_done(case)]
     print(f"{len(cases)} cases, {len(cases) - len(missing)} of them in {path} already")
-    measure_all(options, missing, mesh, keep)
+    for outcome in measure_all(options, missing, mesh):
+        outcomes[outcome.case] = outcome
+        rows.append(path, to_row(outcome, settings, here))
     print(f"\n{speed_table([outcomes[case] for case in cases])}\n")
     print(f"rows {path}\nfigures: python -m benchmarks.report {path}")
     counts = collections.Counter(outcomes[case].status for case in cases)
@@ -131,11 +124,11 @@ def benchmark(options: Throughput, name: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Measures the cases of a preset and of flags."""
-    name, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments)
+    name, options = parse_presets(PRESETS, "quick", PROGRAM, arguments)
     jax.config.update("jax_enable_compilation_cache", False)  # compile times are measured
     use_cpu_cores(options.devices)
     benchmark(options, name)
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

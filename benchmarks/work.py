@@ -132,10 +132,9 @@ class Work(NamedTuple):
         """The arguments of the first call, on the devices. Each call makes new ones: a train step overwrites them."""
         first = (numbers.params, optimizer().init(numbers.params)) if self.task == "train" else numbers.params
         rows = PartitionSpec(*(None,) * self.batch_axis, AXIS)
-        placed = []
-        for tree, spec in ((first, PartitionSpec()), (numbers.inputs, rows), (numbers.target, PartitionSpec(AXIS))):
-            placed.append(jax.device_put(tree, None if self.mesh is None else NamedSharding(self.mesh, spec)))
-        return tuple(placed)
+        given, specs = (first, *numbers[1:]), (PartitionSpec(), rows, PartitionSpec(AXIS))
+        mesh = self.mesh
+        return jax.device_put(given, None if mesh is None else tuple(NamedSharding(mesh, spec) for spec in specs))
 
     def build(self, arguments: tuple[Any, ...]) -> Executable:
         """The task, lowered (tracing included) and compiled for these arguments."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.epochs.contestant import Pass, Problem
 from benchmarks.epochs.pipeline import Pipeline
-from benchmarks.keras_on_jax import load_keras
+from benchmarks.peers.keras import load_keras
 from rnnjax.data import Plan
 from rnnjax.interop import to_keras
 

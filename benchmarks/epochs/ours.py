@@ -53,11 +53,14 @@ class RnnjaxEpochs:
             batches = self.pipeline.batches(self.pipeline.plans(), self.fill)
             self._state, position = run_epoch(self._state, cast(CompiledStep, step), batches, reports.append)
         jax.block_until_ready(self._state)
-        return Pass(Scores.of(position.sums, position.seconds, self._step.objective).loss, step.seconds)
+        return Pass(
+            Scores.of(position.sums, position.seconds, self._step.objective).loss,
+            waited(step.start, step.calls, step.done),
+        )
 
 
 class DeviceWait:
-    """A compiled step that, inside `with`, notes the start and end of each call and the end of its work.
+    """A compiled step that, inside `with`, notes the `start`, the `calls`, and when their work was `done`.
 
     A second thread waits for the work, so that the caller does not have to.
     """
@@ -69,14 +72,14 @@ class DeviceWait:
         return getattr(self._step, name)
 
     def __enter__(self) -> "DeviceWait":
-        self._calls: list[tuple[float, float]] = []
-        self._done: list[float] = []
+        self.calls: list[tuple[float, float]] = []
+        self.done: list[float] = []
         self._running: queue.SimpleQueue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
-        self._start = time.perf_counter()
+        self.start = time.perf_counter()
         return self
 
     def __exit__(self, *stopped: object) -> None:
@@ -87,19 +90,14 @@ class DeviceWait:
     def __call__(self, carried: Any, batch: Any) -> Any:
         began = time.perf_counter()
         carried, sums = self._step(carried, batch)
-        self._calls.append((began, time.perf_counter()))
+        self.calls.append((began, time.perf_counter()))
         self._running.put(sums)
         return carried, sums
 
     def _watch(self) -> None:
         while (sums := self._running.get()) is not None:
             jax.block_until_ready(sums)
-            self._done.append(time.perf_counter())
-
-    @property
-    def seconds(self) -> float:
-        """The seconds that the device waited, from the start of `with` to its last step."""
-        return waited(self._start, self._calls, self._done)
+            self.done.append(time.perf_counter())
 
 
 def waited(start: float, calls: Sequence[tuple[float, float]], done: Sequence[float]) -> float:

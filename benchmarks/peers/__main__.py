@@ -3,7 +3,6 @@
 `--cell NAME` takes any cell of the library, or your own as `package.module:Name`.
 """
 
-import functools
 import os
 import sys
 import time
@@ -18,7 +17,6 @@ from rnnjax.commands import parse_presets, run
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "benchmarks.peers"
-DEFAULT = "standard"
 
 
 def compare_and_report(options: Comparison) -> None:
@@ -33,7 +31,7 @@ def compare_and_report(options: Comparison) -> None:
 
 def main(arguments: list[str]) -> None:
     """Compares the peers of a preset and of flags."""
-    _, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments)
+    _, options = parse_presets(PRESETS, "standard", PROGRAM, arguments)
     use_cpu_cores()
     if jax.default_backend() != "cpu":  # by default GPUs and TPUs multiply float32 matrices with fewer bits
         jax.config.update("jax_default_matmul_precision", "float32")
@@ -41,4 +39,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

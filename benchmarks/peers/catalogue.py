@@ -2,18 +2,19 @@
 
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from benchmarks.peers import rnnjax
-from benchmarks.peers.peer import Build
+from benchmarks.peers.flax import CELLS, OPTIMIZED_CELLS
+from benchmarks.peers.peer import Entrant, Problem, TaskName
 
 BATCH_MAJOR, TIME_MAJOR = "batch-major", "time-major"
 EXTRA = "pip install '.[peers]'"
 # On Linux torch installs gigabytes of CUDA libraries unless its CPU build is chosen: it is in no extra.
 INSTALL_TORCH = "pip install torch, in the build of your choice"
-FLAX_CELLS = {"lstm": "LSTMCell", "gru": "GRUCell", "elman": "SimpleCell"}
-OPTIMIZED_CELLS = {"lstm": "OptimizedLSTMCell"}
+KERAS_LAYERS = {"lstm": "LSTM", "gru": "GRU", "gru-reset-before": "GRU(reset_after=False)", "elman": "SimpleRNN"}
+TORCH_MODULES = {"lstm": "LSTM", "lstmp": "LSTM(proj_size)", "gru": "GRU", "elman": "RNN"}
 
 
 class Peer(NamedTuple):
@@ -42,7 +43,7 @@ class Peer(NamedTuple):
             return None
         return self.lacks.get(cell, f"this comparison has no cell of {self.package} that computes the same")
 
-    def load(self) -> Build:
+    def load(self) -> Callable[[Problem, TaskName], Entrant]:
         """Its code. Raises ModuleNotFoundError if its library is not installed."""
         module = importlib.import_module(f"benchmarks.peers.{self.module}")
         return functools.partial(module.build, *self.arguments)
@@ -66,16 +67,8 @@ PEERS: dict[str, Peer] = {
         (OPTIMIZED_CELLS,),
         lacks=dict.fromkeys(("gru", "elman"), "Flax has an optimized cell for the LSTM only"),
     ),
-    "flax": Peer(titles("Flax `nn.RNN({})`", FLAX_CELLS), BATCH_MAJOR, "flax", "flax", (FLAX_CELLS,)),
-    "keras": Peer(
-        titles(
-            "Keras on JAX `{}`",
-            {"lstm": "LSTM", "gru": "GRU", "gru-reset-before": "GRU(reset_after=False)", "elman": "SimpleRNN"},
-        ),
-        BATCH_MAJOR,
-        "keras",
-        "keras",
-    ),
+    "flax": Peer(titles("Flax `nn.RNN({})`", CELLS), BATCH_MAJOR, "flax", "flax", (CELLS,)),
+    "keras": Peer(titles("Keras on JAX `{}`", KERAS_LAYERS), BATCH_MAJOR, "keras", "keras"),
     "haiku": Peer(
         titles("Haiku `dynamic_unroll({})`", {"lstm": "LSTM"}),
         TIME_MAJOR,
@@ -93,13 +86,7 @@ PEERS: dict[str, Peer] = {
         "equinox",
         lacks={"elman": "Equinox has no such cell"},
     ),
-    "torch": Peer(
-        titles("PyTorch `nn.{}`", {"lstm": "LSTM", "lstmp": "LSTM(proj_size)", "gru": "GRU", "elman": "RNN"}),
-        TIME_MAJOR,
-        "torch",
-        "torch",
-        install=INSTALL_TORCH,
-    ),
+    "torch": Peer(titles("PyTorch `nn.{}`", TORCH_MODULES), TIME_MAJOR, "torch", "torch", install=INSTALL_TORCH),
 }
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -75,13 +75,6 @@ PRESETS: dict[str, tuple[str, Comparison]] = {
 }
 
 
-class Checked(NamedTuple):
-    """A correct peer, with its deviation from the reference."""
-
-    entrant: Entrant
-    deviation: float
-
-
 def compare(options: Comparison) -> Iterator[Row]:
     """A row for every peer, cell, shape and task: its measurements, or the `reason` why there are none.
 
@@ -96,7 +89,7 @@ def compare(options: Comparison) -> Iterator[Row]:
             problem = make_problem(cell, Shape.parse(spelling))
             answers = reference(problem.cell, problem.shape)
             expected, most = expected_answer(problem, answers), allowed(TOLERANCE, answers)
-            contest: dict[TaskName, dict[str, Checked]] = {task: {} for task in options.tasks}
+            contest: dict[TaskName, dict[str, Entrant]] = {task: {} for task in options.tasks}
             for name in options.peers:
                 bar.set_description(f"{cell} {spelling}, checking {name}")
                 checked = checked_tasks(name, problem, expected, options.tasks, most)
@@ -122,7 +115,7 @@ def identity(name: str, problem: Problem, task: TaskName) -> Row:
 
 def checked_tasks(
     name: str, problem: Problem, expected: Answer, tasks: Iterable[TaskName], most: float = TOLERANCE
-) -> dict[TaskName, Checked] | str:
+) -> dict[TaskName, Entrant] | str:
     """The peer, ready for the tasks, or the reason why it is not timed.
 
     Inference is always checked: a peer with wrong outputs trains another function.
@@ -130,33 +123,31 @@ def checked_tasks(
     peer = PEERS[name]
     if (lack := peer.lack(problem.name)) is not None:
         return f"no such cell: {lack}"
-    try:
-        build = peer.load()
-    except ModuleNotFoundError:
-        return f"not installed: {peer.install}"
-    checked: dict[TaskName, Checked] = {}
+    checked: dict[TaskName, Entrant] = {}
     for task in dict.fromkeys(("inference", *tasks)):
         try:
-            entrant = build(problem, task)
+            entrant = peer.load()(problem, task)
             found = deviation(entrant.answer, {name: expected[name] for name in entrant.answer})
+        except ModuleNotFoundError:
+            return f"not installed: {peer.install}"
         except Exception as error:  # of another library: the others are timed all the same
             return f"failed: {described(error)}"
         if not found <= most:
             what = "outputs" if task == "inference" else "gradients"
             return f"{WRONG}: expected {what} within {most:.0e} of the float64 reference, got {found:.1e}"
-        checked[task] = Checked(entrant, found)
+        checked[task] = entrant._replace(deviation=found)
     return checked
 
 
 def timed(
-    problem: Problem, task: TaskName, entrants: dict[str, Checked], rounds: int, watch: Callable[[int], object]
+    problem: Problem, task: TaskName, entrants: dict[str, Entrant], rounds: int, watch: Callable[[int], object]
 ) -> list[Row]:
     """The rows of all entrants, timed in one process; `watch` receives the number of rounds done."""
     if not entrants:
         return []
     product, product_flop = matrix_product()
     calls: dict[str, Callable[[], Any]] = {}
-    for name, (entrant, _) in entrants.items():
+    for name, entrant in entrants.items():
         if entrant.own_threads:
             # Its threads and those of JAX come to rest during an untimed product on either side.
             calls |= {f"before {name}": product, name: entrant.call, f"after {name}": product}
@@ -168,12 +159,12 @@ def timed(
     peers = [name for name in entrants if not is_ours(name)]
     fastest = min(peers, key=lambda name: np.median(seconds[name]), default=None)
     rows = []
-    for name, (entrant, found) in entrants.items():
+    for name, entrant in entrants.items():
         rate = flop / np.median(seconds[name])
         rows.append(
             {
                 **identity(name, problem, task),
-                "deviation": found,
+                "deviation": entrant.deviation,
                 "seconds": Spread.of(seconds[name]),
                 "devices": entrant.devices,
                 "compile_seconds": entrant.compile_seconds,

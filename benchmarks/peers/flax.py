@@ -10,6 +10,10 @@ from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 from rnnjax import RNN
 from rnnjax.interop import from_flax, to_flax
 
+# Flax's names of the cells; its optimized cell joins the products of the gates.
+CELLS = {"lstm": "LSTMCell", "gru": "GRUCell", "elman": "SimpleCell"}
+OPTIMIZED_CELLS = {"lstm": "OptimizedLSTMCell"}
+
 
 def build(cells: Mapping[str, str], problem: Problem, task: TaskName) -> Entrant:
     """`nn.RNN` of the Flax cell that `cells` names."""

@@ -42,8 +42,9 @@ class Entrant(NamedTuple):
     """A peer that is ready for one task.
 
     `call` does the task once; it returns when the task is done, or returns JAX arrays. `answer` is the result of the
-    first call. `compile_seconds` include tracing, `temp_bytes` is the temporary memory of the compiled function on all
-    its devices; both are None if nothing is compiled. `own_threads`: its threads are not those of JAX.
+    first call, `deviation` its deviation from the reference. `compile_seconds` include tracing, `temp_bytes` is the
+    temporary memory of the compiled function on all its devices; both are None if nothing is compiled. `own_threads`:
+    its threads are not those of JAX.
     """
 
     call: Callable[[], Any]
@@ -52,9 +53,7 @@ class Entrant(NamedTuple):
     compile_seconds: float | None = None
     temp_bytes: int | None = None
     own_threads: bool = False
-
-
-Build = Callable[[Problem, TaskName], Entrant]
+    deviation: float = 0.0
 
 
 def make_problem(name: str, shape: Shape) -> Problem:
@@ -114,7 +113,13 @@ def ready(layer: JaxLayer, problem: Problem, task: TaskName, mesh: Mesh | None =
     inputs = np.ascontiguousarray(layer.swapped(problem.inputs))
     given = work.arguments(Numbers(layer.params, inputs, problem.target))
     compiled, lowering, compiling, temp_bytes = work.build(given)
-    check_memory(temp_bytes or 0)
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # Other devices raise the error themselves.
+    if jax.default_backend() == "cpu" and (temp_bytes or 0) > MEMORY_SHARE * machine:
+        raise MemoryError(
+            f"expected at most {MEMORY_SHARE:.0%} of this machine's {machine / 1e9:.1f} GB of memory, "
+            f"got {(temp_bytes or 0) / 1e9:.1f} GB of temporary memory"
+        )
     result = compiled(*given)
     answer = work.answer(result)
     if task == "train":
@@ -125,13 +130,3 @@ def ready(layer: JaxLayer, problem: Problem, task: TaskName, mesh: Mesh | None =
         found = {"last": answer}
     devices = 1 if mesh is None else mesh.size
     return Entrant(work.stepper(compiled, given), found, devices, lowering + compiling, temp_bytes)
-
-
-def check_memory(temp_bytes: int) -> None:
-    """Raises MemoryError if a CPU program would use up the memory of the machine; other devices raise it themselves."""
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if jax.default_backend() == "cpu" and temp_bytes > MEMORY_SHARE * machine:
-        raise MemoryError(
-            f"expected at most {MEMORY_SHARE:.0%} of this machine's {machine / 1e9:.1f} GB of memory, "
-            f"got {temp_bytes / 1e9:.1f} GB of temporary memory"
-        )

@@ -78,14 +78,6 @@ class Subject(NamedTuple):
         return self._replace(case=dataclasses.replace(self.case, task=task))
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How a run measures. Rows are compared only if their settings and environments agree."""
-
-    devices: int
-    rounds: int
-
-
 class Deviation(NamedTuple):
     """The largest difference from the reference, relative to the largest number of each array."""
 
@@ -120,18 +112,20 @@ class Outcome:
     speed: Speed | None = None
 
 
-def to_row(outcome: Outcome, settings: Settings, environment: dict[str, Any]) -> dict[str, Any]:
-    """The outcome as a JSON object. JSON has no NaN and no infinity: such a deviation becomes null."""
+def to_row(outcome: Outcome, settings: dict[str, int], environment: dict[str, Any]) -> dict[str, Any]:
+    """The outcome as a JSON object, with the settings (devices and rounds) and the environment of its run.
+
+    JSON has no NaN and no infinity: such a deviation becomes null."""
     row = {**vars(outcome), "case": vars(outcome.case)}
     if outcome.deviation is not None:
         row["deviation"] = {name: x if math.isfinite(x) else None for name, x in outcome.deviation._asdict().items()}
     if outcome.speed is not None:
         fields = vars(outcome.speed).items()
         row["speed"] = {name: value._asdict() if isinstance(value, Spread) else value for name, value in fields}
-    return {"benchmark": BENCHMARK, **row, "settings": vars(settings), "environment": environment}
+    return {"benchmark": BENCHMARK, **row, "settings": settings, "environment": environment}
 
 
-def from_row(row: dict[str, Any]) -> tuple[Outcome, Settings, dict[str, Any]]:
+def from_row(row: dict[str, Any]) -> tuple[Outcome, dict[str, int], dict[str, Any]]:
     """The outcome of a row, its settings and its environment. Raises ValueError for any other row."""
     try:
         fields: dict[str, Any] = {field.name: row[field.name] for field in dataclasses.fields(Outcome)}
@@ -146,6 +140,6 @@ def from_row(row: dict[str, Any]) -> tuple[Outcome, Settings, dict[str, Any]]:
             fields["speed"] = Speed(**speed)
         if row["benchmark"] != BENCHMARK or not isinstance(row["environment"], dict):
             raise KeyError("environment")
-        return Outcome(**fields), Settings(**row["settings"]), row["environment"]
+        return Outcome(**fields), {name: row["settings"][name] for name in ("devices", "rounds")}, row["environment"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected a row of the benchmark {BENCHMARK}, got one with another: {error}") from error

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from benchmarks.machine import environment
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, DType, Settings, Subject, to_row
+from benchmarks.options import mesh_for
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, DType, Subject, to_row
 from benchmarks.recurrences.measurement import measure
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.work import Shape, Task
 from rnnjax import Cell, Recurrence
 from rnnjax.cells.names import ALL_CELLS, cell_by_name
-from rnnjax.training import batch_mesh
 
 
 def compare(
@@ -33,13 +33,9 @@ def compare(
     of `Scan` in float64 before anything is timed. Failed or incorrect cases stay in the rows, with the reason.
 
     Args:
-        recurrences: each one alone, or as a pair with a name.
-        cells: each one alone, by its name (`rnnjax.cells.names.cell_by_name`), or as a pair with a name.
+        recurrences, cells: each one alone, or as a pair with a name; a cell also by its name.
         shapes: batch, time, input and hidden sizes: a `Shape`, or "BxTxIxH".
-        task: the last output ("forward"), its gradients ("gradient"), or those and an update by Adam ("train").
-        dtype: dtype of the computation; parameters and their gradients are float32.
-        rounds: how often all recurrences are timed.
-        devices: how many share the batch; by default all.
+        task, dtype, rounds, devices: as the options of the command.
         show: whether to print the rows as a table.
 
     Raises: ValueError for no recurrence or cell, a repeated name, an unknown cell, sizes or rounds below 1, and a batch
@@ -50,11 +46,8 @@ def compare(
     sizes = [Shape.parse(shape) if isinstance(shape, str) else shape for shape in shapes]
     if rounds < 1:
         raise ValueError(f"rounds: expected at least 1, got {rounds}")
-    mesh = batch_mesh(devices)
-    for shape in sizes:
-        if shape.batch % mesh.size:
-            raise ValueError(f"shapes: expected batches that {mesh.size} devices can share, got {shape.batch}")
-    settings, here, outcomes = Settings(mesh.size, rounds), environment(), []
+    mesh = mesh_for("shapes", [shape.batch for shape in sizes], devices)
+    settings, here, outcomes = {"devices": mesh.size, "rounds": rounds}, environment(), []
     for shape, (cell_name, cell) in itertools.product(sizes, named_cells.items()):
         group = [
             Subject(Case(cell_name, name, dtype=dtype, task=task, **vars(shape)), cell, recurrence)

@@ -1,7 +1,6 @@
 """Figures of the throughput benchmark: the cost of each recurrence against T."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,23 +27,12 @@ def exactly(value: float | None) -> Spread | None:
     return Spread(value, value, value) if value else None
 
 
-class Panel(NamedTuple):
-    """A quantity of an outcome, and its axis."""
-
-    label: str
-    quantity: Callable[[Outcome], Spread | None]
-    logarithmic: bool
-
-
-PANELS = (
-    Panel("tokens per second (more is better)", tokens_per_second, False),
-    Panel(
-        f"step time / that of {BASELINE} (less is better)",
-        lambda outcome: outcome.speed and outcome.speed.scan_ratio,
-        False,
-    ),
-    Panel("compile time (s)", lambda outcome: exactly(outcome.compile_seconds), True),
-    Panel("temporary memory (MB)", lambda outcome: exactly(1e-6 * (outcome.temp_bytes or 0)), True),
+# Label, quantity and scale of each panel.
+PANELS: tuple[tuple[str, Callable[[Outcome], Spread | None], str], ...] = (
+    ("tokens per second (more is better)", tokens_per_second, "linear"),
+    (f"step time / that of {BASELINE} (less is better)", lambda of: of.speed and of.speed.scan_ratio, "linear"),
+    ("compile time (s)", lambda of: exactly(of.compile_seconds), "log"),
+    ("temporary memory (MB)", lambda of: exactly(1e-6 * (of.temp_bytes or 0)), "log"),
 )
 
 
@@ -55,8 +43,16 @@ def throughput_figure(title: str, outcomes: Sequence[Outcome]) -> Figure:
     """
     figure = Figure(figsize=(10, 7.4), layout="constrained")
     lines = {}
-    for axes, panel in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-        draw(axes, panel, outcomes)
+    for axes, (label, quantity, scale) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        draw(axes, outcomes, quantity)
+        axes.set(ylabel=label, yscale=scale)
+        if scale == "log":
+            axes.set_xlabel("T, steps of a sequence")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(WITH_COMMAS)
         handles, names = axes.get_legend_handles_labels()
         lines |= dict(zip(names, handles, strict=True))
     figure.suptitle(title)
@@ -65,13 +61,13 @@ def throughput_figure(title: str, outcomes: Sequence[Outcome]) -> Figure:
     return figure
 
 
-def draw(axes: Axes, panel: Panel, outcomes: Sequence[Outcome]) -> None:
+def draw(axes: Axes, outcomes: Sequence[Outcome], quantity: Callable[[Outcome], Spread | None]) -> None:
     """One line for each recurrence against a logarithmic T, with ticks at the measured lengths."""
-    axes.set(xscale="log", ylabel=panel.label)
+    axes.set(xscale="log")
     recurrences = sorted({outcome.case.recurrence for outcome in outcomes}, key=place)
     for rank, recurrence in enumerate(recurrences):
         own = [outcome for outcome in outcomes if outcome.case.recurrence == recurrence]
-        points = sorted((outcome.case.time, spread) for outcome in own if (spread := panel.quantity(outcome)))
+        points = sorted((outcome.case.time, spread) for outcome in own if (spread := quantity(outcome)))
         if not points:
             continue
         times, spreads = zip(*points, strict=True)
@@ -92,16 +88,8 @@ def draw(axes: Axes, panel: Panel, outcomes: Sequence[Outcome]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(WITH_COMMAS)
     axes.grid(alpha=0.3)
-    if panel.logarithmic:
-        axes.set(yscale="log", xlabel="T, steps of a sequence")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(WITH_COMMAS)
 
 
 def place(recurrence: str) -> int:
     """The index of the recurrence, which fixes its colour; unknown ones come last."""
-    names = list(RECURRENCES)
-    return names.index(recurrence) if recurrence in names else len(names)
+    return [*RECURRENCES, recurrence].index(recurrence)

@@ -18,8 +18,7 @@ from rnnjax.layers.parameters import cast
 
 # The largest allowed deviation. Measured with `Scan` and `Chunked`, LSTM, GRU and Elman, T up to 1,000 and H up to 512:
 # 1.2e-6 in float32, and 6.2e-2 in bfloat16, in which `Scan` also sums gradients.
-FLOAT32_TOLERANCE = 1e-5
-BFLOAT16_TOLERANCE = 1e-1
+FLOAT32_TOLERANCE, BFLOAT16_TOLERANCE = 1e-5, 1e-1
 KEPT = 64  # compiled functions: at least all tasks of one shape under all recurrences
 # Several short steps are timed together: the first one runs with the caches of the previous case.
 TURN_SECONDS, MOST_STEPS = 0.02, 100
@@ -57,18 +56,18 @@ def measure(
 def prepare(subject: Subject, mesh: Mesh) -> Outcome:
     """The case, checked and compiled. Its outcome has a reason if it failed or its numbers are wrong."""
     try:
-        deviation = check(subject, mesh)
+        found = check(subject, mesh)
         built = executable(subject, mesh)
     except Exception as error:  # of tracing, of compiling, or no memory: the other cases are measured all the same
         return Outcome(subject.case, "failed", described(error))
     most = tolerance(subject, mesh.devices.flat[0].platform)
-    right = all(number <= most for number in deviation)  # False for NaN
-    words = f"values {deviation.values:.1e}, gradients {deviation.gradients:.1e}"
+    right = all(number <= most for number in found)  # False for NaN
+    words = f"values {found.values:.1e}, gradients {found.gradients:.1e}"
     return Outcome(
         subject.case,
         "measured" if right else "wrong",
         None if right else f"wrong: deviation of {words}, allowed {most:.0e}",
-        deviation,
+        found,
         built.lower_seconds,
         built.compile_seconds,
         built.temp_bytes,
@@ -81,7 +80,8 @@ def work(subject: Subject, mesh: Mesh) -> Work:
 
     def last(params: Any, inputs: jax.Array) -> jax.Array:
         params, inputs = cast((params, inputs), case.dtype)
-        return last_output(cell, recurrence, params, inputs, case.hidden)
+        state = cell.init_state(inputs.shape[1], case.hidden, inputs.dtype)
+        return last_output(cell, recurrence, params, inputs, state)[0]
 
     return Work(case.task, last, 1, mesh)
 
@@ -103,15 +103,14 @@ def check(subject: Subject, mesh: Mesh) -> Deviation:
     The gradients are those of the timed executable. A forward pass has none: they are those of a train step under the
     same recurrence. Raises ValueError for arrays of other shapes than those of the reference.
     """
-    want = answers(subject.cell, subject.case.shape)
     task = "train" if subject.case.task == "forward" else subject.case.task
 
     def answer(subject: Subject) -> Any:
         return work(subject, mesh).answer(executable(subject, mesh).compiled(*arguments(subject, mesh)))
 
-    return Deviation(
-        deviation(answer(subject.of("forward")), want.last), deviation(answer(subject.of(task)), want.gradients)
-    )
+    last, gradients = answer(subject.of("forward")), answer(subject.of(task))
+    want = answers(subject.cell, subject.case.shape)
+    return Deviation(deviation(last, want.last), deviation(gradients, want.gradients))
 
 
 def tolerance(subject: Subject, platform: str) -> float:
@@ -138,7 +137,7 @@ def timed(ready: Sequence[tuple[Subject, Outcome]], mesh: Mesh, rounds: int) -> 
         }
         fastest = min(float(seconds[0]) for seconds in interleaved(steppers, 1).values())
         steps = max(1, min(MOST_STEPS, round(TURN_SECONDS / fastest)))
-        turns = {name: turn(call, steps) for name, call in steppers.items()}
+        turns = {name: functools.partial(turn, call, steps) for name, call in steppers.items()}
         seconds = interleaved({PEAK: product, **turns}, rounds)
     except Exception as error:  # each of them ran alone: together they may need too much memory
         reason = f"while the group was timed: {described(error)}"
@@ -161,11 +160,7 @@ def timed(ready: Sequence[tuple[Subject, Outcome]], mesh: Mesh, rounds: int) -> 
         yield dataclasses.replace(outcome, speed=speed)
 
 
-def turn(call: Callable[[], object], steps: int) -> Callable[[], None]:
+def turn(call: Callable[[], object], steps: int) -> None:
     """One round of a case: this many steps, each finished before the next one starts."""
-
-    def take() -> None:
-        for _ in range(steps):
-            jax.block_until_ready(call())
-
-    return take
+    for _ in range(steps):
+        jax.block_until_ready(call())

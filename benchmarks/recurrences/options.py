@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import tyro
 
@@ -13,7 +13,6 @@ from benchmarks.work import Task
 from rnnjax import Unrolled
 from rnnjax.cells.names import cell_by_name
 
-DEFAULT = "quick"
 _NAMES = tyro.conf.arg(metavar="NAME [NAME ...]", help=f"How steps are run over time: {', '.join(RECURRENCES)}.")
 
 
@@ -85,6 +84,9 @@ _STANDARD = Throughput(
     times=(10, 40, 200, 1000),
     tasks=("forward", "train"),
 )
+_FULL = dataclasses.replace(
+    _STANDARD, batches=(16, 64), hiddens=(32, 128, 512), dtypes=get_args(DType), tasks=get_args(Task)
+)
 PRESETS = {
     "quick": ("About two minutes on two cores: an LSTM's train step at four lengths.", Throughput()),
     "standard": (
@@ -93,12 +95,6 @@ PRESETS = {
     ),
     "full": (
         "Sizes, dtypes and tasks as well: most of a day. Flags make it smaller; it can be stopped and resumed.",
-        dataclasses.replace(
-            _STANDARD,
-            batches=(16, 64),
-            hiddens=(32, 128, 512),
-            dtypes=("float32", "bfloat16"),
-            tasks=("forward", "gradient", "train"),
-        ),
+        _FULL,
     ),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import lasting
-from benchmarks.recurrences.cases import BENCHMARK, Case, Outcome, Settings, from_row
+from benchmarks.recurrences.cases import BENCHMARK, Case, Outcome, from_row
 from benchmarks.recurrences.figures import place, throughput_figure
 from benchmarks.recurrences.tables import speed_table
 from benchmarks.tables import grouped
@@ -31,7 +31,7 @@ def render(rows: Sequence[dict[str, Any]], folder: Path) -> str:
     headers: dict[str, dict[str, None]] = {}  # the different lines, in order: a resumed run has two commands
     for row in rows:
         outcome, settings, environment = from_row(row)
-        run = json.dumps([vars(settings), lasting(environment)], sort_keys=True)
+        run = json.dumps([settings, lasting(environment)], sort_keys=True)
         headers.setdefault(run, {}).update(dict.fromkeys(header(settings, environment)))
         outcomes.setdefault(run, {})[outcome.case] = outcome
     parts = [f"# Throughput\n\n{NOTE}"]
@@ -43,14 +43,14 @@ def render(rows: Sequence[dict[str, Any]], folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def header(settings: Settings, environment: dict[str, Any]) -> list[str]:
+def header(settings: dict[str, int], environment: dict[str, Any]) -> list[str]:
     """The machine, the software and the command of a run. Raises ValueError for any other environment."""
     try:
         versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items() if version)
         command = shlex.join(["python", "-m", f"benchmarks.{BENCHMARK}", *environment["command"][1:]])
         return [
             f"- machine: {environment['processor']}, {environment['cores']} cores, {environment['system']}",
-            f"- devices: {settings.devices} of {', '.join(environment['devices'])}; {settings.rounds} rounds",
+            f"- devices: {settings['devices']} of {', '.join(environment['devices'])}; {settings['rounds']} rounds",
             f"- versions: Python {environment['python']}, {versions}",
             f"- commit: {environment['commit']}",
             f"- command: `{command}`, {environment['time']}",

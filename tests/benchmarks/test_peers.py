@@ -13,7 +13,7 @@ from benchmarks.peers import comparison
 from benchmarks.peers import peer as shared
 from benchmarks.peers.__main__ import compare_and_report, main
 from benchmarks.peers.catalogue import PEERS, Peer, is_ours
-from benchmarks.peers.comparison import TOLERANCE, Checked, Comparison, checked_tasks, compare, timed
+from benchmarks.peers.comparison import TOLERANCE, Comparison, checked_tasks, compare, timed
 from benchmarks.peers.peer import Entrant, expected_answer, make_problem
 from benchmarks.peers.tables import markdown
 from benchmarks.timing import PEAK, matrix_product
@@ -49,12 +49,12 @@ def test_a_peer_gives_the_outputs_and_gradients_of_the_reference(cases, name, ce
     problem, expected = cases(cell)
     checked = checked_tasks(name, problem, expected, TASKS)
     assert not isinstance(checked, str), checked
-    answers = {**checked["inference"].entrant.answer, **checked["train"].entrant.answer}
+    answers = {**checked["inference"].answer, **checked["train"].answer}
     assert jax.tree.structure(answers) == jax.tree.structure(expected)
     assert jax.tree.structure(expected["weights"]) == jax.tree.structure(problem.weights)
     assert min(np.abs(array).max() for array in jax.tree.leaves(expected)) > 1e-3
     assert max(each.deviation for each in checked.values()) < TOLERANCE / 10
-    checked["train"].entrant.call()  # a further step, from where the first one ended
+    checked["train"].call()  # a further step, from where the first one ended
 
 
 def test_every_cell_is_there_or_its_lack_has_a_reason():
@@ -146,7 +146,7 @@ def test_ratios_are_those_of_one_round(cases, monkeypatch):
     }
     monkeypatch.setattr(comparison, "interleaved", lambda calls, rounds, watch: {name: seconds[name] for name in calls})
     monkeypatch.setattr(comparison, "matrix_product", lambda: (lambda: None, 1000.0))
-    entrants = {name: Checked(Entrant(lambda: None, {}), 0.0) for name in ("rnnjax", "flax", "keras")}
+    entrants = {name: Entrant(lambda: None, {}) for name in ("rnnjax", "flax", "keras")}
     ours, flax, keras = timed(cases("lstm")[0], "train", entrants, 3, lambda done: None)
     # Quartiles of (1, 4, 3); of 1/2, 4/4, 3/4; of 1/9, 4/9, 3/1.
     assert ours["seconds"] == (2.0, 3.0, 3.5)
@@ -166,9 +166,7 @@ def test_a_peer_with_threads_of_its_own_is_set_apart(cases, monkeypatch):
         return {name: np.ones(rounds) for name in calls}
 
     monkeypatch.setattr(comparison, "interleaved", interleaved)
-    entrants = {
-        name: Checked(Entrant(lambda: None, {}, own_threads=name == "torch"), 0.0) for name in ("torch", "flax")
-    }
+    entrants = {name: Entrant(lambda: None, {}, own_threads=name == "torch") for name in ("torch", "flax")}
     rows = timed(cases("lstm")[0], "inference", entrants, 1, lambda done: None)
     assert heard == ["before torch", "torch", "after torch", "flax", PEAK]
     assert [row["peer"] for row in rows] == ["torch", "flax"]

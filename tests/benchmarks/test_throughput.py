@@ -141,7 +141,7 @@ def failure(capsys, arguments):
         (["--recurrences", "Scan(2)"], "recurrences: expected some of Scan(), "),
         (["--times", "0"], "times: expected at least 1, got 0"),
         (["--rounds", "0"], "rounds: expected at least 1, got 0"),
-        (["--batches", "3", "--devices", "2"], "batches: expected multiples of 2 devices, got 3"),
+        (["--batches", "3", "--devices", "2"], "batches: expected batches that 2 devices can share, got 3"),
         (["--resume"], "resume: expected --rows FILE"),
         (["--resume", "--rows", "none.jsonl"], "rows: expected a file to continue, got none.jsonl"),
         (["--rows", "."], "rows: expected a new path, got ., which exists"),
