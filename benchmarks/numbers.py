@@ -61,7 +61,6 @@ def draw(cell: Cell, shape: Shape) -> Numbers:
 def reference(cell: Cell, shape: Shape) -> Answers:
     """The last output and the gradients for the numbers of `draw`, by `Scan` in float64 on one device."""
     steps = max(SEGMENT, -(-shape.time // MOST_SEGMENTS))
-
     segment = jax.checkpoint(functools.partial(last_output, cell, Scan()))
 
     def last(params: Any, inputs: jax.Array) -> jax.Array:

@@ -89,12 +89,6 @@ _FULL = dataclasses.replace(
 )
 PRESETS = {
     "quick": ("About two minutes on two cores: an LSTM's train step at four lengths.", Throughput()),
-    "standard": (
-        "Three cells and every recurrence at four lengths, forward pass and train step, B=64, H=100.",
-        _STANDARD,
-    ),
-    "full": (
-        "Sizes, dtypes and tasks as well: most of a day. Flags make it smaller; it can be stopped and resumed.",
-        _FULL,
-    ),
+    "standard": ("Three cells, all recurrences, four lengths; forward pass and train step, B=64, H=100.", _STANDARD),
+    "full": ("Sizes, dtypes and tasks as well: most of a day. Flags make it smaller; it can be resumed.", _FULL),
 }
