@@ -105,7 +105,7 @@ def prepare(options: Epoch, problem: Problem) -> Iterator[tuple[Name, Ready | st
     for name in tqdm(options.contestants, desc="compile and check", unit="contestant", disable=None):
         try:
             contestant = build[name]()
-        except (ModuleNotFoundError, RuntimeError) as error:  # Keras is not installed, or has another backend
+        except ImportError as error:  # Keras is not installed, or has another backend
             yield name, str(error)
             continue
         pipeline = contestant.pipeline

@@ -107,7 +107,7 @@ class Numbers(NamedTuple):
     """What a task runs on, NumPy arrays or arrays on devices."""
 
     params: Any
-    inputs: Any  # (T, B, I), or (B, T, I) where `batch_axis` is 0
+    inputs: Any  # (T, B, I), or (B, T, I) if `batch_axis` is 0
     target: Any  # (B, O)
 
 
@@ -117,7 +117,7 @@ class Executable(NamedTuple):
     compiled: jax.stages.Compiled
     lower_seconds: float
     compile_seconds: float
-    temp_bytes: int | None  # of all devices together; None where the backend does not report it
+    temp_bytes: int | None  # of all devices together; None if the backend does not report it
 
 
 class Work(NamedTuple):

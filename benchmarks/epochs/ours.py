@@ -101,7 +101,7 @@ class DeviceWait:
 
 
 def waited(start: float, calls: Sequence[tuple[float, float]], done: Sequence[float]) -> float:
-    """Seconds without work: from the end of each step (at first `start`) to the start of the next one.
+    """Seconds without work: from the end of each step (of the first: `start`) to the start of the next one.
 
     `calls` has the start and end of each call, `done` the end of its work. On a CPU a call may return late, because its
     own step uses the cores: each step is assumed to start after the time of the fastest call.

@@ -19,13 +19,13 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def load_keras() -> Any:
-    """The package. Raises ModuleNotFoundError if it is missing, RuntimeError if it already has another backend."""
+    """The package. Raises ModuleNotFoundError if it is missing, ImportError if it already has another backend."""
     os.environ["KERAS_BACKEND"] = "jax"  # read when Keras is first imported
     with extra("peers"):
         import keras
 
     if keras.backend.backend() != "jax":
-        raise RuntimeError(f"expected Keras on JAX, got Keras on {keras.backend.backend()}")
+        raise ImportError(f"expected Keras on JAX, got Keras on {keras.backend.backend()}")
     return keras
 
 

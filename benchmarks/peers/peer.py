@@ -1,5 +1,4 @@
-"""What all peers share: the problem, the call that is timed and the answer that is checked; and the same loss, Adam and
-jit around every layer in JAX."""
+"""What all peers share: problem, timed call and checked answer; those in JAX also share loss, Adam and jit."""
 
 import os
 from collections.abc import Callable, Mapping
