@@ -22,6 +22,7 @@ def build(cells: Mapping[str, str], problem: Problem, task: TaskName) -> Entrant
 
     def last(params: Any, inputs: jax.Array) -> Any:
         carry, _ = module.apply({"params": params}, inputs)
+        # The carry of an LSTM is its cell state and its hidden state.
         return carry[1] if problem.name == "lstm" else carry
 
     params = to_flax(ours, {"cell": problem.weights})
