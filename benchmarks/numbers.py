@@ -1,58 +1,44 @@
-"""The numbers that a layer is measured on, and what it must give: `Scan` in float64."""
+"""The random numbers of every benchmark, and the reference: `Scan` in float64."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from benchmarks.work import Shape, compute
+from benchmarks.work import Numbers, Shape, compute
 from rnnjax import Cell, Recurrence, Scan
 from rnnjax.layers.parameters import cast
 from rnnjax.recurrences.noise import has_output
 
-# Gradients over more steps than this are taken segment by segment, so that their float64 residuals fit in memory;
-# the segments are few, since each one is compiled.
+# Longer sequences are computed in segments, so that their float64 residuals fit in memory. Each segment is compiled:
+# there are only a few.
 SEGMENT = 2000
 MOST_SEGMENTS = 8
 BIAS_SCALE = 0.1
-# A cell amplifies roundings where one of the inputs moves its answers by more than this. All roundings of float32
-# together may then move them this many times as much; measured: 34 times (layer-norm-lstm as it starts, T=200, H=64).
-# What deviates by more than the largest share is wrong all the same.
+# A cell amplifies roundings if rounding the inputs moves its answers by more than AMPLIFIED. All roundings of float32
+# may then move them ROUNDINGS times as much; measured: 34 times (layer-norm-lstm at its start, T=200, H=64). A
+# deviation above LARGEST_ALLOWED is always wrong.
 AMPLIFIED, ROUNDINGS, LARGEST_ALLOWED = 1e-6, 100, 2e-2
-ADAM_B1 = 0.9  # optax's default, which `benchmarks.work.optimizer` leaves as it is
-
-
-class Numbers(NamedTuple):
-    """What a layer runs on: float32 in NumPy or on devices, float64 in the reference."""
-
-    params: Any
-    inputs: Any  # (T, B, I)
-    target: Any  # (B, O)
 
 
 class Answers(NamedTuple):
-    """What a layer gives, NumPy arrays."""
+    """The results of a layer, NumPy arrays."""
 
     last: Any  # the last output (B, O)
     gradients: Any  # of params and inputs
-    rounding: float = 0.0  # how far both move, in float64, where the inputs are moved by one rounding of float32
+    rounding: float = 0.0  # the deviation of both, in float64, after one float32 rounding of the inputs
 
 
-def last_output(cell: Cell, recurrence: Recurrence, params: Any, inputs: jax.Array, hidden_size: int) -> jax.Array:
-    """The output of the last step."""
-    initial = cell.init_state(inputs.shape[1], hidden_size, inputs.dtype)
-    return last_of(cell, *recurrence(cell, params, inputs, initial))
-
-
-def last_of(cell: Cell, outputs: jax.Array, final: Any) -> jax.Array:
-    """The output of the last step, read from the final state unless the cell has an output of its own."""
-    return outputs[-1] if has_output(cell) else final.hidden
+def last_output(cell: Cell, recurrence: Recurrence, params: Any, inputs: jax.Array, state: Any) -> tuple[Any, Any]:
+    """The output of the last step, and the final state. Most cells have no output of their own: it is in the state."""
+    outputs, final = recurrence(cell, params, inputs, state)
+    return outputs[-1] if has_output(cell) else final.hidden, final
 
 
 def draw(cell: Cell, shape: Shape) -> Numbers:
-    """Random numbers for this work, the same ones each time. No parameter is all zeros: its loss would not be seen."""
+    """Random numbers, the same in every call. No parameter is all zeros: an error there would not show."""
     random = np.random.default_rng(0)
 
     def normal(*sizes: int) -> np.ndarray:
@@ -67,20 +53,15 @@ def draw(cell: Cell, shape: Shape) -> Numbers:
     params = cell.init_params(jax.random.key(0), shape.input, shape.hidden)
     params = jax.tree_util.tree_map_with_path(moved, params)
     inputs = normal(shape.time, shape.batch, shape.input)
-    last = jax.eval_shape(
-        lambda params: last_output(cell, Scan(), params, jnp.asarray(inputs[:1]), shape.hidden), params
-    )
+    state = cell.init_state(shape.batch, shape.hidden, inputs.dtype)
+    last, _ = jax.eval_shape(functools.partial(last_output, cell, Scan()), params, inputs[:1], state)
     return Numbers(params, inputs, normal(*last.shape))
 
 
 def reference(cell: Cell, shape: Shape) -> Answers:
-    """The last output and the gradients on the numbers that are drawn, by `Scan` in float64 on one device."""
+    """The last output and the gradients for the numbers of `draw`, by `Scan` in float64 on one device."""
     steps = max(SEGMENT, -(-shape.time // MOST_SEGMENTS))
-
-    @jax.checkpoint
-    def segment(params: Any, inputs: jax.Array, state: Any) -> Any:
-        outputs, final = Scan()(cell, params, inputs, state)
-        return last_of(cell, outputs, final), final
+    segment = jax.checkpoint(functools.partial(last_output, cell, Scan()))
 
     def last(params: Any, inputs: jax.Array) -> jax.Array:
         output, state = inputs, cell.init_state(inputs.shape[1], shape.hidden, inputs.dtype)
@@ -99,12 +80,6 @@ def reference(cell: Cell, shape: Shape) -> Answers:
         return Answers(*answers, rounding=deviation(moved, answers))
 
 
-def first_gradient(optimizer_state: Any) -> Any:
-    """The gradient of the first step, NumPy arrays: Adam's first moment is then (1 - b1) times that."""
-    moments = jax.device_get(optax.tree.get(optimizer_state, "mu"))
-    return jax.tree.map(lambda moment: np.asarray(moment) / np.float32(1 - ADAM_B1), moments)
-
-
 def allowed(tolerance: float, answers: Answers) -> float:
     """The tolerance, widened for a cell that amplifies roundings over many steps."""
     if not answers.rounding > AMPLIFIED:
@@ -113,9 +88,9 @@ def allowed(tolerance: float, answers: Answers) -> float:
 
 
 def deviation(answer: Any, reference: Any) -> float:
-    """The largest difference from the reference, relative to the largest number of each array.
+    """The largest difference from the reference, relative to the largest number of each array; NaN if any is NaN.
 
-    NaN where a number is. Raises ValueError where arrays are not those of the reference.
+    Raises ValueError for shapes other than those of the reference.
     """
     worst = 0.0
     for leaf, want in zip(jax.tree.leaves(answer), jax.tree.leaves(reference), strict=True):
@@ -123,5 +98,5 @@ def deviation(answer: Any, reference: Any) -> float:
         if got.shape != want.shape:
             raise ValueError(f"expected shape {want.shape}, got {got.shape}")
         difference = np.abs(got.astype(want.dtype) - want).max(initial=0.0)
-        worst = np.maximum(worst, difference / (np.abs(want).max(initial=0.0) or 1.0))  # which keeps a NaN
+        worst = np.maximum(worst, difference / (np.abs(want).max(initial=0.0) or 1.0))  # keeps a NaN
     return float(worst)

@@ -1,4 +1,4 @@
-"""Timing of competing calls: in turn, round after round, so that drift of the machine hits all alike."""
+"""Competing calls are timed in interleaved rounds, so that a slower phase of the machine affects all of them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,10 +35,7 @@ class Turn(NamedTuple):
 
 
 def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[Turn]:
-    """Each call once in every round, timed until what it returns is ready.
-
-    Every other round runs backwards, so that nobody always follows the same neighbour.
-    """
+    """Each call once in every round, timed until its result is ready. Every other round runs in reverse order."""
     for round in range(rounds):
         for name in calls if round % 2 == 0 else reversed(list(calls)):
             start = time.perf_counter()
@@ -47,7 +44,7 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], rounds: int) -> Iterator[Tur
 
 
 def repeated(step: Callable[..., tuple[Any, Any]], carried: Any, *arguments: Any) -> Callable[[], None]:
-    """A call that takes one step more, each from where the last one ended, and waits for it."""
+    """A call that takes one more step from the state after the previous one, and waits for it."""
 
     def call() -> None:
         nonlocal carried
@@ -58,11 +55,11 @@ def repeated(step: Callable[..., tuple[Any, Any]], carried: Any, *arguments: Any
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[], Any]], rounds: int, watch: Callable[[int], None] = lambda done: None
+    calls: Mapping[str, Callable[[], Any]], rounds: int, watch: Callable[[int], object] = lambda done: None
 ) -> dict[str, np.ndarray]:
-    """Seconds of every call in every round; a call must return when its work is done, or return arrays of JAX.
+    """Seconds of every call in every round, after one untimed call each. `watch` receives the number of rounds done.
 
-    Each call runs once untimed first. `watch` hears how many rounds are done.
+    A call must return when its work is done, or return JAX arrays.
     """
     for call in calls.values():
         jax.block_until_ready(call())
@@ -77,10 +74,10 @@ def interleaved(
 def matrix_product(
     size: int | None = None, dtype: Any = jnp.float32, mesh: Mesh | None = None
 ) -> tuple[Callable[[], jax.Array], float]:
-    """A square matrix product and its floating-point operations.
+    """A square matrix product, and its number of floating-point operations.
 
-    It runs on the default device, with all of that one's threads, or on a mesh, where each device has a product of
-    its own. `size` is 2048, or 8192 on GPUs and TPUs, which finish the smaller one before its launch is paid for.
+    It runs on the default device, or on a mesh with one product for each device. The default `size` is 2048, and 8192
+    on GPUs and TPUs, where launching a smaller product takes longer than the product.
     """
     size = size or (PEAK_SIZE if jax.default_backend() == "cpu" else ACCELERATOR_PEAK_SIZE)
     count = 1 if mesh is None else mesh.size

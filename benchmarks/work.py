@@ -1,24 +1,27 @@
-"""The work that is timed: a recurrent layer's last output, its gradients, or a whole train step, on all devices."""
+"""The timed work: the last output of a recurrent layer, its gradients, or a whole train step, on all devices."""
 
 import dataclasses
+import functools
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 import optax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.timing import repeated
 from rnnjax import Cell
 from rnnjax.training.devices import AXIS
 
 Task = Literal["forward", "gradient", "train"]
 # last(params, inputs) -> the layer's output at the last step, (B, H).
 Last = Callable[[Any, jax.Array], jax.Array]
-# Adam's step size: small, so that hundreds of timed steps leave the numbers what they are.
-LEARNING_RATE = 1e-6
+LEARNING_RATE = 1e-6  # so small that hundreds of timed steps hardly change the numbers
+ADAM_B1 = 0.9  # optax's default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +43,9 @@ class Shape:
         return cls(*sizes)
 
     def flop(self, cell: Cell, task: Task) -> float:
-        """Useful floating-point operations: the products with all matrices, thrice where gradients are taken.
+        """Useful floating-point operations: one product with each matrix and step, three with gradients.
 
-        Each matrix of the cell's parameters is read once a step. What a recurrence computes again is not counted.
+        Recomputation does not count.
         """
         params = jax.eval_shape(lambda: cell.init_params(jax.random.key(0), self.input, self.hidden))
         entries = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params) if len(leaf.shape) > 1)
@@ -51,7 +54,7 @@ class Shape:
 
 
 def optimizer() -> optax.GradientTransformation:
-    """What a train step updates with."""
+    """The optimizer of a train step."""
     return optax.adam(LEARNING_RATE)
 
 
@@ -62,9 +65,9 @@ def compute(task: Task, last: Last, mesh: Mesh | None = None, batch_axis: int = 
         gradient   (params, inputs, target) -> gradients of params and inputs
         train      ((params, optimizer state), inputs, target) -> ((params, optimizer state), gradient of inputs)
 
-    The loss is half the squared error of the last output, summed over features and averaged over the batch. A
-    layer stands on another one or on an embedding: the gradient of its inputs belongs to its work. `batch_axis`
-    is that of the inputs. On a mesh the batch is split over the devices, with one sum of the gradients.
+    The loss is half the squared error of the last output, summed over features and averaged over the batch. The
+    gradient of the inputs is included: a layer usually follows another one or an embedding. On a mesh the batch is
+    split over the devices, with one sum of the gradients.
     """
     rows = PartitionSpec(*(None,) * batch_axis, AXIS)
     whole = PartitionSpec()
@@ -100,24 +103,65 @@ def compute(task: Task, last: Last, mesh: Mesh | None = None, batch_axis: int = 
     return {"forward": split(forward, PartitionSpec(AXIS)), "gradient": gradient, "train": train}[task]
 
 
+class Numbers(NamedTuple):
+    """What a task runs on, NumPy arrays or arrays on devices."""
+
+    params: Any
+    inputs: Any  # (T, B, I), or (B, T, I) if `batch_axis` is 0
+    target: Any  # (B, O)
+
+
 class Executable(NamedTuple):
-    """A compiled function with what it took to make and what it takes to run."""
+    """A compiled function, how long it took to compile, and its temporary memory."""
 
     compiled: jax.stages.Compiled
     lower_seconds: float
     compile_seconds: float
-    temp_bytes: int | None  # of all devices together; None where the backend does not say
+    temp_bytes: int | None  # of all devices together; None if the backend does not report it
 
 
-def build(function: Callable[..., Any], arguments: Sequence[Any], task: Task, mesh: Mesh | None = None) -> Executable:
-    """A task's function, lowered (tracing included) and compiled. A train step may overwrite its first argument."""
-    jitted = jax.jit(function, donate_argnums=(0,) if task == "train" else ())
-    jax.block_until_ready(arguments)
-    start = time.perf_counter()
-    lowered = jitted.lower(*arguments)
-    between = time.perf_counter()
-    compiled = lowered.compile()
-    end = time.perf_counter()
-    memory = compiled.memory_analysis()  # of one device
-    temp_bytes = None if memory is None else memory.temp_size_in_bytes * (1 if mesh is None else mesh.size)
-    return Executable(compiled, between - start, end - between, temp_bytes)
+class Work(NamedTuple):
+    """A task of a layer: `batch_axis` is that of its inputs. With a mesh, its devices share the batch."""
+
+    task: Task
+    last: Last
+    batch_axis: int
+    mesh: Mesh | None = None
+
+    def arguments(self, numbers: Numbers) -> tuple[Any, ...]:
+        """The arguments of the first call, on the devices. Each call makes new ones: a train step overwrites them."""
+        first = (numbers.params, optimizer().init(numbers.params)) if self.task == "train" else numbers.params
+        rows = PartitionSpec(*(None,) * self.batch_axis, AXIS)
+        given, specs = (first, *numbers[1:]), (PartitionSpec(), rows, PartitionSpec(AXIS))
+        mesh = self.mesh
+        return jax.device_put(given, None if mesh is None else tuple(NamedSharding(mesh, spec) for spec in specs))
+
+    def build(self, arguments: tuple[Any, ...]) -> Executable:
+        """The task, lowered (tracing included) and compiled for these arguments."""
+        function = compute(self.task, self.last, self.mesh, self.batch_axis)
+        jitted = jax.jit(function, donate_argnums=(0,) if self.task == "train" else ())
+        jax.block_until_ready(arguments)
+        start = time.perf_counter()
+        lowered = jitted.lower(*arguments)
+        between = time.perf_counter()
+        compiled = lowered.compile()
+        end = time.perf_counter()
+        memory = compiled.memory_analysis()  # of one device
+        devices = 1 if self.mesh is None else self.mesh.size
+        temp_bytes = None if memory is None else memory.temp_size_in_bytes * devices
+        return Executable(compiled, between - start, end - between, temp_bytes)
+
+    def answer(self, result: Any) -> Any:
+        """The last output, or the gradients of parameters and inputs, from the result of the first call.
+
+        After the first step Adam's first moment is (1 - b1) times the gradient.
+        """
+        if self.task != "train":
+            return jax.device_get(result)
+        (_, optimizer_state), d_inputs = result
+        moments, d_inputs = jax.device_get((optax.tree.get(optimizer_state, "mu"), d_inputs))
+        return jax.tree.map(lambda moment: np.asarray(moment) / np.float32(1 - ADAM_B1), moments), d_inputs
+
+    def stepper(self, compiled: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[[], Any]:
+        """A call that does the task once. A train step continues from the parameters of the previous one."""
+        return (repeated if self.task == "train" else functools.partial)(compiled, *arguments)

@@ -1,5 +1,6 @@
 """rnnjax: recurrent networks in JAX, with one cell definition for every recurrence."""
 
+import rnnjax.start as _start  # noqa: F401  # first: a command is checked before JAX is imported
 from rnnjax.cells import GRU as GRU
 from rnnjax.cells import LSTM as LSTM
 from rnnjax.cells import LSTMP as LSTMP

@@ -135,8 +135,8 @@ ablate(Study("?", "score", Trials(train), [Variant("a", "?", RunConfig())]), Pat
 
 
 def test_a_command_without_its_packages_ends_with_one_line():
-    command = "import sys; sys.modules['tyro'] = None; from experiments.packages import check_packages as check; "
-    command += "check(['python', '-m', 'experiments.memory', 'copy'])"
+    command = "import sys; sys.modules['tyro'] = None; from rnnjax.start import check_packages as check; "
+    command += "check('experiments.memory')"
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     message = "experiments.memory: expected tyro, not installed: pip install 'rnnjax[experiments]'\n"
     assert (done.returncode, done.stderr) == (1, message)

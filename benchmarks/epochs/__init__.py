@@ -1,1 +1,1 @@
-"""What `benchmarks.epoch` is made of: the data pipeline, the contestants, one file each, and what is measured."""
+"""The parts of `benchmarks.epoch`: options, data pipeline, contestants, checks and tables."""

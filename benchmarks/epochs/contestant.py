@@ -1,4 +1,4 @@
-"""What every contestant is given, and what it must be able to do."""
+"""The problem of all contestants, and their interface."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast
@@ -9,10 +9,10 @@ from rnnjax.data import Plan
 
 
 class Problem(NamedTuple):
-    """One training problem for all: the network, where it starts from, and both ways of making batches."""
+    """The network, its first parameters, and both ways to make batches."""
 
     model: SequenceClassifier
-    params: Any  # NumPy arrays: a step that donates its state must not take them from the next contestant
+    params: Any  # NumPy arrays: a train step overwrites arrays on devices, and all contestants start from these
     learning_rate: float
     bucketed: Pipeline
     padded: Pipeline
@@ -24,28 +24,23 @@ class Problem(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What an epoch said of itself: the mean loss in nats, and the seconds that the device waited, where known."""
+    """The result of an epoch: the mean loss in nats, and the seconds that the device waited, if they are known."""
 
     loss: float
     device_wait: float | None = None
 
 
 class Contestant(Protocol):
-    """A network in training; every call goes on from where the last one ended, and returns when all is done.
-
-    `fill` is as in `Pipeline.batches`.
-    """
+    """A network in training. Each call continues from the previous one, and returns when all work is done."""
 
     pipeline: Pipeline
     devices: int
-
-    @property
-    def fill(self) -> int | None: ...
+    fill: int | None  # as in `Pipeline.batches`
 
     def losses(self, plans: Sequence[Plan]) -> list[float]:
-        """One step on each plan's batch in turn: its mean loss before the step."""
+        """One step on the batch of each plan; the mean loss before each step."""
         ...
 
     def epoch(self) -> Pass:
-        """A whole epoch, from the tokenised texts to the updated parameters."""
+        """One epoch, from the tokenised texts to the updated parameters."""
         ...

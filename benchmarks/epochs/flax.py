@@ -1,4 +1,4 @@
-"""The Flax contestants: a network of `flax.linen`, and the loop over a jitted optax step that Flax's examples show."""
+"""The Flax contestants: a network of `flax.linen`, in a loop over a jitted step as in Flax's examples."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ from rnnjax.types import features
 class Classifier(nn.Module):
     """Embedding, LSTM, its output at the last step of each text, one logit.
 
-    With lengths the output is gathered, as Flax's own text example does: a little quicker than `seq_lengths`, with
-    which `nn.RNN` keeps every carry for the same numbers. Without them the last carry is what is read.
+    With lengths the output is gathered as in Flax's own text example, which is a little faster than `seq_lengths` of
+    `nn.RNN`. Without lengths the last carry is read.
     """
 
     vocabulary_size: int
@@ -39,10 +39,11 @@ class Classifier(nn.Module):
 
 
 class FlaxEpochs:
-    """The problem's network in Flax, on the default device; losses are read when an epoch is over."""
+    """The network in Flax, on the default device; losses are read at the end of an epoch."""
 
     def __init__(self, problem: Problem, pipeline: Pipeline):
-        self.pipeline, self.devices, self.fill = pipeline, 1, pipeline.batch_size
+        self.pipeline, self.devices = pipeline, 1
+        self.fill: int | None = pipeline.batch_size
         ours = problem.model
         (hidden_size,) = features(problem.layer.hidden_size)
         model = Classifier(ours.vocabulary_size, ours.embedding_size, hidden_size)
@@ -65,7 +66,6 @@ class FlaxEpochs:
         self._carried = jax.device_put((params, optimizer.init(params)))
 
     def losses(self, plans: Sequence[Plan]) -> list[float]:
-        """As `Contestant.losses`."""
         losses = []
         for batch in self.pipeline.batches(plans, self.fill):
             self._carried, loss = self._step(self._carried, batch)
@@ -74,6 +74,5 @@ class FlaxEpochs:
         return [float(loss) for loss in losses]
 
     def epoch(self) -> Pass:
-        """As `Contestant.epoch`."""
         plans = self.pipeline.plans()
         return Pass(float(np.average(self.losses(plans), weights=[len(plan.rows) for plan in plans])))

@@ -1,44 +1,32 @@
-"""The Keras contestants, on JAX: `fit` on arrays padded as its examples do, or on a generator of bucketed batches."""
+"""The Keras contestants, on JAX: `fit` on padded arrays as in its examples, or on a generator of bucketed batches."""
 
-import os
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
 from benchmarks.epochs.contestant import Pass, Problem
 from benchmarks.epochs.pipeline import Pipeline
+from benchmarks.peers.keras import load_keras
 from rnnjax.data import Plan
-from rnnjax.extras import extra
 from rnnjax.interop import to_keras
 
-# Optax's Adam adds 1e-8 to the root of the corrected second moment, Keras its own to that of the uncorrected one,
-# which is smaller by this root at the first step.
+# Optax adds 1e-8 to the root of Adam's corrected second moment, Keras its epsilon to that of the uncorrected one, which
+# is smaller by this root at the first step.
 EPSILON = 1e-8 * (1 - 0.999) ** 0.5
 
 
-def load_keras() -> Any:
-    """The package, with JAX as its backend. Raises ModuleNotFoundError, which says what to install."""
-    os.environ["KERAS_BACKEND"] = "jax"  # read once, when it is first imported
-    with extra("peers"):
-        import keras
-
-    if keras.backend.backend() != "jax":
-        raise ModuleNotFoundError(f"expected Keras on JAX, got Keras on {keras.backend.backend()}")
-    return keras
-
-
 class KerasEpochs:
-    """The problem's network in Keras, on the default device.
+    """The network in Keras, on the default device.
 
-    Padded at the start (`pad_sequences`' default), there is no mask; padded at the end, `mask_zero` says where a
-    text ends: no word has index 0. The last rows of an epoch are a smaller batch, and so a shape of their own.
+    With padding at the start (`pad_sequences`' default) there is no mask. With padding at the end, `mask_zero` marks
+    the end of a text: no word has index 0. The last batch of an epoch is smaller, a shape of its own.
     """
 
     def __init__(self, problem: Problem, pipeline: Pipeline):
         self._keras = keras = load_keras()
-        self.pipeline, self.devices, self.fill = pipeline, 1, None
+        self.pipeline, self.devices = pipeline, 1
+        self.fill: int | None = None
         ours = problem.model
         self._longest = max(plan.width for plan in pipeline.plans())
         self._model = keras.Sequential(
@@ -54,11 +42,9 @@ class KerasEpochs:
         self._model.set_weights(to_keras(ours, problem.params))
 
     def losses(self, plans: Sequence[Plan]) -> list[float]:
-        """As `Contestant.losses`."""
         return [self._fit([plan]) for plan in plans]
 
     def epoch(self) -> Pass:
-        """As `Contestant.epoch`."""
         return Pass(self._fit(self.pipeline.plans()))
 
     def _fit(self, plans: Sequence[Plan]) -> float:

@@ -1,37 +1,39 @@
-"""The rows of `benchmarks.epoch` as Markdown, from memory or from a file of them."""
+"""The rows of `benchmarks.epoch` as Markdown."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.tables import grouped, markdown, quartiles
+from benchmarks import tables
+from benchmarks.tables import grouped, quartiles, shown
 from benchmarks.timing import Spread
 
 BASELINE = "rnnjax"
-HEADERS = (
-    "contestant",
-    "batches",
-    "devices",
-    "epoch s (quartiles)",
-    "ratio of rnnjax (quartiles)",
-    "tokens/s",
-    "padding",
-    "device waits",
-    "compile s (shapes)",
-    "largest deviation",
-)
+# The cells of a `summary`; a contestant with a reason has no more than its first two.
+COLUMNS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "contestant": lambda row: f"`{row['contestant']}`",
+    "batches": lambda row: row.get("reason") or row["batches"],
+    "devices": lambda row: row.get("devices"),
+    "epoch s (quartiles)": lambda row: quartiles(row.get("epoch")),
+    "ratio of rnnjax (quartiles)": lambda row: quartiles(row.get("ratio")),
+    "tokens/s": lambda row: shown(row.get("speed"), ",.0f"),
+    "padding": lambda row: shown(row.get("padding"), ".1%"),
+    "device waits": lambda row: shown(row.get("wait"), ".1%"),
+    "compile s (shapes)": lambda row: row.get("compiling"),
+    "largest deviation": lambda row: shown(row.get("deviation"), ".0e"),
+}
 
 
 def report(rows: Iterable[dict[str, Any]]) -> str:
-    """Every run's header and table; rows of one run have the same settings and environment."""
+    """The header and the table of every run: of rows with the same settings and environment."""
     runs = grouped(rows, lambda row: json.dumps([row["settings"], row["environment"]], sort_keys=True))
     return "\n\n".join(f"{header(run[0])}\n\n{table(run)}" for run in runs)
 
 
 def header(row: dict[str, Any]) -> str:
-    """What was trained, on what."""
+    """The training and the machine."""
     settings, environment = row["settings"], row["environment"]
     versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("jax", "flax", "keras"))
     return (
@@ -43,35 +45,25 @@ def header(row: dict[str, Any]) -> str:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a contestant: medians over the rounds, and the ratio of rnnjax's seconds to its own in each round."""
-    seconds = {name: _by_round(rows, name) for name in dict.fromkeys(row["contestant"] for row in rows)}
-    body = []
-    for name, own in seconds.items():
-        row = next(row for row in rows if row["contestant"] == name)
-        absent = [f"`{name}`", row.get("reason"), *[None] * (len(HEADERS) - 2)]
-        body.append(absent if "reason" in row else _cells(row, rows, own, seconds.get(BASELINE, {})))
-    return markdown(HEADERS, body)
+    """One line for each contestant: medians over rounds, and the ratio of rnnjax's seconds to its own per round."""
+    measured = [row for row in rows if row["contestant"] == BASELINE and "reason" not in row]
+    baseline = {row["round"]: row["seconds"] for row in measured}
+    return tables.table(COLUMNS, [summary(own, baseline) for own in grouped(rows, lambda row: row["contestant"])])
 
 
-def _by_round(rows: Iterable[dict[str, Any]], name: str) -> dict[int, float]:
-    return {row["round"]: row["seconds"] for row in rows if row["contestant"] == name and "reason" not in row}
-
-
-def _cells(
-    row: dict[str, Any], rows: Sequence[dict[str, Any]], own: dict[int, float], baseline: dict[int, float]
-) -> list[Any]:
-    spread = Spread.of(np.array([*own.values()]))
-    ratios = np.array([baseline[round] / seconds for round, seconds in own.items() if round in baseline])
-    waits = [other["device_wait"] for other in rows if other["contestant"] == row["contestant"]]
-    return [
-        f"`{row['contestant']}`",
-        row["batches"],
-        row["devices"],
-        quartiles(spread),
-        quartiles(Spread.of(ratios) if ratios.size else None),
-        f"{row['tokens'] / spread.middle:,.0f}",
-        f"{row['padding']:.1%}",
-        None if None in waits else f"{np.median(waits):.1%}",
-        f"{row['compile_seconds']:.1f} ({row['shapes']})",
-        f"{row['deviation']:.0e}",
-    ]
+def summary(rows: Sequence[dict[str, Any]], baseline: Mapping[int, float]) -> dict[str, Any]:
+    """The figures of one contestant."""
+    first = rows[0]
+    if "reason" in first:
+        return {"contestant": first["contestant"], "reason": first["reason"]}
+    seconds = Spread.of(np.array([row["seconds"] for row in rows]))
+    ratios = np.array([baseline[row["round"]] / row["seconds"] for row in rows if row["round"] in baseline])
+    waits = [row["device_wait"] for row in rows]
+    return {
+        **first,
+        "epoch": seconds,
+        "ratio": Spread.of(ratios) if ratios.size else None,
+        "speed": first["tokens"] / seconds.middle,
+        "wait": None if None in waits else np.median(waits),
+        "compiling": f"{first['compile_seconds']:.1f} ({first['shapes']})",
+    }

@@ -1,28 +1,26 @@
-"""Is this library worth the switch? The same layer in Flax, Keras, Haiku, Equinox, PyTorch and here.
+"""The same layer in Flax, Keras, Haiku, Equinox, PyTorch and rnnjax: `python -m benchmarks.peers [PRESET]`.
 
-Command: `python -m benchmarks.peers`, or with a preset, `python -m benchmarks.peers long`. `--cell NAME` takes any cell
-of the library, or your own as `package.module:Name`.
+`--cell NAME` takes any cell of the library, or your own as `package.module:Name`.
 """
 
-import functools
 import os
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers.comparison import WRONG, compare, use_float32
-from benchmarks.peers.options import PRESETS, Comparison
+import jax
+
+from benchmarks.peers.comparison import PRESETS, WRONG, Comparison, compare
 from benchmarks.peers.tables import markdown
 from benchmarks.rows import keep
 from rnnjax.commands import parse_presets, run
 from rnnjax.training import use_cpu_cores
 
 PROGRAM = "benchmarks.peers"
-DEFAULT = "standard"
 
 
 def compare_and_report(options: Comparison) -> None:
-    """Appends the rows as they come, and prints their tables. Raises ValueError where a peer's numbers are wrong."""
+    """Writes the rows and prints their tables. Raises ValueError if the numbers of a peer are wrong."""
     path = options.rows or Path("runs") / f"peers-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     rows = keep(compare(options), path)
     print(f"{markdown(rows)}\n\nrows {path}")
@@ -32,12 +30,13 @@ def compare_and_report(options: Comparison) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Compares as the arguments say."""
-    _, options = parse_presets(PRESETS, DEFAULT, PROGRAM, arguments)
+    """Compares the peers of a preset and of flags."""
+    _, options = parse_presets(PRESETS, "standard", PROGRAM, arguments)
     use_cpu_cores()
-    use_float32()
+    if jax.default_backend() != "cpu":  # by default GPUs and TPUs multiply float32 matrices with fewer bits
+        jax.config.update("jax_default_matmul_precision", "float32")
     compare_and_report(options)
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -1,82 +1,76 @@
-"""All peers: what each is called, how it lays out its inputs, which cells it has not, and where its code is."""
+"""All peers: title, layout of the inputs, missing cells, and the module with the code."""
 
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from benchmarks.peers import rnnjax
-from benchmarks.peers.peer import Build
+from benchmarks.peers.flax import CELLS, OPTIMIZED_CELLS
+from benchmarks.peers.peer import Entrant, Problem, TaskName
 
 BATCH_MAJOR, TIME_MAJOR = "batch-major", "time-major"
 EXTRA = "pip install '.[peers]'"
-# On Linux torch brings gigabytes of CUDA libraries unless its CPU build is asked for: it is in no extra.
+# On Linux torch installs gigabytes of CUDA libraries unless its CPU build is chosen: it is in no extra.
 INSTALL_TORCH = "pip install torch, in the build of your choice"
+KERAS_LAYERS = {"lstm": "LSTM", "gru": "GRU", "gru-reset-before": "GRU(reset_after=False)", "elman": "SimpleRNN"}
+TORCH_MODULES = {"lstm": "LSTM", "lstmp": "LSTM(proj_size)", "gru": "GRU", "elman": "RNN"}
 
 
 class Peer(NamedTuple):
     """One way to compute a recurrent layer, in a file of this folder.
 
-    `titles` say what it is under each cell that it has, or for all cells at once; `lacks` why it has not some of the
-    others. `package` is what its library is called where packages are installed from, `install` the command for that.
+    `titles` has its title by cell, or one title for all cells; `lacks` the reason why it has not a cell. `package` is
+    the name of its library in a package index, `install` the command that installs it. `arguments` are the first ones
+    of the module's `build`.
     """
 
     titles: Mapping[str, str] | str
     layout: str
     package: str
     module: str
-    function: str = "build"
     arguments: tuple[Any, ...] = ()
     lacks: Mapping[str, str] = {}
     install: str = EXTRA
 
     def title(self, cell: str) -> str | None:
-        """What it is under a cell of that name, or None."""
+        """The title with this cell, or None."""
         return self.titles if isinstance(self.titles, str) else self.titles.get(cell)
 
     def lack(self, cell: str) -> str | None:
-        """Why it has not the cell of that name, or None where it has."""
+        """The reason why it has not this cell, or None."""
         if self.title(cell) is not None:
             return None
-        return self.lacks.get(cell, f"this comparison knows none in {self.package} that computes the same")
+        return self.lacks.get(cell, f"this comparison has no cell of {self.package} that computes the same")
 
-    def load(self) -> Build:
-        """Its code. Raises ModuleNotFoundError where its library is not installed."""
+    def load(self) -> Callable[[Problem, TaskName], Entrant]:
+        """Its code. Raises ModuleNotFoundError if its library is not installed."""
         module = importlib.import_module(f"benchmarks.peers.{self.module}")
-        return functools.partial(getattr(module, self.function), *self.arguments)
+        return functools.partial(module.build, *self.arguments)
 
 
-def titles(pattern: str, **names: str) -> dict[str, str]:
-    """The pattern with the library's name of each cell in it."""
-    return {cell.replace("_", "-"): pattern.format(name) for cell, name in names.items()}
+def titles(pattern: str, names: Mapping[str, str]) -> dict[str, str]:
+    """The pattern with the library's name of each cell."""
+    return {cell: pattern.format(name) for cell, name in names.items()}
 
 
 PEERS: dict[str, Peer] = {
     **{
-        name: Peer(variant.title, BATCH_MAJOR, "rnnjax", "rnnjax", arguments=(variant,))
+        name: Peer(variant.title, BATCH_MAJOR, "rnnjax", "rnnjax", (variant,))
         for name, variant in rnnjax.VARIANTS.items()
     },
     "flax-optimized": Peer(
-        titles("Flax `nn.RNN({})`", lstm="OptimizedLSTMCell"),
+        titles("Flax `nn.RNN({})`", OPTIMIZED_CELLS),
         BATCH_MAJOR,
         "flax",
         "flax",
-        "build_optimized",
+        (OPTIMIZED_CELLS,),
         lacks=dict.fromkeys(("gru", "elman"), "Flax has an optimized cell for the LSTM only"),
     ),
-    "flax": Peer(
-        titles("Flax `nn.RNN({})`", lstm="LSTMCell", gru="GRUCell", elman="SimpleCell"), BATCH_MAJOR, "flax", "flax"
-    ),
-    "keras": Peer(
-        titles(
-            "Keras on JAX `{}`", lstm="LSTM", gru="GRU", gru_reset_before="GRU(reset_after=False)", elman="SimpleRNN"
-        ),
-        BATCH_MAJOR,
-        "keras",
-        "keras",
-    ),
+    "flax": Peer(titles("Flax `nn.RNN({})`", CELLS), BATCH_MAJOR, "flax", "flax", (CELLS,)),
+    "keras": Peer(titles("Keras on JAX `{}`", KERAS_LAYERS), BATCH_MAJOR, "keras", "keras"),
     "haiku": Peer(
-        titles("Haiku `dynamic_unroll({})`", lstm="LSTM"),
+        titles("Haiku `dynamic_unroll({})`", {"lstm": "LSTM"}),
         TIME_MAJOR,
         "dm-haiku",
         "haiku",
@@ -86,23 +80,16 @@ PEERS: dict[str, Peer] = {
         },
     ),
     "equinox": Peer(
-        titles("Equinox `{}` under `lax.scan`", lstm="LSTMCell", gru="GRUCell"),
+        titles("Equinox `{}` under `lax.scan`", {"lstm": "LSTMCell", "gru": "GRUCell"}),
         TIME_MAJOR,
         "equinox",
         "equinox",
         lacks={"elman": "Equinox has no such cell"},
     ),
-    "torch": Peer(
-        titles("PyTorch `nn.{}`", lstm="LSTM", lstmp="LSTM(proj_size)", gru="GRU", elman="RNN"),
-        TIME_MAJOR,
-        "torch",
-        "torch",
-        install=INSTALL_TORCH,
-    ),
+    "torch": Peer(titles("PyTorch `nn.{}`", TORCH_MODULES), TIME_MAJOR, "torch", "torch", install=INSTALL_TORCH),
 }
-OURS = rnnjax.OURS
 
 
 def is_ours(name: str) -> bool:
-    """Whether this is a variant of rnnjax, and no peer of it."""
+    """Whether this is a variant of rnnjax."""
     return name in rnnjax.VARIANTS

@@ -1,6 +1,5 @@
 """Equinox: its cells, mapped over the batch, under `lax.scan`, time-major."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -8,20 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 
-EQUINOX_CELLS: dict[str, Callable[..., eqx.Module]] = {"lstm": eqx.nn.LSTMCell, "gru": eqx.nn.GRUCell}
+EQUINOX_CELLS: dict[str, Any] = {"lstm": eqx.nn.LSTMCell, "gru": eqx.nn.GRUCell}
 
 
 def build(problem: Problem, task: TaskName) -> Entrant:
-    """`eqx.nn.LSTMCell` or `GRUCell`: a step of one sequence, under `jax.vmap`; gates in our order, kernels (G, I)."""
+    """`eqx.nn.LSTMCell` or `GRUCell` for one sequence, under `jax.vmap`; gates in our order, kernels (G, I)."""
     shape, own, recurrent = problem.shape, problem.weights["input"], problem.weights["recurrent"]
-    cell: Any = EQUINOX_CELLS[problem.name](shape.input, shape.hidden, key=jax.random.key(0))
+    cell = EQUINOX_CELLS[problem.name](shape.input, shape.hidden, key=jax.random.key(0))
     arrays = {"weight_ih": own["kernel"].T, "weight_hh": recurrent["kernel"].T, "bias": own["bias"]}
     if problem.name == "gru":
         reset, update, candidate = np.split(recurrent["bias"], 3)
-        # The gates have one bias; the candidate has one of its own inside the reset gate's reach.
+        # The gates have one bias; the candidate has a second one, which the reset gate multiplies.
         arrays["bias"] = own["bias"] + np.concatenate([reset, update, np.zeros_like(candidate)])
         arrays["bias_n"] = candidate
     params = eqx.tree_at(lambda cell: [getattr(cell, name) for name in arrays], cell, list(arrays.values()))

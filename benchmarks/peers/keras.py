@@ -1,35 +1,39 @@
 """Keras on JAX: its layers as pure functions (`stateless_call`), batch-major."""
 
 import os
-
-# Keras picks its backend when it is first imported.
-os.environ["KERAS_BACKEND"] = "jax"
-
-import functools
 from typing import Any
 
 import jax
-import keras
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 from rnnjax import RNN
+from rnnjax.extras import extra
 from rnnjax.interop import from_keras, to_keras
 
-LAYERS: dict[str, Any] = {
-    "lstm": keras.layers.LSTM,
-    "gru": keras.layers.GRU,
-    "gru-reset-before": functools.partial(keras.layers.GRU, reset_after=False),
-    "elman": keras.layers.SimpleRNN,
+LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}),
+    "gru-reset-before": ("GRU", {"reset_after": False}),
+    "elman": ("SimpleRNN", {}),
 }
 
 
-def build(problem: Problem, task: TaskName) -> Entrant:
-    """`keras.layers.LSTM`, `GRU` with either `reset_after`, or `SimpleRNN`; they give the last output."""
+def load_keras() -> Any:
+    """The package. Raises ModuleNotFoundError if it is missing, ImportError if it already has another backend."""
+    os.environ["KERAS_BACKEND"] = "jax"  # read when Keras is first imported
+    with extra("peers"):
+        import keras
+
     if keras.backend.backend() != "jax":
-        raise RuntimeError(f"expected Keras on JAX, got on {keras.backend.backend()}: it was imported before")
+        raise ImportError(f"expected Keras on JAX, got Keras on {keras.backend.backend()}")
+    return keras
+
+
+def build(problem: Problem, task: TaskName) -> Entrant:
+    """`keras.layers.LSTM`, `GRU` with either `reset_after`, or `SimpleRNN`; they return the last output."""
     ours = RNN(problem.cell, problem.shape.hidden)
-    layer = LAYERS[problem.name](problem.shape.hidden)
+    name, options = LAYERS[problem.name]
+    layer = getattr(load_keras().layers, name)(problem.shape.hidden, **options)
     layer.build(problem.inputs.shape)
     state = [variable.value for variable in layer.non_trainable_variables]
 

@@ -1,26 +1,23 @@
-"""rnnjax: its module `RNN`, batch-major, the batch split over all devices; and what each part of that gains."""
+"""rnnjax: its module `RNN`, batch-major, by default on all devices; and variants with less."""
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
-from benchmarks.peers.jax_layer import JaxLayer, ready
-from benchmarks.peers.peer import Entrant, Problem, TaskName
+from benchmarks.peers.peer import Entrant, JaxLayer, Problem, TaskName, ready
 from rnnjax import RNN, Chunked, Recurrence, Scan
 from rnnjax.training import batch_mesh
 
 
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """A way to run the module. No recurrence is the module's default, no devices are all that there are."""
+class Variant(NamedTuple):
+    """A way to run the module, by default with its own recurrence and on all devices."""
 
     recurrence: Recurrence | None = None
     devices: int | None = None
 
     @property
     def title(self) -> str:
-        """What the module is built with, as a user writes it."""
+        """The code that builds the module."""
         options = "" if self.recurrence is None else f", {self.recurrence}"
         return f"rnnjax `RNN(cell, H{options})`" + (", one device" if self.devices == 1 else "")
 
@@ -36,10 +33,9 @@ VARIANTS: dict[str, Variant] = {
 
 
 def build(variant: Variant, problem: Problem, task: TaskName) -> Entrant:
-    """The module over the most devices that divide the batch, at most as many as the variant has."""
-    module = RNN(problem.cell, problem.shape.hidden)
-    if variant.recurrence is not None:
-        module = module.clone(recurrence=variant.recurrence)
+    """The module on as many of the variant's devices as divide the batch."""
+    options: dict[str, Any] = {} if variant.recurrence is None else {"recurrence": variant.recurrence}
+    module = RNN(problem.cell, problem.shape.hidden, **options)
 
     def last(params: Any, inputs: jax.Array) -> Any:
         outputs, final = module.apply({"params": params}, inputs)

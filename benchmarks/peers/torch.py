@@ -1,9 +1,8 @@
-"""PyTorch: `nn.LSTM`, `nn.GRU` and `nn.RNN`, eager, time-major as they come.
+"""PyTorch: `nn.LSTM`, `nn.GRU` and `nn.RNN`, eager, time-major.
 
-Its OpenMP threads spin for a while when they have nothing to do, which takes cores from whatever is timed next.
-OMP_WAIT_POLICY=PASSIVE forbids that, but an LSTM's gradients at (B, T, I, H) = (64, 50, 32, 100) then took 26 ms in
-place of 9.5 on two quiet cores: the policy stays what users have, and the comparison lets the threads settle before
-it times the next peer.
+Its idle OpenMP threads spin for a while, which slows the next peer. OMP_WAIT_POLICY=PASSIVE would prevent that, but
+PyTorch would be slower than for its users: the gradients of an LSTM with (B, T, I, H) = (64, 50, 32, 100) then took
+26 ms in place of 9.5. So the comparison waits for the threads before it times the next peer.
 """
 
 import dataclasses
@@ -12,29 +11,29 @@ from typing import Any
 
 import jax
 
-from benchmarks.peers.peer import Entrant, Problem, TaskName, gradient_answer, last_answer
+from benchmarks.peers.peer import Entrant, Problem, TaskName, gradient_answer
 from benchmarks.work import LEARNING_RATE
 from rnnjax import LSTM, LSTMP, RNN
 from rnnjax.interop import from_torch, to_torch
 
-# In no extra (see catalogue.py): without annotations, types are checked where it is not installed, too.
+# It is in no extra (see catalogue.py). As Any, types are checked without it.
 torch: Any = importlib.import_module("torch")
 MODULES = {"lstm": torch.nn.LSTM, "lstmp": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}
 
 
 def build(problem: Problem, task: TaskName) -> Entrant:
-    """The module on as many threads as there are cores, or on the GPU where JAX has one; float32 is float32 there.
+    """The module on a thread for each core, or on the GPU if JAX uses one, with full float32 precision.
 
-    Raises RuntimeError where JAX computes on a device that PyTorch does not see.
+    Raises RuntimeError if JAX uses a device that PyTorch cannot use.
     """
     backend = jax.default_backend()
     if backend != "cpu" and not (backend == "gpu" and torch.cuda.is_available()):
         raise RuntimeError(f"expected PyTorch to see the {backend} that JAX computes on, got a CPU only")
     device = "cuda" if backend == "gpu" else "cpu"
-    torch.set_num_threads(len(jax.devices("cpu")))  # one a core
+    torch.set_num_threads(len(jax.devices("cpu")))
     torch.backends.cudnn.allow_tf32 = False
 
-    # A cell with both of PyTorch's biases, whose gradients are then told apart.
+    # A cell with both of PyTorch's biases, for their separate gradients.
     cell: Any = problem.cell
     ours = RNN(dataclasses.replace(cell, second_bias=True), problem.shape.hidden)
     no_bias = 0 * problem.weights["input"]["bias"]
@@ -70,7 +69,7 @@ def build(problem: Problem, task: TaskName) -> Entrant:
         wait()
 
     if task == "inference":
-        return Entrant(infer, last_answer(infer().cpu()), own_threads=True)
+        return Entrant(infer, {"last": infer().cpu().numpy()}, own_threads=True)
     train()
     assert inputs.grad is not None  # train() has just set it
     gradients = {name: parameter.grad.cpu() for name, parameter in module.named_parameters()}

@@ -1,1 +1,1 @@
-"""What `benchmarks.throughput` is made of: cases, their check, their measurement, tables and figures."""
+"""The parts of `benchmarks.throughput`: cases, checks, measurement, tables and figures."""

@@ -1,4 +1,4 @@
-"""Figures of the throughput benchmark: what each recurrence costs, against T."""
+"""Figures of the throughput benchmark: the cost of each recurrence against T."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,82 +6,68 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES
-from benchmarks.recurrences.outcome import Outcome
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Outcome
 from benchmarks.timing import Spread
 
-# Okabe and Ito's colours, but for the yellow, which white paper hides.
+# Okabe and Ito's colours without the yellow, which is hard to see on white.
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#D55E00", "#009E73", "#0072B2", "#CC79A7")
-WITH_COMMAS = FuncFormatter(lambda value, _: f"{value:,g}")
-# Neighbours at one T stand this share of it apart, or their bars would hide each other.
-ASIDE = 0.02
 MARKERS, LINES = ("o", "s", "^", "D", "v"), ("-", "--", ":")
-# What a panel draws of an outcome: a median and its quartiles (all one where there is one number), or nothing.
-Quantity = Callable[[Outcome], Spread | None]
+WITH_COMMAS = FuncFormatter(lambda value, _: f"{value:,g}")
+ASIDE = 0.02  # markers at the same T are this share of it apart: they would hide each other
 
 
 def tokens_per_second(outcome: Outcome) -> Spread | None:
-    if outcome.speed is None:
-        return None
-    slow, step, quick = reversed(outcome.speed.step_seconds)
+    """The tokens of a step over the quartiles of its seconds."""
     tokens = outcome.case.batch * outcome.case.time
-    return Spread(tokens / slow, tokens / step, tokens / quick)
+    return outcome.speed and Spread(*(tokens / seconds for seconds in reversed(outcome.speed.step_seconds)))
 
 
-def scan_ratio(outcome: Outcome) -> Spread | None:
-    return None if outcome.speed is None else outcome.speed.scan_ratio
-
-
-def compile_seconds(outcome: Outcome) -> Spread | None:
-    return _exactly(outcome.compile_seconds)
-
-
-def temp_megabytes(outcome: Outcome) -> Spread | None:
-    return _exactly(outcome.temp_bytes and outcome.temp_bytes / 1e6)
-
-
-def _exactly(value: float | None) -> Spread | None:
-    """Nothing for nothing: a logarithmic axis has no place for zero."""
+def exactly(value: float | None) -> Spread | None:
+    """A number without quartiles; nothing for 0, which a logarithmic axis cannot show."""
     return Spread(value, value, value) if value else None
 
 
-def throughput_figure(title: str, outcomes: Sequence[Outcome]) -> Figure:
-    """Tokens a second, the ratio to Scan, compile time and temporary memory against T, one line a recurrence.
+# Label, quantity and scale of each panel.
+PANELS: tuple[tuple[str, Callable[[Outcome], Spread | None], str], ...] = (
+    ("tokens per second (more is better)", tokens_per_second, "linear"),
+    (f"step time / that of {BASELINE} (less is better)", lambda of: of.speed and of.speed.scan_ratio, "linear"),
+    ("compile time (s)", lambda of: exactly(of.compile_seconds), "log"),
+    ("temporary memory (MB)", lambda of: exactly(1e-6 * (of.temp_bytes or 0)), "log"),
+)
 
-    The outcomes differ in time and recurrence only. Bars are quartiles over rounds.
+
+def throughput_figure(title: str, outcomes: Sequence[Outcome]) -> Figure:
+    """All panels against T, with a line for each recurrence and quartiles over rounds as bars.
+
+    The outcomes differ in time and recurrence only.
     """
     figure = Figure(figsize=(10, 7.4), layout="constrained")
-    (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
-    draw(upper_left, outcomes, "tokens per second (more is better)", tokens_per_second)
-    draw(upper_right, outcomes, f"step time / that of {BASELINE} (less is better)", scan_ratio)
-    for axes in (upper_left, upper_right):
-        axes.set_ylim(bottom=0)
-    upper_left.yaxis.set_major_formatter(WITH_COMMAS)
-    draw(lower_left, outcomes, "compile time (s)", compile_seconds)
-    draw(lower_right, outcomes, "temporary memory (MB)", temp_megabytes)
-    for axes in (lower_left, lower_right):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(WITH_COMMAS)
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("T, steps of a sequence")
-    figure.suptitle(title)
     lines = {}
-    for axes in figure.axes:
+    for axes, (label, quantity, scale) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        draw(axes, outcomes, quantity)
+        axes.set(ylabel=label, yscale=scale)
+        if scale == "log":
+            axes.set_xlabel("T, steps of a sequence")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(WITH_COMMAS)
         handles, names = axes.get_legend_handles_labels()
         lines |= dict(zip(names, handles, strict=True))
+    figure.suptitle(title)
     names = sorted(lines, key=place)
     figure.legend([lines[name] for name in names], names, frameon=False, ncols=4, loc="outside lower center")
     return figure
 
 
-def draw(axes: Axes, outcomes: Sequence[Outcome], name: str, quantity: Quantity) -> None:
-    """One line a recurrence against a logarithmic T, with ticks at the measured lengths."""
-    axes.set(xscale="log", ylabel=name)
+def draw(axes: Axes, outcomes: Sequence[Outcome], quantity: Callable[[Outcome], Spread | None]) -> None:
+    """One line for each recurrence against a logarithmic T, with ticks at the measured lengths."""
+    axes.set(xscale="log")
     recurrences = sorted({outcome.case.recurrence for outcome in outcomes}, key=place)
     for rank, recurrence in enumerate(recurrences):
-        mine = [outcome for outcome in outcomes if outcome.case.recurrence == recurrence]
-        points = sorted((outcome.case.time, spread) for outcome in mine if (spread := quantity(outcome)) is not None)
+        own = [outcome for outcome in outcomes if outcome.case.recurrence == recurrence]
+        points = sorted((outcome.case.time, spread) for outcome in own if (spread := quantity(outcome)))
         if not points:
             continue
         times, spreads = zip(*points, strict=True)
@@ -105,6 +91,5 @@ def draw(axes: Axes, outcomes: Sequence[Outcome], name: str, quantity: Quantity)
 
 
 def place(recurrence: str) -> int:
-    """Where the recurrence stands in the table: its colour is the same in every figure."""
-    names = list(RECURRENCES)
-    return names.index(recurrence) if recurrence in names else len(names)
+    """The index of the recurrence, which fixes its colour; unknown ones come last."""
+    return [*RECURRENCES, recurrence].index(recurrence)

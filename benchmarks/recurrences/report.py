@@ -8,51 +8,49 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import lasting
-from benchmarks.recurrences.cases import Case
+from benchmarks.recurrences.cases import BENCHMARK, Case, Outcome, from_row
 from benchmarks.recurrences.figures import place, throughput_figure
-from benchmarks.recurrences.outcome import BENCHMARK, Outcome, Settings, from_row
-from benchmarks.recurrences.tables import group_table
+from benchmarks.recurrences.tables import speed_table
 from benchmarks.tables import grouped
 from rnnjax.files import save_figure
 
 NOTE = (
-    "deviation: the larger of that of the last outputs and that of the gradients from `Scan` in float64, relative to "
-    "the largest number of each array. GFLOP/s: useful ones, recomputation not counted; share of peak: of a "
-    "matrix product in the same rounds. temp MB: temporary memory of all devices. Ratios are per round."
+    "deviation: the largest deviation of the last outputs and of the gradients from `Scan` in float64, relative to the "
+    "largest number of each array. GFLOP/s: useful ones, recomputation does not count; share of peak: of a matrix "
+    "product in the same rounds. temp MB: temporary memory of all devices. Ratios are per round."
 )
 
 
 def render(rows: Sequence[dict[str, Any]], folder: Path) -> str:
-    """The Markdown of all rows, whose figures are written into the folder.
+    """The Markdown of all rows; their figures are written into the folder.
 
-    Rows that were measured alike, on one machine with one software, are a run; of a case that a run has more than
-    once, the last counts. Raises ValueError for a row of another kind.
+    Rows with the same settings, machine and software form a run. If a run has a case more than once, the last row
+    counts. Raises ValueError for any other row.
     """
     outcomes: dict[str, dict[Case, Outcome]] = {}
-    headers: dict[str, dict[str, None]] = {}  # lines in order, each once: a run that was resumed has two commands
+    headers: dict[str, dict[str, None]] = {}  # the different lines, in order: a resumed run has two commands
     for row in rows:
         outcome, settings, environment = from_row(row)
-        run = json.dumps([vars(settings), lasting(environment)], sort_keys=True)
+        run = json.dumps([settings, lasting(environment)], sort_keys=True)
         headers.setdefault(run, {}).update(dict.fromkeys(header(settings, environment)))
         outcomes.setdefault(run, {})[outcome.case] = outcome
     parts = [f"# Throughput\n\n{NOTE}"]
     for number, (run, measured) in enumerate(outcomes.items(), start=1):
         prefix = "" if len(outcomes) == 1 else f"run-{number}-"
         parts.append("\n".join([f"## Run {number}", "", *headers[run]]))
-        parts += [
-            section(panel, folder, prefix) for panel in grouped(measured.values(), lambda outcome: title(outcome.case))
-        ]
+        panels = grouped(measured.values(), lambda outcome: title(outcome.case))
+        parts += [section(panel, folder, prefix) for panel in panels]
     return "\n\n".join(parts) + "\n"
 
 
-def header(settings: Settings, environment: dict[str, Any]) -> list[str]:
-    """Where, with what and by which command rows were measured. Raises ValueError for another environment."""
+def header(settings: dict[str, int], environment: dict[str, Any]) -> list[str]:
+    """The machine, the software and the command of a run. Raises ValueError for any other environment."""
     try:
         versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items() if version)
         command = shlex.join(["python", "-m", f"benchmarks.{BENCHMARK}", *environment["command"][1:]])
         return [
             f"- machine: {environment['processor']}, {environment['cores']} cores, {environment['system']}",
-            f"- devices: {settings.devices} of {', '.join(environment['devices'])}; {settings.rounds} rounds",
+            f"- devices: {settings['devices']} of {', '.join(environment['devices'])}; {settings['rounds']} rounds",
             f"- versions: Python {environment['python']}, {versions}",
             f"- commit: {environment['commit']}",
             f"- command: `{command}`, {environment['time']}",
@@ -67,10 +65,10 @@ def title(case: Case) -> str:
 
 
 def section(panel: Sequence[Outcome], folder: Path, prefix: str) -> str:
-    """A table, in order of time and recurrence, and, where anything was compiled, its figure."""
+    """A table, in order of time and recurrence, and, if anything was compiled, its figure."""
     panel = sorted(panel, key=lambda outcome: (outcome.case.time, place(outcome.case.recurrence)))
     name = title(panel[0].case)
-    parts = [f"### {name}", group_table(panel)]
+    parts = [f"### {name}", speed_table(panel, without=("cell", "task", "dtype", "B", "I", "H"))]
     if any(outcome.compile_seconds is not None for outcome in panel):
         file = f"{prefix}{re.sub(r'[^a-zA-Z0-9]+', '-', name)}.png"
         save_figure(folder / file, lambda: throughput_figure(name, panel), 130)

@@ -1,53 +1,34 @@
-"""Markdown tables of measured outcomes."""
+"""Markdown tables of outcomes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from benchmarks.recurrences.outcome import Outcome
-from benchmarks.tables import markdown, quartiles, shown
+from benchmarks.recurrences.cases import Outcome
+from benchmarks.tables import quartiles, shown, table
 
-MEASURES = (
-    "deviation",
-    "lower s",
-    "compile s",
-    "step ms (quartiles)",
-    "tokens/s",
-    "GFLOP/s",
-    "share of peak",
-    "temp MB",
-    "ratio to Scan (quartiles)",
-)
-
-
-def speed_table(outcomes: Sequence[Outcome]) -> str:
-    """A row an outcome: how it was compiled and how fast it is, or the reason why not."""
-    names = ("cell", "task", "dtype", "batch", "input", "hidden", "time")
-    headers = ("cell", "task", "dtype", "B", "I", "H", "T", "recurrence", *MEASURES)
-    return markdown(
-        headers,
-        [
-            (*(getattr(outcome.case, name) for name in names), f"`{outcome.case.recurrence}`", *measures(outcome))
-            for outcome in outcomes
-        ],
-    )
+COLUMNS: dict[str, Callable[[Outcome], object]] = {
+    "cell": lambda outcome: outcome.case.cell,
+    "task": lambda outcome: outcome.case.task,
+    "dtype": lambda outcome: outcome.case.dtype,
+    "B": lambda outcome: outcome.case.batch,
+    "I": lambda outcome: outcome.case.input,
+    "H": lambda outcome: outcome.case.hidden,
+    "T": lambda outcome: outcome.case.time,
+    "recurrence": lambda outcome: f"`{outcome.case.recurrence}`",
+    "deviation": lambda outcome: shown(outcome.deviation and max(outcome.deviation), ".1e"),
+    "lower s": lambda outcome: shown(outcome.lower_seconds, ".2f"),
+    "compile s": lambda outcome: shown(outcome.compile_seconds, ".2f"),
+    "step ms (quartiles)": lambda outcome: quartiles(outcome.speed and outcome.speed.step_seconds, 1e3),
+    "tokens/s": lambda outcome: shown(outcome.speed and outcome.speed.tokens_per_second, ",.0f"),
+    "GFLOP/s": lambda outcome: shown(outcome.speed and outcome.speed.gflop_per_second, ".3g"),
+    "share of peak": lambda outcome: shown(outcome.speed and outcome.speed.peak_share, ".1%"),
+    "temp MB": lambda outcome: shown(outcome.temp_bytes, ".1f", 1e-6),
+    # or the reason why there is none
+    "ratio to Scan (quartiles)": lambda outcome: (
+        quartiles(outcome.speed.scan_ratio) if outcome.speed else outcome.reason
+    ),
+}
 
 
-def group_table(outcomes: Sequence[Outcome]) -> str:
-    """As `speed_table`, for outcomes that differ in time and recurrence only."""
-    rows = [(outcome.case.time, f"`{outcome.case.recurrence}`", *measures(outcome)) for outcome in outcomes]
-    return markdown(("T", "recurrence", *MEASURES), rows)
-
-
-def measures(outcome: Outcome) -> tuple[str, ...]:
-    """The cells under MEASURES. The reason takes the place of the ratio."""
-    speed = outcome.speed
-    return (
-        shown(outcome.deviation and max(outcome.deviation), ".1e"),
-        shown(outcome.lower_seconds, ".2f"),
-        shown(outcome.compile_seconds, ".2f"),
-        quartiles(speed and speed.step_seconds, 1e3),
-        shown(speed and speed.tokens_per_second, ",.0f"),
-        shown(speed and speed.gflop_per_second, ".3g"),
-        shown(speed and speed.peak_share, ".1%"),
-        shown(outcome.temp_bytes, ".1f", 1e-6),
-        quartiles(speed.scan_ratio) if speed else outcome.reason or "",
-    )
+def speed_table(outcomes: Sequence[Outcome], without: Collection[str] = ()) -> str:
+    """One row for each outcome, without some of the columns."""
+    return table({name: cell for name, cell in COLUMNS.items() if name not in without}, outcomes)

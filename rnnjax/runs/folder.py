@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -228,10 +228,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(sealed(value), indent=2) + "\n")
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of the packages that a run depends on; None for one that is not installed."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
+    """Versions of the packages, by default those that a run depends on; None for one that is not installed."""
     found: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

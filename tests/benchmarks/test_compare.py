@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import compare, report, throughput
+from benchmarks.peers.comparison import Comparison
 from benchmarks.peers.comparison import compare as compare_peers
-from benchmarks.peers.options import Comparison
 from benchmarks.recurrences import compared
 from benchmarks.recurrences import report as throughput_report
-from benchmarks.recurrences.outcome import Outcome, from_row
+from benchmarks.recurrences.cases import Outcome, from_row
 from benchmarks.work import Shape
 from rnnjax import LSTM, Chunked, Elman, Scan
 from rnnjax.cells.names import ALL_CELLS
@@ -170,7 +170,7 @@ def test_a_peer_without_the_cell_is_a_row_that_says_so(own_module):
         rounds=1,
     )
     flax, ours = compare_peers(options)
-    assert flax["reason"] == "no such cell: this comparison knows none in flax that computes the same"
+    assert flax["reason"] == "no such cell: this comparison has no cell of flax that computes the same"
     assert (ours["peer"], ours["cell"]) == ("rnnjax-scan", f"{own_module}:ready")
     assert ours["deviation"] < 2e-5
 

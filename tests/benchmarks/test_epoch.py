@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks import epoch
-from benchmarks.epochs import check, flax
+from benchmarks.epochs import flax
 from benchmarks.epochs.contestant import Pass
-from benchmarks.epochs.device_wait import waited
+from benchmarks.epochs.ours import waited
 from benchmarks.epochs.pipeline import WIDTH_MULTIPLE, evenly
 from benchmarks.epochs.table import report
 from benchmarks.timing import in_turn
@@ -251,7 +251,7 @@ def test_a_loss_that_is_no_number_ends_the_run(monkeypatch, reviews, problem, re
 
 
 def test_a_loss_that_is_no_number_deviates():
-    assert check.deviation([0.7, np.nan], np.array([0.7, 0.6])) == np.inf
+    assert epoch.deviation([0.7, np.nan], np.array([0.7, 0.6])) == np.inf
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,8 @@ def test_a_loss_that_is_no_number_deviates():
         (["--share", "nan"], "share: expected a number above 0, up to 1, got nan"),
         (["--rounds", "0"], "rounds: expected at least 1, got 0"),
         (["--contestants", "torch"], "torch"),
-        (["--contestants", "flax", "flax"], "contestants: expected different ones, got flax flax"),
-        (["--contestants"], "contestants: expected different ones, got none"),
+        (["--contestants", "flax", "flax"], "contestants: expected each one once, got flax flax"),
+        (["--contestants"], "contestants: expected at least one, got none"),
         (["--rows", "."], "expected a file, got a folder"),
         (["--source", "nowhere.csv"], "source: expected 'reviews', 'imdb' or a path that exists, got 'nowhere.csv'"),
     ],

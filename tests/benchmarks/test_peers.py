@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.numbers import reference
-from benchmarks.peers import comparison, jax_layer
+from benchmarks.peers import comparison
+from benchmarks.peers import peer as shared
 from benchmarks.peers.__main__ import compare_and_report, main
 from benchmarks.peers.catalogue import PEERS, Peer, is_ours
-from benchmarks.peers.comparison import TOLERANCE, Checked, checked_tasks, compare, timed
-from benchmarks.peers.options import Comparison
+from benchmarks.peers.comparison import TOLERANCE, Comparison, checked_tasks, compare, timed
 from benchmarks.peers.peer import Entrant, expected_answer, make_problem
 from benchmarks.peers.tables import markdown
 from benchmarks.timing import PEAK, matrix_product
@@ -49,12 +49,12 @@ def test_a_peer_gives_the_outputs_and_gradients_of_the_reference(cases, name, ce
     problem, expected = cases(cell)
     checked = checked_tasks(name, problem, expected, TASKS)
     assert not isinstance(checked, str), checked
-    answers = {**checked["inference"].entrant.answer, **checked["train"].entrant.answer}
+    answers = {**checked["inference"].answer, **checked["train"].answer}
     assert jax.tree.structure(answers) == jax.tree.structure(expected)
     assert jax.tree.structure(expected["weights"]) == jax.tree.structure(problem.weights)
     assert min(np.abs(array).max() for array in jax.tree.leaves(expected)) > 1e-3
     assert max(each.deviation for each in checked.values()) < TOLERANCE / 10
-    checked["train"].entrant.call()  # a further step, from where the first one ended
+    checked["train"].call()  # a further step, from where the first one ended
 
 
 def test_every_cell_is_there_or_its_lack_has_a_reason():
@@ -62,7 +62,7 @@ def test_every_cell_is_there_or_its_lack_has_a_reason():
         for cell in ("lstm", "gru", "elman", "mgu", "benchmarks.own:Cell"):
             assert (peer.title(cell) is None) != (peer.lack(cell) is None)
             assert (peer.lack(cell) is None) or not is_ours(name)
-    assert PEERS["flax"].lack("mgu") == "this comparison knows none in flax that computes the same"
+    assert PEERS["flax"].lack("mgu") == "this comparison has no cell of flax that computes the same"
     assert PEERS["rnnjax"].title("mgu") == "rnnjax `RNN(cell, H)`"
 
 
@@ -130,7 +130,7 @@ def test_a_peer_that_is_not_installed_says_how(cases, monkeypatch):
 
 
 def test_what_does_not_fit_in_memory_is_a_reason(cases, monkeypatch):
-    monkeypatch.setattr(jax_layer, "MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(shared, "MEMORY_SHARE", 0.0)
     problem, expected = cases("lstm")
     reason = checked_tasks("rnnjax-one-device", problem, expected, ("train",))
     assert isinstance(reason, str)
@@ -146,7 +146,7 @@ def test_ratios_are_those_of_one_round(cases, monkeypatch):
     }
     monkeypatch.setattr(comparison, "interleaved", lambda calls, rounds, watch: {name: seconds[name] for name in calls})
     monkeypatch.setattr(comparison, "matrix_product", lambda: (lambda: None, 1000.0))
-    entrants = {name: Checked(Entrant(lambda: None, {}), 0.0) for name in ("rnnjax", "flax", "keras")}
+    entrants = {name: Entrant(lambda: None, {}) for name in ("rnnjax", "flax", "keras")}
     ours, flax, keras = timed(cases("lstm")[0], "train", entrants, 3, lambda done: None)
     # Quartiles of (1, 4, 3); of 1/2, 4/4, 3/4; of 1/9, 4/9, 3/1.
     assert ours["seconds"] == (2.0, 3.0, 3.5)
@@ -166,9 +166,7 @@ def test_a_peer_with_threads_of_its_own_is_set_apart(cases, monkeypatch):
         return {name: np.ones(rounds) for name in calls}
 
     monkeypatch.setattr(comparison, "interleaved", interleaved)
-    entrants = {
-        name: Checked(Entrant(lambda: None, {}, own_threads=name == "torch"), 0.0) for name in ("torch", "flax")
-    }
+    entrants = {name: Entrant(lambda: None, {}, own_threads=name == "torch") for name in ("torch", "flax")}
     rows = timed(cases("lstm")[0], "inference", entrants, 1, lambda done: None)
     assert heard == ["before torch", "torch", "after torch", "flax", PEAK]
     assert [row["peer"] for row in rows] == ["torch", "flax"]

@@ -9,8 +9,8 @@ from matplotlib.image import imread
 from benchmarks import report, throughput
 from benchmarks.epochs import table as epoch_table
 from benchmarks.peers import tables as peers_tables
+from benchmarks.recurrences.cases import from_row
 from benchmarks.recurrences.figures import throughput_figure
-from benchmarks.recurrences.outcome import from_row
 from rnnjax.commands import run
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

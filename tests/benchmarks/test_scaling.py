@@ -5,7 +5,8 @@ import functools
 import pytest
 
 from benchmarks import scaling
-from benchmarks.scaled import work
+from benchmarks import scaling_work as work
+from benchmarks.tables import table
 from rnnjax.commands import run
 
 
@@ -48,7 +49,7 @@ def test_each_axis_is_measured_by_itself():
 def test_the_table_says_what_a_word_costs():
     row = {"time": 100, "hidden": 8, "processes": 2, "devices": 1, "texts": 20, "bytes": 3_000_000}
     row |= {"step": [9.0, 10.0, 12.0], "reduce": [1.0, 2.0, 3.0], "batch": [0.1, 0.2, 0.3]}
-    assert scaling.table([row]).splitlines()[-1] == (
+    assert table(scaling.COLUMNS, [row]).splitlines()[-1] == (
         "| 100 | 8 | 2 x 1 | 10.0 (9.00 to 12.0) | 5.00 | 200,000 | 3.0 MB | 2.00 | 0.20 |"
     )
 

@@ -8,8 +8,7 @@ import jax
 import pytest
 
 from benchmarks import throughput
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case
-from benchmarks.recurrences.outcome import from_row
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, from_row
 from rnnjax import Scan
 from rnnjax.commands import run
 
@@ -91,7 +90,7 @@ class Failing(Scan):
 @pytest.mark.parametrize("recurrence", [Wrong(), WrongBackwards()], ids=["values", "gradients"])
 def test_a_wrong_result_is_not_timed_and_ends_the_command_with_an_error(recurrence, tmp_path, monkeypatch):
     monkeypatch.setitem(RECURRENCES, "Wrong()", recurrence)
-    with pytest.raises(ValueError, match="1 of 2 cases gave wrong numbers, and were not timed"):
+    with pytest.raises(ValueError, match="1 of 2 cases gave wrong numbers and were not timed"):
         measure(tmp_path / "rows", "--recurrences", "Scan()", "Wrong()")
     wrong, right = read(tmp_path / "rows")
     assert wrong.status == "wrong"
@@ -142,9 +141,9 @@ def failure(capsys, arguments):
         (["--recurrences", "Scan(2)"], "recurrences: expected some of Scan(), "),
         (["--times", "0"], "times: expected at least 1, got 0"),
         (["--rounds", "0"], "rounds: expected at least 1, got 0"),
-        (["--batches", "3", "--devices", "2"], "batches: expected multiples of 2 devices, got 3"),
+        (["--batches", "3", "--devices", "2"], "batches: expected batches that 2 devices can share, got 3"),
         (["--resume"], "resume: expected --rows FILE"),
-        (["--resume", "--rows", "none.jsonl"], "rows: expected a file to go on with, got none.jsonl"),
+        (["--resume", "--rows", "none.jsonl"], "rows: expected a file to continue, got none.jsonl"),
         (["--rows", "."], "rows: expected a new path, got ., which exists"),
         (["--cells"], "cells: expected at least one, got none"),
     ],
@@ -160,7 +159,7 @@ def test_rows_of_other_settings_are_not_mixed(every_recurrence, capsys):
     before = every_recurrence.read_text()
     code, error = failure(capsys, [*SIZES, "--rounds", "2", "--rows", str(every_recurrence), "--resume"])
     assert code == 1
-    assert "measured otherwise than now, rounds: expected 2, got 1; use a new file" in error
+    assert "measured differently, rounds: expected 2, got 1; use a new file" in error
     assert every_recurrence.read_text() == before
 
 

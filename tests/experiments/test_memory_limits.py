@@ -11,15 +11,15 @@ from typing import Any
 import jax
 import pytest
 
-from experiments import address_space
-from experiments.address_space import check_address_space
 from experiments.forecast.config import Forecast
 from experiments.language_model.config import Language
 from experiments.memory.config import Memory
 from experiments.memory.train import initial_state
 from experiments.next_word.text import Text, build
 from experiments.sentiment.config import TextClassification, build_model
+from rnnjax import start
 from rnnjax.commands import run
+from rnnjax.start import check_address_space
 from rnnjax.training import capacity
 
 HUGE: Any = {"hidden": 65_536, "layers": 1_000}
@@ -86,11 +86,11 @@ def test_another_error_of_xla_keeps_its_traceback():
 
 
 def test_too_few_addresses_are_one_line(monkeypatch):
-    check_address_space(["python", "-m", "experiments.sentiment"])
-    monkeypatch.setattr(address_space.os, "cpu_count", lambda: 3)
+    check_address_space("experiments.sentiment")
+    monkeypatch.setattr(start.os, "cpu_count", lambda: 3)
     monkeypatch.setattr(resource, "getrlimit", lambda which: (2**31, 2**31))
     with pytest.raises(SystemExit) as stopped:
-        check_address_space(["python", "-m", "experiments.sentiment"])
+        check_address_space("experiments.sentiment")
     assert stopped.value.code == (
         "experiments.sentiment: expected at least 3,833,856 KiB of address space (ulimit -v), got 2,097,152"
     )

@@ -1,6 +1,6 @@
-"""One process's part of `benchmarks.scaling`: a classifier's train step, what it reduces, and the batches it needs.
+"""One process of `benchmarks.scaling`: the train step of a classifier, its all-reduce, and its batches.
 
-`python -m benchmarks.scaled.work CASES PROCESS PORT` prints a line of JSON for every case, from the first process.
+`python -m benchmarks.scaling_work CASES PROCESS PORT`; the first process prints a line of JSON for every case.
 """
 
 import dataclasses
@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.epochs.ours import train_step_of
 from benchmarks.timing import Spread, interleaved, repeated
 from rnnjax import LSTM, RNN, Bidirectional, SequenceClassifier
 from rnnjax.data import Plan, Sequences, collate
-from rnnjax.training import Optimizer, TrainState, batch_mesh, classification, train_step, use_cpu_cores
+from rnnjax.training import batch_mesh, use_cpu_cores
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.devices import AXIS
 from rnnjax.training.processes import is_first, join
@@ -26,7 +27,7 @@ VOCABULARY, EMBEDDING = 20_000, 64
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One size of the network of `experiments.sentiment`, on some devices of some processes."""
+    """One size of the bidirectional LSTM of the sentiment study, on some devices of some processes."""
 
     time: int
     hidden: int
@@ -37,26 +38,19 @@ class Case:
 
     @property
     def spread(self) -> tuple[int, int]:
-        """Cases of the same processes and devices share them."""
         return self.processes, self.devices
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """Quartiles of the train step's, the all-reduce's and the batch's milliseconds, and the bytes reduced.
+    """Quartiles of the milliseconds of a train step, an all-reduce and a batch, and the bytes of the all-reduce.
 
-    All of the three are timed in turn, on a mesh of all devices of all processes.
+    The three are timed in interleaved rounds, on a mesh of all devices of all processes.
     """
     mesh = batch_mesh(case.devices)
     layer = Bidirectional(RNN(LSTM(), case.hidden), RNN(LSTM(), case.hidden))
     model = SequenceClassifier(VOCABULARY, EMBEDDING, layer, pooling="max")
     params = model.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))["params"]
-
-    def logits(params: Any, *args: Any, **options: Any) -> Any:
-        return model.apply({"params": params}, *args, **options)
-
-    objective = classification(logits, 2)
-    optimizer = Optimizer(learning_rate=1e-6).transformation(1)
-    step = train_step(objective, optimizer, mesh, clip=1.0)
+    step, state = train_step_of(model, params, 1e-6, mesh, clip=1.0)
     random = np.random.default_rng(0)
     texts = Sequences.of(random.integers(2, VOCABULARY, (4 * case.batch, case.time)))
     own = case.batch // case.processes
@@ -64,22 +58,18 @@ def measure(case: Case) -> dict[str, Any]:
     labels = random.integers(0, 2, len(texts)).astype(np.int32)
 
     def make_batch() -> Any:
-        return collate(
-            texts, labels, Plan(random.permutation(len(texts))[: case.batch], case.time), case.batch, part=part
-        )
+        plan = Plan(random.permutation(len(texts))[: case.batch], case.time)
+        return collate(texts, labels, plan, case.batch, part=part)
 
-    batch = step.put(make_batch())
-    state = step.replicate(TrainState.create(params, optimizer, jax.random.key(1)))
-    calls = {"step": repeated(step, state, batch), "reduce": all_reduce(params, mesh, step), "batch": make_batch}
-    seconds = interleaved(calls, case.rounds)
+    step_call = repeated(step, state, step.put(make_batch()))
+    calls = {"step": step_call, "reduce": all_reduce(params, mesh, step), "batch": make_batch}
+    milliseconds = {name: Spread.of(1e3 * values) for name, values in interleaved(calls, case.rounds).items()}
     bytes_reduced = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
-    spreads = {name: Spread.of(1e3 * values) for name, values in seconds.items()}
-    sizes = {name: value for name, value in dataclasses.asdict(case).items() if name != "batch"}
-    return {**sizes, "texts": case.batch, "bytes": bytes_reduced, **{name: list(s) for name, s in spreads.items()}}
+    return {**vars(case), "texts": case.batch, "bytes": bytes_reduced, **milliseconds}
 
 
 def all_reduce(params: Any, mesh: Mesh, step: CompiledStep) -> Any:
-    """The sum over devices of a tree like the gradient, by itself. Its every element must be the devices' number."""
+    """A call that sums a tree like the gradient over the devices; its result is checked."""
     ones = step.replicate(jax.tree.map(np.ones_like, params))
     whole = PartitionSpec()
 
@@ -96,7 +86,7 @@ def all_reduce(params: Any, mesh: Mesh, step: CompiledStep) -> Any:
 
 
 def main(cases: list[Case], process: int, port: int) -> None:
-    """Measures the cases, all of the same processes and devices."""
+    """Measures the cases, which have the same processes and devices."""
     processes, devices = cases[0].spread
     use_cpu_cores(devices)
     if processes > 1:
