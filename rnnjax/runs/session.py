@@ -94,6 +94,7 @@ class Session(LiveRun):
         params: Any,
         training: Batches,
         validation: Batches,
+        *,
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """The whole of a study that trains on arrays: begins, trains, prints, draws; the best epoch's parameters.
