@@ -10,10 +10,9 @@ import jax
 import numpy as np
 import optax
 
-from experiments.catalogue import Experiment
 from rnnjax import RNN
 from rnnjax.cells.names import known_cell
-from rnnjax.commands import CellOption, run_study
+from rnnjax.commands import CellOption, Experiment, run_study
 from rnnjax.data import Batches, batches
 from rnnjax.runs import RunConfig, Session
 from rnnjax.training import Objective

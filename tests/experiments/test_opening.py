@@ -1,6 +1,7 @@
 """A trained run opened from Python: the best epoch's parameters, and artifacts of any study."""
 
 import json
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,8 +35,8 @@ def test_the_parameters_of_the_best_epoch_are_opened(trained):
     score = read_run(trained).score
     assert score is not None
     assert loss == pytest.approx(score.value, rel=TOLERANCE)
-    answers = Net(run.config).apply({"params": run.params}, np.zeros((1, 4, 1)), np.ones(1, int))
-    assert np.shape(answers) == (1,)
+    answers: Any = Net(run.config).apply({"params": run.params}, np.zeros((1, 4, 1)), np.ones(1, int))
+    assert answers.shape == (1,)
 
 
 def test_nothing_is_computed_to_open_a_run(trained):

@@ -94,6 +94,33 @@ def test_killed_it_goes_on(tmp_path):
     assert [line["step"] for line in run.metrics.steps] == list(range(1, 41 * 32 + 1))
 
 
+WHEEL = """
+import runpy, sys
+sys.modules["experiments"] = None  # as where only the library is installed
+sys.argv = ["template.py", *sys.argv[1:]]
+runpy.run_path("template.py", run_name="__main__")
+"""
+REOPEN = """
+import sys
+sys.modules["experiments"] = None
+from rnnjax.runs import open_run
+from template import Template, init
+run = open_run("run", Template, init)
+print(run.config.hidden, sum(leaf.size for leaf in run.params["Dense_0"].values()))
+"""
+
+
+def test_a_copy_of_it_needs_nothing_but_the_library(tmp_path):
+    (tmp_path / "template.py").write_text(Path(template.__file__).read_text())
+    for script, arguments in ((WHEEL, [*SMALL, "--epochs", "1", "--run-folder", "run"]), (REOPEN, [])):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "8 9\n"
+    assert read_run(tmp_path / "run").status.status == "finished"
+
+
 BAD = {
     "option": (["--epochs", "0"], "epochs: expected at least 1, got 0", 2),
     "devices": (["--batch-size", "3", "--devices", "2"], "batch size: expected a multiple of 2 devices, got 3", 1),
