@@ -23,6 +23,7 @@ LONGEST = 200
 EXAMPLES = {
     README: 1,
     "rnnjax/README.md": 13,
+    "experiments/README.md": 2,
     "experiments/ablations/README.md": 1,
     "benchmarks/README.md": 1,
 }
@@ -63,6 +64,10 @@ assert list(trace) == ["input", "forget", "candidate", "output", "cell", "hidden
 np.testing.assert_allclose(by_unit.state.hidden.hidden.shape, (8, 64))
 np.testing.assert_allclose(trace["hidden"], np.asarray(hidden), atol=1e-6)
 """,
+    "experiments/README.md": """
+assert [variant.name for variant in study.variants][:2] == ["gru-0.001", "gru-0.01"]
+assert "elman-0.01" in (Path("runs/ablations/mine") / "report.md").read_text()
+""",
     "experiments/ablations/README.md": """
 assert [variant.name for variant in study.variants] == ["gru", "elman"]
 """,
@@ -99,9 +104,10 @@ def place(name: str, target: str) -> tuple[Path, str]:
 def test_the_examples_run(name, tmp_path):
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*examples(name), CHECKS[name]]))
-    environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time
+    # Compiling is most of the time.
+    environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, script]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
