@@ -1,6 +1,9 @@
 """What must hold before a test module is imported, and the measured errors after the last one ran."""
 
+import ctypes
+import gc
 import os
+import sys
 
 # Keras picks its backend when it is first imported.
 os.environ["KERAS_BACKEND"] = "jax"
@@ -15,6 +18,8 @@ os.environ["XLA_FLAGS"] = (
 
 import datasets
 import datasets.config
+import fuzz
+import hypothesis
 import jax
 import jaxtyping
 import pytest
@@ -22,6 +27,11 @@ import reference
 
 # Two devices on one host are enough to test what is sharded; this must precede any use of a device.
 jax.config.update("jax_num_cpu_devices", 2)
+
+# A quick look at what is random; `--hypothesis-profile=ci` looks at all of it.
+hypothesis.settings.register_profile("quick", max_examples=fuzz.QUICK, deadline=None, database=None)
+hypothesis.settings.register_profile("ci", max_examples=fuzz.ALL, deadline=None, database=None)
+hypothesis.settings.load_profile("quick")
 
 # Annotated shapes and types are checked on every call, in tests only.
 jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
@@ -41,6 +51,10 @@ def programs_of_one_file():
     which every program takes a few, and XLA ends it where there are no more."""
     yield
     jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        # What is freed in small pieces the C library keeps for itself unless told otherwise.
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,8 @@ from reference import assert_close
 
 from rnnjax import GRU, LSTM, RNN, Attention, Bidirectional, EncoderDecoder, Scan, StackedRNN
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SOURCE_VOCABULARY, TARGET_VOCABULARY, EMBEDDING, BATCH, STEPS, TIME = 9, 7, 5, 6, 8, 5
 RANDOM = np.random.default_rng(0)
 SOURCES = jnp.asarray(RANDOM.integers(0, SOURCE_VOCABULARY, (BATCH, STEPS)), jnp.int32)
