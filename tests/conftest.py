@@ -16,6 +16,7 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 
+import compiling
 import datasets
 import datasets.config
 import fuzz
@@ -37,24 +38,50 @@ hypothesis.settings.load_profile("quick")
 jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
 
 
+MUCH = pytest.StashKey[int]()
+
+
 @pytest.fixture(scope="module")
 def quick_compile():
-    """For tests of what surrounds the compiled code: compiling is most of their time, and half of it optimises."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    """For tests of what surrounds the compiled code: compiling is most of their time."""
+    with compiling.quickly():
+        yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def programs_of_one_file():
-    """What a file's tests compiled is let go after them: a process may hold some tens of thousands of memory maps, of
-    which every program takes a few, and XLA ends it where there are no more."""
-    yield
+def let_go() -> None:
+    """Of what was traced and compiled: a process may hold some tens of thousands of memory maps, of which every program
+    takes a few, and XLA ends it where there are no more."""
     jax.clear_caches()
     gc.collect()
     if sys.platform == "linux":
         # What is freed in small pieces the C library keeps for itself unless told otherwise.
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_file():
+    """What a file's tests compiled is let go after them."""
+    yield
+    let_go()
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+@pytest.fixture(autouse=True)
+def little_memory(request):
+    """What tests compiled is let go within a file too where a process grows: two of them fit into 3 GB."""
+    yield
+    if resident() > request.config.stash.get(MUCH, 1_100_000_000):
+        let_go()
+        # What is left is the tests' own, and the imports': it is looked at again where much came on top of it.
+        request.config.stash[MUCH] = max(1_100_000_000, resident() + 150_000_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
