@@ -88,6 +88,7 @@ def assert_same_losses(run, alone):
             )
 
 
+@pytest.mark.slow
 def test_four_processes_give_the_losses_of_one(alone, reviews, tmp_path):
     outputs = finish(start(tmp_path / "run", reviews, 4, "--epochs", "3"))
     assert_same_losses(tmp_path / "run", alone)
