@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("quick")
 jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
 
 
-MUCH = pytest.StashKey[int]()
+LIMIT = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +49,12 @@ def quick_compile():
 
 
 def let_go() -> None:
-    """Of what was traced and compiled: a process may hold some tens of thousands of memory maps, of which every program
-    takes a few, and XLA ends it where there are no more."""
+    """Of what was traced and compiled."""
     jax.clear_caches()
     gc.collect()
     if sys.platform == "linux":
         # What is freed in small pieces the C library keeps for itself unless told otherwise.
         ctypes.CDLL(None).malloc_trim(0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def programs_of_one_file():
-    """What a file's tests compiled is let go after them."""
-    yield
-    let_go()
 
 
 def resident() -> int:
@@ -74,14 +66,35 @@ def resident() -> int:
         return 0
 
 
+def memory_maps() -> int:
+    try:
+        with open("/proc/self/maps", "rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
+
+
+# Two processes fit into 3 GB where each lets go at this.
+MUCH = 1_100_000_000
+# Every program takes a few maps, and XLA ends a process that has none of its 65,530 left.
+MANY_MAPS = 20_000
+
+
 @pytest.fixture(autouse=True)
 def little_memory(request):
-    """What tests compiled is let go within a file too where a process grows: two of them fit into 3 GB."""
+    """What tests compiled is let go where a process grows, and not before: small programs are those of all files."""
     yield
-    if resident() > request.config.stash.get(MUCH, 1_100_000_000):
+    if resident() > request.config.stash.get(LIMIT, MUCH):
         let_go()
-        # What is left is the tests' own, and the imports': it is looked at again where much came on top of it.
-        request.config.stash[MUCH] = max(1_100_000_000, resident() + 150_000_000)
+        # What is left is the imports' and the fixtures': it is looked at again where something came on top of it.
+        request.config.stash[LIMIT] = max(MUCH, resident() + 150_000_000)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_maps():
+    yield
+    if memory_maps() > MANY_MAPS:
+        let_go()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -159,9 +159,8 @@ def test_a_study_of_ones_own_runs_by_the_same_command(tmp_path, capsys):
     assert "| mine | 1 | " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_what_was_finished_before_a_kill_is_not_run_again(number, status, tmp_path, monkeypatch):
     command = [sys.executable, "-m", "experiments.ablations", "smoke", "--folder", tmp_path]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:

@@ -97,6 +97,7 @@ def test_four_processes_give_the_losses_of_one(alone, reviews, tmp_path):
     assert not any(line for out in outputs[1:] for line in out.splitlines() if not line.startswith("[Gloo]"))
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp_path):
     run = tmp_path / "run"
     processes = start(run, reviews, 2, "--epochs", "500", "--checkpoint-steps", "5")
