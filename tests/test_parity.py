@@ -193,13 +193,13 @@ def check(
 def cases(peers: dict[str, Any]) -> Any:
     """Every case as users have it; those with lengths, which hold all that the others do, compiled quickly too."""
     every = [(peer, ragged, reverse) for peer in peers for ragged in (False, True) for reverse in (False, True)]
+    names = {case: "-".join(["ragged"] * case[1] + ["reverse"] * case[2] + [case[0]]) for case in every}
     return pytest.mark.parametrize(
         ("peer", "ragged", "reverse", "run"),
         [
-            *(pytest.param(*case, run_fast) for case in every if case[1]),
-            *(pytest.param(*case, run, marks=pytest.mark.slow) for case in every),
+            *(pytest.param(*case, run_fast, id=f"quick-{names[case]}") for case in every if case[1]),
+            *(pytest.param(*case, run, id=f"optimised-{names[case]}", marks=pytest.mark.slow) for case in every),
         ],
-        ids=lambda value: {run_fast: "quick", run: "optimised"}.get(value) if callable(value) else None,
     )
 
 
