@@ -145,7 +145,7 @@ def test_steps_one_by_one_are_the_whole_target_and_no_step_reads_a_later_one():
     assert_close(jnp.concatenate(parts, axis=1), whole, "values")
 
 
-@pytest.mark.parametrize("attention", ["general", "additive", "none"])
+@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
 def test_a_source_of_length_zero_gives_finite_values_and_gradients(attention):
     model = encoder_decoder(attention=attention)
     variables = randomised(model)
@@ -193,7 +193,7 @@ def test_dropout_is_drawn_row_by_row_and_only_in_training():
     assert_close(jnp.concatenate(halves), whole, "values")
 
 
-@pytest.mark.parametrize("attention", ["general", "additive", "none"])
+@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
 def test_logits_are_float32_whatever_is_computed_in(attention):
     def both(dtype):
         layers = [RNN(cell, 4, Scan(), dtype=dtype) for cell in (GRU(), LSTM())]
@@ -207,7 +207,7 @@ def test_logits_are_float32_whatever_is_computed_in(attention):
     assert (got != want).any()
 
 
-@pytest.mark.parametrize("attention", ["general", "additive", "none"])
+@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
 @pytest.mark.parametrize("check", ["rank", "dtype"])
 def test_strict_promotion_and_a_batch_of_nothing(check, attention):
     model = encoder_decoder(attention=attention)

@@ -132,6 +132,7 @@ def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp
     np.testing.assert_allclose(ours, wanted, rtol=PROCESSES_TOLERANCE)
 
 
+@pytest.mark.slow
 def test_processes_with_other_options_or_data_end_with_one_line(reviews, tmp_path):
     other = tmp_path / "other.csv"
     write_reviews(other, seed=1)
