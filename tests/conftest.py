@@ -1,6 +1,9 @@
 """What must hold before a test module is imported, and the measured errors after the last one ran."""
 
+import ctypes
+import gc
 import os
+import sys
 
 # Keras picks its backend when it is first imported.
 os.environ["KERAS_BACKEND"] = "jax"
@@ -13,8 +16,11 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 
+import compiling
 import datasets
 import datasets.config
+import fuzz
+import hypothesis
 import jax
 import jaxtyping
 import pytest
@@ -23,24 +29,72 @@ import reference
 # Two devices on one host are enough to test what is sharded; this must precede any use of a device.
 jax.config.update("jax_num_cpu_devices", 2)
 
+# A quick look at what is random; `--hypothesis-profile=ci` looks at all of it.
+hypothesis.settings.register_profile("quick", max_examples=fuzz.QUICK, deadline=None, database=None)
+hypothesis.settings.register_profile("ci", max_examples=fuzz.ALL, deadline=None, database=None)
+hypothesis.settings.load_profile("quick")
+
 # Annotated shapes and types are checked on every call, in tests only.
 jaxtyping.install_import_hook(["rnnjax.cells", "rnnjax.recurrences"], "beartype.beartype")
 
 
+LIMIT = pytest.StashKey[int]()
+
+
 @pytest.fixture(scope="module")
 def quick_compile():
-    """For tests of what surrounds the compiled code: compiling is most of their time, and half of it optimises."""
-    jax.config.update("jax_disable_most_optimizations", True)
+    """For tests of what surrounds the compiled code: compiling is most of their time."""
+    with compiling.quickly():
+        yield
+
+
+def let_go() -> None:
+    """Of what was traced and compiled."""
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        # What is freed in small pieces the C library keeps for itself unless told otherwise.
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def memory_maps() -> int:
+    try:
+        with open("/proc/self/maps", "rb") as file:
+            return sum(1 for _ in file)
+    except OSError:
+        return 0
+
+
+# Two processes fit into 3 GB where each lets go at this.
+MUCH = 1_100_000_000
+# Every program takes a few maps, and XLA ends a process that has none of its 65,530 left.
+MANY_MAPS = 20_000
+
+
+@pytest.fixture(autouse=True)
+def little_memory(request):
+    """What tests compiled is let go where a process grows, and not before: small programs are those of all files."""
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    if resident() > request.config.stash.get(LIMIT, MUCH):
+        let_go()
+        # What is left is the imports' and the fixtures': it is looked at again where something came on top of it.
+        request.config.stash[LIMIT] = max(MUCH, resident() + 150_000_000)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def programs_of_one_file():
-    """What a file's tests compiled is let go after them: a process may hold some tens of thousands of memory maps, of
-    which every program takes a few, and XLA ends it where there are no more."""
+def few_maps():
     yield
-    jax.clear_caches()
+    if memory_maps() > MANY_MAPS:
+        let_go()
 
 
 @pytest.fixture(scope="session", autouse=True)

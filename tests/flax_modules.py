@@ -8,16 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tables
+from tables import FAST_COMPILE as FAST_COMPILE
 
 from rnnjax.layers.parameters import as_dicts
-
-# Compiling is what a test costs: so it takes a quarter of the time.
-FAST_COMPILE: dict[str, Any] = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
 
 
 def random_variables(module: nn.Module, *args: Any, seed: int = 0) -> Any:

@@ -4,12 +4,14 @@ A new cell is one row of CELLS and one oracle of the same name in `oracles.py`; 
 of RECURRENCES.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
+import pytest
 import reference
 
 from rnnjax import identity
@@ -245,8 +247,51 @@ run = jax.jit(
     run_inside,
     static_argnums=(0, 1),
     static_argnames=("reverse",),
-    compiler_options={"xla_cpu_use_fusion_emitters": True},
+    # All optimisations, in modules that otherwise do without (`quick_compile`) too.
+    compiler_options={
+        "xla_cpu_use_fusion_emitters": True,
+        "xla_backend_optimization_level": 3,
+        "xla_llvm_disable_expensive_passes": False,
+    },
 )
+
+# Compiling is what a test costs: so it takes a quarter of the time.
+FAST_COMPILE: dict[str, Any] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+run_fast = jax.jit(run_inside, static_argnums=(0, 1), static_argnames=("reverse",), compiler_options=FAST_COMPILE)
+
+
+def widened(problem: Problem) -> Problem:
+    """The problem in float64."""
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf, np.float64) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else leaf,
+        problem,
+    )
+
+
+def run_wide(cell: Cell, recurrence: Recurrence, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:
+    """`run` in float64, where a wrong term cannot hide in rounding, and compiled quickly."""
+    with jax.enable_x64(True):
+        return run_fast(cell, recurrence, widened(problem), reverse=reverse)
+
+
+# How close to the oracle's its numbers are.
+WIDE: dict[str, Any] = {"tolerance": reference.FLOAT64_TOLERANCE, "kind": "float64"}
+
+# What is compared with an oracle runs both ways: in float64, and as users have it, which takes longer to compile.
+both_ways = pytest.mark.parametrize(
+    ("run", "close"),
+    [pytest.param(run_wide, WIDE, id="float64"), pytest.param(run, {}, id="float32", marks=pytest.mark.slow)],
+)
+
+
+def slow_unless(quick: Callable[..., bool], cases: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The cases of a test, those that a quick run can do without marked so."""
+    return [pytest.param(*case, marks=() if quick(*case) else pytest.mark.slow) for case in cases]
 
 
 def run_oracle(name: str, problem: Problem, *, reverse: bool = False) -> tuple[Any, Any]:

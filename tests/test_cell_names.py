@@ -3,9 +3,11 @@
 import sys
 
 import pytest
+from tables import CELLS as COMPARED_CELLS
+from tables import LSTM_VARIANTS
 
 import rnnjax
-from rnnjax import GRU, LSTM, Cell, ConvLSTM, PointwiseCell
+from rnnjax import GRU, LSTM, SLSTM, Cell, ConvLSTM, PointwiseCell
 from rnnjax.cells.names import ALL_CELLS, CELLS, cell_by_name
 
 OWN = """
@@ -34,6 +36,24 @@ def test_every_public_cell_has_a_name():
     public = {value for value in vars(rnnjax).values() if isinstance(value, type) and issubclass(value, Cell)}
     assert {type(cell) for cell in ALL_CELLS.values()} == public - {Cell, PointwiseCell, ConvLSTM}
     assert ALL_CELLS.items() >= CELLS.items()
+
+
+# By name, the cells that are compared with an oracle under another name.
+COMPARED = {
+    "nig": LSTM_VARIANTS["no_input_gate"],
+    "nfg": LSTM_VARIANTS["no_forget_gate"],
+    "nog": LSTM_VARIANTS["no_output_gate"],
+    "niaf": LSTM_VARIANTS["no_input_activation"],
+    "noaf": LSTM_VARIANTS["no_output_activation"],
+    "cifg": LSTM_VARIANTS["coupled"],
+    "np": LSTM_VARIANTS["no_peepholes"],
+    "slstm": SLSTM(),
+}
+
+
+def test_a_name_is_the_cell_that_an_oracle_has():
+    names = {name.replace("_", "-"): cell for name, cell in COMPARED_CELLS.items()} | COMPARED
+    assert {name: names[name] for name in CELLS} == dict(CELLS)
 
 
 def test_a_name_is_the_librarys_cell():

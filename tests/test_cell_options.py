@@ -11,7 +11,7 @@ import pytest
 from flax_modules import apply, make_problem, swap
 from jax.sharding import PartitionSpec
 from reference import assert_close
-from tables import CELLS, HIDDEN, INPUT, LSTM_VARIANTS, MATRIX_CELLS, flat
+from tables import CELLS, HIDDEN, INPUT, LSTM_VARIANTS, MATRIX_CELLS, flat, slow_unless
 
 from rnnjax import RNN, FlaxCell, Scan
 from rnnjax.cells import LSTM, Elman, PeepholeLSTM, PointwiseCell
@@ -20,7 +20,7 @@ from rnnjax.initializers import orthogonal, uniform
 KINDS = sorted({type(cell) for cell in CELLS.values()}, key=lambda kind: kind.__name__)
 
 # The messages are Python's own.
-pytestmark = pytest.mark.usefixtures("without_annotation_checks")
+pytestmark = pytest.mark.usefixtures("quick_compile", "without_annotation_checks")
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -82,7 +82,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "option"), CASES)
+# Each kind of initialiser, and where a cell keeps a vector of its own; all of them of one cell.
+QUICK = {("gru", "kernel_init"), ("layer_norm_lstm", "bias_init"), ("indrnn", "recurrent_init")}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), slow_unless(lambda *case: case[0] == "peephole_lstm" or case in QUICK, CASES)
+)
 def test_an_initialiser_may_name_axes(name, option):
     layer, named = (RNN(cell, HIDDEN, Scan()) for cell in (ALL[name], boxed(ALL[name], option)))
     inputs = swap(make_problem(ALL[name]).inputs)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import FLOAT64_TOLERANCE, assert_close
-from tables import BATCH, HIDDEN, INPUT, assert_runs_close, make_problem, run
+from tables import BATCH, HIDDEN, INPUT, WIDE, assert_runs_close, make_problem, run_wide
 
 from rnnjax import LSTMP, RNN, Chunked, Conv, CoRNN, Dense, FullGateLSTM, GRUResetBefore, MultiplicativeLSTM, Scan
 from rnnjax.cells import GRU, LSTM, HiddenState, PeepholeLSTM
@@ -120,14 +120,9 @@ def test_a_parametrization_holds_for_the_further_kernel_too(kind, parametrizatio
     assert_close(got, want, "values", tolerance=FLOAT64_TOLERANCE, kind="float64")
     if parametrization == Orthogonal():  # whose exponential takes long to compile
         return
-    problem = make_problem(cell, "lengths_and_resets", dtype=np.float64)
-    with jax.enable_x64(True):
-        assert_runs_close(
-            run(cell, Chunked(3, "gates"), problem),
-            run(cell, Scan(), problem),
-            tolerance=FLOAT64_TOLERANCE,
-            kind="float64",
-        )
+    problem = make_problem(cell, "lengths_and_resets")
+    got, want = (run_wide(cell, recurrence, problem) for recurrence in (Chunked(3, "gates"), Scan()))
+    assert_runs_close(got, want, **WIDE)
 
 
 def test_a_further_kernel_of_another_size_is_named():

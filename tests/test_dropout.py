@@ -9,6 +9,8 @@ import pytest
 
 from rnnjax.dropout import Dropout
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ONES = np.ones((64, 20, 30), np.float32)
 # Standard deviations of a mean of independent draws that are taken for chance.
 CHANCE = 5

@@ -12,6 +12,8 @@ from reference import assert_close
 
 from rnnjax import GRU, LSTM, RNN, Attention, Bidirectional, EncoderDecoder, Scan, StackedRNN
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 SOURCE_VOCABULARY, TARGET_VOCABULARY, EMBEDDING, BATCH, STEPS, TIME = 9, 7, 5, 6, 8, 5
 RANDOM = np.random.default_rng(0)
 SOURCES = jnp.asarray(RANDOM.integers(0, SOURCE_VOCABULARY, (BATCH, STEPS)), jnp.int32)
@@ -143,7 +145,7 @@ def test_steps_one_by_one_are_the_whole_target_and_no_step_reads_a_later_one():
     assert_close(jnp.concatenate(parts, axis=1), whole, "values")
 
 
-@pytest.mark.parametrize("attention", ["general", "additive", "none"])
+@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
 def test_a_source_of_length_zero_gives_finite_values_and_gradients(attention):
     model = encoder_decoder(attention=attention)
     variables = randomised(model)
@@ -191,7 +193,7 @@ def test_dropout_is_drawn_row_by_row_and_only_in_training():
     assert_close(jnp.concatenate(halves), whole, "values")
 
 
-@pytest.mark.parametrize("attention", ["general", "additive", "none"])
+@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
 def test_logits_are_float32_whatever_is_computed_in(attention):
     def both(dtype):
         layers = [RNN(cell, 4, Scan(), dtype=dtype) for cell in (GRU(), LSTM())]
@@ -205,7 +207,7 @@ def test_logits_are_float32_whatever_is_computed_in(attention):
     assert (got != want).any()
 
 
-@pytest.mark.parametrize("attention", ["general", "additive", "none"])
+@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
 @pytest.mark.parametrize("check", ["rank", "dtype"])
 def test_strict_promotion_and_a_batch_of_nothing(check, attention):
     model = encoder_decoder(attention=attention)

@@ -11,6 +11,8 @@ from tables import CELLS, HIDDEN, INPUT, TIME
 
 from rnnjax import LSTM, RNN, FlaxCell, Scan
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 # Of the cells whose parameters have the same fields one each; an LSTM is below.
 @pytest.mark.parametrize("name", ["elman", "gru", "peephole_lstm", "layer_norm_lstm", "indrnn"])

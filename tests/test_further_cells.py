@@ -11,6 +11,8 @@ from rnnjax import uniform
 from rnnjax.cells import LSTM, IndRNN, LayerNormLSTM, PeepholeLSTM
 from rnnjax.recurrences import Scan
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(3)
 BLOCK = (INPUT + HIDDEN + 1) * HIDDEN
 

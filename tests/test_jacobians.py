@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import FLOAT64_TOLERANCE, assert_close, error
-from tables import BATCH, CELLS, HIDDEN, INPUT, ORACLE_CELLS, make_problem
+from tables import BATCH, CELLS, HIDDEN, INPUT, ORACLE_CELLS, make_problem, slow_unless
 
 from rnnjax.cells import (
     GRU,
@@ -34,7 +34,9 @@ ELEMENTWISE = {
 }
 # The variants of one class in the one in which a wrong term cannot hide.
 CASES = [(name, np.float32) for name in ELEMENTWISE if name in CELLS] + [(name, np.float64) for name in ELEMENTWISE]
-cases = pytest.mark.parametrize(("name", "dtype"), CASES)
+cases = pytest.mark.parametrize(
+    ("name", "dtype"), slow_unless(lambda name, dtype: name in CELLS and (dtype == np.float64 or name == "lstm"), CASES)
+)
 
 
 def close(got, want, group, dtype):

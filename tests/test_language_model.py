@@ -9,6 +9,8 @@ from reference import assert_close
 
 from rnnjax import GRU, LSTM, RNN, LanguageModel, Scan, StackedRNN
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 9, (3, 8)), jnp.int32)
 MODEL = LanguageModel(9, 5, StackedRNN([RNN(GRU(), 4, Scan()), RNN(LSTM(), 3, Scan())]))
 

@@ -16,6 +16,8 @@ from rnnjax.cells import GRU, LSTM, Elman
 from rnnjax.layers import RNN, Bidirectional, StackedRNN
 from rnnjax.recurrences import Chunked, Scan
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 # Largest error measured on a CPU: values 4.5e-3, gradients 8.3e-3; bfloat16 itself rounds by 4e-3.
 BFLOAT16_TOLERANCE = 2e-2
 

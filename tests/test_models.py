@@ -15,6 +15,8 @@ from rnnjax.layers import RNN, Bidirectional, StackedRNN
 from rnnjax.models import SequenceClassifier
 from rnnjax.recurrences import Scan
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 VOCABULARY, EMBEDDING, HIDDEN, BATCH, TIME = 11, 5, 4, 6, 7
 LENGTHS = jnp.array([TIME, 0, 1, 3, 5, 2])
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCABULARY, (BATCH, TIME)), jnp.int32)

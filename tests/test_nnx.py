@@ -20,7 +20,7 @@ from nnx_layers import (
     stack,
     two_directions,
 )
-from tables import BATCH, CELLS, HIDDEN, INPUT, MATRIX_CELLS, MODES, RECURRENCES, TIME
+from tables import BATCH, CELLS, HIDDEN, INPUT, MATRIX_CELLS, MODES, RECURRENCES, TIME, slow_unless
 
 from rnnjax import GRU, LSTM, Dense, Elman, Orthogonal, PointwiseCell, WeightNorm
 from rnnjax.nnx import RNN, StackedRNN, from_linen, to_linen
@@ -28,7 +28,11 @@ from rnnjax.nnx import RNN, StackedRNN, from_linen, to_linen
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-@pytest.mark.parametrize("name", CELLS)
+# A layer knows of its cell the state, the output, and which parameters there are.
+DIFFERENT = ("lstm", "slstm", "lstmp", "conv_lstm", "indrnn")
+
+
+@pytest.mark.parametrize("name", slow_unless(lambda name: name in DIFFERENT, zip(CELLS)))
 def test_every_cell_has_the_bits_of_linen(name):
     layer = layer_of(CELLS[name], learn_initial_state=True)
     outputs, *_ = assert_same(layer, *arguments(CELLS[name]))
@@ -37,13 +41,16 @@ def test_every_cell_has_the_bits_of_linen(name):
     assert np.abs(np.asarray(outputs)).max() > 0.1
 
 
-@pytest.mark.parametrize("name", RECURRENCES)
+FEW = ("scan", "unrolled", "chunked_with_tail", "chunked_gates")
+
+
+@pytest.mark.parametrize("name", slow_unless(lambda name: name in FEW, zip(RECURRENCES)))
 def test_every_recurrence_has_the_bits_of_linen(name):
     assert_same(layer_of(LSTM(), RECURRENCES[name]), *arguments(LSTM()))
 
 
 # Other sizes of a loop are the same code of both.
-@pytest.mark.parametrize("name", ["scan", "unrolled", "chunked_with_tail", "chunked_gates"])
+@pytest.mark.parametrize("name", FEW)
 def test_every_cell_under_every_recurrence_is_linens_program(name):
     for cell in MATRIX_CELLS.values():
         got, want = programs(layer_of(cell, RECURRENCES[name]), *arguments(cell))

@@ -5,11 +5,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
-from tables import BATCH, CELLS, HIDDEN, TIME, assert_runs_close, make_problem, run, run_oracle
+from tables import (
+    BATCH,
+    CELLS,
+    HIDDEN,
+    TIME,
+    assert_runs_close,
+    both_ways,
+    make_problem,
+    run_fast,
+    run_oracle,
+)
 from test_recurrences import Mixing
 
 from rnnjax.cells import GRU, LSTM
 from rnnjax.recurrences import Chunked, Noise, Scan, Unrolled
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 RECURRENCES = {
     "scan": Scan(),
@@ -44,23 +56,26 @@ def noisy_problem(cell, mode="lengths_and_resets", *, kinds=("mask", "hold"), ti
     return problem._replace(noise=noise_of(problem.state, time, kinds=kinds))
 
 
+@both_ways
 @pytest.mark.parametrize(("cell", "recurrence", "reverse"), CASES)
-def test_values_and_gradients_are_the_oracles(cell, recurrence, reverse):
+def test_values_and_gradients_are_the_oracles(cell, recurrence, reverse, run, close):
     problem = noisy_problem(CELLS[cell])
     got = run(CELLS[cell], RECURRENCES[recurrence], problem, reverse=reverse)
-    assert_runs_close(got, run_oracle(cell, problem, reverse=reverse))
+    assert_runs_close(got, run_oracle(cell, problem, reverse=reverse), **close)
 
 
+@both_ways
 @pytest.mark.parametrize("kind", ["mask", "hold"])
-def test_each_alone_without_lengths_and_resets(kind):
+def test_each_alone_without_lengths_and_resets(kind, run, close):
     problem = noisy_problem(LSTM(), "plain", kinds=(kind,))
-    assert_runs_close(run(LSTM(), RECURRENCES["boundaries"], problem), run_oracle("lstm", problem))
+    assert_runs_close(run(LSTM(), RECURRENCES["boundaries"], problem), run_oracle("lstm", problem), **close)
 
 
+@both_ways
 @pytest.mark.parametrize("time", [0, 1])
-def test_no_step_and_one_step(time):
+def test_no_step_and_one_step(time, run, close):
     problem = noisy_problem(GRU(), time=time)
-    assert_runs_close(run(GRU(), RECURRENCES["gates"], problem), run_oracle("gru", problem))
+    assert_runs_close(run(GRU(), RECURRENCES["gates"], problem), run_oracle("gru", problem), **close)
 
 
 def test_gradients_are_finite_differences():
@@ -95,13 +110,13 @@ def test_no_gradient_flows_to_the_noise(recurrence):
 def test_a_cell_that_is_not_pointwise_is_held_and_not_masked():
     problem = make_problem(Mixing())
     kept = np.random.default_rng(0).random((TIME, BATCH, HIDDEN)) < 0.4
-    (outputs, _), _ = run(Mixing(), Scan(), problem._replace(noise=Noise(hold={"hidden": kept})))
-    (want, _), _ = run(Mixing(), Scan(), problem)
+    (outputs, _), _ = run_fast(Mixing(), Scan(), problem._replace(noise=Noise(hold={"hidden": kept})))
+    (want, _), _ = run_fast(Mixing(), Scan(), problem)
     np.testing.assert_array_equal(outputs[0][kept[0]], problem.state.hidden[kept[0]])
     np.testing.assert_allclose(outputs[0][~kept[0]], want[0][~kept[0]], rtol=1e-5)
     np.testing.assert_array_equal(outputs[1:][kept[1:]], outputs[:-1][kept[1:]])
     with pytest.raises(TypeError, match="hidden_mask: expected a PointwiseCell, got Mixing"):
-        run(Mixing(), Scan(), problem._replace(noise=Noise(jnp.ones((BATCH, HIDDEN)))))
+        run_fast(Mixing(), Scan(), problem._replace(noise=Noise(jnp.ones((BATCH, HIDDEN)))))
 
 
 NO_MAP = GRU(recurrent_map=None)

@@ -15,9 +15,23 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from tables import CELLS, HIDDEN, INPUT, RECURRENCES, TIME, Problem, assert_runs_close, flat, make_problem, run
+from tables import (
+    CELLS,
+    HIDDEN,
+    INPUT,
+    RECURRENCES,
+    TIME,
+    Problem,
+    assert_runs_close,
+    flat,
+    make_problem,
+    run,
+    run_fast,
+)
 
 from rnnjax.cells import CellParams, HiddenState, LSTMState
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 class FlaxPeer(NamedTuple):
@@ -162,7 +176,9 @@ def compared(values: Any, outputs_known: np.ndarray, final_known: np.ndarray) ->
     )
 
 
-def check(peer_run: Callable, name: str, ragged: bool, reverse: bool, recurrences: list[str], least: int) -> None:
+def check(
+    peer_run: Callable, name: str, ragged: bool, reverse: bool, recurrences: list[str], least: int, run: Callable
+) -> None:
     """`least` is the shortest length whose final state the peer defines."""
     problem = make_problem(CELLS[name], "lengths" if ragged else "plain")
     lengths = problem.lengths if ragged else np.full(problem.inputs.shape[1], TIME)
@@ -174,28 +190,39 @@ def check(peer_run: Callable, name: str, ragged: bool, reverse: bool, recurrence
         assert_runs_close((known(got), got_gradients), (known(values), gradients))
 
 
-directions = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-lengths = pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+def cases(peers: dict[str, Any]) -> Any:
+    """Every case as users have it; those with lengths, which hold all that the others do, compiled quickly too."""
+    every = [(peer, ragged, reverse) for peer in peers for ragged in (False, True) for reverse in (False, True)]
+    names = {case: "-".join(["ragged"] * case[1] + ["reverse"] * case[2] + [case[0]]) for case in every}
+    return pytest.mark.parametrize(
+        ("peer", "ragged", "reverse", "run"),
+        [
+            *(pytest.param(*case, run_fast, id=f"quick-{names[case]}") for case in every if case[1]),
+            *(pytest.param(*case, run, id=f"optimised-{names[case]}", marks=pytest.mark.slow) for case in every),
+        ],
+    )
 
 
-@directions
-@lengths
-@pytest.mark.parametrize("peer", FLAX)
-def test_flax(peer, ragged, reverse):
+@cases(FLAX)
+def test_flax(peer, ragged, reverse, run):
     name, flax = FLAX[peer]
     # Of a sequence of length 0 Flax takes the carry at step -1, the last: it defines none.
-    check(functools.partial(run_flax, flax), name, ragged, reverse, ["scan", "chunked_with_tail"], least=1)
+    check(functools.partial(run_flax, flax), name, ragged, reverse, ["scan", "chunked_with_tail"], 1, run)
 
 
-@directions
-@lengths
-@pytest.mark.parametrize("peer", KERAS)
-def test_keras(peer, ragged, reverse):
+@cases(KERAS)
+def test_keras(peer, ragged, reverse, run):
     name, layer = KERAS[peer]
-    check(functools.partial(run_keras, layer), name, ragged, reverse, ["scan", "chunked_with_tail"], least=0)
+    check(functools.partial(run_keras, layer), name, ragged, reverse, ["scan", "chunked_with_tail"], 0, run)
 
 
-@pytest.mark.parametrize("recurrence", RECURRENCES)
-def test_every_recurrence_against_keras(recurrence):
+@pytest.mark.parametrize(
+    ("recurrence", "run"),
+    [
+        *(pytest.param(name, run_fast, id=f"{name}-quick") for name in ("unrolled", "chunked_gates")),
+        *(pytest.param(name, run, id=f"{name}-optimised", marks=pytest.mark.slow) for name in RECURRENCES),
+    ],
+)
+def test_every_recurrence_against_keras(recurrence, run):
     name, layer = KERAS["GRU"]
-    check(functools.partial(run_keras, layer), name, True, True, [recurrence], least=0)
+    check(functools.partial(run_keras, layer), name, True, True, [recurrence], 0, run)

@@ -19,6 +19,8 @@ from rnnjax.cells import GRU, LSTM, Cell, Elman, IndRNN, PeepholeLSTM
 from rnnjax.initializers import glorot_uniform, orthogonal, small_normal, zeros
 from rnnjax.recurrences import Chunked, Scan, Unrolled
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(3)
 
 STARTED_OTHERWISE: dict[str, Cell] = {
@@ -53,16 +55,34 @@ every_copy = pytest.mark.parametrize(
 )
 
 
-@every_copy
-@pytest.mark.parametrize("name", ALL)
-def test_a_copied_cell_is_equal_and_draws_the_same_parameters(name, copied):
-    cell = ALL[name]
-    other = copied(cell)
+def copies_of(cases: Any, quick: Callable[[Any], bool]) -> Any:
+    """Each case with each kind of copy; but for the standard library's a quick run has those of a few cases."""
+    return pytest.mark.parametrize(
+        ("case", "copied"),
+        [
+            pytest.param(
+                case,
+                copied,
+                marks=[
+                    *([needs_ray] if copied == "ray" else []),
+                    *([] if copied == "multiprocessing" or quick(case) else [pytest.mark.slow]),
+                ],
+            )
+            for case in cases
+            for copied in COPIES
+        ],
+    )
+
+
+@copies_of(ALL, lambda name: name in ("lstm", "uniform"))
+def test_a_copied_cell_is_equal_and_draws_the_same_parameters(case, copied):
+    cell = ALL[case]
+    other = COPIES[copied](cell)
     assert other is not cell
     assert other == cell
     assert hash(other) == hash(cell)
     assert repr(other) == repr(cell)
-    assert [name for name, each in ALL.items() if each == other] == [name]
+    assert [name for name, each in ALL.items() if each == other] == [case]
     want = cell.init_params(KEY, *sizes_of(cell))
     jax.tree.map(np.testing.assert_array_equal, other.init_params(KEY, *sizes_of(cell)), want)
 
@@ -118,19 +138,18 @@ def test_a_copied_recurrence_is_equal(recurrence, copied):
     assert other != Scan(2)
 
 
-@every_copy
-@pytest.mark.parametrize(
-    "layer",
-    [
-        RNN(LSTM(), 4),
-        RNN(GRU(), HIDDEN, Scan(3), reverse=True, zoneout={"hidden": 0.1}, dtype=jnp.bfloat16),
-        Bidirectional(RNN(LSTM(), 4), RNN(IndRNN(), 4, Chunked(3, "gates")), merge="sum"),
-        StackedRNN([RNN(Elman(), 4), RNN(GRU(), 3)]),
-    ],
-    ids=["rnn", "options", "bidirectional", "stacked"],
-)
-def test_a_copied_layer_is_equal_and_computes_the_same(layer, copied):
-    other = copied(layer)
+LAYERS: dict[str, Any] = {
+    "rnn": RNN(LSTM(), 4),
+    "options": RNN(GRU(), HIDDEN, Scan(3), reverse=True, zoneout={"hidden": 0.1}, dtype=jnp.bfloat16),
+    "bidirectional": Bidirectional(RNN(LSTM(), 4), RNN(IndRNN(), 4, Chunked(3, "gates")), merge="sum"),
+    "stacked": StackedRNN([RNN(Elman(), 4), RNN(GRU(), 3)]),
+}
+
+
+@copies_of(LAYERS, lambda name: name == "options")
+def test_a_copied_layer_is_equal_and_computes_the_same(case, copied):
+    layer = LAYERS[case]
+    other = COPIES[copied](layer)
     assert other == layer
     assert hash(other) == hash(layer)
     inputs = jnp.asarray(make_problem(LSTM()).inputs).swapaxes(0, 1)

@@ -23,6 +23,8 @@ from rnnjax.layers import RNN, Bidirectional, StackedRNN, cell_params
 from rnnjax.models import LanguageModel, SequenceClassifier
 from rnnjax.recurrences import Chunked, Recurrence, Scan
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 DROPOUTS = ("input_dropout", "output_dropout", "state_dropout", "weight_dropout")
 OPTIONS = (*DROPOUTS, "zoneout")
 ALL: dict[str, Any] = dict.fromkeys(DROPOUTS, 0.4) | {"zoneout": {"hidden": 0.2, "cell": 0.5}}

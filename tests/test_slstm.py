@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from reference import FLOAT64_TOLERANCE, assert_close
-from tables import BATCH, HIDDEN, INPUT, RECURRENCES, assert_runs_close, make_problem, run, run_oracle
+from reference import assert_close
+from tables import BATCH, HIDDEN, INPUT, RECURRENCES, WIDE, assert_runs_close, make_problem, run_oracle, run_wide
 
 from rnnjax import RNN, SLSTM, BlockDiagonal, Chunked, Scan
 from rnnjax.cells import SLSTMState
@@ -35,9 +35,8 @@ def test_zeros_at_the_start_and_after_a_reset_are_a_first_step(recurrence):
     problem = make_problem(SLSTM(heads=2), "lengths_and_resets", dtype=np.float64, seed=3)
     nothing = jax.tree.map(np.zeros_like, problem.state)
     problem = problem._replace(state=nothing, reset_state=nothing)
-    with jax.enable_x64(True):
-        got = run(SLSTM(heads=2), RECURRENCES[recurrence], problem)
-    assert_runs_close(got, run_oracle("slstm", problem), tolerance=FLOAT64_TOLERANCE, kind="float64")
+    got = run_wide(SLSTM(heads=2), RECURRENCES[recurrence], problem)
+    assert_runs_close(got, run_oracle("slstm", problem), **WIDE)
 
 
 def test_the_first_step_hangs_on_no_stabiliser():

@@ -2,6 +2,7 @@
 batches, cells within Flax's own loops. Each works under every recurrence, or says in one line what to do."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import flax.linen as nn
@@ -14,6 +15,7 @@ from jax import export
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from reference import assert_close
+from tables import slow_unless
 
 from rnnjax import (
     GRU,
@@ -48,17 +50,22 @@ RECURRENCES: dict[str, Recurrence] = {
     "gates": Chunked(4, "gates"),
     "boundaries": Chunked(4, "boundaries"),
 }
-every_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES.values(), ids=RECURRENCES)
 
 
 @pytest.mark.usefixtures("without_annotation_checks")  # a symbolic size is no int
-@pytest.mark.parametrize("symbolic", ["batch", "time", "both"])
 @pytest.mark.parametrize(
-    ("recurrence", "order"),
-    [*((recurrence, 1) for recurrence in RECURRENCES.values()), (Scan(), 0), (Chunked(), 0)],
-    ids=[*RECURRENCES, "scan_value", "default_value"],
+    ("name", "order", "symbolic"),
+    slow_unless(
+        lambda name, order, symbolic: symbolic == "both" or name == "unrolled",
+        (
+            (name, order, symbolic)
+            for name, order in (*((name, 1) for name in RECURRENCES), ("scan", 0), ("default", 0))
+            for symbolic in ("batch", "time", "both")
+        ),
+    ),
 )
-def test_export_with_a_batch_or_time_that_is_not_known(recurrence, symbolic, order):
+def test_export_with_a_batch_or_time_that_is_not_known(name, order, symbolic):
+    recurrence = RECURRENCES[name]
     layer = RNN(GRU(), HIDDEN, recurrence)
     variables = random_variables(layer, INPUTS)
     names = {"batch": f"b, {TIME}, {INPUT}", "time": f"{BATCH}, t, {INPUT}", "both": f"b, t, {INPUT}"}
@@ -83,11 +90,23 @@ def test_export_with_a_batch_or_time_that_is_not_known(recurrence, symbolic, ord
     assert_close(exported.call(variables, inputs), function(variables, inputs), "values")
 
 
-@every_recurrence
-@pytest.mark.parametrize("time", [0, 1, 3, TIME])
-def test_debug_nans_finds_none_where_there_is_none(recurrence, time):
+# One number of steps a recurrence, and none and all of them under both backward passes that are written by hand.
+DEBUGGED = {
+    "scan": (TIME,),
+    "unrolled": (3,),
+    "default": (3,),
+    "size": (1,),
+    "gates": (0, TIME),
+    "boundaries": (0, TIME),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "time"), slow_unless(lambda name, time: time in DEBUGGED[name], product(RECURRENCES, (0, 1, 3, TIME)))
+)
+def test_debug_nans_finds_none_where_there_is_none(name, time):
     """As `--debug-nans` runs a step again: operation by operation."""
-    layer = RNN(LSTM(), HIDDEN, recurrence)
+    layer = RNN(LSTM(), HIDDEN, RECURRENCES[name])
     variables, inputs = random_variables(layer, INPUTS), INPUTS[:, :time]
 
     def loss(variables: Any) -> Any:
@@ -125,7 +144,10 @@ CASES = [
     for recurrence in SEQUENTIAL
     if recurrence == "boundaries" or name in ("rnn", "stack")
 ]
-every_case = pytest.mark.parametrize(("name", "recurrence"), CASES)
+every_case = pytest.mark.parametrize(
+    ("name", "recurrence"),
+    slow_unless(lambda name, recurrence: name == "rnn" or recurrence == "boundaries", CASES),
+)
 
 
 def value_and_gradient(model: Any, rngs: Any = RNGS) -> Any:
@@ -146,8 +168,13 @@ def test_a_batch_of_nothing_has_gradients_of_zero(name, recurrence):
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients))
 
 
-@every_case
-@pytest.mark.parametrize("check", ["rank", "dtype"])
+@pytest.mark.parametrize(
+    ("check", "name", "recurrence"),
+    slow_unless(
+        lambda check, name, recurrence: recurrence == "boundaries" or (check == "dtype" and name == "rnn"),
+        ((check, *case) for check in ("rank", "dtype") for case in CASES),
+    ),
+)
 def test_strict_promotion_changes_nothing(check, name, recurrence):
     model, inputs = models(SEQUENTIAL[recurrence])[name]
     variables = random_variables(model, inputs)
@@ -194,7 +221,16 @@ def test_strict_promotion_in_half_precision(recurrence, dtype):
         jax.eval_shape(jax.grad(loss), variables)
 
 
-@every_case
+@pytest.mark.parametrize(
+    ("name", "recurrence"),
+    slow_unless(
+        lambda name, recurrence: (
+            recurrence == ("gates" if name == "rnn" else "boundaries")
+            and name in ("rnn", "stack", "last", "max", "tied")
+        ),
+        CASES,
+    ),
+)
 def test_explicit_axes(name, recurrence):
     model, inputs = models(SEQUENTIAL[recurrence])[name]
     variables = random_variables(model, inputs)

@@ -159,6 +159,7 @@ def test_a_study_of_ones_own_runs_by_the_same_command(tmp_path, capsys):
     assert "| mine | 1 | " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_what_was_finished_before_a_kill_is_not_run_again(number, status, tmp_path, monkeypatch):
     command = [sys.executable, "-m", "experiments.ablations", "smoke", "--folder", tmp_path]
@@ -258,6 +259,7 @@ def test_a_full_disk_and_a_study_in_use_are_refused(tmp_path, capsys, monkeypatc
     assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rnnjax[ray]'")
 def test_ray_runs_a_task_a_variant(folder, tmp_path):
     command = [sys.executable, "-m", "experiments.ablations", "smoke", "--executor", "ray", "--folder", tmp_path]

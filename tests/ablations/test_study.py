@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from damage import damage, edits
+from fuzz import at_most
 from hypothesis import given, settings
 
 from experiments.ablations.studies import STUDIES
@@ -183,7 +184,7 @@ def test_rows_that_were_tampered_with_are_refused(tmp_path, values, message):
         read_rows(tmp_path, variant)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=at_most(150), deadline=None, derandomize=True, database=None)
 @given(spots=edits(b"variant", b"curve_scores", b"PAR1", b"config"))
 def test_damaged_rows_are_refused_or_rows(spots, tmp_path_factory):
     folder = tmp_path_factory.mktemp("damaged")

@@ -12,6 +12,8 @@ from rnnjax import GRU, RNN, Bidirectional, Scan, SequenceClassifier
 from rnnjax.analysis import verdict_trace
 from rnnjax.data import Plan, Sequences, collate
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 TOKENS = np.random.default_rng(0).integers(0, 9, 7).astype(np.int32)
 LAYER = RNN(GRU(), 4, Scan())
 MODELS = {

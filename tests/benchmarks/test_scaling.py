@@ -21,6 +21,7 @@ def assert_row(row, case):
         assert 0 < low <= middle <= high
 
 
+@pytest.mark.slow
 def test_two_processes_are_measured(monkeypatch):
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     case = work.Case(time=4, hidden=3, batch=4, processes=2, devices=1, rounds=2)

@@ -4,12 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from fuzz import at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnjax.data import Plan, Sequences, bucket_widths, collate, plan_epoch
 
-few_examples = settings(max_examples=60, deadline=None, database=None)
+few_examples = settings(max_examples=at_most(60), deadline=None, database=None)
 
 # (lengths, batch size, widths, seed, epoch); the widest bucket holds the longest sequence.
 epochs = st.tuples(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from damage import Edit, damage, edits
+from fuzz import at_most
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -85,7 +86,7 @@ def read(path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("suffix", FILES)
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=at_most(25), deadline=None, derandomize=True, database=None)
 @given(spots=edits(b"text", b"label", b",1\n", b'\n"', b'{"text": 1}', b"PAR1"))
 @example(spots=[Edit("insert", 20, b"9" * 5000)])
 @example(spots=[Edit("insert", 21, b"--1")])
@@ -95,7 +96,7 @@ def test_a_damaged_data_file(suffix, spots, folder):
     read(folder / f"{next(numbers)}{suffix}", damage(FILES[suffix], spots))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=at_most(25), deadline=None, derandomize=True, database=None)
 @given(
     rows=st.lists(
         st.dictionaries(
@@ -194,7 +195,7 @@ def vocabulary() -> dict:
     return json.loads(learn_vocabulary(TEXTS)[0].to_str())
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=at_most(150), deadline=None, derandomize=True, database=None)
 @given(spots=edits(b"<OOV>", b'"Regex"', b'"type":', b"WordLevel", b'"(a+)+$"'))
 @example(spots=[Edit("overwrite", 500, b'"\\ud800"')])
 def test_a_damaged_vocabulary(spots, folder):

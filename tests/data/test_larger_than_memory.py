@@ -34,6 +34,7 @@ def write(path, rows):
     return int(lengths.sum()) + rows
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is of memory as Linux counts it")
 def test_data_eight_times_as_large_is_read_within_the_same_memory(tmp_path):
     words = [write(tmp_path / f"{rows}.csv", rows) for rows in (1200, 9600)]

@@ -4,6 +4,7 @@ import contextlib
 import io
 import shutil
 
+import compiling
 import pytest
 from complaints import end_of
 from small_runs import STOPPED_AT, act_after, new, terminate
@@ -27,31 +28,39 @@ def reviews(tmp_path_factory):
 def run_folder(tmp_path_factory, reviews):
     path = tmp_path_factory.mktemp("runs") / "tiny"
     options = ["--source", str(reviews), "--epochs", "12", "--learning-rate", "0.02", "--run-folder", str(path)]
-    sentiment.main(["bilstm-max", *TINY, *options])
+    with compiling.quickly():  # a fixture of the session is set up before those of a module
+        sentiment.main(["bilstm-max", *TINY, *options])
     return path
+
+
+@contextlib.contextmanager
+def without_figures():
+    """They take a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw", lambda *_: None)
+        yield patch
 
 
 @pytest.fixture(scope="module")
 def quick_runs():
-    """No figures, which take a second each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "draw", lambda *_: None)
+    with without_figures():
         yield
 
 
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, reviews, quick_runs):
-    """A run of three epochs that nothing stopped."""
+@pytest.fixture(scope="session")
+def unbroken(tmp_path_factory, reviews):
+    """A run of three epochs that nothing stopped: no test writes to it."""
     path = tmp_path_factory.mktemp("resume") / "unbroken"
-    sentiment.main(new(reviews, path))
+    with without_figures(), compiling.quickly():
+        sentiment.main(new(reviews, path))
     return path
 
 
-@pytest.fixture(scope="module")
-def stopped_run(tmp_path_factory, reviews, quick_runs):
-    """(The run folder, the status, what was said) of a run that got a SIGTERM."""
+@pytest.fixture(scope="session")
+def stopped_run(tmp_path_factory, reviews):
+    """(The run folder, the status, what was said) of a run that got a SIGTERM; tests take a copy: `stopped`."""
     path = tmp_path_factory.mktemp("resume") / "stopped run"
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as said:
+    with without_figures() as patch, compiling.quickly(), contextlib.redirect_stderr(io.StringIO()) as said:
         act_after(patch, STOPPED_AT, terminate)
         status = end_of(sentiment, *new(reviews, path))
     return path, status, said.getvalue()

@@ -88,6 +88,7 @@ def assert_same_losses(run, alone):
             )
 
 
+@pytest.mark.slow
 def test_four_processes_give_the_losses_of_one(alone, reviews, tmp_path):
     outputs = finish(start(tmp_path / "run", reviews, 4, "--epochs", "3"))
     assert_same_losses(tmp_path / "run", alone)
@@ -96,6 +97,7 @@ def test_four_processes_give_the_losses_of_one(alone, reviews, tmp_path):
     assert not any(line for out in outputs[1:] for line in out.splitlines() if not line.startswith("[Gloo]"))
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp_path):
     run = tmp_path / "run"
     processes = start(run, reviews, 2, "--epochs", "500", "--checkpoint-steps", "5")
@@ -130,6 +132,7 @@ def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp
     np.testing.assert_allclose(ours, wanted, rtol=PROCESSES_TOLERANCE)
 
 
+@pytest.mark.slow
 def test_processes_with_other_options_or_data_end_with_one_line(reviews, tmp_path):
     other = tmp_path / "other.csv"
     write_reviews(other, seed=1)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("quick_runs")
 # How runs end
 
 
-@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("debug", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_diverged_run_keeps_its_last_good_checkpoint(debug, tmp_path, reviews, capsys):
     path = tmp_path / "run"
     more = ["--learning-rate", "1e38", "--checkpoint-steps", "1", *(["--debug-nans"] if debug else [])]

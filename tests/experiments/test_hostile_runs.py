@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from damage import damage, edits
+from fuzz import at_most
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from resealed import change_config
@@ -176,7 +177,7 @@ VALUES = st.recursive(
 COMMON = {"deadline": None, "derandomize": True, "database": None}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], **COMMON)
+@settings(max_examples=at_most(60), suppress_health_check=[HealthCheck.function_scoped_fixture], **COMMON)
 @given(
     changes=st.dictionaries(st.sampled_from([*vars(TextClassification()), "classes", "held_out"]), VALUES, min_size=1)
 )
@@ -185,7 +186,7 @@ def test_a_config_of_any_values(changes, hostile, run_folder):
     check_run(hostile)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], **COMMON)
+@settings(max_examples=at_most(60), suppress_health_check=[HealthCheck.function_scoped_fixture], **COMMON)
 @given(spots=edits(b'"hidden": 8', b"999999999999", b"[]", b"{}"))
 def test_a_damaged_config(spots, hostile, run_folder):
     (hostile / "config.json").write_bytes(damage((run_folder / "config.json").read_bytes(), spots))

@@ -66,7 +66,14 @@ def test_a_resumed_run_is_as_if_it_had_never_been_stopped(stopped, unbroken, cap
     assert all(b"train/loss" in file.read_bytes() for file in events)
 
 
-@pytest.mark.parametrize("left", ['{"kind": "st', '{"kind": "step", "step": 11, "loss": 1.0}\n', "\n\x00"])
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param('{"kind": "st', marks=pytest.mark.slow),
+        '{"kind": "step", "step": 11, "loss": 1.0}\n',
+        pytest.param("\n\x00", marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_killed_run_wrote_after_its_checkpoint_is_written_again(left, stopped, unbroken):
     with (stopped / "metrics.jsonl").open("a") as opened:
         opened.write(left)
@@ -200,7 +207,9 @@ def no_figures(path):
     (path / "figures").rmdir()
 
 
-@pytest.mark.parametrize("damage", [no_metrics, no_environment, no_figures])
+@pytest.mark.parametrize(
+    "damage", [no_metrics, *(pytest.param(damage, marks=pytest.mark.slow) for damage in (no_environment, no_figures))]
+)
 def test_a_run_goes_on_without_what_it_does_not_need(damage, stopped, unbroken):
     damage(stopped)
     lost = pytest.warns(UserWarning, match=r"metrics\.jsonl: expected the lines before epoch001-step.*, found none$")

@@ -65,7 +65,7 @@ def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
     np.testing.assert_allclose(losses, [epoch.metrics["loss"][2] for epoch in together], rtol=SEEDS_TOLERANCE)
 
 
-@pytest.mark.parametrize(("skip", "ends"), [(0, 1), (2, 3)])
+@pytest.mark.parametrize(("skip", "ends"), [pytest.param(0, 1, marks=pytest.mark.slow), (2, 3)])
 def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeypatch, skip, ends):
     training = seed_training(dataclasses.replace(config, skip=skip), prepare(config), [3, 1, 2])
     plain = training._train

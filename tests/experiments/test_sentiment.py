@@ -184,7 +184,7 @@ def test_the_classic_presets_are_the_networks_of_their_names():
     assert shapes == {"dense_0": (128, 32), "dense_1": (32, 16), "head": (16, 1)}
 
 
-@pytest.mark.parametrize("preset", ["gru3", "bilstm2"])
+@pytest.mark.parametrize("preset", ["gru3", pytest.param("bilstm2", marks=pytest.mark.slow)])
 def test_the_classic_presets_run(preset, tmp_path, reviews, capsys):
     options = ["--epochs", "1", "--source", str(reviews), "--run-folder", str(tmp_path / "run")]
     sentiment.main([preset, *TINY, *options])
@@ -218,16 +218,25 @@ def first_loss(reviews, path, **changes):
     return lines_of(path, "step")[0]["loss"]
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize(
+    "change",
+    # One of the network, one of the texts, and one that is drawn.
+    [
+        pytest.param(change, id=name, marks=() if name in ("pooling", "cut", "word dropout") else pytest.mark.slow)
+        for name, change in CHANGES.items()
+    ],
+)
 def test_an_option_changes_something(change, tmp_path, reviews, plain_loss):
     assert first_loss(reviews, tmp_path / "run", **change) != plain_loss
 
 
+@pytest.mark.slow
 def test_the_recurrence_changes_nothing(tmp_path, reviews, plain_loss):
     # float32 sums in another order
     np.testing.assert_allclose(first_loss(reviews, tmp_path / "run", recurrence="scan"), plain_loss, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_commands_run_as_programs(tmp_path, reviews):
     def program(*arguments):
         root = Path(__file__).parents[2]

@@ -16,7 +16,13 @@ from rnnjax.data import Batch
 
 STUDIES = {"tagging": tagging, "reversal": reversal, "ctc": ctc}
 TINY = ["--train", "16", "--validation", "8", "--test", "8", "--hidden", "4", "--batch-size", "8", "--devices", "2"]
-every_study = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+every_study = pytest.mark.parametrize(
+    "study",
+    [
+        pytest.param(study, id=name, marks=() if name == "tagging" else pytest.mark.slow)
+        for name, study in STUDIES.items()
+    ],
+)
 
 
 def lines(study, folder, capsys, *options):
@@ -43,6 +49,7 @@ def test_a_run_prints_baselines_and_networks_and_follows_from_its_seed(study, tm
     assert lines(study, tmp_path / "other", capsys, "--seed", "1")[1] != first
 
 
+@pytest.mark.slow
 def test_a_tagger_of_both_directions_learns_what_one_direction_cannot(tmp_path, capsys):
     options = ["--train", "600", "--epochs", "6", "--hidden", "16", "--learning-rate", "0.02", "--validation", "50"]
     _, recorded = lines(tagging, tmp_path / "run", capsys, *options, "--test", "200", "--longest", "12")

@@ -22,7 +22,10 @@ def press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize(("act", "number"), [(terminate, signal.SIGTERM), (press_ctrl_c, signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("act", "number"),
+    [(terminate, signal.SIGTERM), pytest.param(press_ctrl_c, signal.SIGINT, marks=pytest.mark.slow)],
+)
 def test_a_signal_in_the_final_evaluation_stops_the_run(act, number, tmp_path, reviews, unbroken, capsys, monkeypatch):
     path = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:

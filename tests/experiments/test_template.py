@@ -68,7 +68,7 @@ def test_the_loss_is_that_of_the_last_numbers_minus_the_first():
     assert {1, 5} <= set(batch.lengths.tolist())
 
 
-@pytest.mark.parametrize("after", [1, 40])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 40])
 def test_stopped_and_resumed_it_ends_as_if_it_had_not_been(whole, after, tmp_path):
     path = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
@@ -80,6 +80,7 @@ def test_stopped_and_resumed_it_ends_as_if_it_had_not_been(whole, after, tmp_pat
     assert RunFolder(path).config()["fingerprints"] == RunFolder(whole).config()["fingerprints"]
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on(tmp_path):
     path = tmp_path / "run"
     program = [sys.executable, "-m", template.PROGRAM, *SMALL, "--epochs", "40", "--run-folder", str(path)]

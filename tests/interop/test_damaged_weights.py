@@ -7,6 +7,7 @@ import jax
 import pytest
 import safetensors.numpy
 from damage import Edit, damage, edits
+from fuzz import at_most
 from hypothesis import example, given, settings
 from interop_cases import HIDDEN, random_params
 
@@ -49,7 +50,7 @@ def check(convert, path, content) -> None:
         assert jax.tree.map(lambda leaf: leaf.shape, params) == jax.tree.map(lambda leaf: leaf.shape, PARAMS)
 
 
-@settings(max_examples=300, **COMMON)
+@settings(max_examples=at_most(300), **COMMON)
 @given(
     spots=edits(b'"F32"', b'"BF16"', b'"F8_E5M2"', b'"dtype":', b'"shape":[', b'"data_offsets":[0,4]', b"weight_ih_l0")
 )
@@ -59,7 +60,7 @@ def test_a_damaged_safetensors_file(spots, torch_file):
     check(from_torch, path, damage(content, spots))
 
 
-@settings(max_examples=300, **COMMON)
+@settings(max_examples=at_most(300), **COMMON)
 @given(spots=edits(b"TREE", b"SNOD", b"HEAP", b"vars", b"\x89HDF"))
 def test_a_damaged_hdf5_file(spots, keras_file):
     path, content = keras_file

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 import tensorstore
 from damage import damage, edits
+from fuzz import at_most
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ def checkpoint(tmp_path_factory):
 
 # A thread that Orbax leaves behind where a restore fails half-way may complain of it later.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=at_most(60), deadline=None, derandomize=True, database=None)
 @given(
     name=st.sampled_from(["_METADATA", "_CHECKPOINT_METADATA"]),
     spots=edits(b'"key"', b'"use_zarr3": true', b'"use_ocdbt": false', b"value_type", b"params"),

@@ -158,7 +158,7 @@ def train_at(cell, rate, steps, epochs=1):
     return np.array([report.loss for report in heard]) / math.log(2), last.validation["accuracy"]
 
 
-@pytest.mark.parametrize("rate", [1e-3, 1e-2, 1e-1, 0.3])
+@pytest.mark.parametrize("rate", [1e-3, *(pytest.param(rate, marks=pytest.mark.slow) for rate in (1e-2, 1e-1)), 0.3])
 @pytest.mark.parametrize("cell", [LSTM(), Elman()], ids=["lstm", "elman"])
 def test_no_training_that_learns_is_said_to_diverge(cell, rate):
     losses, accuracy = train_at(cell, rate, steps=200)
@@ -167,7 +167,15 @@ def test_no_training_that_learns_is_said_to_diverge(cell, rate):
     assert max(means) < LEARNING
 
 
-@pytest.mark.parametrize(("rate", "steps"), [(100, 200), (100, 30), (100, 3), (1e4, 30), (1e30, 3), (1e30, 1)])
+@pytest.mark.parametrize(
+    ("rate", "steps"),
+    [
+        (100, 200),
+        (100, 3),
+        (1e30, 1),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((100, 30), (1e4, 30), (1e30, 3))),
+    ],
+)
 def test_a_loss_that_blew_up_has_diverged(rate, steps):
     with pytest.raises(DivergedError, match=r"expected a (validation )?loss below"):
         train_at(LSTM(), rate, steps)

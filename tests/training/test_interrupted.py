@@ -64,6 +64,7 @@ def test_a_run_killed_several_times_ends_with_the_same_bits(unbroken, tmp_path):
     assert (tmp_path / "params").read_bytes() == (unbroken / "params").read_bytes(), told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(number, tmp_path):
     status, errors = run(tmp_path, kill=number, step=8)

@@ -117,6 +117,29 @@ def test_best_marks_a_validation_accuracy_above_all_before():
     ]
 
 
+def test_what_was_made_of_an_epoch_is_there_before_its_checkpoint():
+    """Else a run that is killed in between goes on without the line of that epoch."""
+    step, evaluation, state = make_run()
+    happened = []
+
+    class Keeper:
+        def due(self):
+            return False
+
+        def save(self, state, position):
+            happened.append(("checkpoint", position.epoch))
+
+        def wait(self):
+            pass
+
+    batches = [make_batch(0), make_batch(1)]
+    reports = fit(state, step, evaluation, lambda epoch, first: batches[first:], five_parts, 2, checkpoints=Keeper())
+    for _, report in reports:
+        happened.append(("report", report.epoch))
+    saved = [("checkpoint", epoch) for epoch in range(3)]
+    assert happened == [saved[0], ("report", 1), saved[1], ("report", 2), saved[2]]
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 def test_no_more_steps_are_under_way_than_the_devices_bear(devices):
     step, _, state = make_run(devices)

@@ -9,7 +9,7 @@ import pytest
 from reference import assert_close
 
 from rnnjax.data import Batch, Window
-from rnnjax.training import classification, next_in_stream, next_token
+from rnnjax.training import classification, next_in_stream, next_token, regression
 
 RANDOM = np.random.default_rng(0)
 ROWS, STEPS, WORDS = 60, 20, 40
@@ -112,3 +112,18 @@ def test_next_token_sums_the_cross_entropy_of_every_word_but_the_first():
     assert seen["deterministic"]
     next_token(apply)(logits, batch, jax.random.key(0))
     assert not seen["deterministic"]
+
+
+def test_errors_of_numbers_are_those_of_the_rows_that_count():
+    outputs, targets = (RANDOM.normal(size=(ROWS, 3)).astype(np.float32) for _ in range(2))
+    sums = regression(lambda params, *_, **__: params)(jnp.asarray(outputs), batch_of(targets, "float32"), None)
+    errors, counted = np.float64(outputs) - targets, np.float64(WEIGHTS)[:, None] / 3
+    want = {
+        "loss": (errors**2 * counted).sum(),
+        "weight": WEIGHTS.sum(),
+        "chance": (np.float64(targets) ** 2 * counted).sum(),
+        "absolute_error": (np.abs(errors) * counted).sum(),
+    }
+    assert sums.keys() == want.keys()
+    for name, value in want.items():
+        np.testing.assert_allclose(sums[name], value, rtol=SUMS_TOLERANCES["float32"])
