@@ -98,7 +98,8 @@ def block(updates, training_losses, losses, scores, first=1.0, recent=()):
     values: Any = [np.array(own, np.float32) for own in (training_losses, losses, scores)]
     firsts = np.full(len(losses), first, np.float32)
     window = np.full((len(losses), WINDOW), np.nan, np.float32) if len(recent) == 0 else np.asarray(recent, np.float32)
-    return Block(updates, *values, History(firsts, window))
+    training, validation, score = values
+    return Block(updates, training, validation, score, History(firsts, window))
 
 
 def test_a_seed_whose_loss_stays_far_above_chance_has_diverged():
@@ -209,7 +210,7 @@ def test_every_task_has_a_preset_whose_network_fits_it(task):
 
 @pytest.mark.parametrize("name", [name for name in CELLS if name != "indrnn"])
 def test_every_cell_has_its_start(name):
-    cell = starting(name, recurrent_init="identity", recurrent_scale=0.5)
+    cell: Any = starting(name, recurrent_init="identity", recurrent_scale=0.5)
     assert cell == starting(name, recurrent_init="identity", recurrent_scale=0.5)
     assert starting(name) == CELLS[name]
     kernel = cell.init_params(jax.random.key(0), 2, 3).recurrent.kernel
@@ -235,7 +236,8 @@ def test_chrono_spreads_the_lengths_of_memory():
     bias = cell.bias_init(jax.random.key(0), (2000,)).reshape(4, 500)
     np.testing.assert_array_equal(bias[0], -bias[1])
     np.testing.assert_array_equal(bias[2:], 0)
-    gru = starting("gru", longest=100).bias_init(jax.random.key(0), (1500,)).reshape(3, 500)
+    gru_cell: Any = starting("gru", longest=100)
+    gru = gru_cell.bias_init(jax.random.key(0), (1500,)).reshape(3, 500)
     np.testing.assert_array_equal(gru, [0 * bias[1], bias[1] / 2, 0 * bias[1]])
     lengths = np.exp(bias[1])
     assert (lengths.min() >= 1, lengths.max() <= 99) == (True, True)

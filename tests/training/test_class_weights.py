@@ -1,5 +1,8 @@
 """Class weights: those of the training loss, and of nothing else."""
 
+from typing import Any
+
+import jax
 import numpy as np
 import optax
 import pytest
@@ -13,14 +16,15 @@ PLAIN = {"input_dropout": 0.0, "dropout": 0.0}
 
 def objective_of(classes, weights):
     model = make_model(logits=1 if classes == 2 else classes, **PLAIN)
-    apply = lambda params, *args, **options: model.apply({"params": params}, *args, **options)  # noqa: E731
+
+    def apply(params, *args, **options) -> Any:
+        return model.apply({"params": params}, *args, **options)
+
     return classification(apply, classes, weights), make_params(model), apply
 
 
 @pytest.mark.parametrize(("classes", "weights"), [(2, (1.0, 4.0)), (3, (0.5, 1.0, 3.0))])
 def test_only_the_training_loss_is_weighted(classes, weights):
-    import jax
-
     (weighted, params, apply), (plain, _, _) = objective_of(classes, weights), objective_of(classes, None)
     batch, key = make_batch(rows=9, filled=2, classes=classes), jax.random.key(0)
     trained, evaluated, unweighted = (

@@ -123,7 +123,7 @@ def test_what_was_made_of_an_epoch_is_there_before_its_checkpoint():
     happened = []
 
     class Keeper:
-        def due(self):
+        def due(self, steps=1):
             return False
 
         def save(self, state, position):

@@ -117,7 +117,7 @@ def test_next_token_sums_the_cross_entropy_of_every_word_but_the_first():
 def test_errors_of_numbers_are_those_of_the_rows_that_count():
     outputs, targets = (RANDOM.normal(size=(ROWS, 3)).astype(np.float32) for _ in range(2))
     sums = regression(lambda params, *_, **__: params)(jnp.asarray(outputs), batch_of(targets, "float32"), None)
-    errors, counted = np.float64(outputs) - targets, np.float64(WEIGHTS)[:, None] / 3
+    errors, counted = np.float64(outputs) - targets, WEIGHTS.astype(np.float64)[:, None] / 3
     want = {
         "loss": (errors**2 * counted).sum(),
         "weight": WEIGHTS.sum(),
