@@ -25,6 +25,7 @@ from experiments.ablations.text_studies import SMALL
 from experiments.ablations.trials import ClassifierTrainer, MemoryTrainer
 from rnnjax.ablations import Study, Variant, runner
 from rnnjax.runs import RunFolder
+from rnnjax.training import Objective
 from rnnjax.training.seeds import SeedEpoch
 
 # Seeds side by side and alone are two programs; measured: 0.
@@ -195,6 +196,7 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
 
     class Stub:
         parameters, compile_seconds = 7, 0.0
+        objective = Objective(lambda *_: {}, best="accuracy", highest=True)
 
         def epochs(self, watch):
             return epochs
