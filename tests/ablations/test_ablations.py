@@ -252,7 +252,7 @@ def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monk
 def test_a_full_disk_and_a_study_in_use_are_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("rnnjax.runs.folder.LOCK_SECONDS", 0.05)
     with RunFolder(tmp_path).lock():
-        assert "expected a run that nobody else works on" in complaint(capsys, "smoke", "--folder", tmp_path)[1]
+        assert "expected a run that no other process uses" in complaint(capsys, "smoke", "--folder", tmp_path)[1]
     monkeypatch.setattr(runner, "SPARE", 2**60)
     message = f"folder: expected {2**60:,} bytes of free disk for {tmp_path}, got "
     assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]
