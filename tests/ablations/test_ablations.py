@@ -112,7 +112,7 @@ def test_the_report_is_of_all_that_has_been_run(folder, tmp_path, capsys):
     ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
     text = (place / "report.md").read_text()
     assert all(f"| {name} | " in text for name in ("base", "lower", "diverged"))
-    assert "left out, of no variant of this study: other.parquet" in capsys.readouterr().out
+    assert "ignored, because no variant of this study has this name: other.parquet" in capsys.readouterr().out
     (place / "rows" / "diverged.parquet").unlink()
     ablations.main(["smoke", "--folder", str(place), "--report"])
     assert "| diverged | 2 " not in (place / "report.md").read_text()
