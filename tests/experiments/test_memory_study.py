@@ -174,7 +174,7 @@ def test_it_learns_stops_and_leaves_what_it_measured(tmp_path, capsys):
             blocks[-1]["validation_loss"][row],
         )
     assert imread(path / "figures" / "learning_curves.png").std() > 0.02
-    parts = ["recall, T=3", "solved means: accuracy above 0.99", "known solution", f"solved after {last:,} updates"]
+    parts = ["recall, T=3", "solved: accuracy above 0.99", "known solution", f"solved after {last:,} updates"]
     for part in [*parts, str(path)]:
         assert part in out
 
