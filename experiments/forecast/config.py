@@ -121,7 +121,7 @@ class Forecast(Optimizer):
                 raise ValueError("head: expected point or gaussian with a recursive strategy, got quantile")
             if self.extra and self.horizon > 1:
                 raise ValueError(
-                    f"extra: expected no such columns with a recursive strategy, whose next steps would need them, got "
+                    "extra: expected no such columns with a recursive strategy and a horizon above 1, got "
                     f"{', '.join(self.extra)}"
                 )
 

@@ -113,9 +113,9 @@ def notes(study: Study, variants: Sequence[Variant], rows: Mapping[str, list[Row
         "curves are those of the seeds that did not diverge. Intervals are percentile bootstrap intervals of the mean "
         "over seeds. With 2 or 3 seeds they are the lowest and the highest score, which contain the true mean in about "
         "50% and 75% of all cases; with 4 or 5 seeds they contain it in fewer than 88% and 94%. They say nothing about "
-        "the held-out data. Differences are paired by seed. Seconds are those of training and its evaluations, without "
-        "compiling, for all seeds trained together divided by their number; fewer where seeds stopped early (none "
-        "where all did in the first block of updates). Tokens/s are those of all seeds together."
+        "the held-out data. Differences are paired by seed. Seconds are those of training and evaluation of all seeds "
+        "together, without compilation, divided by the number of seeds; they are lower if seeds stopped early, and "
+        "missing if all stopped in the first block of updates. Tokens/s are those of all seeds together."
     )
     return made, read
 

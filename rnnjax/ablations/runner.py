@@ -87,7 +87,7 @@ def planned(study: Study, variants: Sequence[Variant], folder: Path) -> list[Tas
         rows.append((variant.name, variant.question, *words))
     print(table(("variant", "question", "seeds", "about"), rows, words=("question",)))
     total = sum(task.seconds for task in tasks)
-    about = f", about {duration(total)} of steps; less where seeds stop early" if total else ""
+    about = f", about {duration(total)} of steps; less if seeds stop early" if total else ""
     print(f"{count} of {len(variants)} variants to run{about}\n", flush=True)
     return tasks
 

@@ -63,7 +63,7 @@ def ablate(
 def report(study: Study, folder: Path) -> str:
     """Writes and prints the report of the rows in the folder, and returns its table in Markdown. Runs nothing.
 
-    Raises ValueError where there are no rows, and otherwise as `ablate`.
+    Raises ValueError if there are no rows, and otherwise as `ablate`.
     """
     check_place(folder)
     if not folder.is_dir():

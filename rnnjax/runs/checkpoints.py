@@ -40,7 +40,7 @@ from rnnjax.untrusted import kind_of
 
 PARAMS, TRAINING = "params", "training"
 NAME = re.compile(r"epoch(\d+)-step(\d+)")
-SPARE = 1 << 20  # bytes that must stay free beside a checkpoint's arrays
+SPARE = 1 << 20  # bytes that must stay free besides those of the arrays
 WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 
 

@@ -38,12 +38,12 @@ class LocalExecution:
     """Run folder to resume. It is resumed with its own config unless a preset is given. Without a path: the newest run
     with this config."""
     checkpoint_minutes: float | None = None
-    """Minutes between checkpoints; default: 10 seconds. A resumed run keeps this and the next three options unless they
-    are given again."""
+    """Write a checkpoint after this number of minutes. Default: 1/6 (10 seconds). A resumed run keeps this and the next
+    three options unless they are given again."""
     checkpoint_steps: int | None = None
     """Also write a checkpoint after this number of updates."""
     keep: int | None = None
-    """Number of newest checkpoints to keep; default: 2. The checkpoint of the best epoch is always kept."""
+    """Number of newest checkpoints to keep. Default: 2. The checkpoint of the best epoch is always kept."""
     tensorboard: bool = True
     """Write event files for TensorBoard. They cannot be added to a run that was started without them."""
     devices: int | None = None
@@ -88,8 +88,8 @@ class Execution(LocalExecution):
     minutes: ClassVar[float] = 10.0
 
     checkpoint_minutes: float | None = None
-    """Minutes between checkpoints, in addition to one after each epoch; default: 10. A resumed run keeps this and the
-    next four options unless they are given again."""
+    """Write a checkpoint after this number of minutes, and after each epoch. Default: 10. A resumed run keeps this and
+    the next four options unless they are given again."""
     histograms: int | None = None
     """TensorBoard: write histograms of all gradients after this number of steps."""
     debug_nans: bool = False

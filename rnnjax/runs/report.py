@@ -79,7 +79,7 @@ class Progress:
             self._bar = _NoBar()
         else:
             self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
-        self._hidden, self._told = hidden, False
+        self._hidden, self._headed = hidden, False
         self._means: dict[str, float] = {}
         self._read, self._since = 0, time.perf_counter()
 
@@ -103,8 +103,8 @@ class Progress:
     def epoch(self, report: EpochReport) -> None:
         """Prints the row of an epoch above the bar; the first one with headers."""
         lines = epoch_table(report).splitlines()
-        self.say("\n".join(lines[-1:] if self._told else lines))
-        self._told = True
+        self.say("\n".join(lines[-1:] if self._headed else lines))
+        self._headed = True
 
     def say(self, line: str) -> None:
         """Prints lines above the bar."""

@@ -66,7 +66,7 @@ class Session(LiveRun):
         )
         if self._resumed:
             state, self._position = self._checkpoints.restore(state)
-            self._go_on(self._position, total, unit)
+            self._continue_from(self._position, total, unit)
         self._begun = True
         self._status("running")  # before metrics.jsonl is truncated: the last status has the mark of its old end
         if is_first():
@@ -191,7 +191,7 @@ class Session(LiveRun):
                 watch_epoch(report, progress)
             return self._checkpoints.best_params(template)
 
-    def _go_on(self, position: Position, total: int, unit: str) -> None:
+    def _continue_from(self, position: Position, total: int, unit: str) -> None:
         if position.epoch > total:
             raise ValueError(f"{unit}: expected at least {position.epoch}, which are done, got {total}")
         self.step, self.seconds_before, self.seconds = position.step, position.seconds, position.seconds

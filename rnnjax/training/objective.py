@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 Sums = dict[str, Any]
-# sums(params, batch, key) -> sums over the batch's rows, or, where it carries, sums(params, batch, key, carry) ->
+# sums(params, batch, key) -> sums over the batch's rows; with `carries`: sums(params, batch, key, carry) ->
 # (sums, carry).
 SumsOf = Callable[..., Any]
 Means = Mapping[str, float]

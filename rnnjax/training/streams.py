@@ -80,14 +80,14 @@ def evaluate_stream(
     (`initial_carry`); `pause` is called after each window, and may raise.
     """
     clock, total = Clock(step), Position()
-    begun = step.split(carry)
-    hand_on = _hand_on(stream, begun)
+    starts = step.split(carry)
+    next_starts = _next_starts(stream, starts)
     for reading in range(stream.filled):
-        total, ended = _read(params, step, stream.windows(carried=reading > 0), begun, pause)
-        following, moved = hand_on(ended, begun)
+        total, finals = _read(params, step, stream.windows(carried=reading > 0), starts, pause)
+        following, moved = next_starts(finals, starts)
         if float(moved) <= SAME_STATE:
             break
-        begun = following
+        starts = following
     return Scores.of(total.sums, clock.seconds(), step.objective)
 
 
@@ -109,7 +109,7 @@ def _read(
     return position, carry
 
 
-def _hand_on(stream: Stream, begun: Any) -> Callable[[Any, Any], tuple[Any, jax.Array]]:
+def _next_starts(stream: Stream, starts: Any) -> Callable[[Any, Any], tuple[Any, jax.Array]]:
     """A function of the final and the starting states of a pass: the next starting states, and the largest change."""
     # The first row always starts with the initial state, and the starting state of an empty row has no effect.
     follows = (np.arange(stream.filled) > 0) & (np.arange(stream.filled) * stream.length < len(stream.tokens) - 1)
@@ -117,10 +117,10 @@ def _hand_on(stream: Stream, begun: Any) -> Callable[[Any, Any], tuple[Any, jax.
     def difference(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.abs(new - old) / (1 + jnp.abs(old))
 
-    def hand_on(ended: Any, begun: Any) -> tuple[Any, jax.Array]:
-        following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), ended)
-        moved = zero_where(jnp.asarray(~follows), jax.tree.map(difference, following, begun))
+    def next_starts(finals: Any, starts: Any) -> tuple[Any, jax.Array]:
+        following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), finals)
+        moved = zero_where(jnp.asarray(~follows), jax.tree.map(difference, following, starts))
         return following, jnp.stack([leaf.max() for leaf in jax.tree.leaves(moved)]).max()
 
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, begun)
-    return jax.jit(hand_on, out_shardings=(shardings, None))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, starts)
+    return jax.jit(next_starts, out_shardings=(shardings, None))
