@@ -289,7 +289,7 @@ BAD_ARGUMENTS = {
     "order": (["order", "--time", "9"], "time: expected at least 10 for order, got 9"),
     "parity": (["parity", "--time", "0"], "time: expected at least 1, got 0"),
     "digits": (["digits", "--time", "28"], "time: expected at least 64 for digits, got 28"),
-    "cell": (["--cell", "lstn"], "invalid choice 'lstn' for argument '--cell'. Expected one of ('elman', 'irnn', "),
+    "cell": (["--cell", "lstn"], "cell: expected one of elman, irnn, "),
     "hidden": (["--hidden", "0"], "hidden: expected at least 1, got 0"),
     "layers": (["--layers", "0"], "layers: expected at least 1, got 0"),
     "seeds": (["--seeds", "0"], "seeds: expected at least 1, got 0"),
