@@ -113,8 +113,8 @@ class Checkpoints:
             try:
                 pending.result()
             except Exception as error:  # tensorstore's errors are of many types
-                whole = find_checkpoints(self.path)
-                safe = f"the last whole one is {whole[-1]}" if whole else "there is none before it"
+                complete = find_checkpoints(self.path)
+                safe = f"the last complete one is {complete[-1]}" if complete else "there is none before it"
                 raise OSError(
                     f"{self.path}: the checkpoint could not be written ({first_line(error)}); {safe}"
                 ) from error
@@ -256,7 +256,7 @@ def newest(path: Path, set_aside: bool = False, seals: Mapping[str, str | None] 
                 return newest(path, set_aside, seals)
             warnings.warn(f"damaged checkpoint, ignored: {error}", stacklevel=2)
         else:
-            # Only if one is whole: if all are damaged, they keep their names, so that the next call raises again.
+            # Only if one is undamaged: if all are damaged, they keep their names, so that the next call raises again.
             for damaged in found[found.index(checkpoint) + 1 :] if set_aside else ():
                 aside = damaged.with_name(DAMAGED + damaged.name)
                 if kind_of(aside) is not None:
@@ -264,7 +264,7 @@ def newest(path: Path, set_aside: bool = False, seals: Mapping[str, str | None] 
                 os.rename(damaged, aside)
             return checkpoint
     if found:
-        raise ValueError(f"{path}: expected a whole checkpoint, got {len(found)}, all of them damaged")
+        raise ValueError(f"{path}: expected an undamaged checkpoint, got {len(found)}, all of them damaged")
     raise FileNotFoundError(f"{path}: expected a checkpoint, found none")
 
 
@@ -288,7 +288,7 @@ def load_best(path: Path, template: Any, seals: Mapping[str, str | None] = Mappi
         best = checkpoint
     try:
         if len(find_checkpoints(path)) > 1 and read_position(best).step == 0:
-            raise ValueError(f"{path}: expected a whole checkpoint of trained parameters, got damaged ones only")
+            raise ValueError(f"{path}: expected an undamaged checkpoint of trained parameters, got damaged ones only")
         return load_arrays(best / PARAMS, template)
     except (ValueError, FileNotFoundError):
         if kind_of(best) is not None:

@@ -30,7 +30,7 @@ def check_seal(folder: Path) -> None:
     list_file = folder / CHECKSUMS
     check_tree(folder)
     if not list_file.is_file():
-        raise ValueError(f"{list_file}: expected the checksums of a whole checkpoint, found none")
+        raise ValueError(f"{list_file}: expected the checksums of a checkpoint, found none")
     sums = read_json(list_file, LARGEST_LIST)
     if not isinstance(sums, dict):
         raise ValueError(f"{list_file}: expected names and checksums, got {type(sums).__name__}")

@@ -126,5 +126,5 @@ class Log:
             raise OSError(
                 error.errno,
                 f"{path}: {METRICS}, event files or figures could not be written ({error.strerror or error}); "
-                "the checkpoints written before are whole",
+                "the checkpoints written before are complete",
             ) from error

@@ -193,7 +193,7 @@ class Session(LiveRun):
 
     def _continue_from(self, position: Position, total: int, unit: str) -> None:
         if position.epoch > total:
-            raise ValueError(f"{unit}: expected at least {position.epoch}, which are done, got {total}")
+            raise ValueError(f"{unit}: expected at least {position.epoch} (already done), got {total}")
         self.step, self.seconds_before, self.seconds = position.step, position.seconds, position.seconds
         # Without a best epoch (its checkpoint is damaged) the newest parameters are used.
         self.best_epoch = position.best.epoch if position.best else position.epoch

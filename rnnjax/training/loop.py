@@ -144,7 +144,9 @@ def _check_learned(position: Position) -> None:
     number, skipped = position.epoch + 1, int(position.sums.get("skipped", 0))
     if skipped:
         raise DivergedError(f"epoch {number}: expected at least one finite update, got {skipped} skipped; " + ADVICE)
-    raise ValueError(f"epoch {number}: expected a batch with a weight above 0, got {position.batch} without")
+    raise ValueError(
+        f"epoch {number}: expected a batch with a weight above 0, got {position.batch} batches of weight 0"
+    )
 
 
 def fit(

@@ -118,6 +118,6 @@ def test_fewer_epochs_than_are_done_are_refused(unbroken, tmp_path, capsys):
     status, error = complaint_of(sentiment, capsys, "--resume", path, "--epochs", "2", *TWO)
     assert (status, error) == (
         1,
-        "experiments.sentiment: epochs: expected at least 3, which are done, got 2\n",
+        "experiments.sentiment: epochs: expected at least 3 (already done), got 2\n",
     )
     assert files(path) == before

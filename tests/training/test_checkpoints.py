@@ -163,7 +163,7 @@ def test_no_whole_checkpoint_is_an_error_and_no_new_beginning(tmp_path, state):
     with Checkpoints(path) as checkpoints, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(2):  # and again, when somebody looks again
-            with pytest.raises(ValueError, match="expected a whole checkpoint, got 3, all of them damaged"):
+            with pytest.raises(ValueError, match="expected an undamaged checkpoint, got 3, all of them damaged"):
                 checkpoints.restore(state)
     with (
         Checkpoints(tmp_path / "empty") as checkpoints,
@@ -197,7 +197,9 @@ def test_parameters_that_were_never_trained_are_nobodys_best(tmp_path, state):
     flip(path / "epoch001-step00000004" / "position.json")
     with (
         pytest.warns(UserWarning, match="damaged checkpoint, ignored|the newest checkpoint is used"),
-        pytest.raises(ValueError, match="expected a whole checkpoint of trained parameters, got damaged ones only"),
+        pytest.raises(
+            ValueError, match="expected an undamaged checkpoint of trained parameters, got damaged ones only"
+        ),
     ):
         load_best(path, state.params)
 
@@ -210,7 +212,7 @@ def test_a_full_disk_is_named_and_leaves_what_was_whole(tmp_path, state):
             resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # no file may be longer than so many bytes
             checkpoints.save(state, POSITION)
             with pytest.raises(
-                OSError, match=r"the checkpoint could not be written .*; the last whole one is .*step00000004"
+                OSError, match=r"the checkpoint could not be written .*; the last complete one is .*step00000004"
             ):
                 checkpoints.wait()
         finally:
