@@ -1,5 +1,5 @@
 """Runnable studies: `python -m experiments` lists them."""
 
-__commands__ = True  # for `rnnjax.start`: the checks that come before the import of JAX
+__commands__ = True  # makes `rnnjax.start` run its checks before JAX is imported
 
 import rnnjax as _  # noqa: F401

@@ -1,4 +1,4 @@
-"""`python -m experiments`: every study with its question, its command and its usual time."""
+"""`python -m experiments` lists all studies, each with its question, its command and its usual time."""
 
 import importlib
 import importlib.util

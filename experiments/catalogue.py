@@ -1,10 +1,10 @@
-"""What `python -m experiments` lists."""
+"""The entry of a study in the list of `python -m experiments`."""
 
 from typing import NamedTuple
 
 
 class Experiment(NamedTuple):
-    """What `python -m experiments` says of a study."""
+    """The description of a study that `python -m experiments` prints."""
 
     question: str
     command: str

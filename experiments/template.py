@@ -1,6 +1,6 @@
-"""A study of your own: own data, own model, own loss. Copy this file, and change what you like.
+"""A template for a study of your own, with its data, model and loss. Copy this file and change what you like.
 
-The answer is the difference of a sequence's last number and its first. Command: `python -m experiments.template`.
+The target is the last number of a sequence minus the first one. Command: `python -m experiments.template`.
 """
 
 import dataclasses
@@ -26,11 +26,11 @@ class Template(RunConfig):
     """Train a recurrent net on numbers."""
 
     cell: CellOption = "gru"
-    """A cell of the library, or your own as module:Name."""
+    """Cell: one of the library, or your own as module:Name."""
     hidden: int = 32
-    """Hidden features."""
+    """Number of hidden units."""
     steps: int = 20
-    """Numbers of the longest sequence."""
+    """Largest sequence length."""
 
 
 class Net(nn.Module):
@@ -44,12 +44,12 @@ class Net(nn.Module):
 
 
 def init(config: Template):
-    """The first parameters. `rnnjax.runs.open_run(path, Template, init)` opens a trained run."""
+    """The initial parameters. `rnnjax.runs.open_run(path, Template, init)` opens a trained run."""
     return jax.jit(Net(config).init)(jax.random.key(config.seed), np.zeros((1, 1, 1), "f4"), np.ones(1, "i4"))["params"]
 
 
 def data(config: Template) -> tuple[Batches, ...]:
-    """Random sequences of ragged lengths, and their answers: to train on, and for validation."""
+    """Training and validation batches of random sequences of different lengths, with their targets."""
     parts = []
     for part, rows in enumerate((2_000, 500)):
         random = np.random.default_rng([config.seed, part])

@@ -1,4 +1,4 @@
-"""What does each choice change? Variants of one config with several seeds each, in a table with intervals.
+"""Ablation studies: variants of a config with several seeds each, in a table with intervals.
 
 Commands: `python -m experiments.ablations` lists the studies, `python -m experiments.ablations STUDY` runs one.
 """
@@ -14,7 +14,7 @@ __all__ = ["EXPERIMENT", "PROGRAM", "main"]
 EXPERIMENT = Experiment(
     question="What does each choice change: cells, gates, initialisation, recurrences?",
     command="python -m experiments.ablations [STUDY] [--seeds N] [--dry-run]",
-    time="a minute (smoke) to hours (cells-memory); --dry-run says how long",
+    time="a minute (smoke) to hours (cells-memory); --dry-run prints an estimate",
 )
 
 main = functools.partial(run_studies, STUDIES)

@@ -1,4 +1,4 @@
-"""The command line of studies: the shipped ones, or your own."""
+"""The command line of ablation studies: the shipped ones, or your own."""
 
 import dataclasses
 import functools
@@ -26,9 +26,9 @@ class Ablations:
     study: tyro.conf.Positional[str | None] = None
     """The name of the study."""
     variants: tuple[str, ...] = ()
-    """Only these variants, and those that they are compared with; the report covers all existing rows."""
+    """Run only these variants and those that they are compared with; the report covers all existing rows."""
     seeds: int | None = None
-    """Number of seeds (0, 1, ...) of each variant; that of the study unless given."""
+    """Number of seeds (0, 1, ...) of each variant. Default: that of the study."""
     dry_run: bool = False
     """Run nothing: print what would be run, and the estimated time."""
     report: bool = False
@@ -37,7 +37,7 @@ class Ablations:
     """local: one variant after another in this process, its seeds spread over the devices. ray: one task for each
     variant on a Ray cluster (that of RAY_ADDRESS, or one started here)."""
     folder: Path | None = None
-    """Where rows, report and figures are written: runs/ablations/STUDY unless given."""
+    """Folder for rows, report and figures. Default: runs/ablations/STUDY."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("seeds",))
@@ -49,12 +49,12 @@ class Ablations:
 
 
 def command(studies: Mapping[str, Study]) -> None:
-    """The whole command for studies of your own, by name: options from the command line, errors in one line."""
+    """The command for studies by name: reads options from the command line, and reports errors in one line."""
     run(PROGRAM, functools.partial(run_studies, studies, sys.argv[1:]))
 
 
 def run_studies(studies: Mapping[str, Study], arguments: list[str]) -> None:
-    """Runs the study that the arguments name, or lists all of them."""
+    """Runs the study given in the arguments, or lists all studies."""
     options = parse(Ablations, PROGRAM, arguments)
     if options.study is None:
         rows = [(name, len(study.variants), study.question) for name, study in studies.items()]

@@ -7,14 +7,14 @@ from experiments.memory.config import Memory
 from rnnjax.ablations import Study, Variant
 
 TRAINER, WITHIN = MemoryTrainer(), "share within 0.08"
-# Small enough that a hundred of them are an evening on two cores.
+# Small enough to train a hundred of them in some hours on two cores.
 QUICK = Memory(hidden=32, batch=32, updates=2_000, block=100, evaluation=500, learning_rate=1e-2)
 LENGTHS = (50, 100, 200, 400)
 
 
 def cells_memory() -> Study:
     """Cells x sequence length."""
-    # Ten of eight symbols need more room, more updates and a learning rate that falls.
+    # Copying ten of eight symbols needs more hidden units, more updates and a learning rate that decays.
     tasks = {
         "adding": dataclasses.replace(QUICK, task="adding"),
         "copy": dataclasses.replace(QUICK, task="copy", hidden=64, batch=16, updates=4_000, schedule="linear"),

@@ -1,4 +1,4 @@
-"""Studies of the text classifier, on the 25,000 movie reviews. A score is the accuracy on those held out."""
+"""Studies of the text classifier on the 25,000 movie reviews. The score is the accuracy on the held-out reviews."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ from experiments.ablations.trials import ClassifierTrainer
 from experiments.sentiment.config import TextClassification
 from rnnjax.ablations import Study, Variant
 
-# The same reviews held out for every seed, and small enough that a variant is minutes on two cores.
+# The same reviews are held out for every seed, and a variant takes minutes on two cores.
 SMALL = TextClassification(
     data_seed=0,
     longest=200,
@@ -25,7 +25,7 @@ TRAINER, SCORE = ClassifierTrainer(), "hold-out accuracy"
 
 
 def sentiment() -> Study:
-    """What a sentiment classifier is built of, one change at a time."""
+    """The parts of a sentiment classifier, changed one at a time."""
     base = Variant("bilstm", "The base: a bidirectional LSTM-32, the last 200 words, maximum over time.", SMALL)
     variants = [
         base,
@@ -56,7 +56,7 @@ def sentiment() -> Study:
 
 
 def order_matters() -> Study:
-    """The same reviews with less and less of their order."""
+    """The same reviews in their own, reversed and random word order."""
     config = dataclasses.replace(SMALL, bidirectional=False, pooling="last")
     lstm = Variant("lstm", "The base: an LSTM-32 that reads forward, its last output.", config)
     most = dataclasses.replace(config, pooling="max")

@@ -1,4 +1,4 @@
-"""How the seeds of one variant of the shipped studies are trained side by side."""
+"""The trainers of the shipped studies, which train all seeds of a variant side by side."""
 
 import functools
 import itertools
@@ -18,7 +18,7 @@ from experiments.sentiment.seeds import epoch_steps_of, seconds_of, seed_trainin
 from rnnjax.ablations import Outcome, Progress, SeedTrainer, Trainer, described
 from rnnjax.training.seeds import SeedTraining
 
-# Fields that determine only the task and the network, which are compared themselves.
+# Fields that only determine the task and the network; those are compared themselves.
 MEMORY_FIELDS = (
     *("task", "time", "cell", "hidden", "layers", "recurrence"),
     *("recurrent_init", "recurrent_scale", "forget_bias", "chrono"),
@@ -27,7 +27,7 @@ TEXT_FIELDS = (
     *("embedding", "cell", "hidden", "layers", "bidirectional", "pooling", "dense", "recurrence", "dtype"),
     *("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
 )
-# Fields of a text classifier that determine its data.
+# Fields of the config of a text classifier that determine its data.
 DATA = (
     *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
     *("seed", "data_seed"),
@@ -35,7 +35,7 @@ DATA = (
 
 
 class MemoryTrainer(Trainer):
-    """Trains memory tasks. Two configs are the same if their tasks, networks and other options are."""
+    """Trains memory tasks. Two configs are equal if their tasks, networks and other options are equal."""
 
     note = (
         "Scores of memory tasks are those of the last evaluation, or of the first evaluation at which the task was "
@@ -44,11 +44,11 @@ class MemoryTrainer(Trainer):
     solves = True
 
     def fingerprint(self, config: Memory) -> Any:
-        """Raises ValueError for a network that is impossible."""
+        """Raises ValueError for an invalid network."""
         return _rest(config, MEMORY_FIELDS), config.problem(), config.network()
 
     def estimate(self, config: Memory, seeds: Sequence[int]) -> float:
-        """From the second block of updates: the first one compiles the program that will train."""
+        """The estimate from the second block of updates: the first one includes compilation."""
         start, taken = time.perf_counter(), 0.0
         for _ in itertools.islice(train(config, seeds), 2):
             taken, start = time.perf_counter() - start, time.perf_counter()
@@ -63,7 +63,7 @@ class MemoryTrainer(Trainer):
         start, first, blocks = time.perf_counter(), 0.0, 0
         for block in train(config, seeds):
             blocks += 1
-            first = first or time.perf_counter() - start  # and what its compiling took
+            first = first or time.perf_counter() - start  # with compilation
             results = after(block, task, results)
             for row, (last, new) in enumerate(zip(settled, results, strict=True)):
                 if not (config.stop and last.settled) and new.diverged is None:
@@ -87,7 +87,7 @@ class MemoryTrainer(Trainer):
                 curve_steps=[step for step, _ in curve],
                 curve_scores=[score for _, score in curve],
                 parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)),
-                # The first block took as long as the others, apart from compiling.
+                # Assumes that the first block took as long as the others, without compilation.
                 seconds=later * blocks / (blocks - 1) if read else None,
                 tokens_per_second=read * len(seeds) / later if read else None,
             )
@@ -101,16 +101,19 @@ class ClassifierTrainer(SeedTrainer):
     note = "Scores of text classifiers are those of the epoch that was best on the hold-out, and slightly optimistic"
 
     def fingerprint(self, config: TextClassification) -> Any:
-        """For two classes and a full vocabulary: the data determine both. Raises ValueError for impossible networks."""
+        """The network is that for two classes and a full vocabulary, whose real numbers only the data determine.
+
+        Raises ValueError for an invalid network.
+        """
         rest = _rest(config, TEXT_FIELDS)
         if config.layers == 0:
-            rest["word_order"] = "true"  # a bag has none
+            rest["word_order"] = "true"  # a bag of words ignores the order
         if config.patience is not None and config.patience >= config.epochs:
             rest["patience"] = None
         return rest, build_model(config, config.vocabulary, 2)
 
     def estimate(self, config: TextClassification, seeds: Sequence[int]) -> float:
-        """From measured steps."""
+        """The estimate from measured steps."""
         return seconds_of(config, _data(config), seeds)
 
     def steps(self, config: TextClassification) -> int:
@@ -126,7 +129,7 @@ def _rest(config: Any, fields: Sequence[str]) -> dict[str, Any]:
 
 
 def _data(config: TextClassification) -> Parts:
-    """The data of a config, kept from the config before if they are the same."""
+    """The data of a config; the data of the last config are cached."""
     return _prepared(TextClassification(**{name: getattr(config, name) for name in DATA}))
 
 

@@ -1,1 +1,1 @@
-"""Forecasts of series by recurrent nets, beside baselines: what `experiments.forecast` is made of."""
+"""Forecasts time series with recurrent networks, and compares them with baselines."""

@@ -1,7 +1,7 @@
-"""What comes next in a series? A recurrent net beside the last value, the season's, the drift and a linear regression.
+"""Forecasts a series with a recurrent network, and with the last value, seasonal naive, drift and linear regression.
 
-Data: monthly prices of five stocks (where no net should be expected to win) and hourly temperatures of two cities, from
-vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.
+Data: monthly prices of five stocks (where no network should be expected to win) and hourly temperatures of two cities,
+from vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.
 """
 
 import functools
@@ -44,17 +44,17 @@ from rnnjax.training.devices import seed_mesh
 PROGRAM = "experiments.forecast"
 PREFIX = "forecast-"
 EXPERIMENT = Experiment(
-    question="What comes next in a series, and does a recurrent net know it better than simple rules do?",
+    question="Does a recurrent network forecast better than simple rules?",
     command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke]",
     time="15 seconds (smoke) to 3 minutes (temperatures) on two cores",
 )
 PRESETS: dict[str, tuple[str, Forecast]] = {
     "stocks": (
-        "Monthly prices of five stocks: the net should not be expected to win.",
+        "Monthly prices of five stocks: the network should not be expected to win.",
         Forecast(context=12, horizon=3, relative="last", log=True),
     ),
     "temperatures": (
-        "A day of hourly temperatures of two cities, from the three days before.",
+        "One day of hourly temperatures of two cities, from the three days before.",
         Forecast(
             source="temperatures",
             fill=True,
@@ -108,9 +108,9 @@ PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.c
 
 
 def study(preset: str, config: Forecast) -> Path:
-    """Trains, prints, draws, and leaves a run folder, whose path it returns.
+    """Trains, prints the results, draws the figures, and returns the path of the run folder.
 
-    Raises DivergedError for a seed without an epoch that learnt.
+    Raises DivergedError if a seed diverged (`check_all_learnt`).
     """
     with Session(PROGRAM, f"{PREFIX}{preset}", config) as session:
         devices = seed_mesh(config.seeds, config.execution.devices).size
@@ -126,7 +126,7 @@ def study(preset: str, config: Forecast) -> Path:
             session.log.line("score", line)
         session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
         path = session.path
-        if not (path / PARAMETERS).exists():  # a finished run may be resumed, too
+        if not (path / PARAMETERS).exists():  # they exist if a finished run is resumed
             save_arrays(path / PARAMETERS, params)
         write_future(path / FORECASTS, config, parts, params, read)
         write_test(path / TESTED, parts, outcome)
@@ -136,7 +136,7 @@ def study(preset: str, config: Forecast) -> Path:
         print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
         print(f"\nthe test part\n{result_table(config, outcome)}")
         print(
-            f"MASE: mean absolute error over that of the seasonal naive forecast (season {parts.windowing.season}) in "
+            f"MASE: mean absolute error / that of the seasonal naive forecast (season {parts.windowing.season}) in "
             f"the training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
         )
         print(
@@ -147,25 +147,25 @@ def study(preset: str, config: Forecast) -> Path:
 
 
 def same(windows: Windows) -> Windows:
-    """What a network without the linear part is trained on."""
+    """The windows unchanged, for a network without the linear part."""
     return windows
 
 
 def unfinished(config: Forecast, last: Epoch) -> str:
-    """What is said where a seed might have become better still."""
+    """A note if the best epoch of some seeds is the last one."""
     seeds = int((last.best == config.epochs).sum())
     return f" (the last one for {seeds} of {config.seeds} seeds: more --epochs may be better)" if seeds else ""
 
 
 def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epoch]]:
-    """The parameters of every seed's best epoch, and all epochs. Raises DivergedError for a seed without one."""
+    """The parameters of the best epoch of every seed, and all epochs. Raises DivergedError if a seed diverged."""
     training, validation = inputs_of(parts.training), inputs_of(parts.validation)
     session.begin(objective(config), {"fingerprint": fingerprint_of((training, validation, inputs_of(parts.test)))})
     state = session.restore(initial_states(config, training), config.epochs, finite=False)
     epochs = [Epoch.of(line) for line in session.lines("epoch")]
     with tqdm(total=config.epochs, initial=len(epochs), unit="epoch", disable=None, dynamic_ncols=True) as bar:
         for after, epoch in train(config, training, validation, state, session.fit_blocks, epochs):
-            state = after  # the last one counts
+            state = after
             epochs.append(epoch)
             line = {**epoch.line(), "step": session.step, "seconds": round(session.block_seconds, 3)}
             session.log.epoch(session.step, line)
@@ -177,7 +177,7 @@ def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epo
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the preset that the arguments name, with their options."""
+    """Runs the preset given in the arguments, with the options given there."""
     load = functools.partial(load_config, kind=Forecast)
     preset, config = parse_study(PRESETS, "stocks", PROGRAM, PREFIX, arguments, load)
     config.execution.begin(config)

@@ -1,4 +1,4 @@
-"""What a forecast must be better than: the last value, the season's, the drift, and a linear autoregression."""
+"""The baselines of a forecast: last value, seasonal naive, drift, and linear autoregression."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -10,23 +10,23 @@ from experiments.forecast.data import Parts, actual, scaled_parts
 from experiments.forecast.scores import naive_errors, score
 from rnnjax.data.windows import Relative, Windowing, Windows, seasonal_naive, undone
 
-# Of the autoregression: shares of the mean square of its standardised inputs.
+# Penalties of the autoregression, relative to the mean square of its standardised inputs.
 PENALTIES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 
 
 def last_value(values: np.ndarray, origins: np.ndarray, horizon: int) -> np.ndarray:
-    """The last number before each origin, for every step."""
+    """The last value before each origin, for every step."""
     return np.repeat(values[origins - 1][:, None], horizon, axis=1)
 
 
 def drift(values: np.ndarray, origins: np.ndarray, horizon: int) -> np.ndarray:
-    """The straight line through the first number of the series and the last before each origin, drawn on."""
+    """The extrapolated line through the first value of the series and the last value before each origin."""
     slope = (values[origins - 1] - values[0]) / np.maximum(origins - 1, 1)
     return values[origins - 1][:, None] + slope[:, None] * np.arange(1, horizon + 1)
 
 
 def naive_forecasts(parts: Parts, of: Windows) -> dict[str, np.ndarray]:
-    """The forecasts `(N, H)` of those that learn nothing."""
+    """The forecasts `(N, H)` of the baselines without training."""
     horizon, season = parts.windowing.horizon, parts.windowing.season
     rules: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
         "last value": lambda values, origins: last_value(values, origins, horizon),
@@ -43,7 +43,7 @@ def naive_forecasts(parts: Parts, of: Windows) -> dict[str, np.ndarray]:
 
 
 class Ridge(NamedTuple):
-    """Least squares of standardised inputs, with a penalty on the squared weights."""
+    """A ridge regression: least squares on standardised inputs, with a penalty on the squared weights."""
 
     mean: np.ndarray
     spread: np.ndarray
@@ -55,7 +55,7 @@ class Ridge(NamedTuple):
 
 
 def fits(inputs: np.ndarray, targets: np.ndarray) -> list[Ridge]:
-    """A regression of targets `(N, H)` on inputs `(N, F)` for each of `PENALTIES`.
+    """A ridge regression of targets `(N, H)` on inputs `(N, F)` for each of `PENALTIES`.
 
     weights = argmin mean (y - x W)^2 + penalty * |W|^2
     """
@@ -63,7 +63,7 @@ def fits(inputs: np.ndarray, targets: np.ndarray) -> list[Ridge]:
     spread = np.where(spread > 0, spread, 1)
     constant = targets.mean(axis=0)
     standard = (inputs - mean) / spread
-    # The least penalty is far above what is lost by squaring.
+    # The smallest penalty is far above the rounding error of the squared matrix.
     values, vectors = np.linalg.eigh(standard.T @ standard / len(inputs))
     projected = vectors.T @ (standard.T @ (targets - constant)) / len(inputs)
 
@@ -74,20 +74,20 @@ def fits(inputs: np.ndarray, targets: np.ndarray) -> list[Ridge]:
 
 
 class Autoregression(NamedTuple):
-    """A linear autoregression, a regression for each step ahead, on windows of its own scaling."""
+    """A linear autoregression: one regression for each step ahead, on windows with their own scaling."""
 
     relative: Relative
-    order: int  # how many of the last steps it reads
+    order: int  # number of last steps that it reads
     penalty: float
-    models: list[Ridge]  # one for all series, or one for each
+    models: list[Ridge]  # one for all series, or one for each series
 
     @property
     def per_series(self) -> bool:
-        """Whether each series has its own."""
+        """Whether each series has its own model."""
         return len(self.models) > 1
 
     def __call__(self, of: Windows, windowing: Windowing) -> np.ndarray:
-        """Forecasts `(N, H)` in the numbers of the source, from windows of its scaling."""
+        """Forecasts `(N, H)` in the units of the source, from windows with the scaling of the model."""
         inputs = lags(of, windowing, self.order)
         found = self.models[0](inputs)
         if self.per_series:
@@ -97,10 +97,10 @@ class Autoregression(NamedTuple):
 
 
 def lags(of: Windows, windowing: Windowing, order: int) -> np.ndarray:
-    """What the network knows of the last `order` steps of each window, side by side `(N, F)`.
+    """The inputs of the regression `(N, F)`: what the network reads of the last `order` steps of each window.
 
-    Of the calendar, the first step that is forecast: the sines and cosines of all others are linear in its own. Of the
-    numbers a season before, those of every step that is forecast.
+    The calendar features are those of the first forecast step: those of the other steps are linear in them. The values
+    one season earlier are included for every forecast step.
     """
     count = len(of.origins)
     parts = [of.past[:, -order:], of.known[:, windowing.context - 1], of.extra[:, -order:].reshape(count, -1)]
@@ -110,12 +110,12 @@ def lags(of: Windows, windowing: Windowing, order: int) -> np.ndarray:
 
 
 def orders(context: int) -> list[int]:
-    """The whole context, half of it, and so on."""
+    """The orders that are tried: the whole context, half of it, and so on down to 1."""
     return [context] if context == 1 else [context, *orders(context // 2)]
 
 
 def rescaled(parts: Parts) -> dict[Relative, Parts]:
-    """The parts in each scaling that fits wherever their own does."""
+    """The parts in their own scaling, and in all other scalings that are always possible."""
     names: tuple[Relative, ...] = ("none", "last", "window")
     found: dict[Relative, Parts] = {parts.windowing.relative: parts}
     for name in names:
@@ -126,13 +126,13 @@ def rescaled(parts: Parts) -> dict[Relative, Parts]:
 
 
 class Linear(NamedTuple):
-    """The linear autoregression that is compared with, and its windows' scaling of every series."""
+    """The linear autoregression, and the parts in its scaling."""
 
     model: Autoregression
     parts: Parts
 
     def __call__(self, of: Windows) -> np.ndarray:
-        """Forecasts `(N, H)` in the numbers of the source, from the origins of windows of any scaling."""
+        """Forecasts `(N, H)` in the units of the source, from the origins of windows with any scaling."""
         found = np.empty(of.base.shape)
         for number, one in enumerate(self.parts.scaled):
             rows = of.series == number
@@ -141,18 +141,20 @@ class Linear(NamedTuple):
 
 
 def linear_autoregression(parts: Parts) -> Linear:
-    """Learnt on the training part; scaling, order, penalty, and whether all series share one, by the validation part's
-    MASE."""
+    """The linear autoregression, fitted to the training part.
+
+    Scaling, order, penalty, and whether all series share one model are chosen by the MASE of the validation part.
+    """
     every = rescaled(parts)
     model = min((found for own in every.values() for found in _tried(own)), key=lambda pair: pair[0])[1]
     return Linear(model, every[model.relative])
 
 
 class Remainder(NamedTuple):
-    """Windows whose base is the linear autoregression's forecast, and whose scale is its error in the training part.
+    """Makes windows whose targets are the residuals of the linear autoregression.
 
-    A network that reads them forecasts what the linear one leaves over. Source: Zhang 2003, "Time series forecasting
-    using a hybrid ARIMA and neural network model".
+    Their base is its forecast, and their scale is its error in the training part. Source: Zhang 2003, "Time series
+    forecasting using a hybrid ARIMA and neural network model".
     """
 
     linear: Linear
@@ -160,13 +162,13 @@ class Remainder(NamedTuple):
 
     @classmethod
     def of(cls, linear: Linear, training: Windows) -> "Remainder":
-        """From the training part."""
+        """The remainder of this autoregression, with the scales of the training part."""
         series = range(len(linear.parts.scaled))
         own = cls(linear, np.ones(len(series)))(training).targets
         return cls(linear, np.array([np.sqrt(np.mean(own[training.series == number] ** 2.0)) for number in series]))
 
     def __call__(self, of: Windows) -> Windows:
-        """The same windows, but for base, scale and targets."""
+        """The windows with another base, scale and targets."""
         numbers = of.base + of.scale * of.targets
         base = np.log(self.linear(of)) if self.linear.parts.windowing.log else self.linear(of)
         scale = self.spread[of.series][:, None]
@@ -188,5 +190,5 @@ def _tried(parts: Parts) -> Iterator[tuple[float, Autoregression]]:
 
 
 def baseline_forecasts(parts: Parts, linear: Linear, of: Windows) -> dict[str, np.ndarray]:
-    """The forecasts `(N, H)` of all baselines, in the numbers of the source."""
+    """The forecasts `(N, H)` of all baselines, in the units of the source."""
     return naive_forecasts(parts, of) | {"linear autoregression": linear(of)}

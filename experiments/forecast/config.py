@@ -1,4 +1,4 @@
-"""What a study of forecasts can be told, and the network that follows from it."""
+"""The options of a study of forecasts, and the network that they describe."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,75 +21,77 @@ HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forecast(Optimizer):
-    """Train a recurrent net to forecast series, several seeds at once."""
+    """Train a recurrent network to forecast time series, several seeds at once."""
 
     source: str = "stocks"
     """ "stocks" (monthly prices) or "temperatures" (hourly) of vega-datasets, "sunspots" (yearly) of statsmodels,
-    "generated", or a CSV or TSV file."""
+    "generated" (a chaotic series), or a CSV or TSV file."""
     date: str = "date"
-    """Column of the dates, in files."""
+    """Files: column of the dates."""
     date_format: str | None = None
-    """How the dates are written, in files, as in strptime ("%d/%m/%Y"); ISO 8601, or another form that is beyond doubt,
-    unless given."""
+    """Files: format of the dates, as for strptime ("%d/%m/%Y"). Default: ISO 8601 or another unambiguous format."""
     value: tuple[str, ...] = ("value",)
-    """Column of the numbers, in files; each one is a series."""
+    """Files: columns of the values; each column is a series."""
     series: str | None = None
-    """Column that says which series a row is of, in files with several."""
+    """Files with several series in one column: column with the name of the series."""
     extra: tuple[str, ...] = ()
-    """Columns of other numbers, in files, which are read up to the origin."""
+    """Files: columns of further inputs, which are known up to the origin of a forecast."""
     fill: bool = False
-    """A missing number is the one before it; without this, it is an error."""
+    """Fill a missing value with the one before it; otherwise it is an error."""
     validation: float = 0.2
-    """Share of the dates by which the best epoch is chosen."""
+    """Share of the dates for validation, which chooses the best epoch."""
     test: float = 0.2
-    """Share of the dates, the last ones, that are forecast for the table."""
+    """Share of the dates for the test part, the last ones."""
     context: int = 24
-    """Steps that are read before an origin."""
+    """Window length: steps read before the origin of a forecast."""
     horizon: int = 6
-    """Steps that are forecast after it."""
+    """Steps forecast after the origin."""
     season: int | None = None
-    """Steps of a season; that of the dates' frequency (hours 24, days 7, months 12, ...) unless given."""
+    """Steps of a season. Default: that of the frequency of the dates (hours 24, days 7, months 12, ...)."""
     relative: Relative = "window"
-    """What a window's numbers are counted from: the training part's mean, the last number, that a season before, or the
-    window's own mean, in its own standard deviation."""
+    """Normalisation of a window: its values minus the mean of the training part (none), the last value before the
+    origin (last), the value one season earlier (season) or the mean of the window (window), divided by a standard
+    deviation (window: that of the window; otherwise that of the training part)."""
     log: bool = False
-    """Take the logarithm of all numbers first."""
+    """Use the logarithms of all values."""
     calendar: tuple[Cycle, ...] = ("day", "week", "year")
-    """Where in these cycles a step is, as sine and cosine; those of up to two steps are left out."""
+    """Calendar inputs: the position of a step in these cycles, as sine and cosine. Cycles of at most two steps are left
+    out."""
     strategy: Literal["direct", "recursive"] = "direct"
-    """All steps at once, or step by step, forecasts fed back."""
+    """direct: forecast all steps at once. recursive: forecast one step at a time, and feed it back as an input."""
     head: Literal["point", "gaussian", "quantile"] = "quantile"
-    """What is said of each number: the median alone, a mean and a scale, or seven quantiles."""
+    """Output for each value. point: the median. gaussian: mean and standard deviation. quantile: seven quantiles."""
     paths: int = 100
-    """Paths that a recursive Gaussian forecast draws."""
+    """Sample paths of a recursive Gaussian forecast."""
     cell: CellOption = "gru"
-    """What happens at one step: a cell of the library, or your own."""
+    """Cell: one of the library, or your own as module:Name."""
     hidden: int = 32
-    """Hidden features of each layer."""
+    """Number of hidden units of each layer."""
     layers: int = 1
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     linear: bool = False
-    """Forecast what the linear autoregression, learnt before, leaves over, and add the two (direct only)."""
+    """Forecast the residuals of the linear autoregression, which is fitted first (direct only)."""
     projection: int | None = None
-    """Features that a dense layer makes of a step's inputs; none unless given."""
+    """Units of a dense layer between the inputs and the recurrent layers. Default: no such layer."""
     recurrence: Literal["scan", "chunked"] = "chunked"
-    """How steps are run over time: the same forecasts at another cost."""
+    """How the cell is run over time: affects speed and memory, not the forecasts."""
     epochs: int = 30
-    """Times that the training windows are read, at most."""
+    """Largest number of epochs."""
     patience: int = 5
-    """A seed's training ends after so many epochs without a better validation loss; it keeps its best epoch."""
+    """Early stopping: a seed stops after this number of epochs without a better validation loss, and keeps its best
+    epoch."""
     batch: int = 32
-    """Windows of an update."""
+    """Batch size: windows in each update."""
     learning_rate: float = 3e-3
-    """Step size at first."""
+    """Initial learning rate; with warmup, its peak."""
     clip: float | None = 1.0
-    """Largest global norm of a gradient."""
+    """Gradient clipping: largest global norm."""
     seeds: int = 3
-    """How many seeds are trained together, spread over the devices."""
+    """Number of seeds trained together, spread over the devices."""
     seed: int = 0
-    """The first of them; the others follow it."""
+    """First seed; the others follow it."""
     execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
-    """How the run is carried out."""
+    """How the run is executed."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -119,12 +121,12 @@ class Forecast(Optimizer):
                 raise ValueError("head: expected point or gaussian with a recursive strategy, got quantile")
             if self.extra and self.horizon > 1:
                 raise ValueError(
-                    f"extra: expected no such columns with a recursive strategy, whose next steps would need them, got "
+                    "extra: expected no such columns with a recursive strategy and a horizon above 1, got "
                     f"{', '.join(self.extra)}"
                 )
 
     def network(self) -> Forecaster:
-        """The network. Raises ValueError for one that this machine has no memory for."""
+        """The network. Raises ValueError if it does not fit into memory."""
         check_layers(self.layers, self.hidden)
         layers = [RNN(known_cell(self.cell), self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         steps = self.horizon if self.strategy == "direct" else 1
@@ -132,5 +134,5 @@ class Forecast(Optimizer):
 
     @property
     def name(self) -> str:
-        """What tables call the network."""
+        """The name of the network in tables."""
         return f"{'linear + ' if self.linear else ''}{self.layers} x {self.cell}-{self.hidden}"

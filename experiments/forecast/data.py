@@ -1,4 +1,4 @@
-"""The data of a study of forecasts: its series, and their windows by part."""
+"""The data of a study of forecasts: the series, and the windows of each part."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from rnnjax.training.capacity import check_capacity
 
 
 class Parts(NamedTuple):
-    """Everything that training and scoring need to know of the data."""
+    """The data for training and evaluation."""
 
     table: SeriesTable
     cuts: Cuts
@@ -25,7 +25,7 @@ class Parts(NamedTuple):
 
 
 def prepare(config: Forecast) -> Parts:
-    """The config's data. Raises ValueError where a part has no window, or this machine's memory cannot hold them."""
+    """The data of the config. Raises ValueError if a part has no window, or if the windows do not fit into memory."""
     table = load(config)
     cuts = cut_dates(table, config.validation, config.test)
     season = _season(config, table, cuts)
@@ -37,9 +37,9 @@ def prepare(config: Forecast) -> Parts:
 
 
 def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
-    """The config's season, or that of the dates, or 1 where the training part is no longer than that.
+    """The season of the config, or that of the dates, or 1 if the training part is not longer than the latter.
 
-    Raises ValueError for a config's season that the training part is not longer than.
+    Raises ValueError if the training part is not longer than the season of the config.
     """
     shortest = min(cuts.places(series)[0] for series in table.series)
     if config.season is None:
@@ -52,7 +52,7 @@ def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
 
 
 def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:
-    """The windows of every part. Raises ValueError where a part has none."""
+    """The windows of every part. Raises ValueError if a part has none."""
     scaled = tuple(Scaled(series, windowing, cuts, table.frequency) for series in table.series)
     for part, name in ((1, "validation"), (2, "test")):
         for one in scaled:
@@ -70,7 +70,7 @@ def windows(scaled: Sequence[Scaled], part: int) -> Windows:
 
 
 def actual(parts: Parts, of: Windows) -> np.ndarray:
-    """The numbers `(N, H)` that came after the windows' origins, as they stand in the source."""
+    """The true values `(N, H)` after the origins of the windows, in the units of the source."""
     steps = np.arange(parts.windowing.horizon)
     series = parts.table.series
     return np.stack([series[k].values[origin + steps] for k, origin in zip(of.series, of.origins, strict=True)])

@@ -1,4 +1,4 @@
-"""What a study of forecasts draws."""
+"""The figures of a study of forecasts."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ MOST_PANELS = 6
 def figures(
     config: Forecast, parts: Parts, outcome: Outcome, epochs: Sequence[Epoch]
 ) -> dict[str, Callable[[], Figure]]:
-    """What draws every figure, by its name; no calibration where nothing was said of it."""
+    """A function for each figure, by name; there is no calibration figure for point forecasts."""
     names = [f"seed {config.seed + i}" for i in range(config.seeds)]
     drawn = {
         "forecast": functools.partial(_forecast, config, parts, outcome),
@@ -43,7 +43,7 @@ def figures(
 
 
 def _forecast(config: Forecast, parts: Parts, outcome: Outcome) -> Figure:
-    """Of each of the first series, the last window of the test part."""
+    """The last window of the test part, for each of the first series."""
     best = outcome.comparison.baseline
     panels = []
     for number, one in enumerate(parts.scaled[:MOST_PANELS]):

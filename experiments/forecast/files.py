@@ -1,4 +1,4 @@
-"""The forecasts that a study writes down as CSV files: of its test part, and beyond the last date."""
+"""Writes the forecasts of a study as CSV files: those of the test part, and those after the last date."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,9 +16,10 @@ from rnnjax.forecasting import LEVELS
 
 
 def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
-    """A row for each window of the test part and step ahead: what came, the mean quantiles of all seeds, the baselines.
+    """Writes a row for each window of the test part and each step ahead.
 
-    `known` is the last date that the forecast knows.
+    A row has the true value, the mean quantiles of all seeds, and the baselines. `known` is the last date before the
+    forecast.
     """
     known, dates = _dates(parts, parts.test)
     columns = {
@@ -31,9 +32,9 @@ def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
 
 
 def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: Callable[[Windows], Windows]) -> None:
-    """A row for each step after each series' last date: the mean quantiles of all seeds' parameters `(S, ...)`.
+    """Writes a row for each step after the last date of each series: the mean quantiles of all seeds.
 
-    `read` makes of windows what the network was trained on.
+    `params` are those of all seeds, `(S, ...)`. `read` converts windows to those that the network was trained on.
     """
     ends = [one.windows(np.array([len(one.series.values)]), number) for number, one in enumerate(parts.scaled)]
     windows = read(joined(ends))
@@ -42,7 +43,7 @@ def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: 
 
 
 def _dates(parts: Parts, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """The last known date `(N,)` of windows, and those that are forecast, `(N, H)`, in words."""
+    """The last known date `(N,)` of each window, and the forecast dates `(N, H)`, as text."""
     horizon = parts.windowing.horizon
     places = zip(windows.series, windows.origins, strict=True)
     words = date_words(np.stack([parts.scaled[number].dates[at - 1 : at + horizon] for number, at in places]))
@@ -50,20 +51,20 @@ def _dates(parts: Parts, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def date_words(dates: np.ndarray) -> np.ndarray:
-    """All dates in one form of ISO 8601, without the time where every one is at midnight."""
+    """The dates in ISO 8601, without the time if all of them are at midnight."""
     midnight = (dates == dates.astype("datetime64[D]")).all()
     return np.datetime_as_string(dates, unit="D" if midnight else "s")
 
 
 def _by_level(quantiles: np.ndarray) -> dict[str, np.ndarray]:
-    """Quantiles `(S, N, H, Q)`, the seeds' mean of each."""
+    """The mean over the seeds of quantiles `(S, N, H, Q)`, as one column for each level."""
     return {str(level): quantiles.mean(axis=0)[..., number] for number, level in enumerate(LEVELS)}
 
 
 def _write(path: Path, parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> None:
-    """Columns `(N, H)` of windows, below each other, behind the name of each window's series.
+    """Writes columns `(N, H)` of windows, one row for each number, after a column with the name of the series.
 
-    With all digits: of a series near 3 million that changes by 10, six of them would leave nothing.
+    All digits are written: six digits would lose the changes by 10 of a series near 3 million.
     """
     names = np.array([one.series.name for one in parts.scaled], object)[windows.series]
     series = {"series": names.repeat(parts.windowing.horizon)}

@@ -1,4 +1,4 @@
-"""What came of a study of forecasts on its test part, and what is said of it in tables."""
+"""The results of a study of forecasts on its test part, and their tables."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,29 +15,29 @@ from rnnjax.forecasting import MEDIAN
 from rnnjax.runs.report import table
 
 FROM: Mapping[Relative, str] = {
-    "none": "the training part's mean",
-    "last": "the last one known",
-    "season": "those a season before",
-    "window": "the mean of their window, in its standard deviation",
+    "none": "the mean of the training part",
+    "last": "the last known value",
+    "season": "the values one season earlier",
+    "window": "the mean of the window, in units of its standard deviation",
 }
 
 
 class Outcome(NamedTuple):
-    """Everything about the test part."""
+    """All results on the test part."""
 
     actual: np.ndarray  # (N, H)
     quantiles: np.ndarray  # (S, N, H, Q), the network's
     baselines: dict[str, np.ndarray]  # (N, H)
     scores: dict[str, Scores]  # of the baselines
     seeds: list[Scores]
-    together: Scores  # of the mean of the seeds' forecasts
-    naive: np.ndarray  # (N,), what MASE divides by
+    together: Scores  # of the mean forecast of all seeds
+    naive: np.ndarray  # (N,), the divisor of MASE
     comparison: Comparison  # of one seed, on average
-    all_seeds: Comparison  # of the mean of their forecasts
+    all_seeds: Comparison  # of the mean forecast of all seeds
 
 
 def evaluate(config: Forecast, parts: Parts, linear: Linear, params: Any) -> Outcome:
-    """The baselines, and every seed's parameters `(S, ...)`, on the test part."""
+    """Evaluates the baselines and the parameters `(S, ...)` of all seeds on the test part."""
     test = parts.test
     truth, naive = actual(parts, test), naive_errors(parts)[test.series]
     baselines = baseline_forecasts(parts, linear, test)
@@ -67,12 +67,12 @@ def evaluate(config: Forecast, parts: Parts, linear: Linear, params: Any) -> Out
 
 
 def network_quantiles(config: Forecast, parts: Parts, params: Any, windows: Windows) -> np.ndarray:
-    """Quantiles `(S, N, H, Q)` of windows, as numbers of the series, from every seed's parameters `(S, ...)`."""
+    """Quantiles `(S, N, H, Q)` of windows in the units of the series, from the parameters `(S, ...)` of all seeds."""
     return np.stack([undone(own, windows, parts.windowing.log) for own in forecasts(config, params, windows)])
 
 
 def facts(config: Forecast, parts: Parts) -> str:
-    """What the series are, and how they are parted."""
+    """The description of the series, of the parts, and of the forecasts."""
     rows = []
     for one in parts.scaled:
         series = one.series
@@ -93,17 +93,17 @@ def facts(config: Forecast, parts: Parts) -> str:
         f"{table(headers, rows)}\n{parts.table.frequency} from date to date, season {parts.windowing.season}; "
         f"validation from {day(parts.cuts.validation)}, test from {day(parts.cuts.test)}\n"
         f"{config.context} steps are read, {config.horizon} forecast ({config.strategy}, {config.head}); "
-        f"numbers count from {FROM[config.relative]}{logarithms}"
+        f"values are relative to {FROM[config.relative]}{logarithms}"
     )
 
 
 def day(date: np.datetime64) -> str:
-    """A date, its time left out at midnight."""
+    """A date as text, without the time if it is midnight."""
     return str(date.astype("datetime64[s]")).removesuffix("T00:00:00").replace("T", " ")
 
 
 def result_table(config: Forecast, outcome: Outcome) -> str:
-    """Every baseline, every seed, the seeds' mean and spread, and the mean of their forecasts."""
+    """A table of all baselines and seeds, the mean and standard deviation of the seeds, and their mean forecast."""
     rows = [_row(name, scores) for name, scores in outcome.scores.items()]
     rows += [_row(f"{config.name}, seed {config.seed + i}", scores) for i, scores in enumerate(outcome.seeds)]
     if len(outcome.seeds) > 1:
@@ -123,7 +123,7 @@ def _row(name: str, scores: Scores) -> list[str]:
 
 
 def step_table(config: Forecast, outcome: Outcome) -> str:
-    """MASE by steps ahead."""
+    """A table of MASE by steps ahead."""
     medians = {f"{config.name}, mean of the seeds": outcome.quantiles[..., MEDIAN]}
     steps = np.unique(np.linspace(1, config.horizon, min(config.horizon, 6)).round().astype(int))
     rows = []
@@ -135,17 +135,17 @@ def step_table(config: Forecast, outcome: Outcome) -> str:
 
 
 def linear_words(linear: Linear) -> str:
-    """What the validation part has chosen for the linear autoregression."""
+    """The options of the linear autoregression, which the validation part has chosen."""
     model = linear.model
-    of = "for each series its own" if model.per_series else "one for all series"
+    of = "one for each series" if model.per_series else "one for all series"
     return (
-        f"linear autoregression, as the validation part would have it: {of}, order {model.order}, "
-        f"penalty {model.penalty:g}, numbers counted from {FROM[model.relative]}"
+        f"linear autoregression, chosen by the validation part: {of}, order {model.order}, "
+        f"penalty {model.penalty:g}, values relative to {FROM[model.relative]}"
     )
 
 
 def verdict(config: Forecast, outcome: Outcome) -> str:
-    """Plainly, of one seed and of all together."""
+    """The verdict in words, for one seed and for all seeds together."""
     words = outcome.comparison.words(f"{config.name} (one seed, on average)")
     if config.seeds == 1:
         return words
@@ -153,7 +153,7 @@ def verdict(config: Forecast, outcome: Outcome) -> str:
 
 
 def score_lines(config: Forecast, outcome: Outcome) -> list[dict[str, Any]]:
-    """All scores for JSON."""
+    """All scores as JSON values."""
     named = [*outcome.scores.items()]
     named += [(f"seed {config.seed + i}", scores) for i, scores in enumerate(outcome.seeds)]
     named.append(("mean forecast of the seeds", outcome.together))

@@ -1,4 +1,4 @@
-"""How good forecasts are: errors beside the naive ones in sample, coverage of intervals, and which is better."""
+"""Scores of forecasts: errors, scaled errors, coverage of intervals, and comparison with the baselines."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from experiments.forecast.data import Parts
 from rnnjax.forecasting import LEVELS, MEDIAN
 
-# Nominal coverage of each interval, and which of the levels are its ends.
+# Each interval's nominal coverage, and the indices of the two levels at its ends.
 INTERVALS: Mapping[float, tuple[int, int]] = {
     round(LEVELS[-1 - i] - LEVELS[i], 3): (i, len(LEVELS) - 1 - i) for i in reversed(range(MEDIAN))
 }
@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 
 
 class Scores(NamedTuple):
-    """Of forecasts at all origins, and all steps ahead; `coverage` only where there are intervals."""
+    """The scores of forecasts at all origins and steps ahead; `coverage` is None without intervals."""
 
     mae: float
     rmse: float
@@ -26,12 +26,12 @@ class Scores(NamedTuple):
 
 
 def naive_error(values: np.ndarray, season: int) -> float:
-    """The mean absolute error of the seasonal naive forecast in these numbers, which are more than a season."""
+    """The mean absolute error of the seasonal naive forecast of these values, of which there are more than a season."""
     return float(np.abs(values[season:] - values[:-season]).mean())
 
 
 def naive_errors(parts: Parts) -> np.ndarray:
-    """Each series' naive error in its training part. Raises ValueError where it is 0: there is no MASE then."""
+    """The naive error of each series in its training part. Raises ValueError if it is 0: MASE is then undefined."""
     errors = [naive_error(one.series.values[: one.ends[0]], parts.windowing.season) for one in parts.scaled]
     for one, error in zip(parts.scaled, errors, strict=True):
         if error == 0:
@@ -43,7 +43,7 @@ def naive_errors(parts: Parts) -> np.ndarray:
 
 
 def score(forecast: np.ndarray, actual: np.ndarray, naive: np.ndarray, quantiles: np.ndarray | None = None) -> Scores:
-    """Scores of forecasts `(N, H)`; `naive (N,)` is each window's series' naive error in its training part.
+    """Scores of forecasts `(N, H)`; `naive (N,)` is the naive error of each window's series in the training part.
 
         MAE = mean |y - f|    RMSE = sqrt(mean (y - f)^2)    MASE = mean |y - f| / naive
 
@@ -59,23 +59,23 @@ def score(forecast: np.ndarray, actual: np.ndarray, naive: np.ndarray, quantiles
 
 
 def covered(quantiles: np.ndarray, actual: np.ndarray) -> list[np.ndarray]:
-    """Whether each number is inside each of `INTERVALS`, from quantiles `(..., Q)` of numbers `(...)`."""
+    """For each of `INTERVALS`, whether each value `(...)` is inside, from its quantiles `(..., Q)`."""
     return [(quantiles[..., low] <= actual) & (actual <= quantiles[..., high]) for low, high in INTERVALS.values()]
 
 
 def by_date(errors: np.ndarray, dates: np.ndarray) -> np.ndarray:
-    """The mean of errors `(N,)` of windows over those of one date, in the order of the dates."""
+    """The mean of the errors `(N,)` of all windows of each date, in the order of the dates."""
     _, groups = np.unique(dates, return_inverse=True)
     return np.bincount(groups, errors) / np.bincount(groups)
 
 
 def block_length(origins: int, horizon: int) -> int:
-    """Origins of a block: the horizon, over which forecasts have steps in common, but at most a third of them all."""
+    """Origins in a block: the horizon, within which forecasts overlap, but at most a third of all origins."""
     return max(1, min(horizon, origins // 3))
 
 
 def block_bootstrap(differences: np.ndarray, block: int, seed: int = 0) -> tuple[float, float]:
-    """An interval of the mean of numbers that stand in time: percentiles over resampled blocks of neighbours.
+    """A block bootstrap interval of the mean of a time series: percentiles over resampled blocks of neighbours.
 
     Source: Kuensch 1989, "The Jackknife and the Bootstrap for General Stationary Observations".
     """
@@ -88,7 +88,7 @@ def block_bootstrap(differences: np.ndarray, block: int, seed: int = 0) -> tuple
 
 
 class Comparison(NamedTuple):
-    """The network beside the best baseline: how much lower its MASE is, with an interval over origins."""
+    """The comparison of the network with the best baseline: the difference of MASE, with an interval over origins."""
 
     baseline: str
     network: float
@@ -100,19 +100,18 @@ class Comparison(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """How much lower."""
+        """How much lower the MASE of the network is."""
         return self.best - self.network
 
     def words(self, name: str) -> str:
-        """Plainly."""
+        """The comparison in words, for a forecast of this name."""
         if self.low > 0:
             verdict = f"YES: {name} beats every baseline; the best of them is the {self.baseline}"
         elif self.high < 0:
             verdict = f"NO: {name} does not beat the best baseline, the {self.baseline}: it is worse"
         else:
             verdict = (
-                f"NO: {name} does not beat the best baseline, the {self.baseline}: from these origins the two cannot "
-                "be told apart"
+                f"NO: {name} does not beat the best baseline, the {self.baseline}: the difference is not significant"
             )
         better = "lower" if self.gain >= 0 else "higher"
         return (
@@ -123,7 +122,7 @@ class Comparison(NamedTuple):
 
 
 def compare(network: np.ndarray, baselines: Mapping[str, np.ndarray], dates: np.ndarray, horizon: int) -> Comparison:
-    """The network's scaled errors `(N,)` beside those of the baseline whose mean is the lowest, paired by origin."""
+    """Compares the scaled errors `(N,)` of the network with those of the baseline with the lowest mean, by origin."""
     means = {name: float(errors.mean()) for name, errors in baselines.items()}
     best = min(means, key=lambda name: means[name])
     differences = by_date(baselines[best] - network, dates)

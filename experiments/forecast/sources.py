@@ -1,4 +1,4 @@
-"""Where series come from: installed packages, a file, or nowhere."""
+"""The sources of series: installed packages, files, or a generated series."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ GENERATED = 600
 
 
 def load(config: Forecast) -> SeriesTable:
-    """The config's series. Raises as `read_series`; ModuleNotFoundError where a source is not installed."""
+    """The series of the config. Raises as `read_series`; ModuleNotFoundError if a source is not installed."""
     if config.source in SOURCES:
         return SOURCES[config.source](config.fill)
     if not config.source:
@@ -59,7 +59,7 @@ def sunspots(fill: bool) -> SeriesTable:
 
 
 def generated(fill: bool) -> SeriesTable:
-    """A logistic map, seen through noise, on days: whoever reads it linearly cannot tell what comes."""
+    """A logistic map with noise, one value each day: it cannot be predicted by a linear model."""
     rng = np.random.default_rng(0)
     values = np.empty(GENERATED)
     values[0] = 0.3
@@ -71,7 +71,7 @@ def generated(fill: bool) -> SeriesTable:
     return SeriesTable((Series("logistic map", dates, values, np.empty((GENERATED, 0))),), frequency)
 
 
-# Sources that are no files, each a function of whether gaps are filled.
+# Sources other than files; each is a function of `fill`.
 SOURCES: Mapping[str, Callable[[bool], SeriesTable]] = {
     "stocks": stocks,
     "temperatures": temperatures,

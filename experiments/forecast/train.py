@@ -1,4 +1,4 @@
-"""Training to forecast: epochs of all seeds side by side on the devices, each seed keeping its best epoch."""
+"""Trains forecasters: epochs of all seeds side by side on the devices. Each seed keeps its best epoch."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +22,14 @@ from rnnjax.training.devices import compiled_block, padded_seeds, seed_mesh, spl
 from rnnjax.training.divergence import FAR_ABOVE
 from rnnjax.training.update import run_updates, update_of
 
-# What a seed's keys are folded with.
+# Folded into the key of a seed.
 INITIAL, ORDER, PATHS = range(3)
-# Windows that are forecast at once.
+# The batch size of forecasts and evaluations.
 FORECAST_BATCH = 256
 
 
 class Inputs(NamedTuple):
-    """Windows as the network takes them."""
+    """The inputs and targets of the network."""
 
     past: jax.Array  # (N, C, F)
     future: jax.Array  # (N, H - 1, K)
@@ -37,7 +37,7 @@ class Inputs(NamedTuple):
 
 
 class Best(NamedTuple):
-    """A seed's best epoch so far, which its training carries."""
+    """The best epoch of a seed so far, which is the carry of its training state."""
 
     params: Any
     loss: jax.Array  # of the validation part
@@ -45,45 +45,45 @@ class Best(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """The numbers of an epoch, S seeds side by side."""
+    """The results of an epoch of S seeds."""
 
     epoch: int
     training: np.ndarray  # (S,), mean loss
     validation: np.ndarray  # (S,)
-    best: np.ndarray  # (S,), the epoch that is kept; 0 while none is
+    best: np.ndarray  # (S,), the best epoch; 0 while there is none
 
     def line(self) -> dict[str, Any]:
-        """For JSON, which has no NaN."""
+        """The epoch as JSON values (None for NaN)."""
         losses = {"train_loss": finite(self.training), "validation_loss": finite(self.validation)}
         return {"epoch": self.epoch, **losses, "best": self.best.tolist()}
 
     @classmethod
     def of(cls, line: dict[str, Any]) -> "Epoch":
-        """From what `line` gave."""
+        """The epoch from the values of `line`."""
         training, validation = (np.array(known(line[name])) for name in ("train_loss", "validation_loss"))
         return cls(line["epoch"], training, validation, np.array(line["best"]))
 
     def ends(self, patience: int) -> bool:
-        """Whether every seed's training has ended."""
+        """Whether all seeds have run out of patience."""
         return bool(np.all(self.epoch - self.best >= patience))
 
 
 def inputs_of(windows: Windows) -> Inputs:
-    """The windows as the network takes them: a step's number, what is known of the next step, and other columns."""
+    """The inputs of the network: the value of a step, what is known about the next step, and the extra columns."""
     context = windows.past.shape[1]
     past = np.concatenate([windows.past[..., None], windows.known[:, :context], windows.extra], axis=-1)
     return Inputs(*map(jnp.asarray, (past, windows.known[:, context:], windows.targets)))
 
 
 def loss_of(config: Forecast, params: Any, batch: Inputs) -> jax.Array:
-    """The mean loss of windows. Recursive: of each step's forecast from the true numbers before it."""
+    """The mean loss of windows. With the recursive strategy each step is forecast from the true values before it."""
     network = config.network()
     if config.strategy == "direct":
         outputs: Any = network.apply({"params": params}, batch.past)[0]
         outputs = outputs[:, 0]
     else:
         fed = jnp.concatenate([batch.targets[:, :-1, None], batch.future], axis=-1)
-        # A column of the past that is not known of the future is there with a horizon of 1 only: then nothing is fed.
+        # Extra columns are allowed with a horizon of 1 only, where nothing is fed back.
         inputs = jnp.concatenate([batch.past, fed], axis=1) if fed.shape[1] else batch.past
         outputs = network.apply({"params": params}, inputs, reads=batch.targets.shape[1])[0]
         outputs = outputs[:, :, 0]
@@ -91,18 +91,18 @@ def loss_of(config: Forecast, params: Any, batch: Inputs) -> jax.Array:
 
 
 def batch_size(config: Forecast, windows: int) -> int:
-    """Windows of an update: no more than there are."""
+    """The batch size, at most the number of windows."""
     return min(config.batch, windows)
 
 
 def optimizer_of(config: Forecast, windows: int) -> optax.GradientTransformation:
-    """The optimizer of a training on so many windows."""
+    """The optimizer of a training on this number of windows."""
     updates = windows // batch_size(config, windows)
     return config.transformation(config.epochs * updates, updates)
 
 
 def objective(config: Forecast) -> Objective:
-    """The mean loss of a batch's windows."""
+    """The objective: the mean loss of the windows of a batch."""
 
     def sums(params: Any, batch: Inputs, key: jax.Array | None) -> dict[str, jax.Array]:
         return {"loss": loss_of(config, params, batch), "weight": jnp.ones(())}
@@ -120,7 +120,7 @@ def initial_state(config: Forecast, features: int, windows: int, seed: ArrayLike
 
 
 def train_epoch(config: Forecast, state: TrainState, training: Inputs, validation: Inputs) -> tuple[TrainState, Any]:
-    """One seed's epoch, over all windows in an order of its own but for the last few that fill no batch."""
+    """One epoch of one seed, over the windows in random order, without the last ones that do not fill a batch."""
     windows = len(training.targets)
     size = batch_size(config, windows)
     updates = windows // size
@@ -135,7 +135,7 @@ def train_epoch(config: Forecast, state: TrainState, training: Inputs, validatio
 
     state, sums = run_updates(update, rows_of, state, order)
     loss = mean_loss(config, state.evaluated, validation)
-    # A seed whose patience is over keeps what it has, though others' training goes on.
+    # A seed without patience left keeps its best epoch while the others continue.
     best, epoch = state.carry, done + 1
     better = (loss < best.loss) & (epoch - best.epoch <= config.patience)
     new = Best(state.evaluated, loss, epoch)
@@ -144,7 +144,7 @@ def train_epoch(config: Forecast, state: TrainState, training: Inputs, validatio
 
 
 def mean_loss(config: Forecast, params: Any, inputs: Inputs) -> jax.Array:
-    """The mean loss of many windows, batch by batch."""
+    """The mean loss of many windows, computed batch by batch."""
 
     def of_batch(batch: Inputs) -> jax.Array:
         return loss_of(config, params, Inputs(*(leaf[None] for leaf in batch)))
@@ -154,12 +154,12 @@ def mean_loss(config: Forecast, params: Any, inputs: Inputs) -> jax.Array:
 
 @functools.lru_cache(maxsize=8)
 def compiled_epoch(config: Forecast, mesh: Mesh) -> Callable[..., Any]:
-    """`train_epoch` of seeds side by side (`compiled_block`)."""
+    """`train_epoch`, compiled for all seeds side by side (`compiled_block`)."""
     return compiled_block(functools.partial(train_epoch, config), mesh)
 
 
 def initial_states(config: Forecast, training: Inputs) -> TrainState:
-    """The states of all seeds, `(S, ...)`, on their devices. Raises as `seed_mesh`."""
+    """The initial states `(S, ...)` of all seeds, on their devices. Raises as `seed_mesh`."""
     mesh = seed_mesh(config.seeds, config.execution.devices)
     seeds = padded_seeds(range(config.seed, config.seed + config.seeds), mesh)
     start = functools.partial(initial_state, config, training.past.shape[-1], len(training.targets))
@@ -174,11 +174,12 @@ def train(
     fit: Callable[..., Iterator[tuple[TrainState, Any, Any]]] = fit_blocks,
     done: Sequence[Epoch] = (),
 ) -> Iterator[tuple[TrainState, Epoch]]:
-    """Every epoch of all seeds, until each has run out of patience; each gives the numbers that it gives alone.
+    """Trains all seeds until each has run out of patience, and yields state and results after every epoch.
 
-    The state `(S, ...)` that is yielded is donated to the next epoch. Where the seeds do not divide among the devices,
-    the last one is trained more than once. `state` resumes a training, after the epochs that are `done`; `fit` may keep
-    checkpoints (`Session.fit_blocks`). Raises as `initial_states`.
+    Each seed gives the same results as if trained alone. The yielded state `(S, ...)` is donated to the next epoch. If
+    the number of seeds is not a multiple of the number of devices, the last seed is trained more than once. `state`
+    resumes a training after the epochs `done`; `fit` may write checkpoints (`Session.fit_blocks`). Raises as
+    `initial_states`.
     """
     mesh = seed_mesh(config.seeds, config.execution.devices)
     state = split_seeds(initial_states(config, training) if state is None else state, mesh)
@@ -198,12 +199,12 @@ def train(
 
 
 def own_seeds(config: Forecast, tree: Any) -> Any:
-    """What belongs to the seeds that were asked for, `(S, ...)`, on the host."""
+    """The tree without padded seeds, `(S, ...)`, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[: config.seeds], tree)
 
 
 def check_all_learnt(config: Forecast, epochs: Sequence[Epoch], best: Any, validation: Inputs) -> None:
-    """Raises DivergedError for a seed that no epoch left with a finite validation loss, or one not far above chance.
+    """Raises DivergedError for a seed without an epoch whose validation loss is finite and not far above chance.
 
     Chance is the loss of a network whose outputs are all 0.
     """
@@ -225,7 +226,10 @@ def check_all_learnt(config: Forecast, epochs: Sequence[Epoch], best: Any, valid
 
 @functools.lru_cache(maxsize=8)
 def compiled_forecast(config: Forecast) -> Callable[[Any, jax.Array, Inputs], jax.Array]:
-    """Quantiles `(N, H, Q)` of windows from one seed's parameters and key; each window as if it were alone."""
+    """A function that forecasts quantiles `(N, H, Q)` of windows from the parameters and key of one seed.
+
+    Each window is forecast independently of the others.
+    """
     network = config.network()
 
     def of_window(params: Any, key: jax.Array, window: Inputs) -> jax.Array:
@@ -242,7 +246,7 @@ def compiled_forecast(config: Forecast) -> Callable[[Any, jax.Array, Inputs], ja
 
 
 def forecasts(config: Forecast, params: Any, windows: Windows) -> np.ndarray:
-    """Quantiles `(S, N, H, Q)` of windows, on their scale, from every seed's parameters `(S, ...)`."""
+    """Quantiles `(S, N, H, Q)` of windows, in their scaling, from the parameters `(S, ...)` of all seeds."""
     inputs, forecast = inputs_of(windows), compiled_forecast(config)
     found = []
     for row in range(config.seeds):

@@ -1,1 +1,1 @@
-"""Recurrent nets on memory tasks, many seeds at once: what `experiments.memory` is made of."""
+"""Trains recurrent networks on memory tasks, many seeds at once."""

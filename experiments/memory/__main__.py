@@ -1,4 +1,4 @@
-"""Who remembers, and for how long? The classic memory tasks of recurrent nets, drawn on the device from a key.
+"""Does a recurrent network remember, and for how long? Classic memory tasks, drawn on the device from a key.
 
 Sources: Hochreiter and Schmidhuber 1997, "Long Short-Term Memory"; Arjovsky, Shah and Bengio 2016, "Unitary Evolution
 Recurrent Neural Networks"; for the others see `rnnjax/data/memory_tasks.py`.
@@ -24,22 +24,22 @@ from rnnjax.training.divergence import ADVICE, DivergedError
 PROGRAM = "experiments.memory"
 PREFIX = "memory-"
 EXPERIMENT = Experiment(
-    question="Does a recurrent net remember: adding, copying, recall, parity, order, digits pixel by pixel?",
+    question="Does a recurrent network remember: adding, copying, recall, parity, order, digits pixel by pixel?",
     command=f"python -m {PROGRAM} [adding | copy | recall | parity | order | digits | smoke]",
     time="10 seconds (smoke) to 5 minutes (copy) on two cores",
 )
 REMEMBERING = Memory(cell="gru", chrono=True, hidden=64, batch=32, learning_rate=1e-2, schedule="linear")
 PRESETS: dict[str, tuple[str, Memory]] = {
-    "adding": ("Two marked numbers of 400 are added.", replace(REMEMBERING, task="adding", hidden=48, updates=2000)),
+    "adding": ("Add the two marked numbers of 400.", replace(REMEMBERING, task="adding", hidden=48, updates=2000)),
     "copy": (
-        "Ten symbols are told again after 100 blanks.",
+        "Repeat ten symbols after 100 blanks.",
         replace(REMEMBERING, task="copy", hidden=128, batch=16, updates=15_000),
     ),
-    "recall": ("The first of 200 symbols is told.", replace(REMEMBERING, task="recall", updates=2000)),
-    "parity": ("Ones of 100 bits are counted modulo 2.", replace(REMEMBERING, task="parity", updates=2000)),
-    "order": ("The order of two symbols in 100 is told.", replace(REMEMBERING, task="order", updates=2000)),
+    "recall": ("Repeat the first of 200 symbols.", replace(REMEMBERING, task="recall", updates=2000)),
+    "parity": ("Is the number of ones in 100 bits odd?", replace(REMEMBERING, task="parity", updates=2000)),
+    "order": ("The order of two symbols among 100.", replace(REMEMBERING, task="order", updates=2000)),
     "digits": (
-        "Handwritten digits are told, one pixel a step.",
+        "Classify handwritten digits, one pixel per step.",
         replace(REMEMBERING, task="digits", updates=3000, stop=False),
     ),
     "smoke": (
@@ -50,9 +50,9 @@ PRESETS: dict[str, tuple[str, Memory]] = {
 
 
 def study(preset: str, config: Memory) -> Path:
-    """Trains, prints, draws, and leaves a run folder, whose path it returns.
+    """Trains, prints the results, draws the figure, and returns the path of the run folder.
 
-    Raises DivergedError, in the end, where all seeds diverged.
+    Raises DivergedError at the end if all seeds diverged.
     """
     task, seeds = config.problem(), range(config.seed, config.seed + config.seeds)
     devices = config.execution.devices
@@ -61,7 +61,7 @@ def study(preset: str, config: Memory) -> Path:
         print(
             f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"
             f"{config.seeds} seeds on {mesh.size} devices, at most {config.updates:,} updates of {config.batch} "
-            f"sequences\nsolved means: {task.criterion}, on sequences not trained on"
+            f"sequences\nsolved: {task.criterion}, on sequences not used for training"
         )
         session.begin(objective(config))
         first = initial_states(config, seeds, devices)
@@ -88,12 +88,12 @@ def study(preset: str, config: Memory) -> Path:
         session.log.figure(session.step, "learning_curves", lambda: draw(config, lines, results))
         print(f"run folder {session.path}")
         if all(result.diverged is not None for result in results):
-            raise DivergedError(f"expected a seed that learns, got {len(results)}, all of which diverged; {ADVICE}")
+            raise DivergedError(f"expected a seed that does not diverge, got {len(results)} that did; {ADVICE}")
     return session.path
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the preset that the arguments name, with their options."""
+    """Runs the preset given in the arguments, with the options given there."""
     load = functools.partial(load_config, kind=Memory)
     preset, config = parse_study(PRESETS, "copy", PROGRAM, PREFIX, arguments, load)
     config.execution.begin(config)

@@ -1,4 +1,4 @@
-"""How the cells that a memory task is given to start."""
+"""The initialisation of cells for memory tasks."""
 
 import dataclasses
 import functools
@@ -18,13 +18,14 @@ RECURRENT_INITS: Mapping[str, Initializer] = {"orthogonal": orthogonal, "identit
 
 @functools.cache
 def scaled(init: Initializer, scale: float) -> Initializer:
-    """The initialiser, times the scale; the same object for the same arguments, so that equal cells compare equal."""
+    """The initialiser times the scale. Cached, so that cells with the same arguments compare equal."""
     if scale == 1:
         return init
     return lambda *arguments: scale * init(*arguments)
 
 
-# The bias of a cell whose retaining gates are to be sigmoid(m); a GRU adds two biases, each of which has half.
+# The biases, in the order of the gates, of a cell whose forget gate (LSTM) or update gate (GRU) starts at sigmoid(m).
+# A GRU adds two biases, each with half of m.
 CHRONO: Mapping[type[PointwiseCell], Callable[[jax.Array], Sequence[jax.Array]]] = {
     LSTM: lambda m: (-m, m, 0 * m, 0 * m),
     GRU: lambda m: (0 * m, m / 2, 0 * m),
@@ -33,13 +34,13 @@ CHRONO: Mapping[type[PointwiseCell], Callable[[jax.Array], Sequence[jax.Array]]]
 
 @functools.cache
 def chrono(kind: type[PointwiseCell], longest: int) -> Initializer:
-    """The bias of an LSTM or GRU that is to remember for 1 to `longest` steps.
+    """The bias of an LSTM or GRU initialised for memories of 1 to `longest` steps (chrono initialisation).
 
         m = log(uniform(1, longest - 1))
-        LSTM: b_f = m, b_i = -m          GRU: b_z + c_z = m, half of it from each, drawn apart
+        LSTM: b_f = m, b_i = -m          GRU: b_z = m / 2, c_z = m' / 2 with another draw m'
 
-    and 0 for the other gates. Source: Tallec and Ollivier 2018, "Can Recurrent Neural Networks Warp Time?"; the GRU
-    is not in it. Raises ValueError for less than 3 steps.
+    and 0 for the other gates. Source: Tallec and Ollivier 2018, "Can Recurrent Neural Networks Warp Time?", without
+    the GRU. Raises ValueError for less than 3 steps.
     """
     if longest < 3:
         raise ValueError(f"chrono: expected a task of at least 3 steps, got {longest}")
@@ -59,9 +60,9 @@ def starting(
     forget_bias: float | None = None,
     longest: int | None = None,
 ) -> Cell:
-    """The cell of that name, with another start where one is given; with `longest`, that of `chrono`.
+    """The cell of that name, with the given initialisation; with `longest`, that of `chrono`.
 
-    Raises ValueError for an unknown cell, and for a start that the cell has not.
+    Raises ValueError for an unknown cell, and for an option that the cell does not have.
     """
     cell: Any = known_cell(name)
     if recurrent_init != "own" and isinstance(cell, IndRNN):

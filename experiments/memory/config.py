@@ -1,4 +1,4 @@
-"""What a training on a memory task is: its options, and the task and network that they describe."""
+"""The options of a training on a memory task, and the task and network that they describe."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ RECURRENCES: Mapping[str, Recurrence] = {"chunked": Chunked(), "scan": Scan(), "
 
 
 class AnsweringRNN(nn.Module):
-    """A recurrent stack, and a dense head on the outputs of the last steps."""
+    """A recurrent stack, and a dense head on its outputs at the last steps."""
 
     recurrent: StackedRNN
     answers: int
@@ -46,47 +46,47 @@ class AnsweringRNN(nn.Module):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memory(Optimizer):
-    """Train a recurrent net on a memory task, several seeds at once."""
+    """Train a recurrent network on a memory task, several seeds at once."""
 
     task: Task = "adding"
-    """What is to be remembered."""
+    """Memory task."""
     time: int | None = None
-    """T of the task; its usual one unless given."""
+    """T of the task: the time over which to remember. Default: that of the task."""
     cell: CellOption = "lstm"
-    """What happens at one step: a cell of the library, or your own. irnn has ReLU and an identity start; nig to np are
-    a peephole-lstm without one part."""
+    """Cell: one of the library, or your own as module:Name. irnn is an Elman cell with ReLU and identity
+    initialisation; nig to np are peephole-lstm without one part."""
     hidden: int = 64
-    """Hidden features of each layer."""
+    """Number of hidden units of each layer."""
     layers: int = 1
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     recurrence: Literal["chunked", "scan", "unrolled"] = "chunked"
-    """How the cell is run over time: the same curve at another cost."""
+    """How the cell is run over time: affects speed and memory, not the results."""
     recurrent_init: RecurrentInit = "own"
-    """Start of the recurrent kernel, gate by gate; own is the cell's."""
+    """Initialisation of the recurrent kernel of each gate; own: that of the cell."""
     recurrent_scale: float = 1.0
-    """The recurrent kernel at the start is times this."""
+    """Factor of the initial recurrent kernel."""
     forget_bias: float | None = None
-    """Of a cell with a forget gate; its own unless given."""
+    """Initial bias of the forget gate, for cells that have one. Default: that of the cell."""
     chrono: bool = False
-    """Start the gates of an LSTM or GRU for memories of 1 step up to all of the task's."""
+    """Chrono initialisation: gates of an LSTM or GRU start with memories of 1 step to the length of the task."""
     batch: int = 64
-    """Sequences of an update, new ones each time."""
+    """Batch size: sequences in each update, newly drawn for every update."""
     updates: int = 5000
-    """Updates at most."""
+    """Largest number of updates."""
     clip: float | None = 1.0
-    """Largest global norm of a gradient."""
+    """Gradient clipping: largest global norm."""
     block: int = 50
-    """Updates from one evaluation to the next; they run on the device without host synchronisation."""
+    """Updates between two evaluations; they run on the device without host synchronisation."""
     evaluation: int = 512
-    """Sequences of an evaluation, new ones each time; of digits, the whole test part."""
+    """Sequences in each evaluation, newly drawn for every evaluation; for digits, the whole test part is used."""
     stop: bool = True
-    """Stop once every seed has solved the task or diverged."""
+    """Stop when every seed has solved the task or diverged."""
     seeds: int = 2
-    """How many seeds are trained together, spread over the devices."""
+    """Number of seeds trained together, spread over the devices."""
     seed: int = 0
-    """The first of them; the others follow it."""
+    """First seed; the others follow it."""
     execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
-    """How the run is carried out."""
+    """How the run is executed."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""What became of every seed of a training on a memory task: in a table, in a figure, in lines of metrics.jsonl."""
+"""The results of every seed of a training on a memory task, as a table, a figure and lines of metrics.jsonl."""
 
 import math
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from rnnjax.training.divergence import far_above_chance
 
 
 class Result(NamedTuple):
-    """One seed's training: its last evaluation, and after how many updates it solved the task or diverged.
+    """The result of one seed: its last evaluation, and the update at which it solved the task or diverged.
 
-    It has solved the task from the first evaluation on that fulfils the criterion; it has diverged at the first
-    update whose loss is not finite, or once the last losses are far above chance (`far_above_chance`).
+    It solves the task at the first evaluation that fulfils the criterion. It diverges at the first update whose loss is
+    not finite, or when the last losses are far above chance (`far_above_chance`).
     """
 
     seed: int
@@ -33,12 +33,12 @@ class Result(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing more to wait for."""
+        """Whether the seed has solved the task or diverged."""
         return self.solved is not None or self.diverged is not None
 
 
 def first_results(seeds: Sequence[int]) -> list[Result]:
-    """Before the first block."""
+    """The results before the first block."""
     return [Result(seed, 0, math.nan, math.nan, None, None) for seed in seeds]
 
 
@@ -63,7 +63,7 @@ def after(block: Block, task: MemoryTask, results: Sequence[Result]) -> list[Res
 
 
 def verdict(result: Result) -> str:
-    """In words."""
+    """The result in words."""
     if result.diverged is not None:
         solved = "" if result.solved is None else f"solved after {result.solved:,}, then "
         return f"{solved}diverged at update {result.diverged:,}"
@@ -75,7 +75,7 @@ def _number(value: float) -> str:
 
 
 def result_table(task: MemoryTask, results: Sequence[Result]) -> str:
-    """Every seed beside chance and the known solution."""
+    """A table of all seeds, with chance and the known solution for comparison."""
     chance, known = task.chance, task.known_solution
     rows = [
         ("chance", _number(chance.loss), _number(chance.score), "", ""),
@@ -89,7 +89,7 @@ def result_table(task: MemoryTask, results: Sequence[Result]) -> str:
 
 
 def block_line(block: Block, results: Sequence[Result], seconds: float) -> dict[str, Any]:
-    """A block and the results after it, for JSON, which has no NaN."""
+    """A block and the results after it as JSON values (None for NaN)."""
     return {
         "epoch": block.updates // block.training_losses.shape[1],
         "step": block.updates,
@@ -103,7 +103,7 @@ def block_line(block: Block, results: Sequence[Result], seconds: float) -> dict[
 
 
 def read_results(lines: Sequence[dict[str, Any]], seeds: Sequence[int]) -> list[Result]:
-    """The results after the last of these lines of blocks."""
+    """The results from the last of these lines, which are those of `block_line`."""
     if not lines:
         return first_results(seeds)
     last = lines[-1]
@@ -113,14 +113,14 @@ def read_results(lines: Sequence[dict[str, Any]], seeds: Sequence[int]) -> list[
 
 
 def result_line(result: Result) -> dict[str, Any]:
-    """A seed's result for JSON."""
+    """The result of a seed as JSON values."""
     loss = result.loss if math.isfinite(result.loss) else None
     values = {name: getattr(result, name) for name in ("seed", "updates", "score", "solved", "diverged")}
     return {**values, "loss": loss, "verdict": verdict(result)}
 
 
 def draw(config: Memory, lines: Sequence[dict[str, Any]], results: Sequence[Result]) -> Figure:
-    """The curves of all seeds, from the lines of their blocks."""
+    """A figure with the curves of all seeds, from the lines of the blocks."""
     task = config.problem()
     updates = np.array([line["step"] for line in lines])
     losses, scores = (
@@ -131,7 +131,7 @@ def draw(config: Memory, lines: Sequence[dict[str, Any]], results: Sequence[Resu
         for result, loss, score in zip(results, losses, scores, strict=True)
     ]
     levels = {"chance": task.chance, "known solution": task.known_solution}
-    # A loss of 0 has no place on a logarithmic axis, nor one that is not known.
+    # A loss of 0, or one that is not known, cannot be drawn on a logarithmic axis.
     loss_levels = {name: level.loss for name, level in levels.items() if level.loss > 0}
     score_levels = {name: level.score for name, level in levels.items()}
     title = f"{config.task}, T={task.time}: {config.layers} x {config.cell}-{config.hidden}"

@@ -1,4 +1,4 @@
-"""A training on a memory task that never leaves the devices: sequences, updates and evaluations, seeds side by side."""
+"""Trains on a memory task on the devices: sequences, updates and evaluations of all seeds side by side."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -18,29 +18,29 @@ from rnnjax.training.devices import compiled_block, padded_seeds, seed_mesh, spl
 from rnnjax.training.divergence import WINDOW
 from rnnjax.training.update import run_updates, update_of
 
-# What a seed's keys are folded with: batches of training and evaluation must not be the same.
+# Folded into the key of a seed, so that training and evaluation batches are different.
 INITIAL, TRAINING, EVALUATION = range(3)
 
 
 class History(NamedTuple):
-    """What a seed's training carries besides its state: NaN where there was no update yet."""
+    """The carry of a seed's training state: losses, NaN before the first updates."""
 
     first: Any  # the loss before the first update
     recent: Any  # (WINDOW,), the last losses
 
 
 class Block(NamedTuple):
-    """The numbers of a block of U updates, S seeds side by side."""
+    """The results of a block of U updates of S seeds."""
 
-    updates: int  # from the start
+    updates: int  # since the start of the training
     training_losses: np.ndarray  # (S, U), each before its update
-    losses: np.ndarray  # (S,), of the evaluation after the last
+    losses: np.ndarray  # (S,), of the evaluation after the last update
     scores: np.ndarray  # (S,)
     history: History  # (S,) and (S, WINDOW)
 
 
 def objective(config: Memory) -> Objective:
-    """Loss and score of the task."""
+    """The objective with loss and score of the task."""
     task, network = config.problem(), config.network()
 
     def sums(params: Any, sample: Any, key: jax.Array | None) -> dict[str, jax.Array]:
@@ -63,7 +63,7 @@ def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
 
 
 def train_block(config: Memory, state: TrainState) -> tuple[TrainState, Any]:
-    """One seed's block: the state after it; every update's loss `(U,)`, loss and score of the evaluation, history."""
+    """One block of one seed; returns the state, and (losses `(U,)`, loss and score of the evaluation, history)."""
     task, measured = config.problem(), objective(config)
     optimizer = config.transformation(config.updates)
     update = update_of(measured, optimizer, clip=config.clip, averaging=config.averaging)
@@ -84,12 +84,12 @@ def train_block(config: Memory, state: TrainState) -> tuple[TrainState, Any]:
 
 @functools.lru_cache(maxsize=8)
 def compiled(config: Memory, mesh: Mesh, vectorised: bool | None = None) -> Callable[[TrainState], Any]:
-    """`train_block` of seeds side by side (`compiled_block`)."""
+    """`train_block`, compiled for all seeds side by side (`compiled_block`)."""
     return compiled_block(functools.partial(train_block, config), mesh, vectorised)
 
 
 def initial_states(config: Memory, seeds: Sequence[int], devices: int | None = None) -> TrainState:
-    """The states of all seeds, `(S, ...)`, on their devices. Raises ValueError for no seed, and as `seed_mesh`."""
+    """The initial states `(S, ...)` on their devices. Raises ValueError for no seeds, and as `seed_mesh`."""
     if not seeds:
         raise ValueError("seeds: expected at least one, got none")
     mesh = seed_mesh(len(seeds), devices)
@@ -104,11 +104,11 @@ def train(
     fit: Callable[..., Iterator[tuple[TrainState, Any, Any]]] = fit_blocks,
     done: Callable[[], bool] = lambda: False,
 ) -> Iterator[Block]:
-    """Every block of the training of these seeds, as it is done; each seed gives the numbers that it gives alone.
+    """Trains these seeds, and yields every block; each seed gives the same results as if trained alone.
 
-    Compiled once. Where the seeds do not divide among the devices, the last one is trained more than once. `state`
-    resumes a training, and `fit` may keep checkpoints (`Session.fit_blocks`); `done` is asked before every block.
-    Raises as `initial_states`.
+    Compiled once. If the number of seeds is not a multiple of the number of devices, the last seed is trained more than
+    once. `state` resumes a training. `fit` may write checkpoints (`Session.fit_blocks`). Training ends when `done()`,
+    called before every block, is true. Raises as `initial_states`.
     """
     state = initial_states(config, seeds, devices) if state is None else state
     mesh = seed_mesh(len(seeds), devices)

@@ -1,4 +1,4 @@
-"""Which runs are there, how are they doing, and how do they compare?
+"""Lists runs with their status, and compares them.
 
 Commands: `python -m experiments.runs [FOLDER ...]`, `python -m experiments.runs compare RUN RUN --figure out.png`.
 """
@@ -23,7 +23,7 @@ from rnnjax.runs.reading import find_runs, read_run
 
 PROGRAM = "experiments.runs"
 EXPERIMENT = Experiment(
-    question="Which runs are there, how are they doing, and how do they compare?",
+    question="Which runs are there, what is their status, and how do they compare?",
     command=f"python -m {PROGRAM} [FOLDER ... | compare RUN RUN ... --figure FILE]",
     time="seconds",
 )
@@ -33,26 +33,26 @@ FORMATS = (".png", ".pdf", ".svg")
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List the runs in folders, the newest first."""
+    """List the runs in folders, newest first."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
-    """Folders to look in, at any depth, or runs."""
+    """Folders to search at any depth, or run folders."""
     status: Literal["running", "finished", "stopped", "diverged", "failed", "killed", "unknown"] | None = None
-    """Only runs of this status; killed: it says that it is running, and no process does."""
+    """Only runs with this status. killed: the run is marked running, but no process holds its lock."""
     config: str | None = None
-    """Only runs of configs that fit this pattern, such as 'sentiment-*'."""
+    """Only runs with a config name that matches this pattern, such as 'sentiment-*'."""
     sort: Literal["newest", "name", "best", "time", "speed"] = "newest"
-    """What the runs are sorted by."""
+    """Order of the runs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Compare up to 8 runs: where their configs differ, what they reached, and one figure of all."""
+    """Compare up to 8 runs: differences of their configs, scores, and one figure with all curves."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders."""
     figure: Path = Path("comparison.png")
-    """The figure's file, written over if it is there; its name ends in .png, .pdf or .svg."""
+    """File of the figure (.png, .pdf or .svg); an existing file is overwritten."""
 
     def __post_init__(self):
         if not 1 <= len(self.runs) <= len(MARKS):
@@ -77,7 +77,7 @@ def list_runs(options: List) -> None:
 
 
 def _names(paths: list[Path], folders: tuple[Path, ...]) -> dict[Path, str]:
-    """Each run's path from the folder that all the folders, and the runs given, are in."""
+    """The path of each run, relative to the common parent of all folders."""
     places = [Path(os.path.abspath(folder)) for folder in folders]
     base = os.path.commonpath(
         [place.parent if folder in paths else place for place, folder in zip(places, folders, strict=True)]
@@ -93,9 +93,9 @@ def compare(options: Compare) -> None:
     resolved = [path.resolve() for path in options.runs]
     for path in options.runs:
         if resolved.count(path.resolve()) > 1:
-            raise ValueError(f"runs: expected different ones, got {path} more than once")
+            raise ValueError(f"runs: expected different runs, got {path} more than once")
     runs = [read_run(path) for path in options.runs]
-    drawn = comparison_figure(curves(runs), panels(runs))  # refused before anything is told
+    drawn = comparison_figure(curves(runs), panels(runs))  # raises before anything is printed
     if len(runs) > 1:
         print(difference_table(runs) if differing_fields(runs) else "the configs do not differ")
         print()
@@ -108,7 +108,7 @@ def compare(options: Compare) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Lists or compares, as the arguments say."""
+    """Runs the command `list` or `compare` in the arguments; `list` if there is none."""
     if not arguments or (arguments[0] not in ("list", "compare") and arguments not in (["-h"], ["--help"])):
         arguments = [DEFAULT, *arguments]
     commands = Annotated[List, tyro.conf.subcommand("list")] | Annotated[Compare, tyro.conf.subcommand("compare")]

@@ -1,4 +1,4 @@
-"""Ablations: named variants of a config with several seeds each, run, resumed, and reported with intervals."""
+"""Ablation studies: named variants of a config with several seeds each, which are run, resumed and reported."""
 
 from rnnjax.extras import extra
 

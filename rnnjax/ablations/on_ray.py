@@ -1,4 +1,4 @@
-"""A study on the machines of a Ray cluster: one Ray task for each variant."""
+"""Runs a study on a Ray cluster: one Ray task for each variant."""
 
 import logging
 import os
@@ -14,15 +14,15 @@ with extra("ray", "executor 'ray'"):
 
 
 def on_ray(tasks: Sequence[Task]) -> Iterator[Done]:
-    """Every task with its rows, in the order in which they finish; the longest tasks start first.
+    """Yields every task with its rows, in the order in which they finish; the longest tasks start first.
 
     A task takes one GPU if the cluster has any, and one core otherwise. An error in a task ends the study; the caller
     has the rows of the tasks before it.
     """
-    # Ray lowers the priority of the workers that it starts here, which would change the seconds in the rows.
+    # By default Ray lowers the priority of local workers, which would change the measured seconds.
     os.environ.setdefault("RAY_worker_niceness", "0")
     with warnings.catch_warnings():
-        # The forked process executes another program at once, and needs none of the threads of JAX.
+        # The forked process starts another program immediately, so the threads of JAX cannot deadlock in it.
         warnings.filterwarnings("ignore", message=FORKED, category=RuntimeWarning)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False, ignore_reinit_error=True)
     try:

@@ -1,4 +1,4 @@
-"""The report of a study: one table, two figures, and what made them."""
+"""The report of a study: a table, two figures, and the commands, versions and devices behind them."""
 
 import json
 import shlex
@@ -33,7 +33,7 @@ def write_report(study: Study, variants: Sequence[Variant], rows: Mapping[str, l
 
 
 def grouped(variants: Sequence[Variant]) -> list[tuple[str, list[Variant]]]:
-    """Each variant without a base, and all variants that are compared with it directly or through others."""
+    """Groups of variants: each variant without a base, with all variants compared with it directly or indirectly."""
     by_name = {variant.name: variant for variant in variants}
     groups: dict[str, list[Variant]] = {}
     for variant in variants:
@@ -87,7 +87,7 @@ def known(rows: Sequence[Row], name: str) -> list[Any]:
 
 
 def mean_words(found: Summary | None, sign: str) -> tuple[str, str, str]:
-    """Mean, standard deviation and interval as words."""
+    """Mean, standard deviation and interval as text."""
     if found is None:
         return "", "", ""
     deviation = "" if found.deviation is None else f"{found.deviation:.4f}"
@@ -96,7 +96,7 @@ def mean_words(found: Summary | None, sign: str) -> tuple[str, str, str]:
 
 
 def notes(study: Study, variants: Sequence[Variant], rows: Mapping[str, list[Row]]) -> tuple[str, str]:
-    """What made the rows, and how to read them."""
+    """Two paragraphs: the commands, versions and devices that made the rows, and how to read the table."""
     environments = [json.loads(row["environment"]) for variant in variants for row in rows[variant.name]]
 
     def each(values: Iterable[object]) -> str:
@@ -113,9 +113,9 @@ def notes(study: Study, variants: Sequence[Variant], rows: Mapping[str, list[Row
         "curves are those of the seeds that did not diverge. Intervals are percentile bootstrap intervals of the mean "
         "over seeds. With 2 or 3 seeds they are the lowest and the highest score, which contain the true mean in about "
         "50% and 75% of all cases; with 4 or 5 seeds they contain it in fewer than 88% and 94%. They say nothing about "
-        "the held-out data. Differences are paired by seed. Seconds are those of training and its evaluations, without "
-        "compiling, for all seeds trained together divided by their number; fewer where seeds stopped early (none "
-        "where all did in the first block of updates). Tokens/s are those of all seeds together."
+        "the held-out data. Differences are paired by seed. Seconds are those of training and evaluation of all seeds "
+        "together, without compilation, divided by the number of seeds; they are lower if seeds stopped early, and "
+        "missing if all stopped in the first block of updates. Tokens/s are those of all seeds together."
     )
     return made, read
 

@@ -1,4 +1,4 @@
-"""The rows of a study: one row for each seed of a variant, one Parquet file for each variant, replaced as a whole."""
+"""The rows of a study: one row for each seed of a variant, one Parquet file for each variant, replaced atomically."""
 
 import functools
 import json
@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 @functools.cache
 def environment_at_start() -> dict[str, Any]:
-    """The environment at the first call: a later change of the checkout does not change the code that runs."""
+    """The environment at the first call: later changes of the checkout do not affect the running code."""
     return environment()
 
 
@@ -52,7 +52,7 @@ def make_rows(variant: Variant, outcomes: Sequence[Outcome], command: Sequence[s
 
 
 def config_of(variant: Variant) -> str:
-    """The config of a variant as JSON, as it is compared with that of its rows."""
+    """The config of a variant as JSON, which is compared with that of its rows."""
     return json.dumps(described(variant.config), sort_keys=True)
 
 
@@ -79,7 +79,7 @@ def read_rows(folder: Path, variant: Variant) -> list[Row]:
         raise ValueError(f"{file}: expected the rows of a variant, got: {first_line(error)}") from error
     if any(row["config"] != config_of(variant) for row in rows):
         raise ValueError(
-            f"{file}: expected rows of {variant.name!r} as the study has it now, got rows of another config; choose "
+            f"{file}: expected rows of {variant.name!r} with its current config, got rows with another config; choose "
             "another folder"
         )
     seeds = [row["seed"] for row in rows]
@@ -95,28 +95,28 @@ def others(folder: Path, variants: Sequence[Variant]) -> list[str]:
 
 
 def _wrong(row: Row, variant: Variant, seeds: Sequence[int]) -> str | None:
-    """What is wrong with a row, in words; None if it is as this module writes it."""
+    """A message on what is wrong with a row; None if it is valid."""
     if missing := [name for name, value in row.items() if value is None and name not in MAY_BE_NONE]:
         return f"without {missing[0]}"
     if row["variant"] != variant.name:
         return f"of {row['variant']!r}"
     if seeds.count(row["seed"]) > 1:
-        return f"of seed {row['seed']} beside another"
+        return f"of seed {row['seed']}, which occurs twice"
     if len(row["curve_steps"]) != len(row["curve_scores"]) or None in [*row["curve_steps"], *row["curve_scores"]]:
-        return "with a curve that has not one score for each step"
+        return "with a curve that lacks a score or a step"
     if (
         not all(math.isfinite(row[name]) for name in COLUMNS[pa.float64()] if row[name] is not None)
         or row["together"] < 1
     ):
         return "with numbers that are not finite"
     if row["score"] is None and row["diverged"] is None:
-        return "without a score that did not diverge"
+        return "without a score, although it did not diverge"
     try:
         found = json.loads(row["environment"])
     except ValueError:
         found = None
     if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in FIELDS.items()):
-        return "without the environment that made it"
+        return "without its environment"
     return None
 
 

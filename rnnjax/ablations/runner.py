@@ -28,7 +28,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
 
 
 class Task(NamedTuple):
-    """A variant, those of its seeds that have no row yet, their trainer, estimated seconds, and the study's command."""
+    """A variant, its seeds without a row, the trainer, the estimated seconds, and the command of the study."""
 
     variant: Variant
     seeds: tuple[int, ...]
@@ -41,14 +41,14 @@ Done = tuple[Task, list[Row]]
 
 
 def command_line() -> tuple[str, ...]:
-    """The command of this process as it is typed, without the folder of a script, which says nothing elsewhere."""
+    """The command line of this process; of the path of a script only the file name."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = (Path(sys.argv[0]).name,) if spec is None else ("-m", spec.name.removesuffix(".__main__"))
     return ("python", *program, *sys.argv[1:])
 
 
 def check_place(folder: Path) -> None:
-    """Raises OSError if rows or the report could not be written, ValueError for a link. Leaves nothing behind."""
+    """Raises OSError if rows or the report cannot be written to the folder, ValueError for a link. Creates nothing."""
     for place in (folder, folder / ROWS):
         if kind_of(place) == "a symbolic link":
             check_folder(place)
@@ -87,7 +87,7 @@ def planned(study: Study, variants: Sequence[Variant], folder: Path) -> list[Tas
         rows.append((variant.name, variant.question, *words))
     print(table(("variant", "question", "seeds", "about"), rows, words=("question",)))
     total = sum(task.seconds for task in tasks)
-    about = f", about {duration(total)} of steps; less where seeds stop early" if total else ""
+    about = f", about {duration(total)} of steps; less if seeds stop early" if total else ""
     print(f"{count} of {len(variants)} variants to run{about}\n", flush=True)
     return tasks
 
@@ -99,7 +99,7 @@ def train_task(task: Task, progress: Progress = lambda share: None) -> list[Row]
 
 
 def one_by_one(tasks: Sequence[Task]) -> Iterator[Done]:
-    """Every task with its rows, in this process; a bar shows the share of all tasks, and the time left."""
+    """Runs the tasks in this process, and yields each with its rows; a bar shows the progress and the time left."""
     total, before = sum(task.seconds for task in tasks) or 1.0, 0.0
     with tqdm(total=100, unit="%", disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
         for task in tasks:
@@ -129,7 +129,7 @@ def run_tasks(tasks: Sequence[Task], folder: Path, execute: Callable[[Sequence[T
 
 
 def summary_line(rows: Sequence[Row]) -> str:
-    """The rows of a variant in a few words."""
+    """A short summary of the rows of a variant."""
     mean, deviation, _ = mean_words(summary(list(scores(rows).values())), "")
     words = [mean + (f" sd {deviation}" if deviation else "")] if mean else []
     if diverged := len(known(rows, "diverged")):

@@ -1,4 +1,4 @@
-"""Trainers whose seeds are trained side by side by one compiled program, on batches from the host."""
+"""Trainers that train all seeds side by side with one compiled program, on batches from the host."""
 
 import abc
 import dataclasses
@@ -19,18 +19,18 @@ from rnnjax.training.state import TrainState
 
 
 class SeedTrainer(Trainer):
-    """Trains the seeds of a config that has `epochs` and `patience`; the score is the objective's best metric."""
+    """Trains the seeds of a config with fields `epochs` and `patience`; the score is the objective's metric `best`."""
 
     @abc.abstractmethod
     def training(self, config: Any, seeds: Sequence[int]) -> SeedTraining:
-        """The training of these seeds, not yet begun."""
+        """The training of these seeds, not yet started."""
 
     @abc.abstractmethod
     def steps(self, config: Any) -> int:
-        """Updates of all epochs."""
+        """The number of updates in all epochs."""
 
     def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """With `patience`, the outcome of a seed is that of the epochs that it would have had alone."""
+        """With `patience`, epochs after those that a seed would have run alone do not count in its outcome."""
         start, steps = time.perf_counter(), self.steps(config)
         training = self.training(config, seeds)
         epochs = list(training.epochs(lambda step: progress(step / steps)))
@@ -46,9 +46,9 @@ class SeedTrainer(Trainer):
 class ArrayTrainer(SeedTrainer):
     """Trains a `RunConfig` on arrays, as `Session.fit` does, but several seeds together.
 
-    `objective(config)`, `init(config)` (the first parameters) and `data(config)` (training and validation batches) are
-    functions of the config. Each is called with the config of each seed; the batches of all seeds must have the same
-    number and shapes, and the validation batches are those of the first seed.
+    `objective(config)`, `init(config)` (the initial parameters) and `data(config)` (training and validation batches)
+    are functions. `init` and `data` are called with the config of each seed. The batches of all seeds must have the
+    same number and shapes; the validation batches are those of the first seed.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class ArrayTrainer(SeedTrainer):
         self.objective, self.init, self.data = objective, init, data
 
     def fingerprint(self, config: Any) -> Any:
-        """The fields of the config, and the functions."""
+        """The fields of the config and the three functions."""
         return as_json((self.objective, self.init, self.data)), super().fingerprint(config)
 
     def steps(self, config: Any) -> int:
         return len(self.data(config)[0]) * config.epochs
 
     def estimate(self, config: Any, seeds: Sequence[int]) -> float:
-        """From one measured step."""
+        """The estimate from one measured step."""
         batch = next(self.data(_of_seed(config, seeds[0]))[0](0, 0))
         return self.training(config, seeds).seconds_of(batch) * self.steps(config)
 
@@ -125,7 +125,7 @@ def _outcome(seed: int, row: int, epochs: Sequence[SeedEpoch], training: SeedTra
 
 
 def _epochs_alone(scores: Sequence[float], patience: int | None) -> tuple[int, bool]:
-    """How many epochs a run alone would have had, and whether it would have ended by `patience`."""
+    """The number of epochs that this seed would have run alone, and whether `patience` would have stopped it."""
     position = Position()
     for score in scores:
         position = position.after_epoch(float(score))

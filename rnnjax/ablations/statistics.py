@@ -30,7 +30,8 @@ class Summary(NamedTuple):
 def summary(values: Sequence[float]) -> Summary | None:
     """The summary with the percentile bootstrap interval of the mean (Efron 1979); None without values.
 
-    A few values have few different resamples: the interval of 3 to 5 seeds covers the mean in fewer than 95% of cases.
+    With few values there are few different resamples: the interval of 3 to 5 seeds covers the mean in fewer than 95% of
+    cases.
     """
     count = len(values)
     if count == 0:

@@ -1,4 +1,4 @@
-"""A study: named variants of a base, and the question that each of them answers."""
+"""A study: named variants of a config, each with the question that it answers."""
 
 import dataclasses
 import itertools
@@ -14,9 +14,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A config (any dataclass) with a name, the question that it answers, and the variant that it is compared with.
+    """A config (any dataclass) with a name and the question that it answers.
 
-    `base` is the name of the latter, and None for a variant that is compared with no other.
+    `base` is the name of the variant that it is compared with; None if it is not compared.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Variant:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Variants, the question that they answer together, what their score is, and how they are trained.
+    """Variants, the question that they answer together, the name of their score, and their trainer.
 
     `seeds` is the number of seeds (0, 1, ...) of each variant. Raises ValueError for no variants, a name that is not
-    unique or not that of a file, a variant without a question, a base that is not among the variants before it, a
-    config that cannot be trained, fewer than one seed, and a variant that computes the same as one before it.
+    unique or not allowed in a file name, a variant without a question, a base that is not among the variants before it,
+    a config that cannot be trained, fewer than one seed, and a variant that computes the same as one before it.
     """
 
     question: str
@@ -66,7 +66,7 @@ class Study:
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             if same := next((other for other, known in made.items() if known == own), None):
-                raise ValueError(f"{name}: expected a computation of its own, got that of {same!r}: it changes nothing")
+                raise ValueError(f"{name}: expected a variant that changes something, got the computation of {same!r}")
             made[name] = own
 
     def chosen(self, names: Sequence[str]) -> list[Variant]:
@@ -90,7 +90,7 @@ class Study:
     ) -> "Study":
         """All combinations of values for fields of a config: `grid(..., cell=("lstm", "gru"), learning_rate=(1e-2,))`.
 
-        An axis is a sequence of numbers and words, or a mapping of names to values (cells, for example). All other
+        An axis is a sequence of numbers or strings, or a mapping of names to values (cells, for example). All other
         combinations are compared with the first one. Raises ValueError as the study does, and for no axis or an empty
         one.
         """

@@ -1,4 +1,4 @@
-"""A study from the plan to the report: what a script or a command calls."""
+"""Plans, runs and reports a study."""
 
 import contextlib
 import dataclasses
@@ -63,7 +63,7 @@ def ablate(
 def report(study: Study, folder: Path) -> str:
     """Writes and prints the report of the rows in the folder, and returns its table in Markdown. Runs nothing.
 
-    Raises ValueError where there are no rows, and otherwise as `ablate`.
+    Raises ValueError if there are no rows, and otherwise as `ablate`.
     """
     check_place(folder)
     if not folder.is_dir():
@@ -78,7 +78,7 @@ def _with(study: Study, seeds: int | None) -> Study:
 
 @contextlib.contextmanager
 def _at_work(study: Study, folder: Path) -> Iterator[StopSignals]:
-    """The folder locked, its rows checked, and signals raised as Interrupted."""
+    """A context in which the folder is locked, its rows have been checked, and signals raise Interrupted."""
     with StopSignals() as stop:
         try:
             with RunFolder(folder).lock(), _compiled_once():
@@ -97,7 +97,7 @@ def _report(study: Study, folder: Path) -> str:
     if not found:
         raise ValueError(f"report: expected rows in {folder}, got none")
     if left := others(folder, study.variants):
-        print(f"\nleft out, of no variant of this study: {', '.join(left)}")
+        print(f"\nignored, because no variant of this study has this name: {', '.join(left)}")
     table = write_report(study, study.chosen(found), rows, folder)
     print(f"\n{table}\n\nreport {folder / REPORT}")
     return table
@@ -105,7 +105,7 @@ def _report(study: Study, folder: Path) -> str:
 
 @contextlib.contextmanager
 def _compiled_once() -> Iterator[None]:
-    """Programs that the plan compiles are not compiled again for the runs."""
+    """A context with a compilation cache, so that the runs reuse the programs that the plan compiled."""
     name = "jax_compilation_cache_dir"
     if getattr(jax.config, name) or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         yield

@@ -1,4 +1,4 @@
-"""How the variants of a study are trained, and the result of a seed."""
+"""Trainers of the variants of a study, and the outcome of a seed."""
 
 import abc
 import dataclasses
@@ -17,10 +17,10 @@ DECIDED = ("seed", "seeds", "devices", "run_folder", "execution")
 class Outcome(NamedTuple):
     """The result of one seed of a variant.
 
-    `score` and `loss` are None for a seed that diverged, and `diverged` is the step at which it did. `steps` are those
-    that were trained. `solved` is the step at which a task was solved. The curve is the score at each evaluation: a
-    step and a score each. `parameters` is their number. `seconds` (without compiling) and `tokens_per_second` are those
-    of all seeds that were trained together, and None where they are not known.
+    `score` and `loss` are None for a seed that diverged, and `diverged` is the step at which it did. `steps` is the
+    number of steps trained, `solved` the step at which a task was solved. The curve has a step and a score for each
+    evaluation. `parameters` is the number of parameters. `seconds` (without compiling) and `tokens_per_second` are
+    those of all seeds that were trained together, and None if they are not known.
     """
 
     seed: int
@@ -37,27 +37,27 @@ class Outcome(NamedTuple):
 
 
 class Trainer(abc.ABC):
-    """How the configs of a study are trained. A subclass defines `run`, and whatever else it knows."""
+    """Trains the configs of a study. A subclass must define `run`; everything else is optional."""
 
     note: str = ""
-    """How its scores are to be read: a phrase for the report."""
+    """A sentence for the report on how to read the scores."""
     solves: bool = False
-    """Whether a seed may solve its task: the report then has columns for it."""
+    """Whether a seed can solve its task; the report then has columns for it."""
 
     def fingerprint(self, config: Any) -> Any:
-        """What follows from a config: two configs with equal fingerprints compute the same.
+        """A value that is equal for two configs that compute the same; by default all fields of the config.
 
-        Unless overridden, all fields of the config. Raises ValueError for a config that cannot be trained.
+        Raises ValueError for a config that cannot be trained.
         """
         return described(config)
 
     def estimate(self, config: Any, seeds: Sequence[int]) -> float:
-        """An upper bound for the seconds that these seeds take together, without compiling; 0 where it is not known."""
+        """An upper bound of the seconds that these seeds take together, without compiling; 0 if it is not known."""
         return 0.0
 
     @abc.abstractmethod
     def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """The outcome of every seed in this order, each as if it had been trained alone."""
+        """The outcomes of the seeds, in this order; each equals that of a training of this seed alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Trials(Trainer):
     train: Callable[[Any, Sequence[int]], Sequence[float | Outcome]]
 
     def fingerprint(self, config: Any) -> Any:
-        """The fields of the config, and the function."""
+        """The fields of the config and the function."""
         return as_json(self.train), described(config)
 
     def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """Raises ValueError where the function returns another number of scores, or outcomes of other seeds."""
+        """Raises ValueError if the function returns another number of scores, or outcomes of other seeds."""
         start = time.perf_counter()
         found = list(self.train(config, seeds))
         seconds = time.perf_counter() - start

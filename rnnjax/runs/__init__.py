@@ -1,4 +1,4 @@
-"""Runs: run folder, lock, status, checkpoints, log and resumption; listing and comparing what is there."""
+"""Runs: run folders, locks, status, checkpoints, logs and resuming; listing and comparing runs."""
 
 from rnnjax.runs.arrays import load_arrays as load_arrays
 from rnnjax.runs.arrays import save_arrays as save_arrays

@@ -1,4 +1,4 @@
-"""Trees of arrays on disk, by Orbax."""
+"""Saves and loads trees of arrays with Orbax."""
 
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,22 @@ with extra("training"):
 
 
 def save_arrays(path: Path, tree: Any) -> None:
-    """Writes a tree of arrays to a folder, in place of what was there once all is written."""
+    """Writes a tree of arrays to a folder; an existing folder is replaced once everything is written."""
     with _checkpointer() as checkpointer:
         checkpointer.save(path.resolve(), args=ocp.args.PyTreeSave(tree), force=True)
 
 
 def load_arrays(path: Path, template: Any) -> Any:
-    """The arrays from a folder, in the template's structure, shapes and dtypes, on this process's first device.
+    """Loads arrays with the structure, shapes and dtypes of the template, on the first device of this process.
 
-    Raises FileNotFoundError where there is none, ValueError where it is damaged or does not fit the template.
+    Raises FileNotFoundError if there is no such folder, ValueError if it is damaged or does not fit the template.
     """
     if not path.is_dir():
         raise FileNotFoundError(f"checkpoint: expected a folder, got {path}")
     check_tree(path)
     try:
         with _checkpointer() as checkpointer:
-            # Compared first: a restore that fails half-way leaves threads behind.
+            # Compared before restoring: a restore that fails leaves threads behind.
             stored = checkpointer.metadata(path.resolve()).item_metadata
             _check(_arrays(stored), _arrays(template))
             _check_chunks(stored)
@@ -44,7 +44,7 @@ def load_arrays(path: Path, template: Any) -> Any:
 
 
 def _checkpointer() -> ocp.Checkpointer:
-    """One that asks no other process: whoever calls it reads or writes alone."""
+    """A checkpointer that does not synchronise with other processes: only this process reads or writes."""
     alone = jax.process_index()
     options = ocp.options.MultiprocessingOptions(primary_host=alone, active_processes={alone})
     handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=options)
@@ -52,7 +52,7 @@ def _checkpointer() -> ocp.Checkpointer:
 
 
 def _arrays(tree: Any) -> dict[str, str]:
-    """The arrays of a tree of whatever containers: name to shape and dtype."""
+    """The shape and dtype of every array of a tree, by name."""
     leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}{list(leaf.shape)}"
@@ -67,7 +67,7 @@ def _check(found: dict[str, str], expected: dict[str, str]) -> None:
 
 
 def _check_chunks(tree: Any) -> None:
-    """Raises ValueError for a chunk larger than its array: a few bytes can declare one that fills all memory."""
+    """Raises ValueError for a chunk larger than its array: a small file could declare one that fills all memory."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree)):
         chunk = leaf.storage.chunk_shape if leaf.storage else None
         if chunk is not None and any(size > max(whole, 1) for size, whole in zip(chunk, leaf.shape, strict=True)):

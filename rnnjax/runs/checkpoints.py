@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped, whole or not there at all."""
+"""Checkpoints: everything that a run needs to resume exactly, written atomically."""
 
 import errno
 import json
@@ -40,21 +40,22 @@ from rnnjax.untrusted import kind_of
 
 PARAMS, TRAINING = "params", "training"
 NAME = re.compile(r"epoch(\d+)-step(\d+)")
-SPARE = 1 << 20  # bytes that must stay free beside a checkpoint's arrays
+SPARE = 1 << 20  # bytes that must stay free besides those of the arrays
 WRITING, REMOVED, DAMAGED = ".writing-", ".removed-", "damaged-"
 
 
 class Checkpoints:
-    """A folder of checkpoints `epoch<E>-step<S>` that one process writes, in a thread of its own.
+    """A folder of checkpoints `epoch<E>-step<S>`, written in a background thread.
 
-    Each holds the Orbax folders `params` (those that are evaluated: the average where the state has one) and
-    `training` (optimizer, step, key, carry, and what is averaged), `position.json` and the
-    checksums of them all, and gets its name only once the disk has all of it. The newest `keep` and that of the
-    best epoch stay. One is due `steps` steps or `minutes` minutes after the last one. With several processes only
-    the first reads and writes, and the others get from it what they need. `before` is called before each one is
-    written: it gives the mark of a log that must not end earlier. With `run` each also holds the seals of the run that
-    it is of, and `log` is the mark of the one that was restored. Without `finite` parameters may be any numbers: one of
-    several seeds may have diverged.
+    Each checkpoint has the Orbax folders `params` (the parameters to evaluate: the average if the state has one) and
+    `training` (optimizer state, step, key, carry, and the parameters if an average is evaluated), `position.json`, and
+    checksums of all files. It gets its name only when all of it is on disk. The newest `keep` checkpoints and that of
+    the best epoch are kept. A checkpoint is due `steps` steps or `minutes` minutes after the last one. With several
+    processes, only process 0 reads and writes, and it sends the others what they need.
+
+    `before` is called before each checkpoint is written, and returns the mark up to which the log is on disk. With
+    `run`, each checkpoint also stores the seals of that run, and `log` is the mark of the restored checkpoint. With
+    `finite=False`, parameters that are not finite may be saved: one of several seeds may have diverged.
     """
 
     def __init__(
@@ -81,20 +82,20 @@ class Checkpoints:
         self._pending: Future[None] | None = None
         if is_first():
             make_folder(path)
-            for left_over in path.glob(".*-epoch*"):  # of a process that was killed
+            for left_over in path.glob(".*-epoch*"):  # written by a process that was killed
                 remove(left_over)
 
     def due(self, steps: int = 1) -> bool:
-        """Whether it is time; `steps` are those since it was asked last."""
+        """Whether a checkpoint is due; `steps` is the number of steps since the last call."""
         self._since += steps
         by_steps = self._steps is not None and self._since >= self._steps
         by_time = self._minutes is not None and time.monotonic() - self._last >= 60 * self._minutes
         return by_steps or by_time
 
     def save(self, state: TrainState, position: Position) -> None:
-        """Takes a copy of the state, and writes it in the background.
+        """Copies the state, and writes it in the background.
 
-        Raises OSError where the one before could not be written, DivergedError for parameters that are not finite.
+        Raises OSError if the checkpoint before could not be written, DivergedError for parameters that are not finite.
         """
         self.wait()
         self._since, self._last = 0, time.monotonic()
@@ -106,14 +107,14 @@ class Checkpoints:
             self._pending = self._writer.submit(self._write, host, position, belongs)
 
     def wait(self) -> None:
-        """Until the last one is written. Raises OSError where it could not be."""
+        """Waits until the last checkpoint is written. Raises OSError if it could not be written."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             try:
                 pending.result()
             except Exception as error:  # tensorstore's errors are of many types
-                whole = find_checkpoints(self.path)
-                safe = f"the last whole one is {whole[-1]}" if whole else "there is none before it"
+                complete = find_checkpoints(self.path)
+                safe = f"the last complete one is {complete[-1]}" if complete else "there is none before it"
                 raise OSError(
                     f"{self.path}: the checkpoint could not be written ({first_line(error)}); {safe}"
                 ) from error
@@ -126,11 +127,11 @@ class Checkpoints:
 
     def _write(self, host: TrainState, position: Position, belongs: dict[str, Any]) -> None:
         path = self.path / checkpoint_name(position.epoch, position.step)
-        if kind_of(path) is not None:  # a run that was stopped, went on and was stopped again at once
+        if kind_of(path) is not None:  # the run was resumed and stopped again before a step
             return
         needed = SPARE + sum(leaf.nbytes for leaf in jax.tree.leaves(host))
         if (free := shutil.disk_usage(self.path).free) < needed:
-            # Asked before: Orbax leaves threads behind that complain on their own.
+            # Checked before writing: on a full disk Orbax leaves threads behind that print errors.
             raise OSError(errno.ENOSPC, f"expected {needed:,} bytes of free disk, got {free:,}")
         writing = self.path / f"{WRITING}{uuid.uuid4().hex}-{path.name}"
         try:
@@ -142,7 +143,7 @@ class Checkpoints:
             seal(writing)
             os.rename(writing, path)
         except BaseException:
-            shutil.rmtree(writing, ignore_errors=True)  # on a full disk it is what fills it
+            shutil.rmtree(writing, ignore_errors=True)  # frees its space on a full disk
             raise
         sync_directory(self.path)
         for old in find_checkpoints(self.path)[: -self._keep]:
@@ -152,10 +153,11 @@ class Checkpoints:
                 remove(removed)
 
     def restore(self, template: TrainState) -> tuple[TrainState, Position]:
-        """The newest whole checkpoint; a damaged one is named in a warning and set aside.
+        """Loads the newest checkpoint that is not damaged; damaged ones are named in a warning and renamed.
 
-        `template` is a state of the same shapes. Raises ValueError where there is none, or it is of another model or
-        run, or stands in another one's place, and where the log up to it is not what it was.
+        `template` is a state of the same shapes. Raises FileNotFoundError if there is no checkpoint; ValueError if all
+        are damaged, if the checkpoint is of another model or run or has the name of another checkpoint, or if the log
+        before it was changed.
         """
         host = template._replace(key=jax.eval_shape(jax.random.key_data, template.key))
         state = None
@@ -181,7 +183,7 @@ class Checkpoints:
             except MisplacedError:
                 raise
             except (ValueError, FileNotFoundError) as error:
-                warnings.warn(f"{error}; the best epoch is chosen anew from here on", stacklevel=2)
+                warnings.warn(f"{error}; the best epoch is now chosen from the epochs that follow", stacklevel=2)
                 position = position._replace(best=None, waited=0)
         evaluated = load_arrays(path / PARAMS, host.evaluated)
         training = load_arrays(path / TRAINING, _training(host))
@@ -191,7 +193,7 @@ class Checkpoints:
         return position, state._replace(carry=training.get("carry", ()))
 
     def _check_log(self, checkpoint: Path) -> Mark:
-        """How far the run's log is that of a checkpoint: nothing, with a warning, where it was taken away."""
+        """The mark of the log at a checkpoint; START, with a warning, if the log was removed."""
         if self._run is None:
             return START
         mark, log = read_mark(checkpoint), self._run.path / METRICS
@@ -202,11 +204,11 @@ class Checkpoints:
             try:
                 check_lines(log, mark)
             except ValueError as error:
-                raise ValueError(f"{error}; take the file away to go on without its lines") from error
+                raise ValueError(f"{error}; remove the file to resume without its lines") from error
         return mark
 
     def best_params(self, template: Any) -> Any:
-        """The parameters of the best epoch, in every process. Raises as `load_best`."""
+        """The parameters of the best epoch, in every process; all must call it. Raises as `load_best`."""
         self.wait()
         return arrays_from_first(load_best(self.path, template, self._seals) if is_first() else None, template)
 
@@ -218,7 +220,7 @@ def _training(state: TrainState) -> dict[str, Any]:
 
 
 def find_checkpoints(path: Path) -> list[Path]:
-    """The checkpoints in a folder, the oldest first."""
+    """The checkpoints in a folder, oldest first."""
     found = [(match, child) for child in path.glob("epoch*-step*") if (match := NAME.fullmatch(child.name))]
     return [child for _, child in sorted(found, key=lambda pair: tuple(map(int, pair[0].groups())))]
 
@@ -229,7 +231,7 @@ def _is_best(path: Path, position: Position) -> bool:
 
 
 def find_best(path: Path, position: Position) -> Path:
-    """The checkpoint of the best epoch. Raises FileNotFoundError where it is gone."""
+    """The checkpoint of the best epoch. Raises FileNotFoundError if it is missing."""
     for child in find_checkpoints(path):
         if _is_best(child, position):
             return child
@@ -237,10 +239,10 @@ def find_best(path: Path, position: Position) -> Path:
 
 
 def newest(path: Path, set_aside: bool = False, seals: Mapping[str, str | None] = MappingProxyType({})) -> Path:
-    """The newest whole checkpoint; each damaged one before it is named in a warning, and renamed if so asked.
+    """The newest checkpoint that is not damaged; newer damaged ones are named in a warning, and renamed if `set_aside`.
 
-    Raises FileNotFoundError where there never was one, ValueError where all are damaged, MisplacedError where it is
-    not what its name says, or is of a run of other seals.
+    Raises FileNotFoundError if there is no checkpoint, ValueError if all are damaged, MisplacedError if the checkpoint
+    has the name of another one or is of a run with other `seals`.
     """
     found = find_checkpoints(path)
     for checkpoint in reversed(found):
@@ -250,11 +252,11 @@ def newest(path: Path, set_aside: bool = False, seals: Mapping[str, str | None] 
         except MisplacedError:
             raise
         except (ValueError, FileNotFoundError) as error:
-            if kind_of(checkpoint) is None:  # a live run has written newer ones since
+            if kind_of(checkpoint) is None:  # a running training has replaced it by a newer one
                 return newest(path, set_aside, seals)
-            warnings.warn(f"damaged checkpoint, left out: {error}", stacklevel=2)
+            warnings.warn(f"damaged checkpoint, ignored: {error}", stacklevel=2)
         else:
-            # Only now: where all are damaged they keep their names, and whoever looks again is told so again.
+            # Only if one is undamaged: if all are damaged, they keep their names, so that the next call raises again.
             for damaged in found[found.index(checkpoint) + 1 :] if set_aside else ():
                 aside = damaged.with_name(DAMAGED + damaged.name)
                 if kind_of(aside) is not None:
@@ -262,15 +264,15 @@ def newest(path: Path, set_aside: bool = False, seals: Mapping[str, str | None] 
                 os.rename(damaged, aside)
             return checkpoint
     if found:
-        raise ValueError(f"{path}: expected a whole checkpoint, got {len(found)}, all of them damaged")
+        raise ValueError(f"{path}: expected an undamaged checkpoint, got {len(found)}, all of them damaged")
     raise FileNotFoundError(f"{path}: expected a checkpoint, found none")
 
 
 def load_best(path: Path, template: Any, seals: Mapping[str, str | None] = MappingProxyType({})) -> Any:
-    """The parameters of the best epoch; of the newest checkpoint, with a warning, where there is no whole best one.
+    """The parameters of the best epoch; if its checkpoint is missing or damaged, those of the newest, with a warning.
 
-    Raises FileNotFoundError where there is no checkpoint, ValueError where all are damaged, those before the first step
-    aside, or of another model, or where one is not what its name says, or of a run of other `seals`.
+    Raises FileNotFoundError if there is no checkpoint; ValueError if all checkpoints after the first step are damaged,
+    or if one is of another model, has the name of another checkpoint, or is of a run with other `seals`.
     """
     checkpoint = best = newest(path, seals=seals)
     try:
@@ -280,13 +282,13 @@ def load_best(path: Path, template: Any, seals: Mapping[str, str | None] = Mappi
     except MisplacedError:
         raise
     except (ValueError, FileNotFoundError) as error:
-        if None in (kind_of(checkpoint), kind_of(best)):  # a live run has written newer ones since
+        if None in (kind_of(checkpoint), kind_of(best)):  # a running training has replaced it by a newer one
             return load_best(path, template, seals)
-        warnings.warn(f"{first_line(error)}; the newest is used, {checkpoint}", stacklevel=2)
+        warnings.warn(f"{first_line(error)}; the newest checkpoint is used, {checkpoint}", stacklevel=2)
         best = checkpoint
     try:
         if len(find_checkpoints(path)) > 1 and read_position(best).step == 0:
-            raise ValueError(f"{path}: expected a whole checkpoint of trained parameters, got damaged ones only")
+            raise ValueError(f"{path}: expected an undamaged checkpoint of trained parameters, got damaged ones only")
         return load_arrays(best / PARAMS, template)
     except (ValueError, FileNotFoundError):
         if kind_of(best) is not None:

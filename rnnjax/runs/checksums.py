@@ -1,4 +1,4 @@
-"""Checksums of a folder's files: whatever is missing, cut short, changed or added is found."""
+"""Checksums of the files of a folder, which detect files that are missing, truncated, changed or added."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ LARGEST_LIST = 1 << 20  # bytes; a checkpoint of many arrays has a list of kilob
 
 
 def seal(folder: Path) -> None:
-    """Writes size and SHA-256 of every file in the folder, and has the disk keep all of it before it returns."""
+    """Writes the size and SHA-256 of every file in the folder. Everything is on disk when it returns."""
     sums = {}
     for name, file in _files(folder).items():
         with file.open("rb") as opened:
@@ -26,11 +26,11 @@ def seal(folder: Path) -> None:
 
 
 def check_seal(folder: Path) -> None:
-    """Raises ValueError that names the first file that is not as `seal` found it."""
+    """Raises ValueError, with the name of the file, for the first file that has changed since `seal`."""
     list_file = folder / CHECKSUMS
     check_tree(folder)
     if not list_file.is_file():
-        raise ValueError(f"{list_file}: expected the checksums of a whole checkpoint, found none")
+        raise ValueError(f"{list_file}: expected the checksums of a checkpoint, found none")
     sums = read_json(list_file, LARGEST_LIST)
     if not isinstance(sums, dict):
         raise ValueError(f"{list_file}: expected names and checksums, got {type(sums).__name__}")
@@ -43,7 +43,7 @@ def check_seal(folder: Path) -> None:
         if name not in sums:
             raise ValueError(f"{folder / name}: expected no such file in the checkpoint, found one")
         was = sums[name] if isinstance(sums[name], list) and len(sums[name]) == 2 else (None, None)
-        # The size first: a file without end that is mostly holes takes no room on a disk.
+        # The size first: a sparse file may be huge without using disk space.
         if was[0] != sizes[name]:
             raise ValueError(f"{folder / name}: expected the bytes that were written, got others (wrong size)")
         with open_plain(found[name], sizes[name]) as opened:
@@ -52,13 +52,13 @@ def check_seal(folder: Path) -> None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Every file in the folder and below, the checksums' own left out."""
+    """Every file in the folder and below, except the file of checksums."""
     files = [path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUMS]
     return {path.relative_to(folder).as_posix(): path for path in sorted(files)}
 
 
 def sync_directory(path: Path) -> None:
-    """Has the disk keep which files a folder holds; where folders cannot be opened (Windows), nothing."""
+    """Writes the entries of a folder to disk; does nothing on Windows, where folders cannot be opened."""
     if os.name == "posix":
         descriptor = os.open(path, os.O_RDONLY)
         try:

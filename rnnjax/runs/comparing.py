@@ -1,4 +1,4 @@
-"""Runs beside each other: where their configs differ, what they reached, and their curves."""
+"""Compares runs: differing config fields, scores and curves."""
 
 import json
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from rnnjax.analysis.run_plots import Panel
 
 MARKS = "ABCDEFGH"
-# Where and how a run was carried out says nothing of what was computed.
+# Fields about the execution of a run, which do not affect what is computed.
 IGNORED = {"run_folder", EXECUTION, BEST}
 VALUE, FINAL, LABEL = 24, 40, 90
 MISSING = "-"
 
 
 def differing_fields(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Every config field in which runs differ, and its value in each run; fields that not all have come last."""
+    """Every config field in which the runs differ, with its value in each run; fields that some lack come last."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in IGNORED)
     values = {name: [_words(run.config[name]) if name in run.config else MISSING for run in runs] for name in names}
     differing = {name: column for name, column in values.items() if len(set(column)) > 1}
@@ -36,7 +36,7 @@ def _words(value: Any) -> str:
 
 
 def difference_table(runs: Sequence[Run]) -> str:
-    """The differing fields, a column a run."""
+    """A table of the differing fields, with one column for each run."""
     rows = [
         (shorten(name, NAME), *(shorten(value, VALUE) for value in values))
         for name, values in differing_fields(runs).items()
@@ -45,7 +45,7 @@ def difference_table(runs: Sequence[Run]) -> str:
 
 
 def score_table(runs: Sequence[Run]) -> str:
-    """What each run reached, a row a run: its best epoch, and the final scores that it wrote."""
+    """A table with one row for each run: its best epoch and its final scores."""
     parts = list(dict.fromkeys(part for run in runs for part in run.metrics.finals))
     headers = ("run", "status", "step", "best", *(f"{shorten(part, VALUE)}" for part in parts))
     rows = []
@@ -71,8 +71,8 @@ def score_table(runs: Sequence[Run]) -> str:
 
 
 def curves(runs: Sequence[Run]) -> "list[RunCurves]":
-    """What is drawn of each run, named by its folder and its differing fields."""
-    from rnnjax.analysis import RunCurves  # needs the extra `plots`, which tables do without
+    """The curves of each run, labelled with its folder and its differing fields."""
+    from rnnjax.analysis import RunCurves  # imported here: only the curves need the extra `plots`
 
     differing = differing_fields(runs)
     return [
@@ -82,7 +82,7 @@ def curves(runs: Sequence[Run]) -> "list[RunCurves]":
 
 
 def _label(run: Run, fields: dict[str, str]) -> str:
-    """The run's name, and as many fields as there is room for."""
+    """The name of the run, and as many fields as fit."""
     label = shorten(run.path.name, NAME)
     for count, (name, value) in enumerate(fields.items()):
         longer = f"{label}{', ' if count else ': '}{name} {shorten(value, VALUE)}"
@@ -93,7 +93,7 @@ def _label(run: Run, fields: dict[str, str]) -> str:
 
 
 def panels(runs: Sequence[Run]) -> "list[Panel]":
-    """What is drawn: losses, the metrics by which the runs' best epochs are known, gradients and learning rates."""
+    """The panels of the figure: losses, the metrics that determine the best epochs, gradient norm, learning rate."""
     from rnnjax.analysis.run_plots import Panel
 
     scores = {run.score.name: run.score.higher_is_better for run in runs if run.score}
@@ -107,7 +107,7 @@ def panels(runs: Sequence[Run]) -> "list[Panel]":
 
 
 def _points(run: Run) -> dict[str, np.ndarray]:
-    """Runs that log no steps have their epochs' losses."""
+    """The points of all curves of a run; if it logs no steps, the training loss is that of its epochs."""
     steps, epochs = run.metrics.steps, run.metrics.epochs
     loss = _column(steps, "step", "loss")
     names = {name for line in epochs for name in line if name.startswith("validation_")}

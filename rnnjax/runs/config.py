@@ -1,4 +1,4 @@
-"""The config of a study of your own, and reading it back from a run folder."""
+"""The config of a study, and how it is read from a run folder."""
 
 import dataclasses
 import reprlib
@@ -15,18 +15,18 @@ Config = TypeVar("Config")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(Optimizer):
-    """What every run on arrays is told; a study's config inherits it, and adds its own fields."""
+    """The options of every training on arrays; the config of a study inherits them and adds its own fields."""
 
     epochs: int = 10
-    """Times that the training part is read."""
+    """Number of epochs: passes over the training data."""
     patience: int | None = None
-    """Stop after so many epochs without a better validation score."""
+    """Early stopping: stop after this number of epochs without a better validation score."""
     batch_size: int = 32
-    """Rows of an update."""
+    """Rows in each batch."""
     seed: int = 0
-    """Determines the parameters, the order of batches and whatever else is drawn."""
+    """Random seed of the initial parameters, the order of the batches, dropout and all other random numbers."""
     execution: Execution = dataclasses.field(default_factory=Execution)
-    """How the run is carried out."""
+    """How the run is executed."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -34,9 +34,9 @@ class RunConfig(Optimizer):
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
-    """The config of a run folder, whose fields are JSON numbers, words and lists of them.
+    """The config of a run folder, as a dataclass `kind` whose fields are numbers, strings and tuples of them.
 
-    Raises FileNotFoundError for a path that is not a run folder, ValueError for one of another study.
+    Raises FileNotFoundError for a path that is not a run folder, ValueError for a run of another study.
     """
     values = RunFolder.open(path).config()
     fields: Any = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]

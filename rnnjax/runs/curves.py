@@ -1,4 +1,4 @@
-"""The points of a run's learning curves, of what its metrics.jsonl tells."""
+"""The points of the learning curves of a run, from its metrics.jsonl."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from rnnjax.runs.metrics import Metrics
 
 
 def curves_of(metrics: Metrics, names: Sequence[str] = ("loss",)) -> list[Curve]:
-    """Metrics of all steps and epochs of the run, those before a resumption included; none that has no points."""
+    """The curves of these metrics over all steps and epochs of a run; metrics without points are left out."""
     found = []
     for name in names:
         steps = [line for line in metrics.steps if name in line and not line.get("skipped")]
         epochs = [line for line in metrics.epochs if {"step", f"validation_{name}"} <= line.keys()]
-        if steps and epochs:  # else they were taken away before the run went on
+        if steps and epochs:  # lines may have been removed before the run was resumed
             found.append(
                 Curve(
                     name,

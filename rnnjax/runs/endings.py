@@ -1,4 +1,4 @@
-"""How a run has ended: its last status, and what its error says of how to resume it."""
+"""The end of a run: its last status, and the note on how to resume it."""
 
 import contextlib
 import shlex
@@ -15,12 +15,12 @@ from rnnjax.training.processes import was_lost
 def tell_end(
     error: BaseException | None, resume: str, path: Path, step: int, write_status: Callable[..., None]
 ) -> None:
-    """Writes the status of a run that ends with this error, or without one, after a step.
+    """Writes the status of a run that ends after this step, with this error or without one.
 
-    `resume` is the command that resumes a run, to which its path is added. It is a note to the error, which is raised
-    in the words of a run where it has others.
+    Adds a note to the error that says how to resume: the command `resume` and the path. Interrupted, and errors caused
+    by a lost process, are raised again with a message that names the step.
     """
-    again = f"go on with: {resume} {shlex.quote(str(path))}"
+    again = f"resume with: {resume} {shlex.quote(str(path))}"
     if error is None:
         write_status("finished")
     elif isinstance(error, Interrupted):
@@ -35,7 +35,7 @@ def tell_end(
         words = first_line(error)
         if was_lost(error):
             words = f"after step {step}: another process of the run was lost ({words})"
-        # A full disk may be what it is about: the error itself must come out.
+        # On a full disk this may fail too, and must not hide the error itself.
         with contextlib.suppress(OSError):
             write_status("failed", words)
         if was_lost(error):
@@ -46,7 +46,7 @@ def tell_end(
 
 
 def _safe(checkpoints: Path) -> str:
-    """The checkpoints that a diverged run has left."""
+    """The note on the last checkpoints of a run that diverged."""
     newest = find_checkpoints(checkpoints)[-1]
     with contextlib.suppress(ValueError, FileNotFoundError):
         best = find_best(checkpoints, read_position(newest))

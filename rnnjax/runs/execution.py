@@ -1,4 +1,4 @@
-"""How a run is carried out: options that training studies share, none of which belongs to what is computed."""
+"""How a run is executed: options that all training studies share, and that do not affect what is computed."""
 
 import dataclasses
 import functools
@@ -17,58 +17,58 @@ from rnnjax.training import use_cpu_cores
 from rnnjax.training.processes import check_same_everywhere, join
 
 EXECUTION = "execution"
-# What a resumed run keeps of these options, and what it is unless anybody says so.
+# The options that a resumed run keeps; DEFAULTS are their defaults.
 KEPT = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms")
-# What processes of one run must not differ in, besides what is computed: they write and look at the same steps.
+# The options of execution that must be the same in all processes of a run: they act at the same steps.
 ALIKE = ("checkpoint_minutes", "checkpoint_steps", "keep", "tensorboard", "histograms", "debug_nans")
-# JAX's own settings that change numbers.
+# Settings of JAX that affect numerical results.
 NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl", "jax_threefry_partitionable")
 DEFAULTS = {"keep": 2, "tensorboard": True}
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalExecution:
-    """Of a run in one process that trains in blocks of updates on the devices; may differ when it is resumed."""
+    """How a run is executed that trains in blocks of updates in one process; may be changed when it is resumed."""
 
     minutes: ClassVar[float] = 1 / 6
 
     run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
+    """New folder for the run. Default: a folder under runs/ with the name of the study and the time."""
     resume: Path | None = None
-    """A run folder to go on with, under its own config where no preset is named; without a path, the newest run of
-    this config."""
+    """Run folder to resume. It is resumed with its own config unless a preset is given. Without a path: the newest run
+    with this config."""
     checkpoint_minutes: float | None = None
-    """Write a checkpoint at least this often: every 10 seconds, unless given. A resumed run keeps this and the next
-    three options, unless they are given again."""
+    """Write a checkpoint after this number of minutes. Default: 1/6 (10 seconds). A resumed run keeps this and the next
+    three options unless they are given again."""
     checkpoint_steps: int | None = None
-    """Write one after every so many updates, too."""
+    """Also write a checkpoint after this number of updates."""
     keep: int | None = None
-    """Newest checkpoints kept, 2 unless given; that of the best epoch stays in any case."""
+    """Number of newest checkpoints to keep. Default: 2. The checkpoint of the best epoch is always kept."""
     tensorboard: bool = True
-    """Write event files for TensorBoard, too; a run that was begun without them stays without."""
+    """Write event files for TensorBoard. They cannot be added to a run that was started without them."""
     devices: int | None = None
-    """Devices of this process that are used; all of them (CPU cores included) unless given."""
+    """Number of devices to use in this process (each CPU core is a device). Default: all."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("checkpoint_steps", "keep", "devices"), above_zero=("checkpoint_minutes",))
         if self.resume is not None and self.run_folder is not None:
-            raise ValueError("run_folder: expected none with --resume, which goes on in the run's own folder")
+            raise ValueError("run_folder: expected none with --resume, which continues in the folder of the run")
 
     def kept(self) -> dict[str, Any]:
-        """The options that a run records for its resumption."""
+        """The options that a run records, to be used again when it is resumed."""
         return {name: getattr(self, name) for name in self._names}
 
     def filled(self, own: Any) -> Any:
-        """These options; those left open are as the run had them before (`kept`), or else the default.
+        """These options, with those not given taken from the run's earlier options `own` (`kept`), or else the default.
 
-        Raises ValueError where a run's own are not such options.
+        Raises ValueError if `own` has invalid values.
         """
         if not isinstance(own, dict):
             raise ValueError(f"{EXECUTION}: expected an object, got {reprlib.repr(own)}")
         defaults = {"checkpoint_minutes": self.minutes, **DEFAULTS}
         own = defaults | {name: value for name, value in own.items() if name in self._names and value is not None}
         chosen = {name: own.get(name) for name in self._names if getattr(self, name) is None}
-        # Checked before it is combined: it may be a stranger's.
+        # `replace` validates the value before it is used: the run folder may come from somebody else.
         tensorboard = dataclasses.replace(self, **chosen, tensorboard=own["tensorboard"]).tensorboard
         return dataclasses.replace(self, **chosen, tensorboard=self.tensorboard and tensorboard)
 
@@ -77,31 +77,32 @@ class LocalExecution:
         return [name for name in KEPT if hasattr(self, name)]
 
     def begin(self, config: Any) -> None:
-        """Fixes the devices. Must come before the first computation."""
+        """Sets the number of CPU devices. Must be called before the first computation."""
         use_cpu_cores(self.devices)
 
 
 @dataclasses.dataclass(frozen=True)
 class Execution(LocalExecution):
-    """Of a run whose steps several devices and processes share; may differ when it is resumed."""
+    """How a run is executed whose batches are split over devices and processes; may be changed when it is resumed."""
 
     minutes: ClassVar[float] = 10.0
 
     checkpoint_minutes: float | None = None
-    """Write a checkpoint at least this often, besides after each epoch: every 10 minutes, unless given. A resumed run
-    keeps this and the next four options, unless they are given again."""
+    """Write a checkpoint after this number of minutes, and after each epoch. Default: 10. A resumed run keeps this and
+    the next four options unless they are given again."""
     histograms: int | None = None
-    """Add histograms of every gradient to them, after every so many steps."""
+    """TensorBoard: write histograms of all gradients after this number of steps."""
     debug_nans: bool = False
-    """Where a loss or gradient is not finite, name the first operation that made it so."""
+    """If a loss or gradient is not finite, report the first operation whose result was not finite."""
     distributed: bool = False
-    """Train together with other processes that run this command; a cluster's scheduler is asked who they are."""
+    """Train with several processes that all run this command. On a cluster (SLURM, Open MPI, Kubernetes, TPU pods) they
+    are found automatically; elsewhere the next three options are needed."""
     coordinator: str | None = None
-    """HOST:PORT of process 0, where no scheduler knows."""
+    """HOST:PORT of process 0."""
     processes: int | None = None
-    """How many processes there are, where no scheduler knows."""
+    """Number of processes."""
     process: int | None = None
-    """Which one this is, from 0, where no scheduler knows."""
+    """Number of this process, from 0."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -110,9 +111,9 @@ class Execution(LocalExecution):
             raise ValueError("coordinator, processes, process: expected --distributed with them")
 
     def begin(self, config: Any) -> None:
-        """Fixes the devices, and joins the other processes, which must have the same config, `execution` apart.
+        """Sets the number of CPU devices, and connects to the other processes, which must have the same config.
 
-        Must come before the first computation.
+        `execution` may differ. Must be called before the first computation. Raises as `rnnjax.training.processes.join`.
         """
         super().begin(config)
         if self.distributed:
@@ -120,7 +121,7 @@ class Execution(LocalExecution):
 
 
 def facts_of(config: Any) -> dict[str, Any]:
-    """In what the processes of a run must not differ before they know the data: options, numbers and versions."""
+    """What must be the same in all processes of a run before the data are read: options, JAX settings and versions."""
     execution = config.execution
     options = settings(config) | {name: getattr(execution, name) for name in ALIKE if hasattr(execution, name)}
     facts = {name: value for name, value in options.items() if name not in PLACES}
@@ -130,7 +131,7 @@ def facts_of(config: Any) -> dict[str, Any]:
 
 
 def check_alike(config: Any, facts: Mapping[str, Any], artifacts: Mapping[str, str]) -> None:
-    """Raises ValueError, in every process of the run, where one has other options or facts of the data."""
+    """Raises ValueError, in every process of the run, if the options or the facts of the data differ in one of them."""
     devices = jax.local_device_count() if config.execution.devices is None else config.execution.devices
     found = {f"data ({name})": value for name, value in facts.items()}
     for name, text in artifacts.items():
@@ -139,15 +140,15 @@ def check_alike(config: Any, facts: Mapping[str, Any], artifacts: Mapping[str, s
 
 
 def settings(config: Any) -> dict[str, Any]:
-    """What a config says of the computation itself."""
+    """The fields of a config that describe the computation: all but `execution`."""
     return {name: value for name, value in dataclasses.asdict(config).items() if name != EXECUTION}
 
 
 def as_json(value: Any) -> Any:
-    """A value as it comes back from JSON: the same in every process.
+    """A value as JSON values that are the same in every process.
 
-    Arrays and sets are lists, and paths words. Objects are their type and fields. Functions are their names, with what
-    they are partial or closed over. Anything else is its `str`.
+    Arrays and sets become lists, paths strings. An object becomes its type and fields. A function becomes its name,
+    with the arguments of a partial and the values of a closure. Anything else becomes its `str`.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -166,7 +167,7 @@ def as_json(value: Any) -> Any:
         return {"function": name, "over": [as_json(cell.cell_contents) for cell in cells]} if cells else name
     if dataclasses.is_dataclass(value):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    elif type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):  # whose `str` is an address
+    elif type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):  # its `str` has an address
         fields = vars(value)
     else:
         return str(value)

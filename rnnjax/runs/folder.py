@@ -1,4 +1,4 @@
-"""What a run leaves behind: enough to trace every figure to what made it, and to go on with it."""
+"""Run folders: the config, environment, status, log and checkpoints of a run."""
 
 import hashlib
 import importlib.metadata
@@ -32,14 +32,14 @@ CHECKPOINTS, FIGURES, TENSORBOARD, STATUS, LOCK = "checkpoints", "figures", "ten
 ARTIFACT = re.compile(r"\w[\w-]*\.json")
 FILES, FOLDERS = (CONFIG, VOCABULARY, METRICS, ENVIRONMENT, STATUS, LOCK), (CHECKPOINTS, FIGURES, TENSORBOARD)
 MOST_CONFIG, MOST_ARTIFACT = 2**20, 2**28  # bytes
-# Where the data lies may differ; whether it is the same data is told by a fingerprint of its content.
+# The path of the data may change; a fingerprint of the content shows whether the data are the same.
 PLACES = ("source", "file")
-# What of a config may be another one when a run is resumed: how long, from where, and how it is carried out.
+# The fields of a config that may change when a run is resumed.
 MAY_CHANGE = ("epochs", "patience", *PLACES, "execution")
 RUN = "run"
-# Which metric says what epoch is best, in a config.
+# The field of config.json with the metric that determines the best epoch.
 BEST = "best"
-# JSON files of the run besides its vocabulary: their names, in a config.
+# The field of config.json with the names of the run's JSON files other than the vocabulary.
 ARTIFACTS = "artifacts"
 LOCK_SECONDS = 1.0
 MOST_RESUMED = 100
@@ -47,21 +47,23 @@ PACKAGES = ("rnnjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "datas
 
 
 class RunFolder:
-    """Of config.json, environment.json, status.json, metrics.jsonl, checkpoints/ and figures/, and of
-    vocabulary.json where there is one."""
+    """A folder with config.json, environment.json, status.json, metrics.jsonl, checkpoints/ and figures/.
+
+    It may also have vocabulary.json and other artifacts.
+    """
 
     def __init__(self, path: Path):
         self.path = path
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any], texts: Mapping[str, str] = MappingProxyType({})) -> "RunFolder":
-        """A new run folder with its config, environment and other texts by file name: all of them, or no folder.
+        """A new run folder with its config, environment and other texts by file name, created atomically.
 
         Raises as `check_new`.
         """
         cls.check_new(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Whoever is killed in between leaves a hidden folder, and may begin again under the same path.
+        # A process that is killed here leaves a hidden folder only, and may use the same path again.
         hidden = path.with_name(f".{uuid.uuid4().hex}")
         hidden.mkdir()
         try:
@@ -73,13 +75,13 @@ class RunFolder:
             os.rename(hidden, path)
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)
-            cls.check_new(path)  # another process may have been quicker
+            cls.check_new(path)  # another process may have created it meanwhile
             raise
         return cls(path)
 
     @staticmethod
     def check_new(path: Path, name: str = "run folder") -> None:
-        """Raises FileExistsError for anything but an empty folder, PermissionError where it cannot be made."""
+        """Raises FileExistsError if the path is taken by more than an empty folder, PermissionError if not writable."""
         kind = kind_of(path)
         if kind is not None and not (kind == "a folder" and not any(path.iterdir())):
             raise FileExistsError(f"{name}: expected a new path, got {path}, which exists")
@@ -89,51 +91,52 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path, *needed: str) -> "RunFolder":
-        """An existing run folder, with these files.
+        """An existing run folder that has the `needed` files.
 
-        Raises FileNotFoundError for a path that is not one, or lacks one of them, ValueError where a name that is read
-        or written is not a plain file or folder: it may be a stranger's, and a link could lead anywhere.
+        Raises FileNotFoundError for a path that is not a run folder, or lacks one of these files. Raises ValueError if
+        something that is read or written is not a plain file or folder: the folder may come from somebody else, and a
+        link could point anywhere.
         """
         for name in (CONFIG, *needed):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
-        # Each checkpoint is looked at when it is read: while a run is live they come and go.
+        # Checkpoints are checked when they are read: a running training adds and removes them.
         for names, check in ((FILES, check_file), (FOLDERS, check_folder)):
             for name in names:
                 if kind_of(path / name) is not None:
                     check(path / name)
         if kind_of(path / METRICS) is not None:
-            check_own(path / METRICS, (path / METRICS).lstat())  # the one file that is written to in its place
+            check_own(path / METRICS, (path / METRICS).lstat())  # the only file that is changed in place
         return cls(path)
 
     def lock(self) -> filelock.BaseFileLock:
-        """Held until it is released or the process is gone.
+        """The acquired lock of the run, held until it is released or the process ends.
 
-        Raises BlockingIOError where another process holds it, OSError where the folder cannot be written to,
-        ValueError where the folder is a link, and as `check_lock`.
+        Raises BlockingIOError if another process holds it, OSError if the folder cannot be written to, ValueError if
+        the folder is a link, and as `check_lock`.
         """
         check_folder(self.path)
         check_lock(self.path / LOCK)
-        # Whoever lists runs holds it for a moment.
+        # Listing runs holds the lock for a moment.
         lock = filelock.FileLock(self.path / LOCK, timeout=LOCK_SECONDS)
         try:
             lock.acquire()
         except filelock.Timeout:
-            raise BlockingIOError(f"{self.path}: expected a run that nobody else works on, got one in use") from None
+            raise BlockingIOError(f"{self.path}: expected a run that no other process uses, got one in use") from None
         except OSError as error:
             raise OSError(
-                error.errno, f"{self.path}: expected a run folder to write to, got one without ({error.strerror})"
+                error.errno, f"{self.path}: expected a run folder that can be written to, got: {error.strerror}"
             ) from error
         return lock
 
     def write_status(self, status: str, step: int, message: str = "", mark: Mark | None = None) -> None:
-        """How the run stands: running, finished, stopped, diverged or failed; `mark` is where metrics.jsonl ends."""
+        """Writes status.json: running, finished, stopped, diverged or failed; `mark` is the end of metrics.jsonl."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         values = {"status": status, "step": step, "time": now, "message": message, METRICS: mark}
         write_json(self.path / STATUS, values)
 
     def read_environment(self) -> dict[str, Any]:
-        """What environment.json holds; nothing where there is no such file. Raises ValueError for other things."""
+        """The content of environment.json; empty if there is no such file. Raises ValueError for invalid content."""
         file = self.path / ENVIRONMENT
         if not file.exists():
             return {"resumed": []}
@@ -143,19 +146,19 @@ class RunFolder:
         return values
 
     def add_environment(self, step: int) -> None:
-        """Adds this process to environment.json, as one that went on from a step; of many such the last are kept."""
+        """Adds this process to environment.json as a resumption from a step; the last MOST_RESUMED are kept."""
         values = self.read_environment()
         resumed = [*values["resumed"], {"step": step, **environment()}][-MOST_RESUMED:]
         write_json(self.path / ENVIRONMENT, {**values, "resumed": resumed})
 
     def config(self) -> dict[str, Any]:
-        """What config.json holds. Raises ValueError where that is not a JSON object."""
+        """The content of config.json. Raises ValueError if it is not a JSON object."""
         return read_object(self.path / CONFIG)
 
     def seals(self) -> dict[str, str | None]:
-        """What each checkpoint says of the run that it belongs to: its name, and digests of config and vocabulary.
+        """The identity of the run, which each checkpoint stores: its ID, and digests of config and artifacts.
 
-        What may change when a run is resumed is not in them. Raises as `config` and `read_environment`.
+        Fields that may change when a run is resumed are not included. Raises as `config` and `read_environment`.
         """
         seals = {RUN: self.read_environment().get(RUN), CONFIG: digest(self.config(), MAY_CHANGE)}
         for name in (VOCABULARY, *self._artifacts()):
@@ -173,38 +176,38 @@ class RunFolder:
         return names
 
     def artifact(self, name: str) -> Any:
-        """The JSON value of an artifact. Raises FileNotFoundError where there is none of that name."""
+        """The JSON value of an artifact. Raises FileNotFoundError if the run has no artifact of that name."""
         if name not in (VOCABULARY, *self._artifacts()) or kind_of(self.path / name) is None:
             raise FileNotFoundError(f"artifact: expected {name} in {self.path}, found none")
         return read_json(self.path / name, MOST_ARTIFACT)
 
     def check_artifacts(self, texts: Mapping[str, str]) -> None:
-        """Raises ValueError where an artifact is not that of these JSON texts, FileNotFoundError where it is gone."""
+        """Raises ValueError if an artifact differs from these JSON texts, FileNotFoundError if it is missing."""
         for name, text in texts.items():
             if self.artifact(name) != json.loads(text):
                 what = name.removesuffix(".json")
                 raise ValueError(f"{self.path / name}: expected the {what} of this data, got another one")
 
     def metrics(self, mark: Mark = START) -> SealedLines:
-        """metrics.jsonl, open for appending after a mark, one line flushed at a time."""
+        """metrics.jsonl, opened to append lines after a mark; each line is flushed."""
         lines = io.TextIOWrapper(append_to(self.path / METRICS), encoding="utf-8", line_buffering=True)
         return SealedLines(lines, mark)
 
     def cut_metrics(self, mark: Mark) -> None:
-        """Takes out of metrics.jsonl what stands after a mark: a run that goes on from there writes it again."""
+        """Truncates metrics.jsonl at a mark: a run that resumes from there writes the later lines again."""
         with append_to(self.path / METRICS) as opened:
             opened.truncate(mark.bytes)
 
 
 def check_artifact(name: Any) -> None:
-    """Raises ValueError for a name that no artifact can have."""
+    """Raises ValueError for a name that is not allowed for an artifact."""
     taken = name in FILES and name != VOCABULARY
     if not isinstance(name, str) or taken or not ARTIFACT.fullmatch(name):
         raise ValueError(f"{ARTIFACTS}: expected names like scaler.json that no other file has, got {name!r:.60}")
 
 
 def check_lock(path: Path) -> None:
-    """Raises ValueError for a lock that is no file of one name: some versions of filelock empty what they open."""
+    """Raises ValueError if the lock is not a plain file with a single link: some versions of filelock truncate it."""
     if kind_of(path) is not None:
         check_own(path, path.lstat())
 
@@ -212,7 +215,7 @@ def check_lock(path: Path) -> None:
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object that `write_json` wrote to a file.
 
-    Raises ValueError where there is another thing, or more than a config can be, or it was changed since.
+    Raises ValueError if the content is something else, too large, or was changed.
     """
     value = read_json(path, MOST_CONFIG)
     if not isinstance(value, dict):
@@ -224,12 +227,12 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """The values, and a seal of them, as indented JSON with a final newline."""
+    """Writes the values and their seal as indented JSON with a final newline."""
     write_text(path, json.dumps(sealed(value), indent=2) + "\n")
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
-    """Versions of the packages, by default those that a run depends on; None for one that is not installed."""
+    """The versions of packages (default: those that a run depends on); None for a package that is not installed."""
     found: dict[str, str | None] = {}
     for name in packages:
         try:
@@ -240,7 +243,7 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, devices, commit and command of this process."""
+    """The time, command, system, devices, versions and commit of this process."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv,
@@ -254,7 +257,7 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the code that runs, where it runs from a git checkout."""
+    """The commit of the running code, if it runs from a git checkout."""
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)

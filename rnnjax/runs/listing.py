@@ -1,4 +1,4 @@
-"""Runs as a table."""
+"""The table of runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def shorten(text: object, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in a readable form: "50 s", "2 min 05 s", "1 h 02 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 def score_words(score: Score | None) -> str:
-    """The score with the epoch that it is of."""
+    """The score with its epoch."""
     if score is None:
         return ""
     value = f"{score.value:.1f}" if score.value >= 10 else f"{score.value:.4f}"
@@ -37,14 +37,14 @@ def score_words(score: Score | None) -> str:
 
 
 def training_time(run: Run) -> str:
-    """Seconds in training; where they are not logged, what passed while files were written, as a rough number."""
+    """The time spent in training; if it is not logged, an estimate from the times of the files, marked with "~"."""
     if run.train_seconds is not None:
         return duration(run.train_seconds)
     return f"~{duration(run.seconds_of_files)}" if run.seconds_of_files else ""
 
 
 def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:
-    """The runs, sorted by one of SORTS; those that it says nothing of come last, otherwise the newest first."""
+    """The runs sorted by one of SORTS; runs without such a value come last, and ties are sorted newest first."""
     newest = sorted(runs, key=lambda run: -run.started)
     if by == "name":
         return sorted(newest, key=lambda run: run.path.name)
@@ -58,7 +58,7 @@ def sort_runs(runs: Sequence[Run], by: str) -> list[Run]:
 
 
 def _rank(run: Run) -> tuple[bool, str, float]:
-    """The better, the lower; scores of one name together."""
+    """A sort key that is lower for better scores; scores of the same name are adjacent."""
     score = run.score
     if score is None:
         return True, "", 0.0
@@ -66,7 +66,7 @@ def _rank(run: Run) -> tuple[bool, str, float]:
 
 
 def run_table(runs: Sequence[Run], names: dict[Path, str]) -> str:
-    """A row a run, in the order given; columns that would be empty are left out."""
+    """A table with one row for each run, in this order; empty columns are left out."""
     rows = []
     for run in runs:
         epochs = run.config.get("epochs")

@@ -1,4 +1,4 @@
-"""A run folder while a process works on it: lock, status, log, and how it ends."""
+"""A run in progress: lock, status, log, and what is written when it ends."""
 
 import contextlib
 import json
@@ -21,12 +21,12 @@ from rnnjax.training.processes import is_first, on_first_process
 
 
 class LiveRun:
-    """One run of a study, entered before there is any work to lose and left after the last figure.
+    """The context of one run of a study, from before any computation until after the last figure.
 
-    `config` is a dataclass with a field `execution` (`Execution` or `LocalExecution`). SIGTERM and Ctrl-C end the run
-    in good order. With several processes only the first one reads, writes and prints. Entering raises as
-    `RunFolder.check_new`, or, where a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and
-    FileNotFoundError where its checkpoints are gone.
+    `config` is a dataclass with a field `execution` (`Execution` or `LocalExecution`). SIGTERM and Ctrl-C stop the run
+    cleanly. With several processes only process 0 reads, writes and prints. Entering raises as `RunFolder.check_new`;
+    if a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and FileNotFoundError if its
+    checkpoints are missing.
     """
 
     def __init__(self, program: str, experiment: str, config: Any):
@@ -45,7 +45,7 @@ class LiveRun:
         return RunFolder(self.path)
 
     def __enter__(self) -> "LiveRun":
-        with contextlib.ExitStack() as stack:  # what is refused is not held
+        with contextlib.ExitStack() as stack:  # releases the lock if an error is raised
             stack.enter_context(self._stop)
             found = json.loads(on_first_process(lambda: json.dumps(self._look(stack)).encode()))
             self.path, self._resumed = Path(found["path"]), found["resumed"]
@@ -75,11 +75,11 @@ class LiveRun:
         facts: Mapping[str, Any] = MappingProxyType({}),
         artifacts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Makes the run folder; or checks that what is known of the data is what it was.
+        """Makes the run folder or, if a run is resumed, checks that the data are the same.
 
-        `facts` (JSON) describe the data: a run is resumed with the same ones only. `artifacts` are JSON texts by file
-        name (a vocabulary, a scaler), which are written into the folder (`RunFolder.artifact` reads them).
-        Raises ValueError that lists what has changed, or in what other processes of the run differ.
+        `facts` (JSON) describe the data: a run can only be resumed with the same facts. `artifacts` are JSON texts by
+        file name (a vocabulary, a scaler), which are written into the folder (`RunFolder.artifact` reads them). Raises
+        ValueError, which lists what has changed, or in what the processes of the run differ.
         """
         for name in artifacts:
             check_artifact(name)
@@ -107,16 +107,16 @@ class LiveRun:
         self._begun = not self.resuming
 
     def metrics(self) -> Metrics:
-        """The steps and epochs in metrics.jsonl; what of it is damaged is named in a warning."""
+        """The steps and epochs in metrics.jsonl; damaged lines are named in a warning."""
         problems: list[str] = []
-        # Whoever was killed may have left half a line at the end.
+        # A process that was killed may have left an incomplete last line.
         found = read_metrics(self.path / METRICS, True, problems)
         for problem in problems:
             warnings.warn(f"{self.path}: {problem}", stacklevel=2)
         return found
 
     def lines(self, kind: str) -> list[dict[str, Any]]:
-        """The lines of one kind in metrics.jsonl, those from before a resumption included."""
+        """The lines of one kind in metrics.jsonl, including those from before the run was resumed."""
         return read_lines(self.path / METRICS, kind)
 
     def _status(self, status: str, message: str = "") -> None:
@@ -124,10 +124,10 @@ class LiveRun:
             self.folder.write_status(status, self.step, message, self.log.mark)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # From here on the run has ended: a signal must not keep that from being written.
+        # The run has ended: a signal must not prevent writing its status.
         with self._held, self._stop.noted():
             try:
-                self._working.close()  # a checkpoint may still be written
+                self._working.close()  # waits for a checkpoint that is being written
                 self._end(error)
             finally:
                 self._close(error)
@@ -136,7 +136,7 @@ class LiveRun:
         try:
             self.log.close()
         except OSError:
-            if error is None:  # else it has its own error, maybe this one
+            if error is None:  # otherwise that error is raised
                 raise
 
     def _end(self, error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: lines of metrics.jsonl, and TensorBoard's event files beside them."""
+"""The log of a run: lines of metrics.jsonl, and event files for TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rnnjax.runs.seals import START, Mark
 from rnnjax.runs.tensorboard import TensorBoard
 from rnnjax.training import StepReport
 
-# What of an epoch's line TensorBoard shows besides the metrics of validation, and under which names.
+# Values of an epoch, besides its validation metrics, that are written for TensorBoard, and their tags.
 EPOCH_TAGS = {
     "tokens_per_second": "speed/tokens_per_second",
     "rows_per_second": "speed/rows_per_second",
@@ -31,7 +31,7 @@ VALIDATION = "validation_"
 
 
 def _by_seed(scalars: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """The scalars that are known, those of several seeds under names of their own."""
+    """The scalars that have a value; a list with the values of several seeds is split into one tag for each."""
     for tag, value in scalars.items():
         if not isinstance(value, list):
             yield tag, value
@@ -40,10 +40,10 @@ def _by_seed(scalars: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 class Log:
-    """The log of a run folder, or, without one (in all processes but the first), of nothing.
+    """The log of a run folder. Without a folder (in all processes except process 0) it writes nothing.
 
-    A step is written once it is known, and all of it is on disk after `flush`. Raises OSError that names the file and
-    what is safe where the disk is full.
+    Lines are written immediately, and are on disk after `flush`. If the disk is full, raises OSError with the name of
+    the file.
     """
 
     def __init__(self, folder: RunFolder | None, resumed_at: int | None, tensorboard: bool, mark: Mark = START):
@@ -54,7 +54,7 @@ class Log:
                 self._board = TensorBoard(folder.path / TENSORBOARD, resumed_at) if tensorboard else None
 
     def step(self, report: StepReport) -> None:
-        """A step's line."""
+        """Writes the line of a step."""
         shown = (*report.metrics, "gradient_norm", "learning_rate")
         self._line("step", report.record(), report.step, {name: f"train/{name}" for name in shown})
         histograms = report.histograms
@@ -63,37 +63,37 @@ class Log:
                 self._board.histograms(report.step, {f"gradients/{name}": h for name, h in histograms.items()})
 
     def epoch(self, step: int, values: dict[str, Any]) -> None:
-        """An epoch's line; of several seeds, lists of numbers."""
+        """Writes the line of an epoch; the values of several seeds are lists."""
         tags = {name: f"validation/{name.removeprefix(VALIDATION)}" for name in values if name.startswith(VALIDATION)}
         self._line("epoch", values, step, tags | EPOCH_TAGS)
 
     def line(self, kind: str, values: dict[str, Any]) -> None:
-        """A line of another kind."""
+        """Writes a line of another kind."""
         self._line(kind, values, 0, {})
 
     def final(self, **values: Any) -> None:
-        """A line of what is known at the end."""
+        """Writes a line with final results."""
         self._line("final", values, 0, {})
 
     def figure(self, step: int, name: str, draw: Callable[[], Figure]) -> None:
-        """A figure as a PNG file; one that cannot be drawn or written is a warning."""
+        """Writes a figure as a PNG file; if it cannot be drawn or written, only warns."""
         if self._folder is None:
             return
         try:
-            make_folder(self._folder.path / FIGURES)  # an empty folder does not survive every copy
+            make_folder(self._folder.path / FIGURES)  # some copy programs drop empty folders
             figure = save_figure(self._folder.path / FIGURES / f"{name}.png", draw)
             if self._board is not None and figure is not None:
                 self._board.figure(step, name, figure)
-        except (OSError, ValueError) as error:  # the run's numbers must not end with it
+        except (OSError, ValueError) as error:  # a figure must not end the run
             warnings.warn(f"{self._folder.path}: figure {name} not written: {first_line(error)}", stacklevel=2)
 
     @property
     def mark(self) -> Mark | None:
-        """Where the lines end; None for a log of nothing."""
+        """The end of the lines; None without a folder."""
         return None if self._folder is None else self._metrics.mark
 
     def flush(self) -> Mark:
-        """Everything so far, up to the mark, is on disk when this returns."""
+        """Writes everything so far to disk; returns the mark of the last line."""
         if self._folder is not None:
             with self._writing():
                 self._metrics.flush()
@@ -126,5 +126,5 @@ class Log:
             raise OSError(
                 error.errno,
                 f"{path}: {METRICS}, event files or figures could not be written ({error.strerror or error}); "
-                "the checkpoints written before are whole",
+                "the checkpoints written before are complete",
             ) from error

@@ -1,4 +1,4 @@
-"""The lines of metrics.jsonl, damaged ones apart."""
+"""Reads the lines of metrics.jsonl, and reports damaged ones."""
 
 import json
 import math
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeGuard
 from rnnjax.runs.seals import LONGEST_LINE, MOST_METRICS, check_line
 from rnnjax.untrusted import kind_of, open_plain
 
-# The kinds of lines that are read, and what each of them needs. All else in them are numbers, whatever their names: an
-# objective has metrics of its own.
+# The kinds of lines that are read, and the field that each must have. All other fields are numbers with any names,
+# because the names of the metrics depend on the objective.
 NEEDED = {"step": "step", "epoch": "epoch", "final": None}
 FLAGS, WORDS = ("skipped", "clipped"), ("kind", "seal", "part", "network")
 WHOLE = ("step", "epoch")
@@ -20,7 +20,7 @@ Line = dict[str, float]
 
 
 class Metrics(NamedTuple):
-    """What is known of a run's steps and epochs, in order, and of its final scores by part."""
+    """The steps and epochs of a run, in order, and its final scores by part."""
 
     steps: list[Line]
     epochs: list[Line]
@@ -28,10 +28,10 @@ class Metrics(NamedTuple):
 
 
 def read_metrics(file: Path, running: bool, problems: list[str], last: str | None = None) -> Metrics:
-    """The file's steps, epochs and final scores; none where there is no file. What is damaged goes to `problems`.
+    """The steps, epochs and final scores in the file; empty if there is no file. Damage is reported in `problems`.
 
-    A run that was resumed goes back to an earlier step: lines of that step or of later ones no longer count. While
-    a run is running, its last line may be half-written. `last` is the seal that the file must end with, where known.
+    After a resumption from an earlier step, older lines of that step and later ones are ignored. While a run is
+    `running`, its last line may be incomplete. `last` is the seal of the last line, if it is known.
     """
     metrics = Metrics([], [], {})
     if not is_plain(file, problems):
@@ -44,7 +44,7 @@ def read_metrics(file: Path, running: bool, problems: list[str], last: str | Non
             metrics.steps.append(line)
         elif kind == "epoch":
             _go_back(metrics.epochs, "epoch", line["epoch"])
-            _go_back(metrics.steps, "step", line.get("step", math.inf) + 1)  # its last step's line is before it
+            _go_back(metrics.steps, "step", line.get("step", math.inf) + 1)  # the line of its last step comes before it
             metrics.epochs.append(line)
         else:
             metrics.finals[part] = line
@@ -55,7 +55,7 @@ def read_metrics(file: Path, running: bool, problems: list[str], last: str | Non
 
 
 def read_lines(file: Path, kind: str) -> list[dict[str, Any]]:
-    """The lines of one kind as they are, without checks; none where there is no file. Raises as `open_plain`."""
+    """The lines of one kind, not checked; empty if there is no file. Raises as `open_plain`."""
     if kind_of(file) is None:
         return []
     with open_plain(file, MOST_METRICS) as stream:
@@ -69,7 +69,7 @@ def _go_back(lines: list[Line], name: str, number: float) -> None:
 
 
 def _lines(file: Path, running: bool, damaged: list[str], last: str | None) -> Iterator[tuple[str, Line, str]]:
-    """Kind, numbers and part of every line of the kinds that are read; what is wrong goes to `damaged`."""
+    """The kind, numbers and part of every line of the kinds in NEEDED; damage is reported in `damaged`."""
     try:
         stream = open_plain(file, MOST_METRICS)
     except OSError as error:
@@ -90,7 +90,7 @@ def _lines(file: Path, running: bool, damaged: list[str], last: str | None) -> I
             if not right and (text.endswith("\n") or not running):
                 damaged.append(f"line {count}: expected the line that was written, got another one (wrong seal)")
             kind = entry["kind"]
-            if kind not in NEEDED:  # another study's
+            if kind not in NEEDED:  # specific to a study
                 continue
             line, needed = _numbers(entry, f"line {count}", damaged), NEEDED[kind]
             if needed is None or needed in line:
@@ -98,17 +98,17 @@ def _lines(file: Path, running: bool, damaged: list[str], last: str | None) -> I
             elif entry.get(needed) is None:
                 damaged.append(f"line {count}: expected {needed}, found none")
     if last is not None and seal != last:
-        damaged.append(f"expected its last line to be that of the seal {last}, found {seal or 'none'}")
+        damaged.append(f"expected a last line with the seal {last}, found {seal or 'none'}")
 
 
 def _texts(stream: BufferedReader) -> Iterator[str]:
-    """The lines; one that is longer than any line of a run is in pieces, which are no JSON."""
+    """The lines; a line longer than LONGEST_LINE is split into pieces, which are then invalid JSON."""
     while line := stream.readline(LONGEST_LINE):
         yield line.decode("utf-8", errors="replace")
 
 
 def is_plain(file: Path, problems: list[str]) -> bool:
-    """Whether it is a file; a link, which may lead anywhere, or another thing of that name is a problem."""
+    """Whether it is a regular file; a link (which could point anywhere) or a folder is reported as a problem."""
     kind = kind_of(file)
     if kind not in ("a file", None):
         problems.append(f"{file.name}: expected a file, got {kind}")
@@ -116,7 +116,7 @@ def is_plain(file: Path, problems: list[str]) -> bool:
 
 
 def _entry(text: str) -> dict[str, Any] | None:
-    """The JSON object of a line; None where it is another thing, or has no kind."""
+    """The JSON object of a line; None if it is not a JSON object with a kind."""
     try:
         entry = json.loads(text)
     except (ValueError, RecursionError):
@@ -125,13 +125,13 @@ def _entry(text: str) -> dict[str, Any] | None:
 
 
 def _numbers(entry: dict[str, Any], place: str, damaged: list[str]) -> Line:
-    """The line's numbers that are there and finite; of several seeds, their mean."""
+    """The finite numbers of a line; for several seeds, their mean."""
     line: Line = {}
     for name, value in entry.items():
         if name in WORDS:
             continue
-        if isinstance(value, list) and name not in WHOLE:
-            if numbers := [own for own in value if is_number(own)]:  # of several seeds
+        if isinstance(value, list) and name not in WHOLE:  # the values of several seeds
+            if numbers := [own for own in value if is_number(own)]:
                 line[name] = sum(numbers) / len(numbers)
             if not all(own is None or is_number(own) for own in value):
                 damaged.append(f"{place}: {name}: expected numbers, got {str(value)[:20]!r}")
@@ -147,7 +147,7 @@ def _numbers(entry: dict[str, Any], place: str, damaged: list[str]) -> Line:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether the value is a finite number that a float can hold."""
+    """Whether the value is a number that is finite as a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:
@@ -157,15 +157,15 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def finite(values: Iterable[float]) -> list[float | None]:
-    """The numbers for JSON: None for those that are not finite, which JSON does not have."""
+    """The numbers for JSON: None in place of numbers that are not finite."""
     return [float(value) if math.isfinite(value) else None for value in values]
 
 
 def known(values: Iterable[float | None]) -> list[float]:
-    """The numbers that `finite` was given, NaN for those that were not finite."""
+    """The reverse of `finite`: NaN in place of None."""
     return [math.nan if value is None else value for value in values]
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether the value counts something."""
+    """Whether the value is a whole number from 0 to LARGEST_WHOLE."""
     return is_number(value) and value == int(value) and 0 <= value <= LARGEST_WHOLE

@@ -1,4 +1,4 @@
-"""A trained run, opened from Python."""
+"""Opens a trained run from Python."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +22,10 @@ class OpenedRun(NamedTuple, Generic[Config]):
 
 
 def open_run(path: Path | str, kind: type[Config], init: Callable[[Config], Any]) -> OpenedRun[Config]:
-    """A trained run: its config, a dataclass of this kind, and the parameters of its best epoch.
+    """Opens a trained run: its config, a dataclass of type `kind`, and the parameters of its best epoch.
 
-    `init(config)` makes the first parameters of the network; only their structure, shapes and dtypes are used, nothing
-    is computed. Nothing of the folder is executed. Raises as `load_config` and `load_best`.
+    `init(config)` returns the initial parameters of the network; only their structure, shapes and dtypes are used
+    (`jax.eval_shape`). No code in the folder is executed. Raises as `load_config` and `load_best`.
     """
     folder = RunFolder.open(Path(path))
     config = load_config(folder.path, kind)

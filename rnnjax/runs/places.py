@@ -1,4 +1,4 @@
-"""Whether a checkpoint is the one that its name says, and of the run that it lies in."""
+"""Checks that a checkpoint matches its name and the run in whose folder it is."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ LARGEST_BELONGS = 1 << 16
 
 
 class MisplacedError(ValueError):
-    """A whole checkpoint that does not belong where it stands."""
+    """A checkpoint that is not damaged, but is in the place of another one or in the folder of another run."""
 
 
 def checkpoint_name(epoch: int, step: int) -> str:
@@ -23,14 +23,14 @@ def checkpoint_name(epoch: int, step: int) -> str:
 
 
 def check_place(checkpoint: Path, seals: Mapping[str, str | None]) -> None:
-    """Raises MisplacedError for a checkpoint in the place of another one.
+    """Raises MisplacedError if the checkpoint does not match its name or the run.
 
-    `seals` are those of the run that it must be of (`RunFolder.seals`); what that does not have is not asked. Raises
-    as `read_position`, too.
+    `seals` are those of the run (`RunFolder.seals`); seals that are None are not checked. Also raises as
+    `read_position`.
     """
     position = read_position(checkpoint)
     if checkpoint.name != (name := checkpoint_name(position.epoch, position.step)):
-        raise MisplacedError(f"{checkpoint}: expected the checkpoint of that name, found the one written as {name}")
+        raise MisplacedError(f"{checkpoint}: expected the checkpoint of that name, found the checkpoint {name}")
     then = _belongs(checkpoint)
     for what, now in seals.items():
         if now is not None and then.get(what) != now:
@@ -41,7 +41,7 @@ def check_place(checkpoint: Path, seals: Mapping[str, str | None]) -> None:
 
 
 def read_position(checkpoint: Path) -> Position:
-    """Where a checkpoint stands. Raises ValueError for a file that does not say so."""
+    """The position of a checkpoint. Raises ValueError if its file is invalid."""
     file = checkpoint / POSITION
     values = read_json(file, LARGEST_POSITION)
     try:
@@ -51,7 +51,7 @@ def read_position(checkpoint: Path) -> Position:
 
 
 def read_mark(checkpoint: Path) -> Mark:
-    """How far the run's log went when the checkpoint was written. Raises ValueError for a file that does not say so."""
+    """The end of the run's log when the checkpoint was written. Raises ValueError if its file is invalid."""
     try:
         return Mark.from_json(_belongs(checkpoint).get(METRICS))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A run folder as it is: half-written, damaged and older ones too."""
+"""Reads run folders, including incomplete, damaged and older ones."""
 
 import contextlib
 import json
@@ -30,23 +30,23 @@ class Score(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What status.json says. A run that says it is running, and does not hold its lock, was killed."""
+    """The content of status.json. If the status is running but no process holds the lock, the run was killed."""
 
     status: str = UNKNOWN
     message: str = ""
     step: int | None = None
-    last: str | None = None  # the seal of the last line of metrics, of a run that has ended
+    last: str | None = None  # the seal of the last line of metrics.jsonl, for a run that has ended
 
 
 class Run(NamedTuple):
-    """What a run folder says. `problems` are what could not be read."""
+    """The content of a run folder. `problems` lists what could not be read."""
 
     path: Path
     config: dict[str, Any]
     status: Status
     metrics: Metrics
     started: float  # seconds since 1970
-    seconds_of_files: float  # from the config's time to that of the last line of metrics
+    seconds_of_files: float  # from the time of config.json to that of metrics.jsonl
     problems: list[str]
 
     @property
@@ -55,7 +55,7 @@ class Run(NamedTuple):
 
     @property
     def score(self) -> Score | None:
-        """The best value in validation of the metric by which the run's best epoch is known."""
+        """The best validation value of the metric that determines the best epoch of the run."""
         best = self.config.get(BEST)
         if not isinstance(best, dict) or not isinstance(best.get("metric"), str):
             return None
@@ -69,24 +69,24 @@ class Run(NamedTuple):
 
     @property
     def epoch(self) -> int | None:
-        """Epochs done."""
+        """The number of epochs done."""
         return int(self.metrics.epochs[-1]["epoch"]) if self.metrics.epochs else None
 
     @property
     def step(self) -> int | None:
-        """The last step that is known of."""
+        """The last known step."""
         known = [lines[-1].get("step") for lines in (self.metrics.steps, self.metrics.epochs) if lines]
         return max((int(step) for step in [*known, self.status.step] if step is not None), default=None)
 
     @property
     def train_seconds(self) -> float | None:
-        """Seconds of all epochs' training."""
+        """The seconds of training of all epochs."""
         seconds = [line.get("seconds") for line in self.metrics.epochs]
         return None if not seconds or None in seconds else sum(second for second in seconds if second is not None)
 
     @property
     def speed(self) -> float | None:
-        """Tokens, or rows, a second of all epochs' training."""
+        """Tokens or rows per second in training, over all epochs."""
         names = ("tokens_per_second", "rows_per_second")
         timed = [
             (next((x[name] for name in names if name in x), None), x.get("seconds", 0)) for x in self.metrics.epochs
@@ -96,7 +96,7 @@ class Run(NamedTuple):
 
 
 def find_runs(folders: Iterable[Path]) -> list[Path]:
-    """Every folder with a config, at any depth, once; runs are not looked into.
+    """All run folders (folders with a config) at any depth, each once; run folders are not searched.
 
     Raises FileNotFoundError for a path that is not a folder.
     """
@@ -108,13 +108,13 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
             if CONFIG in files:
                 found.setdefault(Path(path).resolve(), Path(path))
                 below.clear()
-            # A run that is being made has a hidden folder.
+            # A run folder that is being created is hidden.
             below[:] = [name for name in below if not name.startswith(".")]
     return list(found.values())
 
 
 def read_run(path: Path) -> Run:
-    """The run of a folder. Raises FileNotFoundError for a folder without a config."""
+    """Reads a run folder. Raises FileNotFoundError for a folder without a config."""
     if kind_of(path / CONFIG) in (None, "a folder"):
         raise FileNotFoundError(f"run folder: expected {CONFIG} in {path}, found none")
     problems: list[str] = []
@@ -133,7 +133,7 @@ def read_run(path: Path) -> Run:
 
 
 def _object(file: Path, problems: list[str]) -> dict[str, Any]:
-    """A file's JSON object; an empty one where there is no file, or a problem."""
+    """The JSON object of a file; empty if there is no file, or if it cannot be read."""
     if not is_plain(file, problems):
         return {}
     try:
@@ -178,7 +178,7 @@ def _status(path: Path, problems: list[str]) -> Status:
 
 
 def _is_held(lock: Path, problems: list[str]) -> bool:
-    """Whether a process holds the lock. Its file is never made here."""
+    """Whether a process holds the lock. Does not create the lock file."""
     if kind_of(lock) is None:
         return False
     try:
@@ -187,16 +187,16 @@ def _is_held(lock: Path, problems: list[str]) -> bool:
             return False
     except Timeout:
         return True
-    except OSError as error:  # another user's: nobody can tell
+    except OSError as error:  # a file of another user: unknown, assumed to be held
         problems.append(f"{lock.name}: {error.strerror}")
         return True
-    except ValueError as error:  # no lock of a run's
+    except ValueError as error:  # not a lock file
         problems.append(str(error).removeprefix(f"{lock.parent}{os.sep}"))
         return False
 
 
 def _time(text: Any, otherwise: float) -> float:
-    """Seconds since 1970 of an ISO time, or the other time where it is none."""
+    """Seconds since 1970 of an ISO 8601 time, or `otherwise` if it is not one."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):
@@ -204,5 +204,5 @@ def _time(text: Any, otherwise: float) -> float:
 
 
 def _modified(file: Path) -> float:
-    """When the file was last written to; 0 where it is not there."""
+    """The modification time of the file; 0 if there is no such file."""
     return file.lstat().st_mtime if kind_of(file) == "a file" else 0.0

@@ -1,4 +1,4 @@
-"""What experiments print: aligned tables and a progress bar."""
+"""The output of studies: aligned tables and a progress bar."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from rnnjax.training import EpochReport, Scores, StepReport
 
 
 def model_table(params: Any) -> str:
-    """Every layer's arrays, their shapes and how many parameters they hold, and the total."""
+    """A table of the layers with their arrays, shapes and numbers of parameters, and the total."""
     layers: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
     flat: dict[tuple[str, ...], Any] = dict(flax.traverse_util.flatten_dict(params))
     for path, leaf in flat.items():
@@ -27,13 +27,13 @@ def model_table(params: Any) -> str:
 
 
 def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
-    """Counts of true classes (down) against predicted ones."""
+    """A table of the confusion matrix (rows: true classes, columns: predicted classes)."""
     headers = ("true \\ predicted", *classes)
     return table(headers, [(name, *map(int, row)) for name, row in zip(classes, counts, strict=True)])
 
 
 class _NoBar:
-    """In place of tqdm's bar where tqdm is not installed: lines are printed, and nothing is drawn."""
+    """Replaces the bar of tqdm if tqdm is not installed: prints lines, but draws no bar."""
 
     def set_postfix_str(self, words: str, refresh: bool) -> None: ...
 
@@ -46,7 +46,7 @@ class _NoBar:
 
 
 def epoch_table(report: EpochReport) -> str:
-    """An epoch's line under its headers: every metric in training and in validation; a star is at the best so far."""
+    """The row of an epoch under its headers: all training and validation metrics; "*" marks the best epoch so far."""
     headers, row = ["epoch"], [f"{report.epoch}{'*' if report.best else ''}"]
     for part, scores in (("train", report.train), ("valid", report.validation)):
         for name, value in scores.metrics.items():
@@ -54,22 +54,22 @@ def epoch_table(report: EpochReport) -> str:
             row.append(f"{value:.4f}" if abs(value) < 1e4 else f"{value:.2e}")
     headers += [f"{report.train.unit}/s", "seconds"]
     row += [f"{report.train.speed:,.0f}", f"{report.train.seconds:.1f}"]
-    # Wide enough for any epoch of the run: only the first has headers.
+    # Aligned with the headers, which are printed for the first epoch only.
     return table(headers, [[cell.rjust(len(header)) for cell, header in zip(row, headers, strict=True)]])
 
 
 def score_table(scores: Mapping[str, Scores]) -> str:
-    """Every part of the data with its metrics, the loss last."""
+    """A table of the metrics of each part of the data, the loss last."""
     names = [*(name for name in next(iter(scores.values())).metrics if name != "loss"), "loss"]
     rows = [(part, *(f"{score[name]:.4f}" for name in names)) for part, score in scores.items()]
     return table(("part", *(name.replace("_", " ") for name in names)), rows)
 
 
 class Progress:
-    """A progress bar over all steps of a run, with recent metrics, tokens or rows a second and the time left.
+    """A progress bar over all steps of a run, with recent metrics, tokens or rows per second, and the time left.
 
-    `done` steps are behind it already. Nothing is drawn where standard error is not a terminal or tqdm (of the extra
-    `experiments`) is not installed, and nothing said either where it is hidden.
+    `done` is the number of steps already done. No bar is drawn if standard error is not a terminal or if tqdm (extra
+    `experiments`) is not installed. With `hidden`, no lines are printed either.
     """
 
     def __init__(self, steps: int, done: int = 0, hidden: bool = False):
@@ -79,7 +79,7 @@ class Progress:
             self._bar = _NoBar()
         else:
             self._bar = tqdm(total=steps, initial=done, unit="step", disable=hidden or None, dynamic_ncols=True)
-        self._hidden, self._told = hidden, False
+        self._hidden, self._headed = hidden, False
         self._means: dict[str, float] = {}
         self._read, self._since = 0, time.perf_counter()
 
@@ -90,9 +90,9 @@ class Progress:
         self._bar.close()
 
     def step(self, report: StepReport) -> None:
-        """One step more; the numbers shown are running means."""
+        """Advances the bar by one step; it shows running means of the metrics."""
         self._read += report.read
-        if not report.skipped:  # else its numbers may not be finite, and would stay in every mean after it
+        if not report.skipped:  # otherwise numbers that are not finite would stay in the running means
             for name, value in report.metrics.items():
                 self._means[name] = 0.95 * self._means[name] + 0.05 * value if name in self._means else value
             rate = self._read / (time.perf_counter() - self._since)
@@ -101,12 +101,12 @@ class Progress:
         self._bar.update()
 
     def epoch(self, report: EpochReport) -> None:
-        """An epoch's line above the bar, the first one under headers."""
+        """Prints the row of an epoch above the bar; the first one with headers."""
         lines = epoch_table(report).splitlines()
-        self.say("\n".join(lines[-1:] if self._told else lines))
-        self._told = True
+        self.say("\n".join(lines[-1:] if self._headed else lines))
+        self._headed = True
 
     def say(self, line: str) -> None:
-        """Lines above the bar."""
+        """Prints lines above the bar."""
         if not self._hidden:
             self._bar.write("\n".join(map(printable, line.split("\n"))))

@@ -1,4 +1,4 @@
-"""Which run a command goes on with, and whether it may: config, data and vocabulary must be what they were."""
+"""Finds the run that a command resumes, and checks that its config, data and vocabulary are the same."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ FINGERPRINTS = {"fingerprint": "data", "held_out": "held-out part", "text": "tex
 
 
 def with_newest(arguments: Sequence[str]) -> list[str]:
-    """The arguments, `--resume` without a path made to name the newest run."""
+    """The arguments, with `--resume=newest` in place of `--resume` without a path."""
     filled = list(arguments)
     for i, argument in enumerate(arguments):
         if argument == "--resume" and (i + 1 == len(arguments) or arguments[i + 1].startswith("-")):
@@ -24,7 +24,7 @@ def with_newest(arguments: Sequence[str]) -> list[str]:
 
 
 def resumed_run(arguments: Sequence[str]) -> Path | None:
-    """The run folder that the arguments name for resuming."""
+    """The run folder in `--resume PATH`; None without a path."""
     for i, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if name == "--resume":
@@ -34,16 +34,16 @@ def resumed_run(arguments: Sequence[str]) -> Path | None:
 
 
 def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Path:
-    """The run of this config that was written to last. Raises FileNotFoundError where there is none."""
+    """The run of this config that was written to last. Raises FileNotFoundError if there is none."""
     wanted = as_json({"experiment": experiment, **settings(config)})
     found = []
     for file in folder.glob(f"[!.]*/{CONFIG}"):
         if kind_of(file.parent) != "a folder":
-            continue  # a link would be to another name's run
+            continue  # a link points to a run of another name
         try:
             values, written = read_object(file), _written(file.parent)
         except (ValueError, OSError):
-            continue  # somebody else's folder
+            continue  # not a run folder, or not readable
         if all(values.get(name) == value for name, value in wanted.items() if name not in MAY_CHANGE):
             found.append((written, file.parent))
     if not found:
@@ -52,22 +52,22 @@ def newest_run(experiment: str, config: Any, folder: Path = Path("runs")) -> Pat
 
 
 def _written(run: Path) -> float:
-    """When a run was last written to. Whoever lists runs touches their locks: those do not count."""
+    """The time at which a run was last written to. Lock files are ignored: listing runs touches them."""
     return max(path.stat().st_mtime for name in (CONFIG, STATUS, METRICS) if (path := run / name).is_file())
 
 
 def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
-    """Whether the run has steps to go on from; it may also have been stopped before its first one.
+    """Whether the run has a checkpoint; it has none if it was stopped before its first step.
 
-    Raises ValueError for a run of another config or a damaged one, FileNotFoundError where its checkpoints are gone.
+    Raises ValueError for a run of another config or a damaged one, FileNotFoundError if its checkpoints are missing.
     """
     path = folder.path
-    # The first checkpoint is there before the first line: a run without either was stopped before its first step.
+    # The first checkpoint is written before the first line: a run without both was stopped before its first step.
     resumed = bool(find_checkpoints(path / CHECKPOINTS))
     metrics = path / METRICS
     if not resumed and metrics.exists() and metrics.stat().st_size:
         raise FileNotFoundError(
-            f"{path}: expected checkpoints to go on from, found none: they were taken away; begin a new run"
+            f"{path}: expected checkpoints to resume from, found none: they were removed; start a new run"
         )
     asked = {"experiment": experiment, **settings(config)}
     check_same(path, {name: value for name, value in folder.config().items() if name in asked}, asked)
@@ -76,7 +76,7 @@ def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
 
 
 def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raises ValueError that lists what differs between a run's config and the one that is to go on with it."""
+    """Raises ValueError, which lists all differences, if the config of a run differs from the config to resume with."""
     now = as_json(now)
     differing = [
         f"the {FINGERPRINTS[name]} has changed"
@@ -86,4 +86,4 @@ def check_same(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
         if name not in MAY_CHANGE and then.get(name, MISSING) != now.get(name, MISSING)
     ]
     if differing:
-        raise ValueError(f"{path}: expected the run's own config to resume it, got another: {'; '.join(differing)}")
+        raise ValueError(f"{path}: expected the config of the run to resume it, got another: {'; '.join(differing)}")

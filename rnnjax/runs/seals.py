@@ -1,6 +1,6 @@
-"""Seals: digests that files of a run hold of themselves, by which whoever reads one notices what has changed.
+"""Seals: digests inside the files of a run, with which a reader detects changes.
 
-They find damage and what was changed by hand. They are no signatures: whoever knows the format can seal anew.
+They detect damage and manual edits. They are not signatures: somebody who knows the format can compute them again.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 from rnnjax.untrusted import open_plain
 
 SEAL = "sha256"
-# Of a line only so many digits: a line a step is written.
+# Lines have shorter seals, because there is one line for each step.
 LINE_DIGITS = 16
 MARKER = ', "seal": "'
 LONGEST_LINE = 1 << 24  # bytes
@@ -20,23 +20,23 @@ MOST_METRICS = 1 << 32  # bytes, of some 25 million steps
 
 
 def digest(values: Mapping[str, Any], but: Collection[str] = ()) -> str:
-    """The SHA-256 of JSON values, in whatever order they stand, without those of some names."""
+    """The SHA-256 of JSON values, independent of their order, without the names in `but`."""
     chosen = {name: value for name, value in values.items() if name not in but}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as they come back from JSON, and their digest."""
+    """The values as they are read from JSON, with their digest added."""
     plain = json.loads(json.dumps(values, default=str))
     return {**plain, SEAL: digest(plain, (SEAL,))}
 
 
 def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without their digest. Raises ValueError where it is not theirs."""
+    """The values without their digest. Raises ValueError if the digest is wrong."""
     plain = {name: value for name, value in values.items() if name != SEAL}
     try:
         now = digest(plain)
-    except RecursionError as error:  # what could be read may still be too deep to be written
+    except RecursionError as error:  # JSON that can be read may be nested too deeply to be written
         raise ValueError("expected JSON, got lists or objects nested too deeply") from error
     if (written := values.get(SEAL)) != now:
         raise ValueError(f"expected what was written ({SEAL} {str(written)[:12]}), found other values ({now[:12]})")
@@ -44,14 +44,14 @@ def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Mark(NamedTuple):
-    """How far sealed lines go: their bytes, and the seal of the last one."""
+    """The end of sealed lines: their size in bytes, and the seal of the last one."""
 
     bytes: int = 0
     seal: str = ""
 
     @classmethod
     def from_json(cls, values: Any) -> "Mark":
-        """From a list of both. Raises ValueError for anything else."""
+        """The mark from the list [bytes, seal]. Raises ValueError for anything else."""
         known = isinstance(values, list) and list(map(type, values)) == [int, str] and values[0] >= 0
         if not known:
             raise ValueError(f"mark: expected bytes and a seal, got {str(values)[:60]}")
@@ -62,16 +62,17 @@ START = Mark()
 
 
 class SealedLines:
-    """A file of JSON objects, a line each, that is appended to from a mark on.
+    """A file of JSON objects, one per line, to which lines are appended after a mark.
 
-    The seal of a line is of that line and of the one before it: none can be changed, moved or taken out of the middle.
+    The seal of a line depends on the line and on the seal before it, so that a line that is changed, moved or removed
+    (except at the end) is detected.
     """
 
     def __init__(self, file: TextIO, mark: Mark = START):
         self._file, self.mark = file, mark
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """A line. Raises OSError where it cannot be written, ValueError for numbers that JSON does not have."""
+        """Writes a line. Raises OSError if it cannot be written, ValueError for numbers that are not finite."""
         line, seal = sealed_line(json.dumps(values, allow_nan=False), self.mark.seal)
         self._file.write(line)
         self.mark = Mark(self.mark.bytes + len(line), seal)
@@ -90,20 +91,20 @@ class SealedLines:
 
 
 def sealed_line(text: str, before: str) -> tuple[str, str]:
-    """The line of a JSON object in ASCII, and its seal; `before` is that of the line before it."""
+    """The sealed line of a JSON object in ASCII, and its seal; `before` is the seal of the line before it."""
     body = text.removesuffix("}")
     seal = _seal(body, before)
     return f"{body}{_end(seal)}", seal
 
 
 def check_line(line: str, before: str) -> tuple[str, bool]:
-    """The seal that a line says (or the one before, where it has none), and whether it is this line's after that."""
+    """The seal in a line (`before` if it has none), and whether it is correct after the seal `before`."""
     body, marker, end = line.rpartition(MARKER)
     return end[:LINE_DIGITS] if marker else before, marker + end == _end(_seal(body, before))
 
 
 def check_lines(file: Path, mark: Mark) -> None:
-    """Raises ValueError that names the first line, of those up to the mark, that is not as it was written."""
+    """Raises ValueError, with the line number, for the first line up to the mark that was changed."""
     seal, left, number = "", mark.bytes, 0
     with open_plain(file, MOST_METRICS) as opened:
         while left > 0:

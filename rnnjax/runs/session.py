@@ -1,4 +1,4 @@
-"""A training in a run folder: checkpoints, progress, log and resumption around the fit loops."""
+"""A training in a run folder: the fit loops with checkpoints, progress bar, log and resuming."""
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from rnnjax.training.processes import is_first, say
 
 
 class Session(LiveRun):
-    """One training of a study: a `LiveRun` with checkpoints. `config` has the fields of `RunConfig`, as a rule."""
+    """One training of a study: a `LiveRun` with checkpoints. `config` is usually a `RunConfig`."""
 
     def __init__(self, program: str, experiment: str, config: Any):
         super().__init__(program, experiment, config)
@@ -48,11 +48,10 @@ class Session(LiveRun):
         return self
 
     def restore(self, state: TrainState, total: int, unit: str = "epochs", finite: bool = True) -> TrainState:
-        """The state to train from: this one, or that of the newest checkpoint where the run is resumed.
+        """Returns the state to start from: `state`, or that of the newest checkpoint if the run is resumed.
 
-        `total` are the epochs (or blocks: `unit`) of the whole run. From here on the log is open, and metrics.jsonl
-        ends where the state was written. `finite` is as for `Checkpoints`. Raises ValueError where more epochs are done
-        than there are.
+        Opens the log, and truncates metrics.jsonl at the checkpoint. `total` is the number of epochs (or blocks:
+        `unit`) of the whole run. `finite` as for `Checkpoints`. Raises ValueError if more than `total` epochs are done.
         """
         self._checkpoints = self._working.enter_context(
             Checkpoints(
@@ -67,9 +66,9 @@ class Session(LiveRun):
         )
         if self._resumed:
             state, self._position = self._checkpoints.restore(state)
-            self._go_on(self._position, total, unit)
+            self._continue_from(self._position, total, unit)
         self._begun = True
-        self._status("running")  # before metrics.jsonl is cut, which then ends elsewhere than the last status says
+        self._status("running")  # before metrics.jsonl is truncated: the last status has the mark of its old end
         if is_first():
             if self.resuming:
                 self._note_resumption(self._position or Position(), total, unit)
@@ -80,7 +79,7 @@ class Session(LiveRun):
     def fit_blocks(
         self, state: TrainState, block: Block, blocks: int, updates: int, done: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[TrainState, Any, Position]]:
-        """`rnnjax.training.blocks.fit_blocks` from what `restore` has returned, with the run's checkpoints."""
+        """`rnnjax.training.blocks.fit_blocks` from the state of `restore`, with the checkpoints of the run."""
         options = {"position": self._position, "checkpoints": self._checkpoints, "stop": self._stop}
         for after in fit_blocks(state, block, blocks, updates, done, **options):
             position = after[-1]
@@ -97,9 +96,10 @@ class Session(LiveRun):
         *,
         facts: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
-        """The whole of a study that trains on arrays: begins, trains, prints, draws; the best epoch's parameters.
+        """Runs a complete training on arrays; returns the parameters of the best epoch.
 
-        The config is an `Optimizer` with the fields `seed`, too. Raises as `begin` and `fit`.
+        Makes or resumes the run folder, trains, prints the results and draws the learning curves. The config is a
+        `RunConfig`. Raises as `begin` and `rnnjax.training.fit`.
         """
         config, mesh = self.config, batch_mesh(self.execution.devices)
         steps = len(training) * config.epochs
@@ -121,12 +121,12 @@ class Session(LiveRun):
         if is_first():
             self.log.final(part="validation", epoch=self.best_epoch, **scores.metrics)
             self._draw_curves(tuple(scores.metrics))
-            print(f"\nbest epoch {self.best_epoch}, by validation {objective.best.replace('_', ' ')}")
+            print(f"\nbest epoch {self.best_epoch}, chosen by validation {objective.best.replace('_', ' ')}")
             print(f"{score_table({'validation': scores})}\nrun folder {self.path}")
         return best
 
     def _draw_curves(self, names: Sequence[str]) -> None:
-        """The learning curves of these metrics, where Matplotlib is installed."""
+        """Draws the learning curves of these metrics if Matplotlib is installed."""
         if importlib.util.find_spec("matplotlib") is None:
             return
         from rnnjax.analysis import learning_curves
@@ -138,7 +138,7 @@ class Session(LiveRun):
     def train_step(
         self, objective: Objective, optimizer: optax.GradientTransformation, mesh: Mesh
     ) -> CompiledStep | TracedStep:
-        """The run's train step, with its config's clipping and averaging."""
+        """The train step of the run, with the clipping and averaging of its config."""
         debug = self.execution.debug_nans
         step = train_step(
             objective,
@@ -160,10 +160,10 @@ class Session(LiveRun):
         step: CompiledStep | TracedStep,
         **loop: Any,
     ) -> Any:
-        """`fit` from the state, or from where the run stood; returns the parameters of its best epoch.
+        """Trains with `rnnjax.training.fit` from `state` or the newest checkpoint; returns the best epoch's parameters.
 
-        `steps` are those of the whole run, `watch_epoch` is called with every epoch once it is in metrics.jsonl, and
-        `loop` is passed on to `fit`.
+        `steps` is the number of steps of the whole run. `watch_epoch` is called with every epoch after it is written to
+        metrics.jsonl. `loop` are further arguments of `fit`.
         """
         template, config = state.evaluated, self.config
         state = self.restore(state, config.epochs)
@@ -192,22 +192,22 @@ class Session(LiveRun):
                 watch_epoch(report, progress)
             return self._checkpoints.best_params(template)
 
-    def _go_on(self, position: Position, total: int, unit: str) -> None:
+    def _continue_from(self, position: Position, total: int, unit: str) -> None:
         if position.epoch > total:
-            raise ValueError(f"{unit}: expected at least {position.epoch}, which are done, got {total}")
+            raise ValueError(f"{unit}: expected at least {position.epoch} (already done), got {total}")
         self.step, self.seconds_before, self.seconds = position.step, position.seconds, position.seconds
-        # Without a best one (its checkpoint is damaged) the newest parameters count.
+        # Without a best epoch (its checkpoint is damaged) the newest parameters are used.
         self.best_epoch = position.best.epoch if position.best else position.epoch
 
     def _note_resumption(self, position: Position, total: int, unit: str) -> None:
-        """Only now is anything of a resumed run written: whatever it may be refused for comes before."""
+        """Writes to the folder of a resumed run, for the first time: all checks have passed before."""
         self.folder.cut_metrics(self._checkpoints.log)
         self.folder.add_environment(position.step)
         write_json(self.path / CONFIG, as_json(self._settings))
-        left = "goes on from there"
+        left = "resumes from there"
         if not self._resumed:
-            left = "the run was stopped before its first step, and begins"
+            left = "the run was stopped before its first step, and starts"
         elif position.epoch == total:
-            left = "nothing is left to train"
+            left = f"all {unit} are done"
         batches = f" and {position.batch} batches" if position.batch else ""
         print(f"step {position.step}, {position.epoch} {unit}{batches}: {left}\n")

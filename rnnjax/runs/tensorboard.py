@@ -1,7 +1,7 @@
-"""Event files that TensorBoard reads: scalars, histograms and figures of a run.
+"""Event files for TensorBoard: scalars, histograms and figures of a run.
 
-Records are written here, in this thread: the `RecordWriter` of tensorboardX follows links, and its `SummaryWriter` has
-a thread of its own, which dies on a full disk; training then waits for it for ever.
+Records are written directly, in the calling thread: the `RecordWriter` of tensorboardX follows links, and its
+`SummaryWriter` uses a thread that dies on a full disk, after which training would wait for it forever.
 """
 
 import os
@@ -23,30 +23,31 @@ from rnnjax.training.histograms import EDGES, Histogram
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Seconds after which what was written is on disk for whoever watches.
+# Written events are on disk after at most this number of seconds.
 FLUSH_SECONDS = 10.0
 
 
 class TensorBoard:
-    """A new event file in a folder, which is made where it is not there.
+    """A new event file in a folder, which is created if it does not exist.
 
-    What earlier files of the folder hold is no longer shown: of any step, or, resumed after step S, of later ones.
-    Every method raises OSError where the disk is full, ValueError after `close`; a new one ModuleNotFoundError without
-    tensorboardX.
+    TensorBoard then hides the events of earlier files in the folder: all of them, or with `resumed_at` those of later
+    steps. Methods raise OSError if the disk is full, ValueError after `close`. The constructor raises
+    ModuleNotFoundError without tensorboardX.
     """
 
     def __init__(self, path: Path, resumed_at: int | None = None):
         protos = event_protos()
         self._events, self._summaries = protos.events, protos.summaries
         make_folder(path)
-        # TensorBoard reads files by name, which must follow the order of sessions within a second too.
+        # TensorBoard reads files in the order of their names, also for sessions started in the same second.
         earlier = len(list(path.glob("events.out.tfevents.*")))
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{earlier:04d}.{uuid.uuid4().hex}"
         self._file = create_file(path / name)
         self._flushed = time.monotonic()
         self._closed = False
         self._write(self._events.Event(file_version="brain.Event:2"))
-        # In every session: readers take the first start for none, and each later one for the end of what is as late.
+        # Written in every session: TensorBoard ignores the first START event; each later one hides earlier events of
+        # this step and later ones.
         start = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(self._events.Event(step=0 if resumed_at is None else resumed_at + 1, session_log=start))
         self.flush()
@@ -58,15 +59,15 @@ class TensorBoard:
         self.close()
 
     def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
-        """Numbers by name, as float32."""
+        """Writes numbers by name, as float32."""
         self._summary(
             step, [self._summaries.Summary.Value(tag=name, simple_value=float(value)) for name, value in values.items()]
         )
 
     def histograms(self, step: int, histograms: Mapping[str, Histogram]) -> None:
-        """Histograms by name; how many numbers were not finite, if any, is a scalar of the name `NAME/not_finite`.
+        """Writes histograms by name, without those that have no finite numbers.
 
-        A histogram without finite numbers is left out.
+        If some numbers are not finite, their count is written as the scalar `NAME/not_finite`.
         """
         host: dict[str, Histogram] = jax.device_get(dict(histograms))
         values = [
@@ -78,21 +79,21 @@ class TensorBoard:
         self.scalars(step, {f"{name}/not_finite": h.not_finite for name, h in host.items() if h.not_finite})
 
     def figure(self, step: int, name: str, figure: "Figure") -> None:
-        """A figure as a PNG image."""
+        """Writes a figure as a PNG image."""
         png = rendered(figure, "png", "figure")
         width, height = struct.unpack(">II", png[16:24])
         image = self._summaries.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
         self._summary(step, [self._summaries.Summary.Value(tag=name, image=image)])
 
     def flush(self) -> None:
-        """Everything so far is on disk when this returns."""
+        """Writes everything so far to disk."""
         self._check()
         self._file.flush()
         os.fsync(self._file.fileno())
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Flushes, and closes the file. A second time it does nothing."""
+        """Flushes and closes the file; does nothing if it is closed."""
         if self._closed:
             return
         try:
@@ -103,7 +104,7 @@ class TensorBoard:
 
     def _check(self) -> None:
         if self._closed:
-            raise ValueError("event file: expected an open one, got one that was closed")
+            raise ValueError("event file: expected an open file, got a closed one")
 
     def _summary(self, step: int, values: list[Any]) -> None:
         self._check()
@@ -120,10 +121,10 @@ class TensorBoard:
 
 
 def _proto(summaries: Any, histogram: Histogram) -> Any:
-    """From the first bin that is not empty to the last."""
+    """The histogram as a protocol buffer, from the first bin that is not empty to the last."""
     filled = np.flatnonzero(histogram.counts)
     bins = slice(filled[0], filled[-1] + 1)
-    # JSON, by which TensorBoard shows it, knows no infinity.
+    # TensorBoard sends the limits as JSON, which has no infinity.
     limits = np.minimum(EDGES[1:][bins], max(float(histogram.maximum), EDGES[-2]))
     return summaries.HistogramProto(
         min=float(histogram.minimum),

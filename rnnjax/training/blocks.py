@@ -1,4 +1,4 @@
-"""The fit loop of trainings that stay on the devices: blocks of updates, read by the host once each is done."""
+"""A fit loop that runs blocks of updates on the device; the host reads the results after each block."""
 
 import contextlib
 import time
@@ -27,16 +27,17 @@ def fit_blocks(
     checkpoints: Keeper | None = None,
     stop: StopSignals | None = None,
 ) -> Iterator[tuple[TrainState, Any, Position]]:
-    """Trains block by block, `updates` updates each; yields state, numbers and position after each one.
+    """Trains in blocks of `updates` updates; yields state, numbers and position after each block.
 
         while position.epoch < blocks and not done():
             state, numbers = block(state)
 
-    `block` is a compiled function that runs its updates on the device (see `run_updates`). Its numbers are on the host
-    when they are yielded, its state may be donated to the next block. In the position a block counts as an epoch.
-    With `checkpoints`, the state is written before the first block, after a block where one is due, and at the end;
-    `position` resumes from there. `stop`, which the caller has entered, ends the run between two blocks.
-    Raises Interrupted where a signal asked to stop, OSError where a checkpoint cannot be written.
+    `block` is a compiled function that runs its updates on the device (see `run_updates`). The yielded numbers are on
+    the host; the yielded state may be donated to the next block. In the position, a block counts as an epoch.
+    With `checkpoints`, the state is written before the first block, after each block at which a checkpoint is due, and
+    at the end; `position` resumes from such a checkpoint. `stop` must already be entered; a signal then ends the run
+    between two blocks.
+    Raises Interrupted if a signal asked to stop, OSError if a checkpoint cannot be written.
     """
     with contextlib.nullcontext() if stop is None else stop.between_steps():
         if position is None:
@@ -47,7 +48,7 @@ def fit_blocks(
         start = time.perf_counter() - position.seconds
         while position.epoch < blocks and not done():
             state, numbers = block(state)
-            # Reading waits for the block: programs of several CPU devices must not queue up.
+            # Reading the numbers waits for the block: programs on several CPU devices must not queue up.
             numbers = jax.device_get(numbers)
             seconds = time.perf_counter() - start
             position = Position(position.epoch + 1, step=position.step + updates, seconds=seconds)

@@ -1,4 +1,4 @@
-"""What fits into this machine's memory, asked before anything of that size is made or read."""
+"""Checks whether data or parameters fit into memory, before they are allocated or read."""
 
 import math
 import os
@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 import jax
 
 Tree = TypeVar("Tree")
-# Where Linux says how much a container may have, in cgroups of both versions.
+# The files in which Linux states the memory limit of a container, for cgroups v2 and v1.
 CONTAINER = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def check_capacity(what: str, needed: int) -> None:
-    """Raises ValueError where `what` needs more bytes than this machine has memory, or this process may have."""
+    """Raises ValueError if `what` needs more bytes than `memory()`."""
     most = memory()
     if needed > most:
         raise ValueError(f"{what}: expected at most {most:,} bytes, this machine's memory, got {needed:,}")
 
 
 def memory() -> int:
-    """The bytes of memory that this machine has, or of what its container or `ulimit -v` leaves of them."""
+    """The memory of this machine in bytes, or the limit of its container or of `ulimit -v` if that is lower."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in CONTAINER:
         if file.is_file() and (words := file.read_text().strip()).isdecimal():
@@ -32,19 +32,19 @@ def memory() -> int:
 
 
 def check_layers(layers: int, hidden: int) -> None:
-    """Raises ValueError for layers, one on the other, too large for this machine: tracing a thousand takes minutes.
+    """Raises ValueError for a stack of layers too large for memory, before it is traced: 1,000 layers take minutes.
 
-    Each but the first reads the features of the one before: it has at least a square matrix of float32.
+    Every layer but the first has at least a `hidden` x `hidden` matrix of float32.
     """
     check_capacity(f"{layers:,} layers of {hidden:,} features", 4 * max(layers - 1, 0) * hidden**2)
 
 
 def parameters_of(init: Callable[[], Tree]) -> Tree:
-    """The parameters that `init` makes. Raises ValueError, before there are any, where they exceed the memory."""
+    """Returns `init()`. Raises ValueError before calling it if the parameters would not fit into memory."""
     check_capacity("parameters", tree_bytes(jax.eval_shape(init)))
     return init()
 
 
 def tree_bytes(tree: Any) -> int:
-    """The bytes of a tree of arrays or their shapes."""
+    """The size in bytes of a tree of arrays, or of `jax.ShapeDtypeStruct`s."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -14,10 +14,10 @@ from rnnjax.training.objective import Objective
 
 
 class CompiledStep:
-    """A jitted function of (carried, batch), compiled ahead of time, once for each structure, shapes and dtypes.
+    """A jitted function of (carried, batch), compiled ahead of time once for each tree structure, shapes and dtypes.
 
-    A batch is any tree of arrays whose first axis is the batch: a NamedTuple, a dict, a tuple. `compilations` counts
-    what was compiled; `compile_seconds` is what that took. `objective` is what its sums are of.
+    A batch is any tree of arrays whose first axis is the batch: a NamedTuple, a dict, a tuple. `compilations` is the
+    number of compilations, `compile_seconds` their total time, `objective` the objective of the sums.
     """
 
     def __init__(self, function: Callable, mesh: Mesh, donate: bool, objective: Objective):
@@ -39,16 +39,16 @@ class CompiledStep:
 
     @property
     def in_flight(self) -> int:
-        """How many steps may be under way at once: two, so that step t's numbers are read while t+1 runs.
+        """How many steps may run or be queued at once: two, so that step t is read while step t+1 runs.
 
-        One where several CPU devices share a batch: XLA's CPU collectives block threads of a small pool, and
-        a second program behind one that waits for its sum can leave that without a thread to finish on.
+        One if several CPU devices share a batch: XLA's CPU collectives block threads of a small pool, and a second
+        queued program can take the thread that the first one needs to finish.
         """
         devices = self._mesh.devices
         return 1 if devices.size > 1 and devices.flat[0].platform == "cpu" else 2
 
     def replicate(self, tree: Any) -> Any:
-        """A copy of the tree on every device of the mesh; every process must give the same one."""
+        """A copy of the tree on every device of the mesh; every process must pass the same tree."""
         return jax.tree.map(self._on_every_device, tree)
 
     def _on_every_device(self, leaf: Any) -> jax.Array:
@@ -56,21 +56,21 @@ class CompiledStep:
             data = self._on_every_device(jax.random.key_data(leaf))
             return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
         if jax.process_count() > 1:
-            leaf = np.asarray(leaf)  # an array of this process's own devices cannot be sent to another's
+            leaf = np.asarray(leaf)  # an array on local devices cannot be put on devices of other processes
         return jax.device_put(leaf, self._replicated, may_alias=False)
 
     def split(self, tree: Any) -> Any:
-        """A tree of arrays whose first axis the mesh's devices share; every process must give the same one."""
+        """The tree with the first axis of its arrays split over the mesh; every process must pass the same tree."""
         if jax.process_count() > 1:
             tree = jax.tree.map(np.asarray, tree)
-        # A copy: it may be donated, and the given one may have one array in several places (zeros, say).
+        # A copy: the result may be donated, and the given tree may hold the same array twice (zeros, for example).
         return jax.device_put(tree, self._split, may_alias=False)
 
     def put(self, batch: Any) -> Any:
-        """The batch split over the mesh's devices: itself where it is there already.
+        """The batch split over the mesh's devices; returned unchanged if it is split already.
 
-        Where several processes train together, each gives its own share of the rows. Raises ValueError where
-        its arrays do not have one number of rows, or they do not divide among the devices.
+        With several processes, each passes its own share of the rows. Raises ValueError if the arrays differ in their
+        number of rows, or if that number is not a multiple of the number of devices.
         """
         rows = _rows(batch)
         if all(isinstance(leaf, jax.Array) and leaf.sharding == self._split for leaf in jax.tree.leaves(batch)):
@@ -96,15 +96,15 @@ class CompiledStep:
 
 
 def _strong(leaf: jax.Array) -> jax.Array:
-    """The array with a dtype that others promote to, even where it was made from a Python number.
+    """The array without JAX's weak type, which arrays made from Python numbers have.
 
-    One executable then serves both kinds, and a step's results are of the kind that it is given.
+    One executable then serves both kinds, and the types of a step's results do not change from step to step.
     """
     return jax.lax.convert_element_type(leaf, leaf.dtype) if jax.typeof(leaf).weak_type else leaf
 
 
 def _rows(batch: Any) -> int:
-    """The length of the first axis of all arrays of a batch. Raises ValueError where they differ."""
+    """The length of the first axis of all arrays of a batch. Raises ValueError if they differ."""
     shapes = [(f"batch{jax.tree_util.keystr(path)}", np.shape(leaf)) for path, leaf in jax.tree.leaves_with_path(batch)]
     if not shapes:
         raise ValueError("batch: expected at least one array, got none")

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: labels without times, from logits at every step.
+"""Connectionist temporal classification (CTC): label sequences without alignment, from logits at every step.
 
 Source: Graves, Fernandez, Gomez and Schmidhuber 2006, "Connectionist Temporal Classification: Labelling Unsegmented
 Sequence Data with Recurrent Neural Networks".
@@ -20,21 +20,21 @@ from rnnjax.training.objectives import mode
 
 
 def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
-    """The negative log probability of each row's labels, summed over all their alignments with the steps.
+    """The CTC loss: the negative log probability of each row's labels, summed over all alignments with the steps.
 
         loss_b = -log sum_{paths that collapse to labels_b} prod_{t < length_b} softmax(logits_bt)[path_t]
 
-    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` gives the logits `(B, T, C)`, one class of which is
-    the `blank`; the batch is a `PairBatch` whose `targets (B, N)` are the labels, blanks not among them. By
-    `optax.ctc_loss`, in float32 or wider. A row without labels has the probability of blanks alone; one without labels
-    and steps has the loss 0.
+    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` returns the logits `(B, T, C)`; class `blank` is the
+    blank. The batch is a `PairBatch` whose `targets (B, N)` are the labels, without blanks. Computed with
+    `optax.ctc_loss`, in float32 or wider. The only path of a row without labels is all blanks; a row without labels
+    and without steps has the loss 0.
 
-    Labels that need more steps than there are (one each, and a blank between two equal ones) have no alignment: such
-    a row has the weight 0 in all sums, and the sum `unaligned` has its own weight.
+    Labels need one step each, and one more between two equal labels. A row with fewer steps has no alignment: its
+    weight counts as 0 in all sums, and is added to the sum `unaligned`.
 
-    The sums are the loss in nats, the rows' weight, the rows whose greedy decoding is right in full as `accuracy`, the
-    steps read as `tokens`, `unaligned`, and `chance`: all paths alike, one of which is right. Raises
-    ValueError where there is no step, or no such class as `blank`.
+    The sums are the loss in nats, `weight` (of the rows), `accuracy` (rows whose greedy decoding equals the labels),
+    `tokens` (steps read), `unaligned`, and `chance` (the loss if all paths are equally probable and one is correct).
+    Raises ValueError for logits without steps, and for a `blank` that is not a class.
     """
 
     def objective(params: Any, batch: PairBatch, key: jax.Array | None) -> Sums:
@@ -53,7 +53,7 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
         padded = jnp.arange(labels.shape[1]) >= counts[:, None]
         past = jnp.arange(logits.shape[1]) >= lengths[:, None]
         losses = optax.ctc_loss(logits, past.astype(logits.dtype), labels, padded.astype(logits.dtype), blank_id=blank)
-        # What optax gives for these is some 1e5 nats, with a gradient that teaches nothing.
+        # For rows without an alignment optax returns about 1e5 nats and a meaningless gradient.
         aligned = _steps_needed(labels, padded) <= lengths
         counted = weights * aligned
         decoded, decoded_counts = ctc_decode(logits, lengths, blank)
@@ -72,13 +72,13 @@ def ctc(apply: Callable[..., jax.Array], blank: int = 0) -> Objective:
 
 
 def ctc_decode(logits: jax.Array, lengths: ArrayLike | None = None, blank: int = 0) -> tuple[jax.Array, jax.Array]:
-    """Labels `(B, T)`, padded with `blank`, and how many there are `(B,)`: the most probable path, collapsed.
+    """Greedy decoding: the most probable path, collapsed to labels `(B, T)` padded with `blank`, and counts `(B,)`.
 
         path_t = argmax logits_t;  repeats are merged, then blanks dropped
 
-    From logits `(B, T, C)`, of which the steps past `lengths (B,)` are not read. Not always the most probable
-    labelling, whose paths may add up to more (best path decoding, section 3.2 of Graves et al. 2006). Raises
-    ValueError for logits of another shape, or no such class as `blank`.
+    The logits are `(B, T, C)`; steps past `lengths (B,)` are ignored. The result is not always the most probable
+    labelling, because several paths of another labelling may have a larger sum (best path decoding, section 3.2 of
+    Graves et al. 2006). Raises ValueError for logits of another shape, and for a `blank` that is not a class.
     """
     _check(logits, blank)
     batch, steps, _ = logits.shape
@@ -87,7 +87,7 @@ def ctc_decode(logits: jax.Array, lengths: ArrayLike | None = None, blank: int =
     kept = (path != blank) & (path != before)
     if lengths is not None:
         kept &= jnp.arange(steps) < jnp.asarray(lengths)[:, None]
-    # Each kept label goes to the place of its number; all others to a place that is not there.
+    # Each kept label is written to its index among the kept ones; all others to an index out of bounds (dropped).
     places = jnp.where(kept, jnp.cumsum(kept, axis=1) - 1, steps)
     labels = jnp.full((batch, steps), blank, jnp.int32)
     labels = labels.at[jnp.arange(batch)[:, None], places].set(path, mode="drop")
@@ -102,12 +102,12 @@ def _check(logits: jax.Array, blank: int) -> None:
 
 
 def _steps_needed(labels: jax.Array, padded: jax.Array) -> jax.Array:
-    """The fewest steps `(B,)` that an alignment of the labels takes."""
+    """The smallest number of steps `(B,)` in which the labels can be aligned."""
     repeats = (labels[:, 1:] == labels[:, :-1]) & ~padded[:, 1:]
     return (~padded).sum(axis=1) + repeats.sum(axis=1)
 
 
 def _filled(labels: jax.Array, counts: jax.Array, width: int) -> jax.Array:
-    """Labels of one width, -1 past each row's own."""
+    """Labels padded to a common width, with -1 past each row's count."""
     labels = jnp.pad(labels, ((0, 0), (0, width - labels.shape[1])))
     return jnp.where(jnp.arange(width) < counts[:, None], labels, -1)

@@ -1,4 +1,4 @@
-"""Which operation was the first whose result is no number."""
+"""Finds the first operation whose result is not finite."""
 
 import traceback
 from collections import deque
@@ -14,19 +14,19 @@ from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.objective import Objective, Sums
 from rnnjax.training.state import TrainState
 
-# Whose lines are the user's: not those of the libraries that carry an operation out.
+# Folders of installed libraries: their lines are not reported as the source of an operation.
 LIBRARIES = ("site-packages", "dist-packages")
 
 
 class TracedStep:
-    """Stands for a compiled train step, and keeps what the last ones were given, so that one can be done again.
+    """Wraps a compiled train step and keeps the arguments of the last calls, so that a step can be repeated.
 
-    The step must not donate its state (`train_step(..., donate=False)`), of which a few are kept at once.
+    The step must not donate its state (`train_step(..., donate=False)`): several states are kept at once.
     """
 
     def __init__(self, step: CompiledStep):
         self._step, self._objective = step, step.objective
-        # One more than may be under way: the oldest of them is the one whose numbers are read.
+        # One more than may be in flight: the results that are being read are those of the oldest one.
         self._given: deque[tuple[TrainState, Any]] = deque(maxlen=step.in_flight + 1)
 
     def __getattr__(self, name: str) -> Any:
@@ -37,7 +37,7 @@ class TracedStep:
         return self._step(state, batch)
 
     def explain(self, step: int) -> str:
-        """What made this step's numbers bad. It must be one of the last ones."""
+        """Which operation made the numbers of this step not finite. Raises ValueError for a step not kept any more."""
         for state, batch in self._given:
             if int(state.step) == step - 1:
                 key = jax.random.fold_in(state.key, state.step)
@@ -47,9 +47,9 @@ class TracedStep:
 
 
 def first_bad_operation(objective: Objective, params: Any, batch: Any, key: jax.Array, carry: Any = ()) -> str:
-    """The first operation, forwards and then backwards, whose result is not a number, or, without one, not finite.
+    """The first operation of the forward or backward pass whose result is NaN or, if there is none, infinite.
 
-    Everything is computed once more, operation by operation and without compiling, on one device.
+    Repeats the computation operation by operation, without compiling, on one device.
     """
     for path, leaf in jax.tree.leaves_with_path(params):
         if not np.isfinite(leaf).all():
@@ -70,12 +70,12 @@ def first_bad_operation(objective: Objective, params: Any, batch: Any, key: jax.
             with bad(True), jax.disable_jit():
                 jax.grad(loss)(params)
         except FloatingPointError as error:
-            return f"{_words(error)} on the way back, {_where(error)}"
-    return "every operation was finite when the step was done again by itself"
+            return f"{_words(error)} in the backward pass, {_where(error)}"
+    return "every operation was finite when the step was repeated on one device"
 
 
 def _on_one_device(tree: Any) -> Any:
-    """What this process has of a tree, on one of its devices."""
+    """This process's part of a tree, on one of its devices."""
 
     def gather(leaf: jax.Array) -> np.ndarray:
         if leaf.is_fully_replicated:
@@ -90,9 +90,9 @@ def _words(error: BaseException) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """The innermost line of the user's or this library's own code; on the way back, that of the forward operation."""
+    """The innermost line of user or rnnjax code; in the backward pass, the line of the forward operation."""
     cause = error
-    while cause.__cause__ is not None:  # JAX hangs where the operation was written on to the error
+    while cause.__cause__ is not None:  # JAX attaches the source of the operation as the cause
         cause = cause.__cause__
     for found in (cause, error):
         own = [

@@ -1,4 +1,4 @@
-"""The devices a run uses: CPU cores, GPUs or TPU chips, as one mesh over the batch."""
+"""The devices of a run (CPU cores, GPUs or TPU chips) as one mesh that splits the batch."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,10 +12,10 @@ AXIS = "batch"
 
 
 def use_cpu_cores(count: int | None = None) -> None:
-    """One XLA CPU device a core (or `count` of them), which has no effect on GPUs and TPUs.
+    """Makes one XLA CPU device for each core, or `count` of them. Has no effect on GPUs and TPUs.
 
-    Must come before the first JAX computation: raises RuntimeError where that had another number. Raises
-    ValueError for a count below 1.
+    Must be called before the first JAX computation. Raises RuntimeError if JAX has started with another number of CPU
+    devices, ValueError for a count below 1.
     """
     if count is not None and count < 1:
         raise ValueError(f"devices: expected at least 1, got {count}")
@@ -36,12 +36,12 @@ def _usable_cores() -> int:
 def batch_mesh(count: int | None = None) -> Mesh:
     """A mesh whose one axis splits the batch: the first `count` devices (None: all) of every process.
 
-    Raises ValueError where there are fewer.
+    Raises ValueError if there are fewer devices.
     """
     own = len(jax.local_devices())
     if count is not None and not 1 <= count <= own:
         raise ValueError(f"devices: expected 1 to {own}, which this machine has, got {count}")
-    # Process by process: each one's rows of a batch are next to each other.
+    # Ordered by process, so that the rows of each process are contiguous in a batch.
     devices = [
         device for process in range(jax.process_count()) for device in jax.local_devices(process_index=process)[:count]
     ]
@@ -49,23 +49,23 @@ def batch_mesh(count: int | None = None) -> Mesh:
 
 
 def seed_mesh(seeds: int, devices: int | None = None) -> Mesh:
-    """A mesh of this process's devices (the first `devices` of them), no more than there are seeds.
+    """A mesh of the first `devices` devices of this process (None: all), but of no more devices than seeds.
 
-    Raises ValueError where there are fewer devices.
+    Raises ValueError if there are fewer than `devices`.
     """
     return batch_mesh(min(seeds, batch_mesh(devices).size))
 
 
 def padded_seeds(seeds: Sequence[int], mesh: Mesh) -> list[int]:
-    """The seeds, the last one more than once where they do not divide among the mesh's devices."""
+    """The seeds, with the last one repeated until their number is a multiple of the number of devices."""
     return [*seeds, *[seeds[-1]] * (-len(seeds) % mesh.size)]
 
 
 def seed_groups(seeds: Sequence[int], mesh: Mesh) -> list[list[int]]:
-    """The padded seeds as those that one program takes at a time: all of them on accelerators, one for each CPU device.
+    """The padded seeds in groups that one program trains: all of them on accelerators, one for each device on CPUs.
 
-    A CPU gains nothing from more of them in a program, and what a loop over large states copies cost as much as the
-    training itself (text classifiers with 1.3 million parameters).
+    On CPUs larger groups are no faster, and the loop over large states copies them, which took as long as the training
+    itself (text classifiers with 1.3 million parameters).
     """
     padded = padded_seeds(seeds, mesh)
     size = mesh.size if mesh.devices.flat[0].platform == "cpu" else len(padded)
@@ -73,8 +73,8 @@ def seed_groups(seeds: Sequence[int], mesh: Mesh) -> list[list[int]]:
 
 
 def start_each(start: Callable[[int], Any], seeds: Sequence[int], mesh: Mesh) -> Any:
-    """What every seed starts from, as one tree with a leading axis of seeds, which the mesh splits."""
-    # Seed after seed: a vectorised QR decomposition may hang where several CPU devices share the host's threads.
+    """`start(seed)` of every seed, stacked along a leading axis that is split over the mesh."""
+    # One seed at a time: a vectorised QR decomposition may hang if several CPU devices share the host's threads.
     trees = [start(seed) for seed in seeds]
     return split_seeds(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees), mesh)
 
@@ -87,8 +87,8 @@ def split_seeds(tree: Any, mesh: Mesh) -> Any:
 def compiled_block(block: Callable[..., Any], mesh: Mesh, vectorised: bool | None = None) -> Callable[..., Any]:
     """A function (state, *shared) -> (state, numbers) of one seed, compiled for all seeds side by side.
 
-    State and numbers then have a leading axis of seeds, which the mesh splits (see `side_by_side`); every seed gets the
-    same `shared` arrays. The state is donated.
+    State and numbers then have a leading axis of seeds that is split over the mesh (see `side_by_side`); every seed
+    gets the same `shared` arrays. The state is donated.
     """
 
     def of_all(state: Any, *shared: Any) -> Any:
@@ -98,11 +98,11 @@ def compiled_block(block: Callable[..., Any], mesh: Mesh, vectorised: bool | Non
 
 
 def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | None = None) -> Callable[..., Any]:
-    """The function for arguments with a leading axis more, which the mesh splits: each entry as if it were alone.
+    """The function mapped over a leading axis that is split over the mesh; each entry is computed independently.
 
-    An accelerator's share of the entries is vectorised, unless told otherwise; a CPU device takes one after the other,
-    which is faster there: one entry's products keep its core busy (two memory tasks vectorised took 1.2 to 1.3 times as
-    long).
+    Unless `vectorised` is given, accelerators use `jax.vmap` for their entries, and CPU devices take one entry after
+    the other. That is faster on CPUs, because one entry keeps its core busy (two memory tasks vectorised took 1.2 to
+    1.3 times as long).
     """
     if vectorised is None:
         vectorised = mesh.devices.flat[0].platform != "cpu"
@@ -113,6 +113,6 @@ def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | No
     else:
         local = jax.vmap(function)
     split = PartitionSpec(AXIS)
-    # Nothing is summed over the mesh. Left unchecked is what varies over it, on which the branches of what optax makes
-    # of a gradient that is not finite would not agree.
+    # Nothing is summed over the mesh. `check_vma` is off because the two branches of `optax.apply_if_finite` differ in
+    # what varies over the mesh.
     return jax.shard_map(local, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)

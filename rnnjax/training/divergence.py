@@ -1,4 +1,4 @@
-"""What a run does when its numbers are no longer numbers, or its loss is far above that of knowing nothing."""
+"""Detects divergence: numbers that are not finite, or a loss far above chance."""
 
 import math
 from collections import deque
@@ -9,42 +9,42 @@ import numpy as np
 from rnnjax.training.objective import Sums
 
 ADVICE = "try a smaller learning rate, tighter clipping or a longer warm-up in a new run"
-REMEMBERED = 8  # gradient norms that the error tells
-# Steps whose mean loss is compared with chance, and how few will do at the end of an epoch.
+REMEMBERED = 8  # gradient norms listed in the error message
+# The number of steps whose mean loss is compared with chance, and the smallest number at the end of an epoch.
 WINDOW, FEWEST = 100, 20
-# So many times the loss of chance is far above it. Of the classifiers in `test_divergence.py`, trained with Adam, those
-# with learning rates from 0.001 to 0.3 learn, and their mean loss over FEWEST steps is 1.05 times chance at most; with
-# 100 and above they do not, and it is 62 times chance at least over WINDOW steps.
+# A loss above this multiple of the chance loss has diverged. The classifiers in `test_divergence.py`, trained with
+# Adam, learn with learning rates from 0.001 to 0.3: their mean loss over FEWEST steps is at most 1.05 times chance.
+# With learning rates from 100 on they do not learn: their mean loss over WINDOW steps is at least 62 times chance.
 FAR_ABOVE = 10.0
-# A net that has learnt by heart what it was trained on is sure of itself, and far above chance on other data: it is no
-# evidence where the training loss is below so many times that of chance.
+# An overfitted network is overconfident, and its validation loss may be far above chance without divergence. The
+# validation loss is therefore ignored if the training loss is below this multiple of chance.
 LEARNT = 0.5
 
 
 class DivergedError(ArithmeticError):
-    """The loss, its gradient or what they made of the parameters is no longer finite, or the loss far above chance."""
+    """The loss, the gradient or the parameters are no longer finite, or the loss is far above chance."""
 
 
 def far_above_chance(losses: Sequence[float] | np.ndarray, chance: float, first: float) -> bool:
-    """Whether consecutive losses say that a training has diverged, though they are finite.
+    """Whether the losses of consecutive steps, all finite, show that a training has diverged.
 
         mean(losses) > FAR_ABOVE * max(chance, first)
 
-    `chance` is the loss of an answer that does not look at the input, `first` that of the first step, before any
-    update: who starts far away may take long to come down. False for fewer than FEWEST losses, and where chance is not
-    above 0.
+    `chance` is the loss of a constant prediction that ignores the input. `first` is the loss of the first step, before
+    any update: a network that starts with a large loss may need long to reduce it. False for fewer than FEWEST losses,
+    and for a chance that is not above 0.
     """
     return len(losses) >= FEWEST and chance > 0 and bool(np.mean(losses) > FAR_ABOVE * max(chance, first))
 
 
 class Watchdog:
-    """Looks at every step's loss and gradient norm.
+    """Checks the loss and the gradient norm of every step.
 
-    Up to `skip` bad steps in a row are let pass, where the optimizer left their updates out (`Optimizer(skip=...)`);
-    and any number whose batch has no weight: it has no loss, and changes nothing.
-    `explain` says of a step what made its numbers bad.
-    Where an objective's sums say what `chance` is, the losses of the last WINDOW steps must not be far above it, nor
-    those of the untrained parameters, `first` (NaN: that of the first step that is seen).
+    Accepts up to `skip` consecutive steps that are not finite, if the optimizer skipped their updates
+    (`Optimizer(skip=...)`). Batches with a total weight of 0 are ignored: they have no loss and change nothing.
+    `explain(step)` returns the cause of a step that is not finite, for the error message.
+    If the objective has the sum `chance`, the mean loss of the last WINDOW steps must not be far above chance and above
+    `first`, the loss of the first step (NaN: taken from the first step that is checked).
     """
 
     def __init__(self, skip: int = 0, explain: Callable[[int], str] | None = None, first: float = math.nan):
@@ -54,7 +54,7 @@ class Watchdog:
         self.first = first
 
     def passes(self, step: int, sums: Sums) -> bool:
-        """Whether the step counts: False where its update was skipped. Raises DivergedError where it may not be."""
+        """Whether the step counts; False if its update was skipped. Raises DivergedError if the training diverged."""
         if sums["weight"] == 0:
             return True
         loss, norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])
@@ -72,7 +72,7 @@ class Watchdog:
         rate = f", learning rate {float(sums['learning_rate']):g}" if "learning_rate" in sums else ""
         history = ", ".join(f"{norm:.3g}" for norm in self._norms)
         if self._skip and math.isfinite(norm):
-            rate += "; skip leaves out gradients that are not finite"
+            rate += "; skip only applies to gradients that are not finite"
         raise DivergedError(
             f"step {step}: expected a finite loss and gradient, got loss {loss:g} and gradient norm {norm:g}{rate}; "
             f"the last gradient norms were {history}; {ADVICE}; "
@@ -80,7 +80,7 @@ class Watchdog:
         )
 
     def check_chance(self, step: int) -> None:
-        """Raises DivergedError where the losses of the last steps, fewer than WINDOW or not, are far above chance."""
+        """Raises DivergedError if the losses of the last steps, WINDOW or fewer, are far above chance."""
         losses, chances = np.asarray(self._losses, np.float64).reshape(-1, 2).T
         if len(losses) and far_above_chance(losses, chance := float(chances.mean()), self.first):
             raise DivergedError(
@@ -90,9 +90,10 @@ class Watchdog:
             )
 
     def check_validation(self, step: int, training: float, validation: float, chance: float) -> None:
-        """Raises DivergedError for a validation loss that is not finite, or far above chance after an epoch.
+        """Raises DivergedError for a validation loss after an epoch that is not finite or far above chance.
 
-        `training` is the epoch's mean training loss, `chance` that of the validation part, NaN where it is not known.
+        `training` is the mean training loss of the epoch; `chance` is the chance loss of the validation part, NaN if it
+        is not known.
         """
         if not math.isfinite(validation):
             raise DivergedError(f"after step {step}: expected a finite validation loss, got {validation:g}; " + ADVICE)

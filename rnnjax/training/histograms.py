@@ -1,7 +1,7 @@
-"""Histograms of gradients, cheap enough to be taken inside the compiled train step.
+"""Histograms of gradients, cheap enough to be computed inside the compiled train step.
 
-Bins are the same for every array and every step: four an octave of magnitude, alike for both signs. So shapes are
-static, and a float's own bits name its bin. What XLA flushes to zero counts as zero.
+The bins are the same for every array and every step: four for each power of two, for both signs. Shapes are therefore
+static, and the bin of a float follows from its bits. Numbers that XLA flushes to zero count as zero.
 """
 
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ import numpy as np
 
 from rnnjax.dtypes import at_least_float32
 
-# Powers of two: everything smaller than the first is zero; everything from the first to the second is one bin;
-# everything from the third on is another.
+# Exponents of two: magnitudes below the first count as zero, those between the first and the second share one bin, and
+# those from the third on share another.
 ZERO, LOW, HIGH = -126, -40, 24
-# Bits of the mantissa that tell bins of one octave apart.
+# Leading bits of the mantissa that select one of the four bins of a power of two.
 PART = 2
 
 
@@ -26,16 +26,16 @@ def _edges() -> np.ndarray:
     return np.concatenate([-magnitudes[::-1], magnitudes])
 
 
-# (K + 1,) edges of the K bins. A bin holds its edge that is nearer to zero, not the other one.
+# (K + 1,) edges of the K bins. A bin includes the edge nearer to zero, and excludes the other one.
 EDGES = _edges()
 BINS = len(EDGES) - 1
 _CENTRE = BINS // 2
 
 
 class Histogram(NamedTuple):
-    """What a histogram of an array is made of. Numbers that are not finite are in `not_finite` and nowhere else.
+    """The histogram of an array. Numbers that are not finite are counted in `not_finite` only.
 
-    Where no number is finite, `minimum` is infinite and `maximum` minus infinite.
+    Without finite numbers, `minimum` is infinity and `maximum` is minus infinity.
     """
 
     counts: jax.Array  # (K,) int32, between EDGES
@@ -47,12 +47,12 @@ class Histogram(NamedTuple):
 
 
 def gradient_histograms(tree: Any) -> dict[str, Histogram]:
-    """A histogram of every array of floats in a tree, named by its path: `recurrent/forward/cell/kernel`."""
+    """A histogram of every array of floats in a tree, by path, such as `recurrent/forward/cell/kernel`."""
     return {name: _histogram(leaf) for name, leaf in _named(tree)}
 
 
 def empty_histograms(tree: Any) -> dict[str, Histogram]:
-    """Histograms of nothing, in the structure, shapes and dtypes of `gradient_histograms(tree)`.
+    """Empty histograms with the structure, shapes and dtypes of `gradient_histograms(tree)`.
 
     The leaves may be shapes (`jax.ShapeDtypeStruct`).
     """
@@ -65,16 +65,16 @@ def _named(tree: Any) -> list[tuple[str, Any]]:
 
 
 def _histogram(values: jax.Array) -> Histogram:
-    values = values.astype(at_least_float32(values.dtype))  # a half type has too few exponents
+    values = values.astype(at_least_float32(values.dtype))  # float16 has too few exponents
     info = jnp.finfo(values.dtype)
     bias = int(info.maxexp) - 1
-    # Exponent and first bits of the mantissa, as one integer that grows with the magnitude.
+    # Exponent and leading bits of the mantissa as one integer, which grows with the magnitude.
     bits = jax.lax.bitcast_convert_type(jnp.abs(values), jnp.dtype(f"uint{info.bits}"))
     level = (bits >> (info.nmant - PART)).astype(jnp.int32)
     rank = jnp.clip(level - ((bias + LOW) << PART), -1, (HIGH - LOW) << PART) + 2
     rank = jnp.where(level < (bias + ZERO) << PART, 0, rank)
     finite = level < (2 * bias + 1) << PART
-    # One bin more, for what is not finite.
+    # One more bin, for numbers that are not finite.
     bins = jnp.where(finite, _CENTRE + jnp.where(values < 0, -rank, rank), BINS)
     counts = jnp.zeros(BINS + 1, jnp.int32).at[bins.ravel()].add(1)
     known = jnp.where(finite, values, 0)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a run in good order."""
+"""Handles SIGTERM and Ctrl-C so that a run stops cleanly."""
 
 import contextlib
 import os
@@ -15,9 +15,9 @@ AGAIN_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to stop. `signal` is its number, `step` the last step done, where there was one.
+    """A signal asked the run to stop. `signal` is its number, `step` the last finished step, or None.
 
-    Like KeyboardInterrupt no Exception: whoever handles errors must not take it for one.
+    Like KeyboardInterrupt it is not an Exception, so that `except Exception` does not catch it.
     """
 
     def __init__(self, number: int, step: int | None = None):
@@ -27,11 +27,10 @@ class Interrupted(BaseException):
 
 
 class StopSignals:
-    """While it is entered, SIGTERM and Ctrl-C raise Interrupted: at once, or, within `between_steps`, after the step
-    under way. A second Ctrl-C ends the process at once.
+    """Context in which SIGTERM and Ctrl-C raise Interrupted: at once, or within `between_steps` after the current step.
 
-    Where several processes train together, a signal to any of them stops all of them after the same step; SIGTERM
-    waits for the next train step there. As long as it stays entered, what was raised is raised again every second.
+    A second Ctrl-C ends the process at once. With several processes, a signal to any of them stops all of them after
+    the same train step. Interrupted is raised again every second until the context is left.
     """
 
     def __init__(self):
@@ -42,7 +41,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         self._several = jax.process_count() > 1
-        # With several processes JAX itself listens for SIGTERM, and agrees with the others on a step.
+        # With several processes JAX itself handles SIGTERM, and makes all processes agree on a step.
         for number in (signal.SIGINT,) if self._several else (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._note)
         return self
@@ -51,7 +50,7 @@ class StopSignals:
         self._waiting = True
         self._again.cancel()
         if self._again.is_alive():
-            self._again.join()  # what it sends must not come after the handlers have gone
+            self._again.join()  # its signal must not arrive after the handlers are removed
         for number, handler in self._before.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
@@ -69,13 +68,13 @@ class StopSignals:
             raise Interrupted(self._received)
 
     def _ask_again(self) -> None:
-        """Python drops what is raised in finalisers and the garbage collector's callbacks."""
+        """Sends the signal again: Python drops exceptions raised in finalisers and garbage collector callbacks."""
         if not (self._waiting or self._several):
             os.kill(os.getpid(), signal.SIGTERM)
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:
-        """Within it a signal is only noted."""
+        """Context in which a signal is only recorded, not raised."""
         before, self._waiting = self._waiting, True
         try:
             yield
@@ -84,23 +83,23 @@ class StopSignals:
 
     @contextlib.contextmanager
     def between_steps(self) -> Iterator[None]:
-        """Within it a signal is only noted, for `check`; one that came before, or was not asked for, is raised."""
+        """Context in which a signal is only recorded, for `check`. A recorded signal is raised on entry and on exit."""
         self.raise_noted()
         with self.noted():
             yield
         self.raise_noted()
 
     def raise_noted(self) -> None:
-        """Raises Interrupted where a signal has come."""
+        """Raises Interrupted if a signal was recorded."""
         if self._received is not None:
             raise Interrupted(self._received)
 
     def check(self, step: int) -> bool:
-        """Whether to stop after this step. Where there are several processes, all must ask after every step."""
+        """Whether to stop after this step. With several processes, all of them must call it after every step."""
         if self._several:
             return preempted_at(step)
         return self._received is not None
 
     def interrupted(self, step: int) -> Interrupted:
-        """The exception for a run that has stopped."""
+        """The exception to raise for a run that stopped after this step."""
         return Interrupted(self._received or signal.SIGTERM, step)

@@ -1,4 +1,4 @@
-"""The fit loop: epochs of steps, the host making the next batch while the devices work on this one."""
+"""The fit loop: epochs of steps. The host prepares the next batch while the devices compute the current one."""
 
 import contextlib
 import math
@@ -19,18 +19,18 @@ from rnnjax.training.state import TrainState
 
 
 class Keeper(Protocol):
-    """What keeps a training's states on disk (`rnnjax.runs.Checkpoints`)."""
+    """Writes checkpoints of a training (`rnnjax.runs.Checkpoints`)."""
 
     def due(self, steps: int = 1) -> bool:
-        """Whether it is time; `steps` are those since it was asked last."""
+        """Whether a checkpoint is due; `steps` is the number of steps since the last call."""
         ...
 
     def save(self, state: TrainState, position: Position) -> None:
-        """Takes a copy of the state, which may be written later."""
+        """Copies the state; it may be written later, in the background."""
         ...
 
     def wait(self) -> None:
-        """Until the last one is written."""
+        """Waits until the last checkpoint is written."""
         ...
 
 
@@ -45,11 +45,12 @@ def run_epoch(
     rest_after: Callable[[int], bool] = lambda step: False,
     rest: Callable[[TrainState, Position], None] = lambda state, position: None,
 ) -> tuple[TrainState, Position]:
-    """One epoch of train steps; `watch` hears of every step, at most `step.in_flight` steps late, while others run.
+    """Runs the train steps of one epoch; returns the state and the position.
 
-    `batches` are those after the position (None: all of an epoch). After a step for which `rest_after` is true nothing
-    is under way, and `rest` is given the state. Raises DivergedError, which names the step, where the loss or its
-    gradient is not finite, or the loss far above chance (`Watchdog`), ValueError where there are no batches.
+    `watch` is called with a report of every step, at most `step.in_flight` steps late. `batches` are those after
+    `position` (None: all batches of an epoch). After each step for which `rest_after(step)` is true, the loop waits
+    until no step is running, and calls `rest(state, position)`. Raises DivergedError, which names the step, if the loss
+    or the gradient is not finite or the loss is far above chance (`Watchdog`); ValueError if there are no batches.
     """
     position = position or Position(step=int(state.step))
     watchdog = watchdog or Watchdog()
@@ -83,9 +84,9 @@ def run_epoch(
 def evaluate(
     params: Any, step: CompiledStep, batches: Iterable[Any], pause: Callable[[], None] = lambda: None
 ) -> Scores:
-    """Scores of the parameters over all batches; `pause` is called between them, and may raise.
+    """Scores of the parameters over all batches; `pause` is called after each batch, and may raise.
 
-    Raises ValueError where there are none, or nothing in them has a weight.
+    Raises ValueError if there are no batches, or if all weights are zero.
     """
     clock = Clock(step)
     position = Position()
@@ -97,7 +98,7 @@ def evaluate(
 
 
 class Clock:
-    """Seconds since it was made, compiling left out, on top of those before."""
+    """Seconds since the clock was created, without compilation, plus the seconds `before`."""
 
     def __init__(self, step: CompiledStep, before: float = 0.0):
         self._step, self._before = step, before
@@ -114,11 +115,11 @@ def read_sums(
     batches: Iterable[Any],
     resting: Callable[[], bool] = lambda: False,
 ) -> Generator[Sums, None, None]:
-    """Each batch's sums on the host.
+    """Yields the sums of each batch, on the host.
 
-    While a step runs, the next batch is made and laid on the devices; as soon as it is done the next one starts,
-    and only then its sums are read: between two steps the devices wait for nothing but the dispatch. Where they are
-    to rest after a step, its sums are read before anything else starts.
+    While a step runs, the next batch is made and copied to the devices. When the step ends, the next step is dispatched
+    first, and then the sums are read: between two steps the devices wait only for the dispatch. If `resting()` is true
+    after a dispatch, all sums are read before another step is dispatched.
     """
     pending: deque[Sums] = deque()
     try:
@@ -132,18 +133,20 @@ def read_sums(
         while pending:
             yield jax.device_get(pending.popleft())
     finally:
-        # Whoever stops early may start another program next, which must not queue up behind these (`in_flight`).
+        # A caller that stops early may start another program, which must not queue up behind these (`in_flight`).
         jax.block_until_ready(list(pending))
 
 
 def _check_learned(position: Position) -> None:
-    """Raises DivergedError or ValueError where no step of an epoch changed anything."""
+    """Raises DivergedError or ValueError if no step of an epoch updated the parameters."""
     if "steps" in position.sums:
         return
     number, skipped = position.epoch + 1, int(position.sums.get("skipped", 0))
     if skipped:
         raise DivergedError(f"epoch {number}: expected at least one finite update, got {skipped} skipped; " + ADVICE)
-    raise ValueError(f"epoch {number}: expected a batch with a weight above 0, got {position.batch} without")
+    raise ValueError(
+        f"epoch {number}: expected a batch with a weight above 0, got {position.batch} batches of weight 0"
+    )
 
 
 def fit(
@@ -163,23 +166,23 @@ def fit(
     checkpoints: Keeper | None = None,
     stop: StopSignals | None = None,
 ) -> Iterator[tuple[TrainState, EpochReport]]:
-    """Trains epoch by epoch, from the state given; yields after each one.
+    """Trains epoch by epoch; yields the state and a report after each epoch.
 
-    `train_batches(epoch, first)` are the batches of an epoch from the first one on. `evaluate` makes scores of the
-    validation batches (see the function of that name, or `evaluate_stream`), of the parameters' average where the state
-    has one. `best` says that no epoch before had as good a value of the metric that the objective names as its best;
-    after `patience` epochs without a best one the training ends. The state that is
-    yielded is donated to the next epoch: copy what must outlive it.
+    `train_batches(epoch, first)` returns the batches of an epoch, starting with batch `first`. `evaluate` (or
+    `evaluate_stream`) computes the scores of the validation batches; if the state has an average of the parameters,
+    the average is evaluated. An epoch is `best` if the objective's metric `best` is better than in all epochs before;
+    training ends after `patience` epochs in a row that are not. The yielded state is donated to the next epoch: copy
+    whatever is needed later.
 
-    Up to `skip` steps in a row may be left out as not finite (see `adam`); `explain` says what made one so.
+    Up to `skip` consecutive updates that are not finite are skipped (see `Optimizer`); `explain(step)` returns the
+    cause of a step that is not finite.
 
-    With `checkpoints`, the state and its position are written before the first step, along the way, and at the end of
-    an epoch after what was made of its report; `position` goes on from there. `stop`, which the caller has entered,
-    ends the run between two steps.
+    With `checkpoints`, state and position are written before the first step, when a checkpoint is due, and at the end
+    of each epoch, after the caller has processed its report. `position` resumes from a checkpoint. `stop` must already
+    be entered; a signal then ends the run between two steps.
 
-    Raises ValueError for fewer than one epoch, or where nothing in one has a weight, DivergedError for a loss that is
-    not finite or far above chance, Interrupted where a signal asked to stop, OSError where a checkpoint cannot be
-    written.
+    Raises ValueError for fewer than one epoch, or if all weights of an epoch are zero; DivergedError for a loss that is
+    not finite or far above chance; Interrupted if a signal asked to stop; OSError if a checkpoint cannot be written.
     """
     if epochs < 1:
         raise ValueError(f"epochs: expected at least 1, got {epochs}")
@@ -205,7 +208,7 @@ def fit(
             position = Position(step=int(state.step))
             rest(state, position)
             if checkpoints is not None:
-                checkpoints.wait()  # before anything is made of the first step there is something to go on from
+                checkpoints.wait()  # so that a run killed after its first step can be resumed
         while position.epoch < epochs and (patience is None or position.waited < patience):
             batches = train_batches(position.epoch, position.batch)
             state, position = run_epoch(
@@ -216,7 +219,7 @@ def fit(
 
             def pause(state: TrainState = state, position: Position = position) -> None:
                 nonlocal stopping
-                # Several processes agree on a train step only.
+                # Several processes can only agree to stop after a train step.
                 stopping = stop is not None and jax.process_count() == 1 and stop.check(position.step)
                 if stopping:
                     rest(state, position)

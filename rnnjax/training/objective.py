@@ -1,4 +1,4 @@
-"""What is minimised and what is measured beside it: sums over a batch's rows, and what is made of them."""
+"""The objective: the loss that is minimised, and the metrics that are measured with it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,39 +9,39 @@ import jax
 import numpy as np
 
 Sums = dict[str, Any]
-# sums(params, batch, key) -> sums over the batch's rows, or, where it carries, sums(params, batch, key, carry) ->
+# sums(params, batch, key) -> sums over the batch's rows; with `carries`: sums(params, batch, key, carry) ->
 # (sums, carry).
 SumsOf = Callable[..., Any]
 Means = Mapping[str, float]
 
 NEEDED = ("loss", "weight")
-# What a step measures by itself.
+# The names of numbers that a train step adds itself.
 MEASURED = ("gradient_norm", "clipped", "learning_rate", "skipped_in_a_row", "histograms", "steps", "skipped")
-# Sums that are no metrics: what the others are divided by, the loss of knowing nothing, and how much was read.
+# Sums that are not metrics: the divisor of the others, the chance loss, and the amount of data read.
 APART = ("weight", "chance", "tokens")
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A loss, the metrics beside it, and which of them says what epoch is best.
+    """A loss, further metrics, and the metric that determines the best epoch.
 
-    `sums(params, batch, key)` gives sums over the batch's rows by name: `loss` (what is minimised) and `weight`, both
-    needed, and whatever else is to be watched. A batch is a tree of arrays with the rows first. The function sees the
-    rows of one device, and what it gives is summed over devices (a constant counts once a device); the key is None in
-    evaluation.
+    `sums(params, batch, key)` returns a dict of sums over the rows of the batch: `loss` (minimised) and `weight` are
+    required, all others are optional. A batch is a tree of arrays whose first axis is the rows. The function is called
+    with the rows of one device, and its results are summed over the devices (a constant is added once for each device).
+    In evaluation the key is None.
 
         metric = sum over all batches of metric / sum over all batches of weight
 
-    Every further number is a metric of its own by its name (`accuracy`: the weight of the rows that are right), but
-    for `tokens`, what was read, by which speed is told (rows, where there is none), and `chance`, the loss of an
-    answer that does not look at the input (see `Watchdog`). Arrays stay sums (`confusion`). `derived` are functions
-    of the metrics: `{"perplexity": lambda means: math.exp(means["loss"])}`.
+    Every other scalar becomes a metric of that name (`accuracy`: the sum of the weights of the correct rows). Two names
+    are special: `tokens` is the number of tokens read, from which the speed is computed (without it, rows), and
+    `chance` is the loss of a constant prediction that ignores the input (see `Watchdog`). Arrays stay sums
+    (`confusion`). `derived` are functions of the metrics: `{"perplexity": lambda means: math.exp(means["loss"])}`.
 
-    The best epoch is that of the lowest metric `best` in validation, or the highest where it is `highest`.
+    The best epoch has the lowest validation metric `best`, or the highest if `highest`.
 
-    With `carries`, `sums(params, batch, key, carry)` gives (sums, carry): something is handed on from batch to batch,
-    a tree of arrays with a batch's rows first, the state of a recurrent net, say; no gradient flows from one batch to
-    another.
+    With `carries`, the function is `sums(params, batch, key, carry)` and returns (sums, carry). The carry is passed
+    from batch to batch, for example the state of a recurrent network: a tree of arrays whose first axis is the rows. No
+    gradient flows from one batch to another.
     """
 
     sums: SumsOf
@@ -52,28 +52,28 @@ class Objective:
 
     @classmethod
     def of(cls, objective: "Objective | SumsOf") -> "Objective":
-        """Itself, or that of a function of sums."""
+        """The objective itself; a function of sums is wrapped in one."""
         return objective if isinstance(objective, cls) else cls(objective)
 
     def __call__(self, *arguments: Any) -> Any:
         return self.sums(*arguments)
 
     def carried(self, params: Any, batch: Any, key: jax.Array | None, carry: Any) -> tuple[Sums, Any]:
-        """Sums and what is handed on, which is what was given where nothing is carried.
+        """The sums and the next carry, which is unchanged if the objective does not carry.
 
-        Raises ValueError for sums without a loss or a weight, and for names that a step's own numbers have.
+        Raises ValueError for sums without a loss or a weight, and for names that a train step uses itself.
         """
         sums, after = self.sums(params, batch, key, carry) if self.carries else (self.sums(params, batch, key), carry)
         if missing := set(NEEDED) - set(sums):
             raise ValueError(f"objective: expected sums with 'loss' and 'weight', got none of {sorted(missing)}")
         if taken := set(MEASURED) & set(sums):
-            raise ValueError(f"objective: expected other names than those of a step's numbers, got {sorted(taken)}")
+            raise ValueError(f"objective: expected names that the train step does not use, got {sorted(taken)}")
         return sums, after
 
     def means(self, total: Mapping[str, Any]) -> dict[str, float]:
-        """The metrics of summed sums, the loss first; NaN where nothing has a weight.
+        """The metrics from total sums, the loss first; NaN if all weights are zero.
 
-        Raises ValueError where `best` is none of them.
+        Raises ValueError if `best` is not one of them.
         """
         weight = float(total["weight"])
         found = {
@@ -88,9 +88,9 @@ class Objective:
         return found
 
     def totals(self, total: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The arrays of summed sums."""
+        """The total sums that are arrays."""
         return {name: np.asarray(value) for name, value in total.items() if name not in MEASURED and np.ndim(value) > 0}
 
     def score(self, means: Means) -> float:
-        """What is higher the better."""
+        """The metric `best`, negated unless `highest`, so that higher is better."""
         return means[self.best] if self.highest else -means[self.best]

@@ -1,7 +1,8 @@
-"""Objectives: what a step sums over the rows of a batch, the loss first of all.
+"""Objectives for classification, language models, tagging, encoder-decoders and regression.
 
-Losses and sums are float32 at least, whatever the logits are. The sum `chance` is the loss of an answer that does not
-look at the input, here all classes alike: a training whose loss is far above it has diverged (`Watchdog`).
+Losses and sums are in float32 at least, for logits of any dtype. The sum `chance` is the loss of a constant prediction
+that ignores the input (equal probabilities of all classes): a training whose loss is far above it has diverged
+(`Watchdog`).
 """
 
 import math
@@ -18,21 +19,21 @@ from rnnjax.dtypes import widen
 from rnnjax.training.objective import Means, Objective, Sums, SumsOf
 from rnnjax.training.reports import Scores
 
-# The exponential of this is the last one that a float holds: a run that goes astray is told of all the same.
+# The largest loss whose exponential is a finite float, so that a diverging run can still be reported.
 LARGEST_LOSS = 709.0
 
 
 def perplexity(means: Means) -> float:
-    """The exponential of a mean loss in nats, and where no float is as large, nearly the largest one."""
+    """The exponential of a mean loss in nats, limited to about the largest float."""
     return math.exp(min(means["loss"], LARGEST_LOSS))
 
 
 def bits(means: Means) -> float:
-    """A mean loss in nats, in bits."""
+    """A mean loss in nats, converted to bits."""
     return means["loss"] / math.log(2)
 
 
-# What the loss of a language model is measured in, by what its tokens are.
+# The metric of a language model, by the kind of its tokens.
 MEASURES: Mapping[str, Mapping[str, Callable[[Means], float]]] = {
     "word": {"perplexity": perplexity},
     "character": {"bits_per_character": bits},
@@ -40,7 +41,7 @@ MEASURES: Mapping[str, Mapping[str, Callable[[Means], float]]] = {
 
 
 def language_objective(sums: SumsOf, level: str, carries: bool = False) -> Objective:
-    """That of a language model, by what its loss is measured in. Raises ValueError for what its tokens are not."""
+    """The objective of a language model with the metric of its `level`. Raises ValueError for an unknown level."""
     if level not in MEASURES:
         raise ValueError(f"level: expected one of {', '.join(MEASURES)}, got {level!r}")
     (best,) = MEASURES[level]
@@ -48,7 +49,7 @@ def language_objective(sums: SumsOf, level: str, carries: bool = False) -> Objec
 
 
 def mode(batch: Any, key: jax.Array | None) -> dict[str, Any]:
-    """How a network is applied to a batch: in training where there is a key, and by the numbers of its rows."""
+    """The arguments for applying a network to a batch: training mode if there is a key, and the row numbers."""
     return {
         "deterministic": key is None,
         "rows": batch.rows,
@@ -63,11 +64,11 @@ def classification(
 
         loss = sum over rows of (row weight * class weight * cross-entropy) / sum of row weights
 
-    `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` gives the logits. The sums are the loss
-    in nats, the rows' weight, that of the correct rows (`accuracy`, by which the best epoch is known), the tokens read,
-    and the (C, C) confusion matrix, true classes down. `class_weights` `(C,)` multiply the loss in training only, as in
-    Keras: validation losses and all other metrics are without them. Raises ValueError for another number of them, and
-    for one that is not above 0.
+    `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` returns the logits. The sums are the loss in nats,
+    `weight` (of the rows), `accuracy` (weight of the correct rows; the best epoch has the highest), `tokens` (read),
+    `chance`, and `confusion` `(C, C)` (rows: true classes, columns: predicted classes). `class_weights` `(C,)` multiply
+    the loss in training only, as in Keras: validation losses and all other metrics do not use them. Raises ValueError
+    for another number of class weights, and for one that is not above 0.
     """
     if class_weights is not None:
         if len(class_weights) != classes:
@@ -106,16 +107,16 @@ def classification(
 
 
 def confusion_of(scores: Scores) -> np.ndarray:
-    """The counts `(C, C)` of a classifier's scores, true classes down."""
+    """The confusion matrix `(C, C)` of a classifier's scores, as counts (rows: true classes)."""
     return scores.totals["confusion"].round().astype(int)
 
 
 def next_token(apply: Callable[..., Any], level: str = "word") -> Objective:
-    """Cross-entropy of a language model: each token of a row but its first is predicted from those before it.
+    """Cross-entropy of a language model: every token of a row except the first is predicted from the tokens before it.
 
-    `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` gives (logits `(B, T, V)`, final state). The
-    sums are the loss in nats, and the tokens that were predicted, as `weight`, those predicted correctly
-    (`accuracy`), and the tokens read. `level` as for `next_in_stream`.
+    `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` returns (logits `(B, T, V)`, final state). The
+    sums are the loss in nats, `weight` (tokens predicted), `accuracy` (tokens predicted correctly), `tokens` (read),
+    and `chance`. `level` as for `next_in_stream`.
     """
 
     def objective(params: Any, batch: Batch, key: jax.Array | None) -> Sums:
@@ -137,9 +138,9 @@ def tagging(apply: Callable[..., jax.Array]) -> Objective:
 
         loss = sum_b weight_b sum_{t < length_b} -log softmax(logits_bt)[tag_bt]
 
-    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` gives the logits `(B, T, C)`; the batch is a
-    `Batch`. The sums are the loss in nats, the steps that count, each with its row's weight, as `weight`, those
-    tagged correctly (`accuracy`), and the steps read as `tokens`. Tags past a length may be anything.
+    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` returns the logits `(B, T, C)`; the batch is a
+    `Batch`. The sums are the loss in nats, `weight` (steps within the lengths, each with the weight of its row),
+    `accuracy` (steps tagged correctly), `tokens` (steps read), and `chance`. Tags past a length are ignored.
     """
 
     def objective(params: Any, batch: Batch, key: jax.Array | None) -> Sums:
@@ -156,16 +157,17 @@ def tagging(apply: Callable[..., jax.Array]) -> Objective:
 
 
 def teacher_forcing(apply: Callable[..., jax.Array], start: int, end: int) -> Objective:
-    """Cross-entropy of an encoder-decoder: each target token and the end from the source and the tokens before.
+    """Cross-entropy of an encoder-decoder: predicts each target token, and the end, from the source and the tokens
+    before.
 
         loss = sum_b weight_b sum_{t <= length_b} -log softmax(logits_bt)[y_bt],  y = targets_b, end
         logits_b = apply(sources_b, [start, targets_b])
 
-    `apply(params, sources, targets_in, source_lengths, target_lengths, deterministic=, rows=, rngs=)` gives the logits
-    `(B, N + 1, V)`. The batch is a `PairBatch` whose targets `(B, N)` have neither start nor end. The sums are the loss
-    in nats, the tokens that were predicted (ends too), each with its row's weight, as `weight`, those predicted
-    correctly (`accuracy`), and the tokens of sources and targets as `tokens`. Source: Williams and Zipser 1989, "A
-    Learning Algorithm for Continually Running Fully Recurrent Neural Networks".
+    `apply(params, sources, targets_in, source_lengths, target_lengths, deterministic=, rows=, rngs=)` returns the
+    logits `(B, N + 1, V)`. The batch is a `PairBatch` whose targets `(B, N)` have neither start nor end. The sums are
+    the loss in nats, `weight` (tokens predicted, ends included, each with the weight of its row), `accuracy` (tokens
+    predicted correctly), `tokens` (of sources and targets), and `chance`. Source: Williams and Zipser 1989, "A Learning
+    Algorithm for Continually Running Fully Recurrent Neural Networks".
     """
 
     def objective(params: Any, batch: PairBatch, key: jax.Array | None) -> Sums:
@@ -188,7 +190,7 @@ def teacher_forcing(apply: Callable[..., jax.Array], start: int, end: int) -> Ob
 
 
 def _step_sums(logits: jax.Array, labels: jax.Array, lengths: Any, weights: Any) -> Sums:
-    """Loss, weight and correct steps of logits `(B, T, C)` within the lengths."""
+    """Sums of logits `(B, T, C)` over the steps within the lengths: loss, weight, chance and accuracy."""
     logits, weights = widen((logits, weights))
     counted = (jnp.arange(labels.shape[1]) < jnp.asarray(lengths)[:, None]) * weights[:, None]
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
@@ -201,13 +203,13 @@ def _step_sums(logits: jax.Array, labels: jax.Array, lengths: Any, weights: Any)
 
 
 def regression(apply: Callable[..., jax.Array]) -> Objective:
-    """Mean squared error of numbers.
+    """Mean squared error.
 
         loss = sum_b weight_b mean_k (outputs_bk - targets_bk)^2 / sum_b weight_b
 
-    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` gives the outputs, of the targets' shape `(B, ...)`;
-    the batch is an `Batch` (`batches`). The metrics beside it are `absolute_error` (MAE) and `rmse`, the root of the
-    loss; chance is an answer of 0. Raises ValueError for outputs of another shape.
+    `apply(params, inputs, lengths, deterministic=, rows=, rngs=)` returns the outputs, with the shape `(B, ...)` of the
+    targets; the batch is a `Batch` (`batches`). Further metrics are `absolute_error` (MAE) and `rmse`, the root of the
+    loss; chance is the loss of outputs of 0. Raises ValueError for outputs of another shape.
     """
 
     def sums(params: Any, batch: Batch, key: jax.Array | None) -> Sums:

@@ -1,4 +1,4 @@
-"""How the parameters follow the gradient: the options that every study has, as one optax transformation."""
+"""The optimizer options that every study has, and the optax transformation that they describe."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,44 +13,46 @@ from rnnjax.fields import check_fields
 
 Rule = Literal["adam", "adamw", "nadam", "sgd", "lion", "muon"]
 Schedule = Literal["constant", "linear", "cosine", "step"]
-# PyTorch's own for these.
+# PyTorch's default for AdamW, used for Lion too.
 USUAL_DECAY = {"adamw": 0.01, "lion": 0.01}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """The options of an optimizer; a study's config inherits them.
+    """The options of an optimizer; the config of a study inherits them.
 
     Sources: Kingma and Ba 2015 (adam), Loshchilov and Hutter 2019 (adamw), Dozat 2016 (nadam), Chen et al. 2023 (lion),
-    Jordan et al. 2024 (muon: orthogonal updates of matrices, adam for all else). Raises ValueError for values out of
-    range.
+    Jordan et al. 2024 (muon: orthogonalised updates for matrices, adam for all other parameters). Raises ValueError for
+    values out of range.
     """
 
     optimizer: Rule = "adam"
-    """How the parameters follow the gradient."""
+    """Optimizer."""
     learning_rate: float = 1e-3
-    """Step size at first."""
+    """Initial learning rate; with warmup, its peak."""
     schedule: Schedule = "constant"
-    """How the learning rate falls: linear and cosine down to 0 at the last update, step from epoch to epoch."""
+    """Learning rate schedule: linear and cosine decay to 0 at the last update; step divides the learning rate by decay
+    after every epoch."""
     warmup: float = 0.0
-    """Share of the updates over which the learning rate rises first."""
+    """Share of the updates in which the learning rate rises linearly from 0."""
     constant_epochs: int = 1
-    """Epochs before the learning rate of the schedule step falls."""
+    """Schedule step: number of epochs before the learning rate starts to decay."""
     decay: float = 2.0
-    """The learning rate of the schedule step is divided by this in every epoch after those."""
+    """Schedule step: divisor of the learning rate for each later epoch."""
     momentum: float = 0.0
-    """Of sgd (Nesterov's)."""
+    """Nesterov momentum of sgd."""
     weight_decay: float | None = None
-    """Share of a weight that is taken off it in every update, times the learning rate; 0.01 for adamw and lion unless
-    given, else 0."""
+    """Decoupled weight decay: each update subtracts learning rate x weight decay x weight. Default: 0.01 for adamw and
+    lion, 0 for the others."""
     decayed: Literal["kernels", "all"] = "kernels"
-    """Which parameters decay: those of two axes and more, or biases, too."""
+    """Parameters to which weight decay applies: kernels (arrays with at least two axes), or all."""
     clip: float | None = None
-    """Largest global norm of the gradient."""
+    """Gradient clipping: largest global norm."""
     averaging: float = 0.0
-    """Decay of a moving average of the parameters, which is evaluated and kept in their place; 0: none."""
+    """Decay of an exponential moving average of the parameters, which is evaluated and saved in place of them; 0: no
+    average."""
     skip: int = 0
-    """Updates in a row that are left out where the gradient is not finite, before the run stops."""
+    """Number of consecutive updates that may be skipped because the gradient is not finite; one more stops the run."""
 
     def __post_init__(self):
         check_fields(
@@ -62,26 +64,26 @@ class Optimizer:
         if self.weight_decay is not None and not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay: expected 0 <= share < 1, got {self.weight_decay}")
         if self.weight_decay and self.optimizer in ("adam", "nadam"):
-            raise ValueError(f"weight_decay: expected adamw, sgd, lion or muon with it, got {self.optimizer}")
+            raise ValueError(f"weight_decay: expected optimizer adamw, sgd, lion or muon, got {self.optimizer}")
         if self.momentum and self.optimizer != "sgd":
-            raise ValueError(f"momentum: expected sgd with it, got {self.optimizer}")
+            raise ValueError(f"momentum: expected optimizer sgd, got {self.optimizer}")
         if self.schedule == "step" and self.warmup:
             raise ValueError(f"warmup: expected none with the schedule step, got {self.warmup}")
 
     def transformation(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
-        """The optax transformation for so many updates in all, of which an epoch has `epoch_steps`.
+        """The optax transformation for a training of `steps` updates, with `epoch_steps` updates in each epoch.
 
-        Its state tells the learning rate. Clipping and averaging are those of `train_step`. Raises ValueError for the
-        schedule step without `epoch_steps`.
+        Its state holds the current learning rate. It does not clip or average: `train_step` does. Raises ValueError for
+        the schedule step without `epoch_steps`.
         """
         rate = self._rate(steps, epoch_steps)
-        # Of optax's own Adam the other numbers are arrays, too, which its bias corrections are rounded by.
+        # For `optax.adam`, b1 and b2 become arrays too, which affects the rounding of its bias corrections.
         rule = optax.adam if self.optimizer == "adam" else self._rule
         transformation = optax.inject_hyperparams(rule)(learning_rate=rate)
         return optax.apply_if_finite(transformation, self.skip) if self.skip else transformation
 
     def clipped(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
-        """The same behind the clipping, for update loops of your own."""
+        """`transformation` after gradient clipping, for update loops of your own."""
         clipping = optax.identity() if self.clip is None else optax.clip_by_global_norm(self.clip)
         return optax.chain(clipping, self.transformation(steps, epoch_steps))
 
@@ -101,7 +103,7 @@ class Optimizer:
         return optax.join_schedules([optax.linear_schedule(0.0, rate, rising), shape], [rising]) if rising else shape
 
     def _rule(self, learning_rate: Any) -> optax.GradientTransformation:
-        """The rule with a learning rate that may be traced."""
+        """The optimizer with a learning rate that may be traced."""
         given = self.weight_decay
         weight_decay = USUAL_DECAY.get(self.optimizer, 0.0) if given is None else given
         if self.optimizer == "muon":

@@ -1,4 +1,4 @@
-"""Where a run stands between two steps."""
+"""The position of a run between two steps."""
 
 import sys
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Best(NamedTuple):
-    """The epoch, counted from 1, with the highest score so far, and the steps done by its end."""
+    """The epoch with the highest score so far (counted from 1), and the number of steps done at its end."""
 
     epoch: int
     step: int
@@ -15,11 +15,11 @@ class Best(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Numbers only, and every one of them survives JSON exactly.
+    """The position of a run: numbers that are written to JSON without rounding.
 
-    `epoch` whole epochs and `batch` batches of the next one are done, `step` steps in all; `sums` and `seconds` are
-    of that next epoch, `best`, `waited` (epochs since the best one) and `first` (the first step's loss) of the whole
-    run.
+    `epoch` epochs and `batch` batches of the next epoch are done, `step` steps in total. `sums` and `seconds` are those
+    of the unfinished epoch. `best`, `waited` (epochs since the best one) and `first` (loss of the first step) are those
+    of the whole run.
     """
 
     epoch: int = 0
@@ -32,31 +32,31 @@ class Position(NamedTuple):
     first: float | None = None  # the loss of the first step
 
     def plus(self, sums: dict[str, Any] | None) -> "Position":
-        """One batch further; None for a step that does not count. Sums of a batch without weight add nothing."""
+        """The position after one more batch; None for a skipped update. The sums of a batch of weight 0 are ignored."""
         total = dict(self.sums)
         if sums is not None and sums.get("weight", 1) == 0:
             total.setdefault("weight", np.zeros(()))
             return self._replace(batch=self.batch + 1, step=self.step + 1, sums=total)
-        # float64: counts stay exact where float32 would stop counting.
+        # float64: float32 counts exactly only up to 2**24.
         for name, value in ({"skipped": 1.0} if sums is None else {**sums, "steps": 1.0}).items():
             total[name] = total.get(name, np.float64(0)) + np.asarray(value, np.float64)
         return self._replace(batch=self.batch + 1, step=self.step + 1, sums=total)
 
     def after_epoch(self, score: float) -> "Position":
-        """At the start of the next epoch, this one having been given a score."""
+        """The position at the start of the next epoch, after an epoch with this score."""
         best, waited = self.best, self.waited + 1
         if best is None or score > best.score:
             best, waited = Best(self.epoch + 1, self.step, score), 0
         return Position(self.epoch + 1, 0, self.step, best=best, waited=waited, first=self.first)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The position as JSON values."""
         sums = {name: np.asarray(value).tolist() for name, value in self.sums.items()}
         return {**self._asdict(), "sums": sums, "best": None if self.best is None else self.best._asdict()}
 
     @classmethod
     def from_json(cls, values: Any) -> "Position":
-        """From what `to_json` gave. Raises ValueError for anything else."""
+        """The position from the values of `to_json`. Raises ValueError for anything else."""
         values = _fields(values, cls._fields, "position")
         counts = {name: _count(values[name], name) for name in ("epoch", "batch", "step", "waited")}
         sums = values["sums"]
@@ -86,7 +86,7 @@ def _count(value: Any, name: str) -> int:
 
 def _number(value: Any, name: str) -> float:
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    # An integer beyond floats cannot even be asked whether it is finite.
+    # `math.isfinite` raises OverflowError for an integer that is too large for a float.
     if not known or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name}: expected a finite number, got {str(value)[:40]}")
     return float(value)
@@ -95,7 +95,7 @@ def _number(value: Any, name: str) -> float:
 def _numbers(value: Any, name: str) -> np.ndarray:
     try:
         found = np.asarray(value)
-    except (ValueError, OverflowError):  # lists of different lengths, or an integer beyond floats
+    except (ValueError, OverflowError):  # lists of different lengths, or an integer too large for a float
         found = np.asarray(None)
     if found.dtype.kind not in "iuf":
         raise ValueError(f"{name}: expected numbers, got {str(value)[:40]}")

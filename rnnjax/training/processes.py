@@ -1,4 +1,4 @@
-"""Several processes, on one machine or many, that train together: every one runs the same program."""
+"""Training with several processes, on one machine or many: every process runs the same program."""
 
 import json
 import math
@@ -15,9 +15,9 @@ from rnnjax.errors import first_line
 from rnnjax.training.roll_call import call_roll, difference
 
 CONNECT_SECONDS = 120
-# A process that hangs without dying is noticed after this; one that dies, at once.
+# A process that hangs is detected after this time; one that dies is detected at once.
 HEARTBEAT_SECONDS = 60
-# Process 0 keeps what JAX connects them by: it leaves after the others, or JAX ends them in the middle of their words.
+# Process 0 runs JAX's coordination service: it exits after the others, or JAX ends them while they print their message.
 LEAVE_SECONDS = 2
 
 
@@ -27,12 +27,13 @@ def join(
     process: int | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Joins the processes of a run; must come before the first computation.
+    """Connects the processes of a run; must be called before the first computation.
 
-    `coordinator` is HOST:PORT of process 0, as every process reaches it. On SLURM, Open MPI, Kubernetes and TPU pods
-    all three follow from the environment. Raises ValueError for numbers that do not fit together, and `facts` (JSON)
-    in which processes differ; ConnectionError where one is not met within two minutes, or the port is taken. Where the
-    environment says who there is, nothing of that is asked before JAX does, which ends a process by a signal.
+    `coordinator` is HOST:PORT of process 0, as reached by every process; `processes` is their number, `process` the
+    number of this one. On SLURM, Open MPI, Kubernetes and TPU pods JAX reads all three from the environment. Raises
+    ValueError for numbers that are inconsistent, and for `facts` (JSON) in which processes differ; ConnectionError if a
+    process does not answer within two minutes, or if the port is taken. If the environment defines the processes, only
+    JAX checks them, and it ends a process by a signal.
     """
     given = (coordinator, processes, process)
     if any(value is not None for value in given) and None in given:
@@ -51,17 +52,17 @@ def join(
             initialization_timeout=CONNECT_SECONDS,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
-    except ValueError as error:  # what JAX says where the environment names no cluster
+    except ValueError as error:  # JAX found no cluster in the environment
         raise ValueError(f"coordinator, processes, process: expected all three outside a cluster: {error}") from error
 
 
 def check_same_everywhere(facts: Mapping[str, Any]) -> None:
-    """Raises ValueError, in every process, where they differ in one of these facts (JSON); all must call it."""
+    """Raises ValueError, in every process, if processes differ in one of these facts (JSON); all must call it."""
     if jax.process_count() == 1:
         return
     own = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     size = int(all_gather(np.int32(len(own))).max())
-    # JSON may end in spaces.
+    # Padded with spaces, which JSON allows at its end.
     rows = all_gather(np.pad(own, (0, size - len(own)), constant_values=ord(" ")))
     wrong = difference([json.loads(row.astype(np.uint8).tobytes()) for row in np.asarray(rows)])
     if wrong is not None:
@@ -69,7 +70,7 @@ def check_same_everywhere(facts: Mapping[str, Any]) -> None:
 
 
 def leave(status: int) -> None:
-    """Ends this process where it is one of several, without waiting for what others do; else returns."""
+    """Ends this process with the exit status if it is one of several, without waiting for the others; else returns."""
     if not jax.distributed.is_initialized():
         return
     if is_first():
@@ -78,7 +79,7 @@ def leave(status: int) -> None:
 
 
 def was_lost(error: BaseException) -> bool:
-    """Whether an error of a computation says that another process is gone: backends raise it as many types."""
+    """Whether an error of a computation means that another process died: its type depends on the backend."""
     return jax.distributed.is_initialized() and jax.process_count() > 1 and is_lost_process(error)
 
 
@@ -88,13 +89,13 @@ def is_first() -> bool:
 
 
 def say(line: object) -> None:
-    """Prints, in the first process only."""
+    """Prints the line, in process 0 only."""
     if is_first():
         print(line)
 
 
 def from_first(data: bytes) -> bytes:
-    """Process 0's bytes, in every process; all must call it."""
+    """Returns the bytes of process 0 in every process; all must call it."""
     if jax.process_count() == 1:
         return data
     size = int(broadcast(np.int32(len(data))))
@@ -103,9 +104,9 @@ def from_first(data: bytes) -> bytes:
 
 
 def on_first_process(action: Callable[[], bytes]) -> bytes:
-    """What process 0's action gives, in every process; all must call it.
+    """Runs the action in process 0, and returns its result in every process; all must call it.
 
-    Where it raises, the others do not wait for a process that has left: they raise ValueError with its first line.
+    If the action raises in process 0, all other processes raise ValueError with the first line of the error.
     """
     if jax.process_count() == 1:
         return action()
@@ -124,14 +125,17 @@ def on_first_process(action: Callable[[], bytes]) -> bytes:
 
 
 def gathered(tree: Any) -> Any:
-    """Arrays that several processes have parts of, as a whole in every process; all must call it."""
+    """Arrays that are split over processes, complete in every process; all must call it."""
     if jax.process_count() == 1:
         return tree
     return jax.tree.map(lambda leaf: all_gather(leaf, tiled=True), tree)
 
 
 def arrays_from_first(tree: Any, template: Any) -> Any:
-    """Process 0's tree of arrays, bit for bit, in every process; the template has its structure, shapes and dtypes."""
+    """The tree of arrays of process 0, bit for bit, in every process; all must call it.
+
+    The template has the structure, shapes and dtypes of the tree.
+    """
     if jax.process_count() == 1:
         return tree
     data = from_first(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)) if is_first() else b"")

@@ -1,4 +1,4 @@
-"""What is measured of a step, of a part of the data and of an epoch."""
+"""The measurements of a step, of an epoch, and of a part of the data."""
 
 import dataclasses
 import math
@@ -13,11 +13,11 @@ from rnnjax.training.position import Position
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What an objective measured over a part of the data.
+    """The metrics of an objective over a part of the data.
 
-    `metrics` are means over all rows by name, the loss first: `scores["loss"]`. `totals` are the arrays that it
-    summed. `read` are the tokens that were read, or the rows where the objective counts no tokens: `unit` says which.
-    `chance` is the loss of an answer that does not look at the input, NaN where the objective does not say it.
+    `metrics` are means over all rows by name, the loss first: `scores["loss"]`. `totals` are sums that are arrays.
+    `read` is the number of tokens read, or of rows if the objective does not count tokens; `unit` is "tokens" or
+    "rows". `chance` is the loss of a constant prediction that ignores the input, NaN if the objective has no such sum.
     """
 
     metrics: dict[str, float]
@@ -36,12 +36,12 @@ class Scores:
 
     @property
     def speed(self) -> float:
-        """Tokens or rows a second."""
+        """Tokens or rows per second."""
         return self.read / self.seconds
 
     @classmethod
     def of(cls, total: Sums, seconds: float, objective: Objective) -> "Scores":
-        """From summed sums. Raises ValueError where nothing was summed, or nothing of it has a weight."""
+        """The scores from total sums. Raises ValueError if there was no batch, or if all weights are zero."""
         if "weight" not in total:
             raise ValueError("batches: expected at least one, got none")
         if total["weight"] == 0:
@@ -52,15 +52,16 @@ class Scores:
 
 
 def read_of(total: Sums) -> tuple[int, str]:
-    """How much was read, and of what: tokens, or rows (by their weight)."""
+    """The number of tokens read, or of rows (the sum of their weights), and which of the two it is."""
     return (int(total["tokens"]), "tokens") if "tokens" in total else (round(float(total["weight"])), "rows")
 
 
 class StepReport(NamedTuple):
-    """What one train step measured; `skipped` where its update was left out, with numbers that are not finite.
+    """The measurements of one train step.
 
-    So is that of a batch without weight: its metrics are NaN, and its gradient is 0.
-    `histograms` are of the gradients, by the names of their parameters: empty where none was taken.
+    `skipped`: the update was skipped because its gradient was not finite, or because all weights of the batch are zero
+    (then the metrics are NaN and the gradient norm is 0). `histograms` are those of the gradients by parameter name,
+    empty for steps without histograms.
     """
 
     step: int
@@ -81,7 +82,7 @@ class StepReport(NamedTuple):
     def of(
         cls, step: int, sums: Sums, histograms: dict[str, Histogram], skipped: bool, objective: Objective
     ) -> "StepReport":
-        """From the step's sums."""
+        """The report from the sums of the step."""
         read, unit = read_of(sums)
         return cls(
             step=step,
@@ -96,18 +97,18 @@ class StepReport(NamedTuple):
         )
 
     def record(self) -> dict[str, Any]:
-        """As flat JSON values; numbers that are not finite, which JSON does not know, are left out."""
+        """The report as flat JSON values, without numbers that are not finite (JSON has none)."""
         values = {"step": self.step, **self.metrics, "gradient_norm": self.gradient_norm, self.unit: self.read}
         values |= {"learning_rate": self.learning_rate, "clipped": self.clipped, "skipped": self.skipped}
         return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
 class EpochReport(NamedTuple):
-    """An epoch: the training scores along the way, and those of the validation part after it.
+    """An epoch: the mean training scores of its steps, and the validation scores at its end.
 
-    `best` is whether the objective's best metric was never as good before. `clip_share` is the share of the steps whose
-    gradient was clipped, `gradient_norm` their mean before that; `skipped` counts updates that were left out as not
-    finite.
+    `best`: the objective's metric `best` is better than in all epochs before. `clip_share` is the share of the steps
+    whose gradient was clipped, `gradient_norm` the mean norm before clipping, `skipped` the number of updates skipped
+    because they were not finite.
     """
 
     epoch: int
@@ -121,7 +122,7 @@ class EpochReport(NamedTuple):
 
     @classmethod
     def of(cls, position: Position, validation: Scores, best: bool, objective: Objective) -> "EpochReport":
-        """From the position at the end of an epoch's steps, and what came after. Raises ValueError without steps."""
+        """The report from the position after the last step of an epoch. Raises ValueError if there were no steps."""
         train, sums = Scores.of(position.sums, position.seconds, objective), position.sums
         return cls(
             epoch=position.epoch + 1,
@@ -135,7 +136,7 @@ class EpochReport(NamedTuple):
         )
 
     def record(self) -> dict[str, Any]:
-        """As flat JSON values."""
+        """The report as flat JSON values."""
         return {
             "epoch": self.epoch,
             "step": self.step,

@@ -1,4 +1,4 @@
-"""Processes tell process 0 who they are before JAX connects them: what JAX finds wrong then ends them by a signal."""
+"""Checks the processes of a run before JAX connects them, because JAX reports problems by ending them with a signal."""
 
 import contextlib
 import json
@@ -7,17 +7,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# A line that says who a process is; more is another program's.
+# The most bytes of a message of a process; longer messages are from other programs.
 MOST_BYTES = 1 << 20
-# A program that connects and says nothing is not waited for longer.
+# The longest wait for a message from a program that has connected.
 PATIENCE_SECONDS = 5
 
 
 def call_roll(coordinator: str, processes: int, process: int, facts: Mapping[str, Any], seconds: float) -> None:
-    """Returns once every process is there, each with a number of its own and with the same facts.
+    """Returns when every process has connected, all with different numbers and the same facts.
 
-    Raises ConnectionError where one is missing after so many seconds or the port is taken; ValueError, in every process
-    that is there, where numbers or facts do not fit together.
+    Raises ConnectionError if a process is missing after so many seconds, or if the port is taken; ValueError, in every
+    connected process, if numbers are inconsistent or facts differ.
     """
     card = {"process": process, "processes": processes, "facts": dict(facts)}
     if process == 0:
@@ -27,7 +27,7 @@ def call_roll(coordinator: str, processes: int, process: int, facts: Mapping[str
 
 
 def difference(everyone: Sequence[Mapping[str, Any]]) -> str | None:
-    """The first fact in which two processes differ, in words; None where all have the same."""
+    """A message with the first fact in which two processes differ; None if there is none."""
     for process, facts in enumerate(everyone):
         for name in dict.fromkeys([*everyone[0], *facts]):
             first, other = (found.get(name, "not there") for found in (everyone[0], facts))
@@ -37,11 +37,11 @@ def difference(everyone: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _listen(coordinator: str, card: dict[str, Any], end: float, seconds: float) -> None:
-    """Process 0: hears all others, and tells each of them what is wrong, or nothing."""
+    """Process 0: reads the message of every other process, and answers each with an error message or None."""
     port = int(coordinator.rpartition(":")[2])
     cards, lines = {0: card}, []
     try:
-        # On the port that JAX will have: one that is taken ends it by SIGSEGV.
+        # The port that JAX will use: if it is taken, JAX ends by SIGSEGV.
         listening = _server(port)
     except OSError as error:
         raise ConnectionError(f"{coordinator}: expected a free port for process 0, got: {error.strerror}") from error
@@ -53,7 +53,7 @@ def _listen(coordinator: str, card: dict[str, Any], end: float, seconds: float) 
                 line, _ = listening.accept()
             except TimeoutError:
                 missing = ", ".join(str(n) for n in range(card["processes"]) if n not in cards)
-                wrong = f"expected all processes within {seconds} s, got no word of {missing}"
+                wrong = f"expected all processes within {seconds} s, got no connection from {missing}"
                 break
             lines.append(line)
             other = _read(line)
@@ -78,7 +78,7 @@ def _server(port: int) -> socket.socket:
 
 
 def _is_card(value: Any) -> bool:
-    """Whether a process of a run said that, and not some stranger."""
+    """Whether a message is from a process of a run, not from another program."""
     kinds = {"process": int, "processes": int, "facts": dict}
     return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
 
@@ -90,12 +90,12 @@ def _misfit(card: dict[str, Any], other: dict[str, Any], cards: dict[int, Any]) 
             f"{other['processes']} in {other['process']}"
         )
     if other["process"] in cards:
-        return f"process: expected another number in every process, got {other['process']} twice"
+        return f"process: expected a different number in every process, got {other['process']} twice"
     return None
 
 
 def _answer(coordinator: str, card: dict[str, Any], end: float, seconds: float) -> None:
-    """Another process: says who it is, and hears what is wrong."""
+    """Every other process: sends its message to process 0, and reads the answer."""
     host, _, port = coordinator.rpartition(":")
     while True:
         try:
@@ -120,12 +120,12 @@ def _error(wrong: str) -> Exception:
 
 
 def _send(line: socket.socket, value: Any) -> None:
-    with contextlib.suppress(OSError):  # whoever has left needs no answer
+    with contextlib.suppress(OSError):  # the other process may have ended
         line.sendall(json.dumps(value).encode() + b"\n")
 
 
 def _read(line: socket.socket) -> Any:
-    """A line of JSON; what is none is not a card, nor an answer."""
+    """A line of JSON; an empty dict, which is neither a message nor an answer, for anything else."""
     if line.gettimeout() is None:
         line.settimeout(PATIENCE_SECONDS)
     said = b""

@@ -1,4 +1,4 @@
-"""Trainings of several seeds side by side, on batches from the host; each gives the numbers that it gives alone."""
+"""Trains several seeds side by side on batches from the host; each seed gives the same results as if trained alone."""
 
 import contextlib
 import functools
@@ -23,10 +23,11 @@ from rnnjax.training.step import eval_step, train_step
 
 
 class SeedEpoch(NamedTuple):
-    """An epoch of S seeds: the metrics of the validation batches after it by name, each `(S,)`.
+    """An epoch of S seeds: the validation metrics at its end by name, each `(S,)`.
 
     `diverged` is, for each seed, the step at which a run of this seed alone would have ended as diverged, or None.
-    `read` counts the tokens (or rows) that all seeds read in the epoch, `seconds` its training without compilation.
+    `read` counts the tokens (or rows) read by all seeds in the epoch; `seconds` is its training time without
+    compilation.
     """
 
     epoch: int
@@ -38,12 +39,12 @@ class SeedEpoch(NamedTuple):
 
 
 class SeedTraining:
-    """S seeds spread over the devices, compiled once.
+    """The training of S seeds that are spread over the devices and compiled once.
 
-    `start(seed)` is a seed's first state, `train_batches(seed, epoch)` its batches, whose number and shapes are the
-    same for all seeds. They take turns where there are more of them than CPU devices (`seed_groups`). If they do not
-    divide among the devices, the last seed is trained more than once. Raises ValueError for no seed, an objective that
-    carries, and as `train_step`.
+    `start(seed)` is the initial state of a seed. `train_batches(seed, epoch)` are its batches; their number and shapes
+    must be the same for all seeds. With more seeds than CPU devices, groups of seeds take turns (`seed_groups`). If the
+    number of seeds is not a multiple of the number of devices, the last seed is trained more than once. Raises
+    ValueError for no seeds, for an objective that carries, and as `train_step`.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class SeedTraining:
         if not seeds:
             raise ValueError("seeds: expected at least one, got none")
         if Objective.of(objective).carries:
-            raise ValueError("objective: expected one that carries nothing, got one that carries")
+            raise ValueError("objective: expected one without a carry, got one with carries=True")
         self._train_batches, self._validation_batches = train_batches, validation_batches
         self._epochs, self._skip, self._count = epochs, skip, len(seeds)
         mesh = seed_mesh(len(seeds), devices)
@@ -81,13 +82,13 @@ class SeedTraining:
         return self._step.compile_seconds + self._evaluation.compile_seconds
 
     def _train(self, batch: Any) -> Sums:
-        """A step of the group whose turn it is."""
+        """One step of the next group."""
         state, sums = self._step(self._states.popleft(), batch)
         self._states.append(state)
         return sums
 
     def seconds_of(self, batch: Any) -> float:
-        """Seconds of one step of all seeds on this batch, measured. The training must not be continued afterwards."""
+        """The measured seconds of one step of all seeds on this batch. Do not continue the training afterwards."""
         batch, times = self._step.put(_stacked([batch] * len(self._groups[0]))), []
         for _ in range(3):  # the first is compiled, the second may be slower than those that follow
             start = time.perf_counter()
@@ -96,7 +97,7 @@ class SeedTraining:
         return times[-1] * len(self._groups)
 
     def epochs(self, watch: Callable[[int], None] = lambda step: None) -> Iterator[SeedEpoch]:
-        """Every epoch, as it is done; `watch` is called with the number of every step."""
+        """Trains, and yields every epoch at its end; `watch` is called with the number of every step."""
         count = self._count
         diverged: list[int | None] = [None] * count
         watchdogs = [Watchdog(self._skip) for _ in range(count)]
@@ -121,7 +122,7 @@ class SeedTraining:
             yield SeedEpoch(epoch + 1, done, metrics, list(diverged), read, seconds)
 
     def _batches(self, epoch: int) -> Iterator[Any]:
-        """Every step's batches, one for each group."""
+        """The batches of every step: one stacked batch for each group."""
         own = [self._train_batches(seed, epoch) for group in self._groups for seed in group]
         size = len(self._groups[0])
         for batches in zip(*own, strict=True):
@@ -129,12 +130,12 @@ class SeedTraining:
                 yield _stacked(batches[first : first + size])
 
     def _of_all(self, parts: Iterator[Sums]) -> Iterator[Sums]:
-        """Sums of every group, one after the other, as those of all seeds."""
+        """Joins the sums of the groups to sums of all seeds."""
         while turn := list(itertools.islice(parts, len(self._groups))):
             yield jax.tree.map(lambda *leaves: np.concatenate(leaves), *turn)
 
     def _validate(self) -> dict[str, np.ndarray]:
-        """The metrics of every seed, each `(S,)`."""
+        """The validation metrics by name, each `(S,)`."""
         evaluation, found = self._evaluation, []
         for group, state in zip(self._groups, self._states, strict=True):
             total: Any = None
@@ -149,10 +150,10 @@ class SeedTraining:
 
 
 def _rows(sums: Any, count: int) -> list[Any]:
-    """The sums of the first seeds, each for itself."""
+    """The sums of each of the first `count` seeds."""
     return [jax.tree.map(operator.itemgetter(row), sums) for row in range(count)]
 
 
 def _stacked(batches: Sequence[Any]) -> Any:
-    """Batches of one shape, with a leading axis of seeds."""
+    """Batches of the same shape, stacked along a leading axis of seeds."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *batches)

@@ -1,4 +1,4 @@
-"""The cross-entropy of a full softmax over a large vocabulary, without an array of all logits."""
+"""The cross-entropy of a full softmax over a large vocabulary, without storing all logits."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from rnnjax.dtypes import at_least_float32
 from rnnjax.meshes import vary_alike
 
-# Logits that are there at once, about: they stay in the cache, and matrix products of that size are as fast as any.
+# About the number of logits in memory at once: they fit into the cache, and larger matrix products are no faster.
 # Measured on two CPU cores.
 CHUNK_LOGITS = 2**21
 
@@ -23,22 +23,22 @@ def softmax_loss(
     weights: jax.Array,
     chunk: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """The cross-entropy of N targets in nats, and how many are the most probable, both weighted sums.
+    """The weighted sums of the cross-entropy of N targets in nats, and of the targets that are predicted correctly.
 
         loss = sum_n weights[n] * (logsumexp(logits[n]) - logits[n, targets[n]]),  logits = features @ kernel + bias
 
-    from features `(N, F)`, a kernel `(F, V)` and a bias `(V,)`. Logits are made for `chunk` targets at a time, and
-    with them, where the loss is to be differentiated, their part of the gradient: nothing of size N V is ever there,
-    and nothing is computed twice. Products are of what features and kernel promote to; logits, losses and all sums are
-    in the widest dtype given, float32 at least. No gradient flows to the weights. Differentiable any number of times,
-    at first in reverse mode. Raises ValueError for a chunk below 1.
+    from features `(N, F)`, a kernel `(F, V)` and a bias `(V,)`. Logits are computed for `chunk` targets at a time. If
+    the loss is differentiated, the gradient is computed in the same loop: no array of size N x V exists, and nothing is
+    computed twice. The matrix products use the promoted dtype of features and kernel; logits, losses and sums use the
+    widest dtype of all arguments, float32 at least. No gradient flows to the weights. Differentiable any number of
+    times, the first time in reverse mode. Raises ValueError for a chunk below 1.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk: expected at least 1, got {chunk}")
     number = len(targets)
     size = min(chunk or max(1, CHUNK_LOGITS // len(bias)), max(number, 1))
     chunks = math.ceil(number / size)
-    # As few chunks as that takes, all of one size.
+    # The same number of chunks, but of equal size.
     size = math.ceil(number / max(chunks, 1))
     weights = weights.astype(at_least_float32(jnp.result_type(features, kernel, bias, weights)))
     features, targets, weights = (
@@ -53,7 +53,7 @@ def softmax_loss(
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Dtypes:
-    """What the gradients of features, kernel and bias are cast to at their end."""
+    """The dtypes to which the gradients of features, kernel and bias are cast."""
 
     of_gradients: tuple[Any, Any, Any]
 
@@ -74,9 +74,9 @@ def _over_chunks(
     targets: jax.Array,
     weights: jax.Array,
 ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...] | None]:
-    """The loss and the right answers, and where asked for the loss's gradients, in the wide dtype.
+    """The sums, and with `differentiate` the gradients of the loss, in the wide dtype.
 
-    One loop for both: JAX takes a batch axis that `vmap` adds to be at the same place in the values of both.
+    One function for both cases, because under `vmap` JAX expects the same batch axis in the results of both.
     """
     product = jnp.result_type(features, kernel)
     wide = at_least_float32(product)

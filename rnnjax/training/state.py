@@ -1,4 +1,4 @@
-"""What training carries from step to step."""
+"""The training state."""
 
 from typing import Any, NamedTuple
 
@@ -10,11 +10,12 @@ from rnnjax.dtypes import widen
 
 
 class TrainState(NamedTuple):
-    """Arrays only: parameters, optimizer state, steps done (int32), the key that step keys derive from, and what the
-    objective carries from batch to batch, and the parameters' moving average, both nothing as a rule.
+    """The arrays that a train step updates.
 
-    Parameters have any dtype. The optimizer's state and the average are those of parameters in float32 at least: in
-    bfloat16 they would stop moving.
+    They are the parameters, the optimizer state, the number of steps done (int32), the key from which the key of each
+    step is derived, the carry of the objective, and the moving average of the parameters. The last two are `()` unless
+    used. Parameters may have any dtype. The optimizer state and the average are in float32 at least: in bfloat16 small
+    changes would be rounded away.
     """
 
     params: Any
@@ -33,9 +34,9 @@ class TrainState(NamedTuple):
         carry: Any = (),
         averaged: bool = False,
     ) -> "TrainState":
-        """The state before the first step, for a step with `averaging` where it is to be averaged.
+        """The state before the first step; `averaged=True` is needed for a train step with `averaging`.
 
-        It has copies of the arrays that are given: a step that is given the state donates them.
+        The arguments are copied, because a train step donates the arrays of its state.
         """
         params, key, carry = jax.tree.map(jnp.copy, (params, key, carry))
         wide = widen(params)
@@ -44,10 +45,10 @@ class TrainState(NamedTuple):
 
     @property
     def averaged(self) -> bool:
-        """Whether the parameters are averaged along the way."""
+        """Whether the state has an average of the parameters."""
         return bool(jax.tree.leaves(self.average))
 
     @property
     def evaluated(self) -> Any:
-        """The parameters that the training is for: their average where there is one."""
+        """The parameters to evaluate: the average if there is one."""
         return self.average if self.averaged else self.params

@@ -1,4 +1,4 @@
-"""The train and eval steps: one code path from one device to many."""
+"""The train and eval steps: the same code for one device and for many."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from rnnjax.training.devices import AXIS, side_by_side
 from rnnjax.training.objective import Objective, Sums, SumsOf
 from rnnjax.training.update import gradient_sums, update_of
 
-# Arrays whose rows the devices share, and arrays that every device has whole.
+# Arrays whose rows are split over the devices, and arrays that are replicated.
 SHARD, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 
@@ -28,35 +28,34 @@ def train_step(
     donate: bool = True,
     seeds: bool = False,
 ) -> CompiledStep:
-    """A step (state, batch) -> (state, sums), its state donated (by default), the batch's rows split over the mesh.
+    """A step (state, batch) -> (state, sums); the rows of the batch are split over the mesh.
 
         gradient = sum over devices of d(local loss) / sum over devices of (local weight)
         gradient *= min(1, clip / |gradient|)
 
-    with the global norm (Pascanu et al. 2013). Gradients are summed, divided and clipped, and the optimizer works, in
-    float32 at least; parameters keep their own dtype. The loss of a step is `sums["loss"] / sums["weight"]`. Each
-    step's key is folded in from the state's key and step number, so a step depends on nothing but the state and its
-    batch.
-    What an objective carries is in the state, its rows split as the batch's are.
-    A batch whose weight is 0 in all teaches nothing: the step goes on to the next number and hands on what the
-    objective carries; parameters, average and the optimizer's state stay as they were.
-    With an `averaging` above 0, the state has a moving average of the parameters after each step t from 0 on
-    (Polyak and Juditsky 1992; over all steps at first), which is what is evaluated and kept:
+    with the global norm (Pascanu et al. 2013). With `donate`, the state is donated. Gradients and optimizer use float32
+    at least; the parameters keep their dtype. The loss of a step is `sums["loss"] / sums["weight"]`. The key of a step
+    is folded from the key and the step number of the state, so that a step depends only on its state and its batch.
+    The carry of an objective is in the state; its rows are split like those of the batch.
+    If all weights of a batch are zero, only the step number and the carry change; parameters, average and optimizer
+    state do not.
+    With an `averaging` above 0, the state has a moving average of the parameters (Polyak and Juditsky 1992), which is
+    used for evaluation. After each step t, counted from 0:
 
         average = d * average + (1 - d) * params,  d = min(averaging, (1 + t) / (10 + t))
 
-    After every `histograms` steps the sums hold one of each gradient before clipping (`gradient_histograms`).
-    With `seeds`, the state, the batch and the sums have a leading axis of seeds, which the mesh splits: each is
-    trained as if it were alone.
-    Raises ValueError for a clip or number of steps that is not above 0, an averaging not in [0, 1), and, when called,
-    for a state that has an average where none is kept, or has none where it is, or whose optimizer state is of other
-    dtypes than `TrainState.create` makes.
+    Every `histograms` steps, the sums have a histogram of each gradient before clipping (`gradient_histograms`).
+    With `seeds`, state, batch and sums have a leading axis of seeds that is split over the mesh; each seed is trained
+    independently of the others.
+    Raises ValueError for a clip or `histograms` that is not above 0, and for an averaging not in [0, 1). The step
+    raises ValueError if the state has an average but `averaging` is 0 or the other way round, and for an optimizer
+    state with other dtypes than `TrainState.create` makes.
     """
     objective = Objective.of(objective)
     local = gradient_sums(objective)
 
     def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
-        # The gradients are local ones, so that one sum over devices follows for all.
+        # Gradients and sums are local, and summed over the devices together.
         gradient, sums, after = local(params, batch, key, carry)
         return *jax.lax.psum((gradient, sums), AXIS), after
 
@@ -76,7 +75,7 @@ def train_step(
 def eval_step(objective: Objective | SumsOf, mesh: Mesh, *, seeds: bool = False) -> CompiledStep:
     """A step (params, batch) -> sums over the batch's rows; `seeds` as for `train_step`.
 
-    Of an objective that carries it is ((params, carry), batch) -> (carry, sums).
+    For an objective that carries, the step is ((params, carry), batch) -> (carry, sums).
     """
     objective = Objective.of(objective)
 
@@ -97,9 +96,9 @@ def eval_step(objective: Objective | SumsOf, mesh: Mesh, *, seeds: bool = False)
 
 
 def _over_devices(local: Callable, mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable:
-    """The function run on every device's share.
+    """The function applied to the shard of every device.
 
-    JAX's check of what varies over the mesh is off: an objective may be any function, and most loops have a carry that
-    begins as an array that all devices share. Gradients of such arrays are then local ones, which `local` must sum.
+    JAX's check of values that vary over the mesh (`check_vma`) is off: an objective may be any function, and the carry
+    of most loops starts as a replicated array. Gradients are then local, and `local` must sum them.
     """
     return jax.shard_map(local, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)

@@ -1,4 +1,4 @@
-"""Language models over streams: the state goes from window to window, in training and in evaluation."""
+"""Language models over streams: the recurrent state is carried from window to window."""
 
 import contextlib
 import math
@@ -19,25 +19,24 @@ from rnnjax.training.position import Position
 from rnnjax.training.reports import Scores
 from rnnjax.training.softmax import softmax_loss
 
-# Two states that differ by less, in units of 1 and their own size, are one. Rounding alone keeps cells of a trained
-# LSTM 2e-5 apart from reading to reading, where their size is 31; a loss differs by less than 1e-7 then.
+# States are equal if |new - old| / (1 + |old|) is at most this. Rounding alone makes the cells of a trained LSTM, of
+# size 31, differ by 2e-5 between two passes; the loss then differs by less than 1e-7.
 SAME_STATE = 1e-4
 
 
 def initial_carry(features: Callable[..., Any], params: Any, rows: int) -> Any:
-    """A recurrent stack's initial state for so many rows; `features` as for `next_in_stream`."""
+    """The initial state of a recurrent stack for this number of rows; `features` as for `next_in_stream`."""
     return features(params, jnp.zeros((rows, 0), jnp.int32))[2]
 
 
 def next_in_stream(features: Callable[..., Any], level: str = "word") -> Objective:
-    """Cross-entropy of a language model over a stream's windows; it carries the recurrent stack's state.
+    """Cross-entropy of a language model over the windows of a stream; the carry is the state of the recurrent stack.
 
-        perplexity = exp(loss) of words; bits per character = loss / log(2) of characters
+        level "word": perplexity = exp(loss);  level "character": bits per character = loss / log(2)
 
-    `features(params, tokens, lengths, initial_state, resets, deterministic=, rows=, rngs=)` gives what the head reads
-    `(B, T, F)`, the head's kernel and bias, and the final state (`LanguageModel.features`). Gradients go back to the
-    start of the window. The sums are those of `next_token`. Raises ValueError for another `level` than "word" and
-    "character".
+    `features(params, tokens, lengths, initial_state, resets, deterministic=, rows=, rngs=)` returns the inputs of the
+    head `(B, T, F)`, the kernel and bias of the head, and the final state (`LanguageModel.features`). Gradients flow
+    back to the start of the window. The sums are those of `next_token`. Raises ValueError for another `level`.
     """
 
     def sums(params: Any, window: Window, key: jax.Array | None, carry: Any) -> tuple[Sums, Any]:
@@ -72,29 +71,30 @@ def next_in_stream(features: Callable[..., Any], level: str = "word") -> Objecti
 def evaluate_stream(
     params: Any, step: CompiledStep, stream: Stream, pause: Callable[[], None] = lambda: None, *, carry: Any
 ) -> Scores:
-    """Scores of the parameters over a stream: those of one unbroken pass, whatever its rows and steps.
+    """Scores of the parameters over a stream, equal to those of one sequential pass, for any number of rows and steps.
 
-    Every row but the first begins in the middle of the text. All are read at once, again and again, each from the
-    state that the row before it ended with the last time, until no row begins from another state than the last time:
-    twice, as a rule, since a net forgets how a row was begun; at most once a row. `carry` is the initial state of all
-    rows (`initial_carry`); `pause` is called between windows, and may raise.
+    A stream cuts the text into rows that are read in parallel, so the state before each row but the first is unknown.
+    All rows are therefore read repeatedly; each pass starts every row from the state in which the row before it ended
+    in the last pass. This stops when the starting states no longer change: usually after two passes, because a network
+    forgets its starting state, and at the latest after one pass for each row. `carry` is the initial state of all rows
+    (`initial_carry`); `pause` is called after each window, and may raise.
     """
     clock, total = Clock(step), Position()
-    begun = step.split(carry)
-    hand_on = _hand_on(stream, begun)
+    starts = step.split(carry)
+    next_starts = _next_starts(stream, starts)
     for reading in range(stream.filled):
-        total, ended = _read(params, step, stream.windows(carried=reading > 0), begun, pause)
-        following, moved = hand_on(ended, begun)
+        total, finals = _read(params, step, stream.windows(carried=reading > 0), starts, pause)
+        following, moved = next_starts(finals, starts)
         if float(moved) <= SAME_STATE:
             break
-        begun = following
+        starts = following
     return Scores.of(total.sums, clock.seconds(), step.objective)
 
 
 def _read(
     params: Any, step: CompiledStep, windows: Iterable[Window], carry: Any, pause: Callable[[], None]
 ) -> tuple[Position, Any]:
-    """The sums of all windows, and the state of every row after them."""
+    """The position with the sums of all windows, and the final states of all rows."""
 
     def dispatch(window: Window) -> Sums:
         nonlocal carry
@@ -109,18 +109,18 @@ def _read(
     return position, carry
 
 
-def _hand_on(stream: Stream, begun: Any) -> Callable[[Any, Any], tuple[Any, jax.Array]]:
-    """From the states that rows ended with, those to begin with, and how far (`SAME_STATE`) from those begun with."""
-    # The first row begins with the initial state, and what an empty one begins with changes nothing.
+def _next_starts(stream: Stream, starts: Any) -> Callable[[Any, Any], tuple[Any, jax.Array]]:
+    """A function of the final and the starting states of a pass: the next starting states, and the largest change."""
+    # The first row always starts with the initial state, and the starting state of an empty row has no effect.
     follows = (np.arange(stream.filled) > 0) & (np.arange(stream.filled) * stream.length < len(stream.tokens) - 1)
 
     def difference(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.abs(new - old) / (1 + jnp.abs(old))
 
-    def hand_on(ended: Any, begun: Any) -> tuple[Any, jax.Array]:
-        following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), ended)
-        moved = zero_where(jnp.asarray(~follows), jax.tree.map(difference, following, begun))
+    def next_starts(finals: Any, starts: Any) -> tuple[Any, jax.Array]:
+        following = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), finals)
+        moved = zero_where(jnp.asarray(~follows), jax.tree.map(difference, following, starts))
         return following, jnp.stack([leaf.max() for leaf in jax.tree.leaves(moved)]).max()
 
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, begun)
-    return jax.jit(hand_on, out_shardings=(shardings, None))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, starts)
+    return jax.jit(next_starts, out_shardings=(shardings, None))

@@ -1,4 +1,4 @@
-"""One update of the parameters as a pure function: what every training does, on one device or many."""
+"""One update of the parameters as a pure function, for one device or many."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Gradients = Callable[..., tuple[Any, Sums, Any]]
 
 
 def gradient_sums(objective: Objective) -> Gradients:
-    """The function (params, batch, key, carry) -> (gradient of `sums["loss"]`, sums, carry) of an objective.
+    """A function (params, batch, key, carry) -> (gradient of `sums["loss"]`, sums, carry) for an objective.
 
     Gradient and sums are in float32 at least.
     """
@@ -45,11 +45,10 @@ def update_of(
     gradients: Gradients | None = None,
     platform: str | None = None,
 ) -> Update:
-    """The function (state, batch) -> (state, sums) of one update; `train_step` says what it computes and raises.
+    """A function (state, batch) -> (state, sums) of one update; it computes and raises what `train_step` documents.
 
     It may be called within `jax.jit`, `jax.vmap` and `jax.lax.scan` (see `run_updates`). `gradients` replaces
-    `gradient_sums`, to sum over devices, say. `platform` is that of the devices it runs on, the default one unless
-    given.
+    `gradient_sums`, for example to sum over devices. `platform` is the platform of the devices (default: JAX's).
     """
     if histograms is not None and histograms < 1:
         raise ValueError(f"histograms: expected at least 1, got {histograms}")
@@ -98,19 +97,19 @@ def run_updates(
     xs: Any = None,
     length: int | None = None,
 ) -> tuple[TrainState, Sums]:
-    """Updates one after the other on the device, without host synchronisation: the last state, and all sums `(U, ...)`.
+    """Runs U updates on the device without host synchronisation; returns the last state and all sums `(U, ...)`.
 
         for x in xs:
             state, sums = update(state, batch_of(state, x))
 
-    `batch_of` draws a batch, or takes its rows from arrays, on the device. `xs` and `length` are as in
+    `batch_of` makes a batch on the device: it draws it, or takes rows of arrays. `xs` and `length` are as in
     `jax.lax.scan`.
     """
     return jax.lax.scan(lambda state, x: update(state, batch_of(state, x)), state, xs, length)
 
 
 def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
-    """The gradient of a mean from that of a sum; zero where nothing has a weight."""
+    """The gradient of a mean from that of a sum; zero if all weights are zero."""
     weight = jnp.where(empty, 1, weight)
     return jax.tree.map(lambda leaf: jnp.where(empty, 0, leaf / weight).astype(leaf.dtype), gradient)
 
@@ -118,17 +117,17 @@ def _mean(gradient: Any, weight: jax.Array, empty: jax.Array) -> Any:
 def _unless(
     empty: jax.Array, learned: Callable[[Any, TrainState], TrainState], gradient: Any, state: TrainState, on_cpu: bool
 ) -> TrainState:
-    """The state after an update, or as it was where the batch is empty.
+    """The state after an update, or the unchanged state if the batch is empty (all weights zero).
 
-    A choice between two states keeps both in memory, and the optimizer's own is copied for it: a quarter of a step of
-    text classifiers with 1.3 million parameters on two CPU cores. There the update is a loop of one turn or none, in
-    place. Not so on accelerators, where such a loop waits for the host, and a copy costs next to nothing.
+    Selecting between two states keeps both in memory and copies the optimizer state, which took a quarter of a step
+    (text classifiers with 1.3 million parameters on two CPU cores). On CPUs the update is therefore a loop of one or no
+    iteration, which works in place. On accelerators such a loop waits for the host, and a copy is cheap.
     """
     if not on_cpu:
         return jax.tree.map(lambda old, new: jnp.where(empty, old, new), state, learned(gradient, state))
 
     def turn(number: jax.Array, state: TrainState) -> TrainState:
-        # Of this turn: else what is made of the gradient alone is computed before the loop, and written to memory.
+        # The barrier keeps XLA from moving computations on the gradient out of the loop, where they would use memory.
         own, _ = jax.lax.optimization_barrier((gradient, number))
         return learned(own, state)
 
@@ -136,17 +135,17 @@ def _unless(
 
 
 def _check_alike(before: TrainState, after: TrainState) -> None:
-    """Raises ValueError for the first array that an update gives another shape or dtype."""
+    """Raises ValueError for the first array whose shape or dtype an update changes."""
     for (path, old), new in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
         if (old.shape, old.dtype) != (new.shape, new.dtype):
             raise ValueError(
-                f"state{jax.tree_util.keystr(path)}: expected {new.dtype}{list(new.shape)}, as an update makes it and "
-                f"`TrainState.create` begins with, got {old.dtype}{list(old.shape)}"
+                f"state{jax.tree_util.keystr(path)}: expected {new.dtype}{list(new.shape)}, as an update and "
+                f"`TrainState.create` make it, got {old.dtype}{list(old.shape)}"
             )
 
 
 def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
-    """The moving average after a step that has made these parameters."""
+    """The moving average after a step with these new parameters."""
 
     def leaf(old: jax.Array, new: jax.Array) -> jax.Array:
         steps = state.step.astype(old.dtype)
@@ -157,9 +156,11 @@ def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
 
 
 def _optimizer_numbers(optimizer_state: Any) -> Sums:
-    """The learning rate and the updates skipped in a row, where the optimizer's state holds exactly one such number."""
+    """The learning rate and the number of consecutive skipped updates, if the optimizer state has exactly one such
+    number.
+    """
     names = {"learning_rate": "learning_rate", "skipped_in_a_row": "notfinite_count"}
-    # A schedule has a state of the same name beside the number itself.
+    # A schedule has a state of the same name, besides the number itself.
     found = {
         name: optax.tree.get_all_with_path(
             optimizer_state, field, filtering=lambda _, value: isinstance(value, jax.Array)

@@ -113,7 +113,7 @@ def test_the_report_is_of_all_that_has_been_run(folder, tmp_path, capsys):
     ablations.main(["smoke", "--folder", str(place), "--variants", "base"])
     text = (place / "report.md").read_text()
     assert all(f"| {name} | " in text for name in ("base", "lower", "diverged"))
-    assert "left out, of no variant of this study: other.parquet" in capsys.readouterr().out
+    assert "ignored, because no variant of this study has this name: other.parquet" in capsys.readouterr().out
     (place / "rows" / "diverged.parquet").unlink()
     ablations.main(["smoke", "--folder", str(place), "--report"])
     assert "| diverged | 2 " not in (place / "report.md").read_text()
@@ -255,7 +255,7 @@ def test_what_cannot_be_run_is_one_line(arguments, status, message, capsys, monk
 def test_a_full_disk_and_a_study_in_use_are_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("rnnjax.runs.folder.LOCK_SECONDS", 0.05)
     with RunFolder(tmp_path).lock():
-        assert "expected a run that nobody else works on" in complaint(capsys, "smoke", "--folder", tmp_path)[1]
+        assert "expected a run that no other process uses" in complaint(capsys, "smoke", "--folder", tmp_path)[1]
     monkeypatch.setattr(runner, "SPARE", 2**60)
     message = f"folder: expected {2**60:,} bytes of free disk for {tmp_path}, got "
     assert message in complaint(capsys, "smoke", "--folder", tmp_path)[1]

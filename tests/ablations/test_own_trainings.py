@@ -53,7 +53,7 @@ def test_a_grid_is_every_combination_beside_the_first():
     for axes in none:
         with pytest.raises(ValueError, match="grid: expected axes of at least one value each, got none"):
             Study.grid("?", "score", Trials(score), Mine(), **axes)
-    with pytest.raises(ValueError, match=r"expected a computation of its own, got that of '0.5': it changes nothing"):
+    with pytest.raises(ValueError, match=r"expected a variant that changes something, got the computation of '0.5'"):
         Study.grid("?", "score", Trials(score), Mine(), rate={"0.5": 0.5, "half": 0.5})
 
 
@@ -94,7 +94,7 @@ def test_more_seeds_are_added_and_fewer_than_one_are_refused(tmp_path):
 def test_rows_of_another_cell_are_not_taken_for_those_of_a_variant(tmp_path):
     ablate(GRID, tmp_path, variants=["lstm-0.5"])
     other = Study("?", "score", Trials(score), [Variant("lstm-0.5", "?", Mine(GRU()))])
-    with pytest.raises(ValueError, match=r"expected rows of 'lstm-0.5' as the study has it now, got rows of another"):
+    with pytest.raises(ValueError, match=r"expected rows of 'lstm-0.5' with its current config, got rows with another"):
         ablate(other, tmp_path)
 
 
@@ -111,7 +111,7 @@ def test_a_trainer_needs_no_more_than_a_run(tmp_path):
     study = Study("?", "score", Own(), [Variant("a", "?", Mine()), Variant("b", "?", Mine(GRU()), "a")])
     assert "| 1,234 |" in ablate(study, tmp_path)
     assert "How to read it: Scores are made up. Mean, sample" in (tmp_path / "report.md").read_text()
-    with pytest.raises(ValueError, match="b: expected a computation of its own, got that of 'a'"):
+    with pytest.raises(ValueError, match="b: expected a variant that changes something, got the computation of 'a'"):
         Study("?", "score", Own(), [Variant("a", "?", Mine()), Variant("b", "?", Mine(seed=3), "a")])
 
 

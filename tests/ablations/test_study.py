@@ -37,23 +37,23 @@ BAD = {
     "question": ([Variant("a", "", BASE)], "a: expected the question that it answers, got none"),
     "nothing": (
         [Variant("a", "?", BASE), Variant("b", "?", dataclasses.replace(BASE, seed=3), "a")],
-        "b: expected a computation of its own, got that of 'a': it changes nothing",
+        "b: expected a variant that changes something, got the computation of 'a'",
     ),
     "in other words": (
         [Variant("a", "?", BASE), Variant("b", "?", dataclasses.replace(BASE, forget_bias=1.0), "a")],
-        "b: expected a computation of its own, got that of 'a': it changes nothing",
+        "b: expected a variant that changes something, got the computation of 'a'",
     ),
     "no patience": (
         [Variant("a", "?", SMALL), Variant("b", "?", dataclasses.replace(SMALL, patience=SMALL.epochs), "a")],
-        "b: expected a computation of its own, got that of 'a': it changes nothing",
+        "b: expected a variant that changes something, got the computation of 'a'",
     ),
     "no layers": (
         [Variant("a", "?", BAG), Variant("b", "?", dataclasses.replace(BAG, cell="gru", zoneout=0.1), "a")],
-        "b: expected a computation of its own, got that of 'a': it changes nothing",
+        "b: expected a variant that changes something, got the computation of 'a'",
     ),
     "no order": (
         [Variant("a", "?", BAG), Variant("b", "?", dataclasses.replace(BAG, word_order="shuffled"), "a")],
-        "b: expected a computation of its own, got that of 'a': it changes nothing",
+        "b: expected a variant that changes something, got the computation of 'a'",
     ),
     "base": ([Variant("a", "?", BASE, "b")], "a: expected a base among the variants before it, got 'b'"),
 }
@@ -158,16 +158,16 @@ WRONG = {
     "no seed": ({"seed": None}, "without seed"),
     "no curve": ({"curve_steps": None}, "without curve_steps"),
     "another": ({"variant": "b"}, "of 'b'"),
-    "twice": ({"seed": 1}, "of seed 1 beside another"),
-    "curve": ({"curve_steps": [1, 2]}, "with a curve that has not one score for each step"),
+    "twice": ({"seed": 1}, "of seed 1, which occurs twice"),
+    "curve": ({"curve_steps": [1, 2]}, "with a curve that lacks a score or a step"),
     "nan": ({"score": float("nan")}, "with numbers that are not finite"),
     "none together": ({"together": 0}, "with numbers that are not finite"),
-    "no score": ({"score": None}, "without a score that did not diverge"),
-    "no JSON": ({"environment": "{"}, "without the environment that made it"),
-    "other JSON": ({"environment": "[]"}, "without the environment that made it"),
+    "no score": ({"score": None}, "without a score, although it did not diverge"),
+    "no JSON": ({"environment": "{"}, "without its environment"),
+    "other JSON": ({"environment": "[]"}, "without its environment"),
     "no devices": (
         {"environment": json.dumps({**FIELDS, "devices": None})},
-        "without the environment that made it",
+        "without its environment",
     ),
 }
 
@@ -255,7 +255,7 @@ def test_rows_are_added_and_checked(tmp_path):
         (1, 0.5, None),
         (2, 0.5, None),
     ]
-    with pytest.raises(ValueError, match=r"a\.parquet: expected rows of 'a' as the study has it now, got "):
+    with pytest.raises(ValueError, match=r"a\.parquet: expected rows of 'a' with its current config, got "):
         read_rows(tmp_path, Variant("a", "?", OTHER))
     (tmp_path / "rows" / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"a\.parquet: expected the rows of a variant, got: "):

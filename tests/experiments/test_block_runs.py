@@ -98,7 +98,7 @@ def test_a_finished_run_is_resumed_to_the_same_end(whole, tmp_path, capsys):
     name, path = whole
     before = lines(path)
     STUDIES[name].main(["--resume", str(path), "--devices", "2"])
-    assert "nothing is left to train" in capsys.readouterr().out
+    assert " are done\n" in capsys.readouterr().out
     assert lines(path) == before
 
 

@@ -111,7 +111,7 @@ def test_two_processes_of_which_one_is_killed_stop_and_go_on(alone, reviews, tmp
     assert processes[0].returncode == 1
     last = errors.splitlines()[-1]
     assert "another process of the run was lost" in last
-    assert f"go on with: python -m experiments.sentiment --resume {run}" in last
+    assert f"resume with: python -m experiments.sentiment --resume {run}" in last
     assert "Traceback" not in errors
     assert json.loads((run / "status.json").read_text())["status"] == "failed"
     before = lines(run, "step")[-1]["step"]

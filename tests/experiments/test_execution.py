@@ -52,7 +52,7 @@ def test_a_full_disk_is_named_with_what_is_safe(tmp_path, reviews, capsys):
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert status == 1
     assert f"{path}: metrics.jsonl, event files or figures could not be written (File too large)" in error
-    assert "the checkpoints written before are whole" in error
+    assert "the checkpoints written before are complete" in error
     sentiment.main(["--resume", str(path), *TWO])
     assert [line["step"] for line in lines(path) if line["kind"] == "step"] == list(range(1, 19))
 

@@ -68,7 +68,7 @@ BAD_ARGUMENTS = {
     "recursive linear": (["temperatures", "--strategy", "recursive"], "linear: expected a direct strategy"),
     "recursive extra": (
         ["--strategy", "recursive", "--head", "point", "--extra", "volume"],
-        "extra: expected no such columns with a recursive strategy, whose next steps would need them, got volume",
+        "extra: expected no such columns with a recursive strategy and a horizon above 1, got volume",
     ),
     "shares": (["--validation", "0.5", "--test", "0.5"], "validation, test: expected shares that leave some dates"),
     "test": (["--test", "0"], "test: expected a number above 0, got 0.0"),

@@ -238,7 +238,7 @@ def test_who_wins_is_said_plainly():
         assert comparison.low - 1e-9 <= comparison.gain <= comparison.high + 1e-9
     assert words == {
         "wins": "YES: net beats every baseline; the best of them is the other",
-        "ties": "NO: net does not beat the best baseline, the other: from these origins the two cannot be told apart",
+        "ties": "NO: net does not beat the best baseline, the other: the difference is not significant",
         "loses": "NO: net does not beat the best baseline, the other: it is worse",
     }
     assert scores.block_length(4, 6) == 1

@@ -138,7 +138,7 @@ def test_no_file_of_a_checkpoint_is_another(make, hostile):
         make(file)
     with (
         pytest.warns(UserWarning, match="checksums.json: expected a file or folder, got a ") as warned,
-        pytest.raises(ValueError, match=r"expected a whole checkpoint, got \d+, all of them damaged"),
+        pytest.raises(ValueError, match=r"expected an undamaged checkpoint, got \d+, all of them damaged"),
     ):
         open_run(hostile)
     assert len(warned) == len(found)

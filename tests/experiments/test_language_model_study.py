@@ -71,7 +71,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(treebank, small_ru
         act_after(patch, steps * 3 // 4, terminate)
         status, error = complaint(capsys, *begin(treebank, path))
         assert status == 143
-        assert f"; go on with: python -m experiments.language_model --resume {path}" in error
+        assert f"; resume with: python -m experiments.language_model --resume {path}" in error
         assert "hidden was 6 and is 7" in (complaint(capsys, "--resume", path, "--hidden", "7")[1])
         language_model.main(["--resume", str(path), *TWO])
     assert lines(path) == lines(small_run)

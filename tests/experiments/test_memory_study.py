@@ -175,7 +175,7 @@ def test_it_learns_stops_and_leaves_what_it_measured(tmp_path, capsys):
             blocks[-1]["validation_loss"][row],
         )
     assert imread(path / "figures" / "learning_curves.png").std() > 0.02
-    parts = ["recall, T=3", "solved means: accuracy above 0.99", "known solution", f"solved after {last:,} updates"]
+    parts = ["recall, T=3", "solved: accuracy above 0.99", "known solution", f"solved after {last:,} updates"]
     for part in [*parts, str(path)]:
         assert part in out
 
@@ -291,7 +291,7 @@ BAD_ARGUMENTS = {
     "order": (["order", "--time", "9"], "time: expected at least 10 for order, got 9"),
     "parity": (["parity", "--time", "0"], "time: expected at least 1, got 0"),
     "digits": (["digits", "--time", "28"], "time: expected at least 64 for digits, got 28"),
-    "cell": (["--cell", "lstn"], "invalid choice 'lstn' for argument '--cell'. Expected one of ('elman', 'irnn', "),
+    "cell": (["--cell", "lstn"], "cell: expected one of elman, irnn, "),
     "hidden": (["--hidden", "0"], "hidden: expected at least 1, got 0"),
     "layers": (["--layers", "0"], "layers: expected at least 1, got 0"),
     "seeds": (["--seeds", "0"], "seeds: expected at least 1, got 0"),

@@ -31,7 +31,7 @@ def test_a_stopped_run_says_how_to_go_on(stopped_run):
     # One step was under way, and the next one was on its way to the devices.
     step = int(re.findall(r"after step (\d+)", error)[0])
     assert step in (STOPPED_AT + 1, STOPPED_AT + 2)
-    told = f"stopped by SIGTERM after step {step}; go on with: python -m experiments.sentiment --resume '{path}'"
+    told = f"stopped by SIGTERM after step {step}; resume with: python -m experiments.sentiment --resume '{path}'"
     assert error == f"experiments.sentiment: {told}\n"
     assert checkpoints(path)[-1] == f"epoch001-step{step:08d}"
     found = read(path, "status.json")
@@ -42,7 +42,7 @@ def test_a_stopped_run_says_how_to_go_on(stopped_run):
 def test_a_resumed_run_is_as_if_it_had_never_been_stopped(stopped, unbroken, capsys):
     sentiment.main(["--resume", str(stopped), *TWO])
     out = capsys.readouterr().out
-    assert re.search(r"^step (9|10), 1 epochs and [34] batches: goes on from there$", out, re.MULTILINE)
+    assert re.search(r"^step (9|10), 1 epochs and [34] batches: resumes from there$", out, re.MULTILINE)
     found = lines(stopped)
     assert found == lines(unbroken)
     assert [line["step"] for line in found if line["kind"] == "step"] == list(range(1, 19))
@@ -88,7 +88,7 @@ def test_it_may_be_stopped_again(stopped, unbroken):
     sentiment.main(["--resume", str(stopped), *TWO])
     assert lines(stopped) == lines(unbroken)
     assert len(read(stopped, "environment.json")["resumed"]) == 2
-    # What is finished can be gone on with, too: nothing is left to train.
+    # A finished run can be resumed, too: all epochs are done.
     sentiment.main(["--resume", str(stopped), *TWO])
     assert lines(stopped) == lines(unbroken)
 
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_is_one_line_of_warning(stopped, unbroken, capsys):
         warnings.simplefilter("always")
         run(sentiment.PROGRAM, functools.partial(sentiment.main, ["--resume", str(stopped), *TWO]))
     error = capsys.readouterr().err
-    assert error.startswith(f"experiments.sentiment: warning: damaged checkpoint, left out: {newest}/position.json: ")
+    assert error.startswith(f"experiments.sentiment: warning: damaged checkpoint, ignored: {newest}/position.json: ")
     assert error.count("\n") == 1
     assert lines(stopped) == lines(unbroken)
     assert f"damaged-{newest.name}" in checkpoints(stopped)
@@ -151,7 +151,7 @@ def test_a_text_study_goes_on_too(tmp_path, capsys):
         act_after(patch, 3, terminate)
         status, error = complaint_of(next_word, capsys, *begin, broken)
     assert status == 143
-    assert f"; go on with: python -m experiments.next_word text --resume {broken}" in error
+    assert f"; resume with: python -m experiments.next_word text --resume {broken}" in error
     error = complaint_of(next_word, capsys, "text", "--resume", broken, "--hidden", "5")[1]
     assert "hidden was 4 and is 5" in error
     next_word.main(["text", "--resume", str(broken), *TWO])
@@ -167,7 +167,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins(stopped, unbroken, caps
     shutil.rmtree(stopped / "checkpoints")
     (stopped / "metrics.jsonl").unlink()
     sentiment.main(["--resume", str(stopped), *TWO])
-    assert "step 0, 0 epochs: the run was stopped before its first step, and begins" in (capsys.readouterr().out)
+    assert "step 0, 0 epochs: the run was stopped before its first step, and starts" in (capsys.readouterr().out)
     assert lines(stopped) == lines(unbroken)
 
 

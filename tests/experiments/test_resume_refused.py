@@ -44,7 +44,7 @@ REFUSED = {
     "source": (other_source, [], "got another: the held-out part has changed; the data has changed\n"),
     "study": (other_study, [], "expected a run of experiments.sentiment, got one of 'sentiment-predict'"),
     "vocabulary": (other_vocabulary, [], r"vocabulary\.json: expected the vocabulary of this data, got another one"),
-    "no checkpoint": (no_checkpoint, [], "expected checkpoints to go on from, found none"),
+    "no checkpoint": (no_checkpoint, [], "expected checkpoints to resume from, found none"),
 }
 
 
@@ -71,7 +71,7 @@ def test_a_run_in_use_is_refused(stopped, capsys, monkeypatch):
     with RunFolder(stopped).lock():
         status, error = complaint_of(sentiment, capsys, "--resume", stopped, *TWO)
     assert status == 1
-    assert error == f"experiments.sentiment: {stopped}: expected a run that nobody else works on, got one in use\n"
+    assert error == f"experiments.sentiment: {stopped}: expected a run that no other process uses, got one in use\n"
     assert files(stopped) == before
 
 
@@ -118,6 +118,6 @@ def test_fewer_epochs_than_are_done_are_refused(unbroken, tmp_path, capsys):
     status, error = complaint_of(sentiment, capsys, "--resume", path, "--epochs", "2", *TWO)
     assert (status, error) == (
         1,
-        "experiments.sentiment: epochs: expected at least 3, which are done, got 2\n",
+        "experiments.sentiment: epochs: expected at least 3 (already done), got 2\n",
     )
     assert files(path) == before

@@ -235,7 +235,7 @@ def test_what_cannot_be_compared(tmp_path, capsys):
         (["compare"], "runs: expected 1 to 8, got 0"),
         (["compare", *"abcdefghi"], "runs: expected 1 to 8, got 9"),
         (["compare", one, tmp_path, "--figure", file], f"run folder: expected config.json in {tmp_path}, found none"),
-        (["compare", one, one / ".", "--figure", file], "runs: expected different ones, got"),
+        (["compare", one, one / ".", "--figure", file], "runs: expected different runs, got"),
         (["compare", nothing, "--figure", file], "expected steps or epochs in the metrics of at least one, found none"),
         (
             ["compare", one, "--figure", "figure.gif"],

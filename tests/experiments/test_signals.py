@@ -32,7 +32,7 @@ def test_a_signal_in_the_final_evaluation_stops_the_run(act, number, tmp_path, r
         patch.setattr(training, "evaluate", lambda *_: act())
         status, error = complaint_of(sentiment, capsys, *new(reviews, path, "--epochs", "1"))
     assert status == 128 + number
-    again = f"go on with: python -m experiments.sentiment --resume {path}"
+    again = f"resume with: python -m experiments.sentiment --resume {path}"
     assert error == f"experiments.sentiment: stopped by {number.name} after step 6; {again}\n"
     found = read(path, "status.json")
     assert (found["status"], found["step"], found["message"]) == (
@@ -121,7 +121,7 @@ def test_an_error_of_the_program_says_how_to_go_on(tmp_path, reviews, capsys):
         status, error = complaint_of(sentiment, capsys, *new(reviews, path))
     assert status == 1
     assert re.search(
-        f"No space left on device.*; go on with: python -m experiments.sentiment --resume {path}\n$", error
+        f"No space left on device.*; resume with: python -m experiments.sentiment --resume {path}\n$", error
     ), error
     assert "[Errno" not in error
     assert read(path, "status.json")["status"] == "failed"

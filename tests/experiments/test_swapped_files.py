@@ -78,7 +78,7 @@ ATTACKS = {
     classes: (CONFIG, CONFIG),
     classes_resealed: (OTHER.format(r"config\.json"), r"classes was \['1', '0'\] and is \['0', '1'\]"),
     words: (OTHER.format(r"vocabulary\.json"), r"vocabulary\.json: expected the vocabulary of this data, got another"),
-    checkpoints: (*["expected the checkpoint of that name, found the one written as epoch"] * 2,),
+    checkpoints: (*["expected the checkpoint of that name, found the checkpoint epoch"] * 2,),
 }
 
 
@@ -111,7 +111,7 @@ METRICS = {
         7,
         "line 7: expected the line that was written",
     ),
-    "no end": (metrics(lambda lines: lines[:-4]), 19, "expected its last line to be that of the seal "),
+    "no end": (metrics(lambda lines: lines[:-4]), 19, "expected a last line with the seal "),
 }
 
 

@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(damage, par
     harm, message = DAMAGE[damage]
     harm(files[-1])
     with Checkpoints(path) as checkpoints:
-        with pytest.warns(UserWarning, match=f"damaged checkpoint, left out: .*{message}"):
+        with pytest.warns(UserWarning, match=f"damaged checkpoint, ignored: .*{message}"):
             back, position = checkpoints.restore(state)
         assert position.step == 4
         assert_same(back.params, jax.tree.map(lambda leaf: leaf + 4, state.params))
@@ -163,7 +163,7 @@ def test_no_whole_checkpoint_is_an_error_and_no_new_beginning(tmp_path, state):
     with Checkpoints(path) as checkpoints, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(2):  # and again, when somebody looks again
-            with pytest.raises(ValueError, match="expected a whole checkpoint, got 3, all of them damaged"):
+            with pytest.raises(ValueError, match="expected an undamaged checkpoint, got 3, all of them damaged"):
                 checkpoints.restore(state)
     with (
         Checkpoints(tmp_path / "empty") as checkpoints,
@@ -186,9 +186,9 @@ def test_the_best_parameters_are_those_of_the_best_epoch(tmp_path, state):
         checkpoints.save(state, Position(3, step=12, best=Best(1, 4, 0.5)))
         assert_same(checkpoints.best_params(state.params), jax.tree.map(lambda leaf: leaf + 4, state.params))
     flip(path / "epoch001-step00000004" / "position.json")
-    with pytest.warns(UserWarning, match="wrong checksum.*; the newest is used"):
+    with pytest.warns(UserWarning, match="wrong checksum.*; the newest checkpoint is used"):
         assert_same(load_best(path, state.params), state.params)
-    with Checkpoints(path) as checkpoints, pytest.warns(UserWarning, match="best epoch is chosen anew"):
+    with Checkpoints(path) as checkpoints, pytest.warns(UserWarning, match="best epoch is now chosen"):
         assert checkpoints.restore(state)[1].best is None
 
 
@@ -196,8 +196,10 @@ def test_parameters_that_were_never_trained_are_nobodys_best(tmp_path, state):
     path = filled(tmp_path / "checkpoints", state, steps=(0, 4))
     flip(path / "epoch001-step00000004" / "position.json")
     with (
-        pytest.warns(UserWarning, match="damaged checkpoint, left out|the newest is used"),
-        pytest.raises(ValueError, match="expected a whole checkpoint of trained parameters, got damaged ones only"),
+        pytest.warns(UserWarning, match="damaged checkpoint, ignored|the newest checkpoint is used"),
+        pytest.raises(
+            ValueError, match="expected an undamaged checkpoint of trained parameters, got damaged ones only"
+        ),
     ):
         load_best(path, state.params)
 
@@ -210,7 +212,7 @@ def test_a_full_disk_is_named_and_leaves_what_was_whole(tmp_path, state):
             resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # no file may be longer than so many bytes
             checkpoints.save(state, POSITION)
             with pytest.raises(
-                OSError, match=r"the checkpoint could not be written .*; the last whole one is .*step00000004"
+                OSError, match=r"the checkpoint could not be written .*; the last complete one is .*step00000004"
             ):
                 checkpoints.wait()
         finally:
@@ -233,7 +235,7 @@ def test_whoever_reads_a_live_run_looks_again(tmp_path, state, monkeypatch):
         plain(folder)
 
     monkeypatch.setattr(checkpoints_module, "check_seal", while_it_is_read)
-    with pytest.warns(UserWarning, match="checkpoint of the best epoch, found none; the newest is used"):
+    with pytest.warns(UserWarning, match="checkpoint of the best epoch, found none; the newest checkpoint is used"):
         assert_same(load_best(path, state.params), later.params)
     assert not moved[0].exists()
 

@@ -52,7 +52,7 @@ def test_it_names_the_line_in_a_cell(recurrence):
     params = model.init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]
     batch = jax.tree.map(jnp.asarray, make_batch())
     found = first_bad_operation(make_objective(model), params, batch, jax.random.key(1))
-    assert "on the way back" not in found
+    assert "in the backward pass" not in found
     assert "in update: return new._replace(hidden=new.hidden + 0 * jnp.log(" in found
     assert found.startswith("invalid value (nan) encountered in log, tests/training/test_debugging.py:")
 
@@ -73,7 +73,7 @@ def told(loss, value=1.0):
 
 def test_it_names_the_line_of_what_fails_on_the_way_back_only():
     found = told(root_of)
-    assert " on the way back, " in found
+    assert " in the backward pass, " in found
     assert f"{line_of('# at zero its derivative is infinite')} in root_of: return jnp.sqrt" in found
 
 
@@ -99,7 +99,7 @@ def test_parameters_that_were_bad_before_are_named():
 
 
 def test_nothing_bad_is_said_so():
-    assert told(power_of, 0.0) == "every operation was finite when the step was done again by itself"
+    assert told(power_of, 0.0) == "every operation was finite when the step was repeated on one device"
 
 
 def test_a_run_on_two_devices_tells_the_first_bad_operation_of_its_step():

@@ -194,7 +194,7 @@ def test_what_has_no_weight_at_all_is_an_error_in_words():
         evaluate(initial(optimizer).params, evaluation, [emptied(batch)] * 2)
     with pytest.raises(ValueError, match="weights: expected at least one above 0 in all batches, got none"):
         run([batch], [emptied(batch)])
-    with pytest.raises(ValueError, match="epoch 1: expected a batch with a weight above 0, got 3 without"):
+    with pytest.raises(ValueError, match="epoch 1: expected a batch with a weight above 0, got 3 batches of weight 0"):
         run([emptied(batch)] * 3, [batch])
     bad = batch._replace(weights=np.full(6, np.nan, np.float32))
     with pytest.raises(DivergedError, match="epoch 1: expected at least one finite update, got 2 skipped"):

@@ -153,8 +153,8 @@ WRONG = {
     "clip": ({"clip": 0.0}, "clip: expected a number above 0, got 0.0"),
     "averaging": ({"averaging": 1.0}, "averaging: expected 0 <= share < 1, got 1.0"),
     "weight decay": ({"optimizer": "sgd", "weight_decay": -0.1}, "weight_decay: expected 0 <= share < 1, got -0.1"),
-    "of adam": ({"weight_decay": 0.1}, "weight_decay: expected adamw, sgd, lion or muon with it, got adam"),
-    "momentum": ({"momentum": 0.9}, "momentum: expected sgd with it, got adam"),
+    "of adam": ({"weight_decay": 0.1}, "weight_decay: expected optimizer adamw, sgd, lion or muon, got adam"),
+    "momentum": ({"momentum": 0.9}, "momentum: expected optimizer sgd, got adam"),
     "warm step": ({"schedule": "step", "warmup": 0.1}, "warmup: expected none with the schedule step, got 0.1"),
 }
 

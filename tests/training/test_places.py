@@ -111,7 +111,7 @@ def other_words(run, twin):
 
 
 DIGITS = r"[0-9a-f]{12}"
-OTHER_NAME = "expected the checkpoint of that name, found the one written as epoch"
+OTHER_NAME = "expected the checkpoint of that name, found the checkpoint epoch"
 PLACES = {
     swapped: f"epoch003-step00000012: {OTHER_NAME}002-step00000008",
     renamed: f"epoch007-step00000020: {OTHER_NAME}003-step00000012",
@@ -137,8 +137,8 @@ def test_a_run_without_a_name_takes_its_checkpoints_by_the_rest(runs, state):
     other_run(*runs)
     (runs[0] / "environment.json").unlink()
     best(runs[0], state)
-    # To go on with, they must be of its metrics, too.
-    with pytest.raises(ValueError, match=r"metrics.jsonl: line 3: .*of another run; take the file away"):
+    # To resume the run, they must also fit its metrics.
+    with pytest.raises(ValueError, match=r"metrics.jsonl: line 3: .*of another run; remove the file"):
         restore(runs[0], state)
 
 
@@ -154,5 +154,5 @@ def test_a_checkpoint_that_says_nothing_of_its_run_is_damaged(runs, state):
     newest = find_checkpoints(runs[0] / "checkpoints")[-1]
     (newest / "run.json").write_text("[]")
     seal(newest)
-    with pytest.warns(UserWarning, match="damaged checkpoint, left out: .*run.json: expected a JSON object, got list"):
+    with pytest.warns(UserWarning, match="damaged checkpoint, ignored: .*run.json: expected a JSON object, got list"):
         assert restore(runs[0], state)[0].step == 8

@@ -162,7 +162,7 @@ def test_a_checksum_that_is_none_is_refused(checksum, sealed):
 def test_a_run_in_use_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("rnnjax.runs.folder.LOCK_SECONDS", 0.05)
     folder = RunFolder(tmp_path)
-    message = f"^{tmp_path}: expected a run that nobody else works on, got one in use$"
+    message = f"^{tmp_path}: expected a run that no other process uses, got one in use$"
     with folder.lock(), pytest.raises(BlockingIOError, match=message):
         RunFolder(tmp_path).lock()
     RunFolder(tmp_path).lock().release()

@@ -54,7 +54,7 @@ def test_processes_that_fit_meet(port):
         ),
         (
             [(0, 3, {}), (1, 3, {}), (1, 3, {})],
-            "ValueError: process: expected another number in every process, got 1 twice",
+            "ValueError: process: expected a different number in every process, got 1 twice",
         ),
     ],
 )
@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_named_in_every_process(cards, said, port):
 
 
 def test_a_process_that_is_missing_is_named(port):
-    said = "ConnectionError: expected all processes within 1 s, got no word of 2"
+    said = "ConnectionError: expected all processes within 1 s, got no connection from 2"
     assert outcomes(port, [(0, 3, {}), (1, 3, {})], seconds=1) == [said] * 2
 
 

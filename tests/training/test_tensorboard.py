@@ -168,7 +168,7 @@ def test_after_closing_nothing_is_lost_in_silence(tmp_path):
         board.scalars(1, {"loss": 1})
     board.close()
     for write in (lambda: board.scalars(2, {"loss": 2}), board.flush, lambda: board.histograms(2, {})):
-        with pytest.raises(ValueError, match="event file: expected an open one, got one that was closed"):
+        with pytest.raises(ValueError, match="event file: expected an open file, got a closed one"):
             write()
     assert len(values(tmp_path)) == 1
 
