@@ -1,7 +1,6 @@
 """How a run has ended: its last status, and what its error says of how to resume it."""
 
 import contextlib
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,24 +12,28 @@ from rnnjax.training.processes import was_lost
 
 
 def tell_end(
-    error: BaseException | None, resume: str, path: Path, step: int, write_status: Callable[..., None]
+    error: BaseException | None,
+    resume: str | None,
+    path: Path,
+    step: int | None,
+    write_status: Callable[..., None],
 ) -> None:
-    """Writes the status of a run that ends with this error, or without one, after a step.
+    """Writes the status of a run that ends with this error, or without one, after a step (None: without steps).
 
-    `resume` is the command that resumes a run, to which its path is added. It is a note to the error, which is raised
-    in the words of a run where it has others.
+    `resume` is the command that resumes the run, None if the run cannot be resumed. It is a note to the error, which
+    is raised in the words of a run where it has others.
     """
-    again = f"go on with: {resume} {shlex.quote(str(path))}"
+    again = [] if resume is None else [f"go on with: {resume}"]
     if error is None:
         write_status("finished")
     elif isinstance(error, Interrupted):
         stopped = Interrupted(error.signal, step)
         write_status("stopped", str(stopped))
-        stopped.add_note(again)
+        _add_notes(stopped, again)
         raise stopped from error
     elif isinstance(error, DivergedError):
         write_status("diverged", str(error))
-        error.add_note(_safe(path / CHECKPOINTS))
+        _add_notes(error, again and [_safe(path / CHECKPOINTS)])
     else:
         words = first_line(error)
         if was_lost(error):
@@ -40,9 +43,14 @@ def tell_end(
             write_status("failed", words)
         if was_lost(error):
             error = ConnectionError(words)
-            error.add_note(again)
+            _add_notes(error, again)
             raise error
-        error.add_note(again)
+        _add_notes(error, again)
+
+
+def _add_notes(error: BaseException, notes: list[str]) -> None:
+    for note in notes:
+        error.add_note(note)
 
 
 def _safe(checkpoints: Path) -> str:

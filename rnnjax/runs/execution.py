@@ -27,13 +27,36 @@ DEFAULTS = {"keep": 2, "tensorboard": True}
 
 
 @dataclasses.dataclass(frozen=True)
-class LocalExecution:
+class RunPlace:
+    """The run folder and the devices: the options of a run that cannot be resumed."""
+
+    run_folder: Path | None = None
+    """New folder for the run. Default: runs/ with the name of the study and the time."""
+    devices: int | None = None
+    """Number of devices to use, CPU cores included. Default: all of this process."""
+
+    def __post_init__(self):
+        check_fields(self, at_least_one=("devices",))
+
+    def kept(self) -> dict[str, Any]:
+        """The options that a run records for its resumption: none."""
+        return {}
+
+    def filled(self, own: Any) -> Any:
+        """These options, since there is no earlier run with other ones."""
+        return self
+
+    def begin(self, config: Any) -> None:
+        """Fixes the devices. Must come before the first computation."""
+        use_cpu_cores(self.devices)
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalExecution(RunPlace):
     """Of a run in one process that trains in blocks of updates on the devices; may differ when it is resumed."""
 
     minutes: ClassVar[float] = 1 / 6
 
-    run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
     resume: Path | None = None
     """A run folder to go on with, under its own config where no preset is named; without a path, the newest run of
     this config."""
@@ -46,11 +69,10 @@ class LocalExecution:
     """Newest checkpoints kept, 2 unless given; that of the best epoch stays in any case."""
     tensorboard: bool = True
     """Write event files for TensorBoard, too; a run that was begun without them stays without."""
-    devices: int | None = None
-    """Devices of this process that are used; all of them (CPU cores included) unless given."""
 
     def __post_init__(self):
-        check_fields(self, at_least_one=("checkpoint_steps", "keep", "devices"), above_zero=("checkpoint_minutes",))
+        super().__post_init__()
+        check_fields(self, at_least_one=("checkpoint_steps", "keep"), above_zero=("checkpoint_minutes",))
         if self.resume is not None and self.run_folder is not None:
             raise ValueError("run_folder: expected none with --resume, which goes on in the run's own folder")
 
@@ -75,10 +97,6 @@ class LocalExecution:
     @property
     def _names(self) -> list[str]:
         return [name for name in KEPT if hasattr(self, name)]
-
-    def begin(self, config: Any) -> None:
-        """Fixes the devices. Must come before the first computation."""
-        use_cpu_cores(self.devices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +142,7 @@ def facts_of(config: Any) -> dict[str, Any]:
     execution = config.execution
     options = settings(config) | {name: getattr(execution, name) for name in ALIKE if hasattr(execution, name)}
     facts = {name: value for name, value in options.items() if name not in PLACES}
-    facts["resume"] = config.execution.resume is not None
+    facts["resume"] = isinstance(execution, LocalExecution) and execution.resume is not None
     facts |= {name: str(getattr(jax.config, name)) for name in NUMERICS}
     return as_json(facts | {f"version of {name}": version for name, version in versions().items()})
 

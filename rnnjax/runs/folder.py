@@ -126,7 +126,7 @@ class RunFolder:
             ) from error
         return lock
 
-    def write_status(self, status: str, step: int, message: str = "", mark: Mark | None = None) -> None:
+    def write_status(self, status: str, step: int | None, message: str = "", mark: Mark | None = None) -> None:
         """How the run stands: running, finished, stopped, diverged or failed; `mark` is where metrics.jsonl ends."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         values = {"status": status, "step": step, "time": now, "message": message, METRICS: mark}

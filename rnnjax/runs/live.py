@@ -2,14 +2,15 @@
 
 import contextlib
 import json
+import shlex
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from rnnjax.runs.endings import tell_end
-from rnnjax.runs.execution import EXECUTION, check_alike, settings
+from rnnjax.runs.execution import EXECUTION, LocalExecution, check_alike, settings
 from rnnjax.runs.folder import ARTIFACTS, BEST, CONFIG, METRICS, VOCABULARY, RunFolder, check_artifact
 from rnnjax.runs.log import Log
 from rnnjax.runs.metrics import Metrics, read_lines, read_metrics
@@ -23,7 +24,8 @@ from rnnjax.training.processes import is_first, on_first_process
 class LiveRun:
     """One run of a study, entered before there is any work to lose and left after the last figure.
 
-    `config` is a dataclass with a field `execution` (`Execution` or `LocalExecution`). SIGTERM and Ctrl-C end the run
+    `config` is a dataclass with a field `execution`: a `RunPlace`, or, in a `Session`, which can be resumed, an
+    `Execution` or `LocalExecution`. SIGTERM and Ctrl-C end the run
     in good order. With several processes only the first one reads, writes and prints. Entering raises as
     `RunFolder.check_new`, or, where a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and
     FileNotFoundError where its checkpoints are gone.
@@ -32,7 +34,8 @@ class LiveRun:
     def __init__(self, program: str, experiment: str, config: Any):
         self.program, self.experiment, self.config = program, experiment, config
         self.execution = config.execution
-        self.resuming = config.execution.resume is not None
+        self.resumable = isinstance(self.execution, LocalExecution)
+        self.resuming = self.resumable and self.execution.resume is not None
         self.step = 0
         self._resumed = self._begun = False
         self._settings: dict[str, Any] = {}
@@ -44,7 +47,7 @@ class LiveRun:
     def folder(self) -> RunFolder:
         return RunFolder(self.path)
 
-    def __enter__(self) -> "LiveRun":
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:  # what is refused is not held
             stack.enter_context(self._stop)
             found = json.loads(on_first_process(lambda: json.dumps(self._look(stack)).encode()))
@@ -71,12 +74,14 @@ class LiveRun:
 
     def begin(
         self,
-        objective: Objective,
+        objective: Objective | None = None,
         facts: Mapping[str, Any] = MappingProxyType({}),
         artifacts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Makes the run folder; or checks that what is known of the data is what it was.
 
+        The objective, if given, says by which metric the best epoch is known. If the run cannot be resumed, its log is
+        open from here on; otherwise `Session.restore` opens it.
         `facts` (JSON) describe the data: a run is resumed with the same ones only. `artifacts` are JSON texts by file
         name (a vocabulary, a scaler), which are written into the folder (`RunFolder.artifact` reads them).
         Raises ValueError that lists what has changed, or in what other processes of the run differ.
@@ -89,9 +94,10 @@ class LiveRun:
             "experiment": self.experiment,
             **facts,
             **settings(self.config),
-            BEST: {"metric": objective.best, "highest": objective.highest},
             EXECUTION: self.execution.kept(),
         } | ({ARTIFACTS: others} if others else {})
+        if objective is not None:
+            self._settings[BEST] = {"metric": objective.best, "highest": objective.highest}
 
         def begin() -> bytes:
             if not self.resuming:
@@ -105,6 +111,9 @@ class LiveRun:
         self._stop.raise_noted()
         on_first_process(begin)
         self._begun = not self.resuming
+        if not self.resumable:
+            self._status("running")
+            self.log = Log(self.folder if is_first() else None, None, tensorboard=False)
 
     def metrics(self) -> Metrics:
         """The steps and epochs in metrics.jsonl; what of it is damaged is named in a warning."""
@@ -121,7 +130,12 @@ class LiveRun:
 
     def _status(self, status: str, message: str = "") -> None:
         if is_first():
-            self.folder.write_status(status, self.step, message, self.log.mark)
+            self.folder.write_status(status, self._done, message, self.log.mark)
+
+    @property
+    def _done(self) -> int | None:
+        """The number of steps done; None in a study that counts none."""
+        return self.step if self.resumable or self.step else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # From here on the run has ended: a signal must not keep that from being written.
@@ -141,4 +155,5 @@ class LiveRun:
 
     def _end(self, error: BaseException | None) -> None:
         if self._begun:
-            tell_end(error, f"python -m {self.program} --resume", self.path, self.step, self._status)
+            again = f"python -m {self.program} --resume {shlex.quote(str(self.path))}" if self.resumable else None
+            tell_end(error, again, self.path, self._done, self._status)
