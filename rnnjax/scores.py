@@ -1,6 +1,6 @@
 """Scores of predicted sequences: edit distance, error rate, exact match."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -37,3 +37,13 @@ def error_rate(answers: Sequence[Sequence[int]], targets: Sequence[Sequence[int]
 def share_right(answers: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> float:
     """The share of answers that equal their target (exact match)."""
     return sum(tuple(a) == tuple(t) for a, t in zip(answers, targets, strict=True)) / len(targets)
+
+
+def score_answers(
+    answers: Mapping[str, Sequence[Sequence[int]]], targets: Sequence[Sequence[int]]
+) -> list[dict[str, str | float]]:
+    """For each model, by name: `exact_match` (`share_right`) and `error_rate`. Raises as `error_rate`."""
+    return [
+        {"model": name, "exact_match": share_right(given, targets), "error_rate": error_rate(given, targets)}
+        for name, given in answers.items()
+    ]

@@ -16,7 +16,7 @@ from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
 from rnnjax.commands import run, run_preset
 from rnnjax.models import logits_of
 from rnnjax.runs import NetworkRun
-from rnnjax.scores import error_rate, rows_of, share_right
+from rnnjax.scores import rows_of, score_answers
 from rnnjax.training import ctc, ctc_decode
 
 PROGRAM = "experiments.ctc"
@@ -28,7 +28,7 @@ EXPERIMENT = Experiment(
 PRESETS = {
     "frames": ("Up to 8 of 8 symbols, 2 to 5 frames per symbol.", Rendering(train=4_000, longest=8, epochs=6)),
     "smoke": (
-        "Runs in seconds, to check that everything works.",
+        "Runs in seconds, as a check.",
         Rendering(train=64, validation=32, test=32, longest=4, epochs=1, hidden=8),
     ),
 }
@@ -53,12 +53,7 @@ def study(config: Rendering) -> None:
         targets = rows_of(test.targets, test.target_lengths)
         print(f"\n{config.test:,} test sequences; {trained.seconds:.1f} s of training")
         print(f"the window of the mean, one of {WINDOWS}, has the lowest error rate on the validation part")
-        session.finish(
-            [
-                {"model": name, "error_rate": error_rate(given, targets), "exact_match": share_right(given, targets)}
-                for name, given in answers.items()
-            ]
-        )
+        session.finish(score_answers(answers, targets))
 
 
 main = functools.partial(run_preset, PROGRAM, PRESETS, "frames", study)

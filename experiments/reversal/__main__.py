@@ -14,7 +14,7 @@ from rnnjax import decode
 from rnnjax.commands import run, run_preset
 from rnnjax.models import logits_of
 from rnnjax.runs import NetworkRun
-from rnnjax.scores import error_rate, rows_of, share_right
+from rnnjax.scores import rows_of, score_answers
 from rnnjax.training import teacher_forcing
 
 PROGRAM = "experiments.reversal"
@@ -25,7 +25,7 @@ EXPERIMENT = Experiment(
 )
 PRESETS = {
     "strings": ("Strings of up to 10 of 12 letters.", Reversal(train=20_000, hidden=64, epochs=3, batch_size=128)),
-    "smoke": ("Runs in seconds, to check that everything works.", Reversal(train=64, validation=32, test=32, epochs=1, hidden=8)),
+    "smoke": ("Runs in seconds, as a check.", Reversal(train=64, validation=32, test=32, epochs=1, hidden=8)),
 }
 
 
@@ -56,12 +56,7 @@ def study(config: Reversal) -> None:
             name: rows_of(np.asarray(decoded.tokens), np.asarray(decoded.lengths)),
         }
         print(f"\n{config.test:,} test strings; {trained.seconds:.1f} s of training")
-        session.finish(
-            [
-                {"model": name, "exact_match": share_right(given, targets), "error_rate": error_rate(given, targets)}
-                for name, given in answers.items()
-            ]
-        )
+        session.finish(score_answers(answers, targets))
 
 
 main = functools.partial(run_preset, PROGRAM, PRESETS, "strings", study)

@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
 )
 PRESETS = {
     "markers": ("Sequences of up to 40 symbols with three markers.", Tagging(train=4_000, epochs=4)),
-    "smoke": ("Runs in seconds, to check that everything works.", Tagging(train=64, validation=32, test=32, epochs=1, hidden=8)),
+    "smoke": ("Runs in seconds, as a check.", Tagging(train=64, validation=32, test=32, epochs=1, hidden=8)),
 }
 
 

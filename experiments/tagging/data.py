@@ -71,6 +71,4 @@ def most_frequent(training: Batch, test: Batch, reach: int) -> float:
     best = {tuple(context): tag for context, tag in zip(different.tolist(), counts.argmax(axis=1), strict=True)}
     overall = counts.sum(axis=0).argmax()
     contexts, tags = read(test)
-    return float(
-        np.mean([best.get(tuple(c), overall) == tag for c, tag in zip(contexts.tolist(), tags, strict=True)])
-    )
+    return float(np.mean([best.get(tuple(c), overall) == tag for c, tag in zip(contexts.tolist(), tags, strict=True)]))

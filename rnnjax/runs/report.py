@@ -67,11 +67,12 @@ def score_table(scores: Mapping[str, Scores]) -> str:
 
 def outcome_table(outcomes: Sequence[Mapping[str, Any]]) -> str:
     """A row for each model, with its name first; all rows have the same names of scores."""
-    rows = [
-        [value if isinstance(value, str) else f"{value:.{1 if name == 'seconds' else 4}f}" for name, value in row.items()]
-        for row in outcomes
-    ]
-    return table([name.replace("_", " ") for name in outcomes[0]], rows)
+
+    def cell(name: str, value: str | float) -> str:
+        return value if isinstance(value, str) else f"{value:.{1 if name == 'seconds' else 4}f}"
+
+    headers = [name.replace("_", " ") for name in outcomes[0]]
+    return table(headers, [[cell(name, value) for name, value in row.items()] for row in outcomes])
 
 
 class Progress:

@@ -63,9 +63,9 @@ def cross_validate(
 ) -> np.ndarray:
     """Trains one network for each fold, and returns its logits on the test rows of the fold, `(F, M)`.
 
-    `model` is called with (tokens, lengths, deterministic=), and returns one logit for each row. `train` and `test`
-    have a leading fold axis, and labels 0 and 1. `watch` is called after each epoch with the mean training loss of all
-    folds. Raises DivergedError if that loss is not finite or far above chance.
+    `model` is called with (tokens, lengths, deterministic=, rows=), and returns one logit for each row. `train` and
+    `test` have a leading fold axis, and labels 0 and 1. `watch` is called after each epoch with the mean training loss
+    of all folds. Raises DivergedError if that loss is not finite or far above chance.
     """
     folds, rows, _ = train.inputs.shape
     mesh = batch_mesh(math.gcd(folds, jax.device_count()))
@@ -93,7 +93,7 @@ def cross_validate(
         def batch_of(state: TrainState, xs: tuple[jax.Array, jax.Array]) -> Batch:
             chosen, counts = xs
             batch = jax.tree.map(lambda leaf: leaf[chosen], part)
-            return batch._replace(weights=batch.weights * counts)
+            return batch._replace(weights=batch.weights * counts, rows=jnp.arange(batch_size))
 
         state, sums = run_updates(update, batch_of, state, (order, counted))
         return state, sums["loss"].sum() / sums["weight"].sum()
