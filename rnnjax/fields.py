@@ -53,6 +53,13 @@ def check_fields(
         raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {values['seed']}")
 
 
+def check_range(name: str, value: int, least: int, most: int = sys.maxsize) -> None:
+    """Raises ValueError for a number outside a range."""
+    if not least <= value <= most:
+        words = f"at least {least}" if most == sys.maxsize else f"{least} to {most}"
+        raise ValueError(f"{name}: expected {words}, got {value}")
+
+
 def _numbers(value: Any) -> list[Any]:
     """The numbers in a field."""
     items = value if isinstance(value, (tuple, list)) else (value,)

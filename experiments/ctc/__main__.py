@@ -1,74 +1,62 @@
-"""Which symbols were rendered, and in which order? Frames are read, and nobody says where a symbol begins or ends.
+"""Which symbols are in noisy frames, and in which order? The times of the symbols are not given.
 
-A made task: each symbol is a pattern held for a random number of frames, with silence between symbols, under noise.
-Trained with connectionist temporal classification (Graves et al. 2006). Command: `python -m experiments.ctc`.
+A synthetic task: each symbol is a pattern that lasts for a random number of frames, with silence between symbols, and
+noise. The network is trained with connectionist temporal classification (Graves et al. 2006).
+Command: `python -m experiments.ctc`.
 """
 
 import functools
-import sys
 
 import jax
 import numpy as np
 
 from experiments.catalogue import Experiment
-from experiments.sentiment.config import logits_of
-from experiments.sequence_tasks.frames import BLANK, WINDOWS, Rendering, best_window, draw, nearest_patterns
-from experiments.sequence_tasks.scores import error_rate, rows_of, share_right
-from experiments.sequence_tasks.training import running, train
+from experiments.ctc.data import BLANK, WINDOWS, Rendering, best_window, draw, nearest_patterns
 from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
-from rnnjax.commands import parse_presets, run
-from rnnjax.runs.report import table
-from rnnjax.runs.run_files import record
-from rnnjax.training import ctc, ctc_decode, use_cpu_cores
+from rnnjax.commands import run, run_preset
+from rnnjax.models import logits_of
+from rnnjax.runs import NetworkRun
+from rnnjax.scores import rows_of, score_answers
+from rnnjax.training import ctc, ctc_decode
 
 PROGRAM = "experiments.ctc"
 EXPERIMENT = Experiment(
-    question="Which symbols were rendered in noisy frames, when nobody says where one begins or ends?",
+    question="Which symbols are in noisy frames, without their times?",
     command=f"python -m {PROGRAM} [frames | smoke]",
     time="about 30 seconds",
 )
 PRESETS = {
-    "frames": ("Up to 8 of 8 symbols, each held for 2 to 5 frames.", Rendering(train=4_000, longest=8, epochs=6)),
+    "frames": ("Up to 8 of 8 symbols, 2 to 5 frames per symbol.", Rendering(train=4_000, longest=8, epochs=6)),
     "smoke": (
-        "Seconds: shows that everything runs.",
+        "Runs in seconds, as a check.",
         Rendering(train=64, validation=32, test=32, longest=4, epochs=1, hidden=8),
     ),
 }
 
 
 def study(config: Rendering) -> None:
-    """Trains, decodes unseen frames greedily, and prints the scores beside the baselines."""
-    with running("ctc", config) as under_way:
+    """Trains the network, decodes the test frames greedily, and compares the answers with the baselines."""
+    with NetworkRun(PROGRAM, "ctc", config) as session:
+        session.begin()
         training, validation, test = (draw(config, part, count) for part, count in config.parts)
         both = Bidirectional(RNN(GRU(), config.hidden), RNN(GRU(), config.hidden))
-        model = SequenceTagger(None, 32, both, 1 + config.symbols)
-        objective, start = ctc(logits_of(model), BLANK), functools.partial(model.init, inputs=training.inputs[:1])
-        trained = train(under_way, "CTC", objective, start, training, validation)
+        model, name = SequenceTagger(None, 32, both, 1 + config.symbols), "bidirectional GRU, CTC"
+        init = functools.partial(model.init, inputs=training.inputs[:1])
+        trained = session.train(name, ctc(logits_of(model), BLANK), init, training, validation)
         logits = jax.jit(logits_of(model))(trained.params, test.inputs, test.lengths)
-        read = rows_of(*map(np.asarray, ctc_decode(logits, test.lengths, BLANK)))
-
         window = best_window(config, validation)
         answers = {
             "nearest pattern of each frame": nearest_patterns(config, test, 1),
             f"nearest pattern of the mean of {window} frames": nearest_patterns(config, test, window),
-            "bidirectional GRU, CTC": read,
+            name: rows_of(*map(np.asarray, ctc_decode(logits, test.lengths, BLANK))),
         }
-        targets, rows = rows_of(test.targets, test.target_lengths), []
-        for name, given in answers.items():
-            errors, share = error_rate(given, targets), share_right(given, targets)
-            record(under_way.log, "outcome", {"model": name, "error_rate": errors, "right": share})
-            rows.append((name, f"{errors:.4f}", f"{share:.4f}"))
-        print(f"\n{config.test:,} unseen sequences; trained for {trained.seconds:.1f} s")
-        print(f"the mean's window was chosen among {WINDOWS} on the validation part, by the patterns themselves")
-        print(table(("answer", "symbol error rate", "right in full"), rows))
+        targets = rows_of(test.targets, test.target_lengths)
+        print(f"\n{config.test:,} test sequences; {trained.seconds:.1f} s of training")
+        print(f"the window of the mean, one of {WINDOWS}, has the lowest error rate on the validation part")
+        session.finish(score_answers(answers, targets))
 
 
-def main(arguments: list[str]) -> None:
-    """Runs the preset that the arguments name, with their options."""
-    _, config = parse_presets(PRESETS, "frames", PROGRAM, arguments)
-    use_cpu_cores(config.devices)
-    study(config)
-
+main = functools.partial(run_preset, PROGRAM, PRESETS, "frames", study)
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, main)

@@ -1,4 +1,4 @@
-"""The recall task: the first input must still be known at the last step. Short trainings, clipped and not."""
+"""The recall task: predict the first input at the last step. Short trainings, with and without clipping."""
 
 import functools
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from rnnjax import Cell, Scan
-from rnnjax.runs.report import table
+from rnnjax.tables import table
 from rnnjax.training import TrainState
 from rnnjax.training.update import run_updates, update_of
 from rnnjax.types import Params
@@ -18,7 +18,7 @@ INPUTS = 2
 
 
 class Readout(NamedTuple):
-    """The cell's parameters, and a weight `(H,)` and bias that read the last hidden state."""
+    """The parameters of the cell, and the weight `(H,)` and bias of a linear readout of the last hidden state."""
 
     cell: Params
     weight: jax.Array
@@ -26,16 +26,16 @@ class Readout(NamedTuple):
 
 
 class Training(NamedTuple):
-    """What every update measured: the loss and the norm of its gradient before clipping, each `(U,)`."""
+    """The loss of each update and the norm of its gradient before clipping, each `(U,)`."""
 
     losses: np.ndarray
     gradient_norms: np.ndarray
 
 
 def sequences(key: jax.Array, time: int, batch: int, noise: float) -> tuple[jax.Array, jax.Array]:
-    """Inputs `(T, B, 2)`, normal noise but for the first, whose feature 0 is -1 or 1: the target `(B,)`.
+    """Inputs `(T, B, 2)` and targets `(B,)`. Feature 0 of the first input is the target, -1 or 1; all else is noise.
 
-    Who knows nothing answers 0, for a mean squared error of 1.
+    The best answer without knowledge is 0, with a mean squared error of 1.
     """
     target_key, noise_key = jax.random.split(key)
     targets = jax.random.rademacher(target_key, (batch,), jnp.float32)
@@ -74,10 +74,10 @@ def train(
     clip: float | None,
     seed: int,
 ) -> Training:
-    """A training from the cell's given parameters, on sequences that are new at every update.
+    """Trains from the given parameters of the cell, with new sequences for each update.
 
-    Plain gradient descent, since Adam divides by the gradient's own size: that would hide what clipping does.
-    What is not finite stays so in what is returned.
+    By plain gradient descent: Adam divides by the size of the gradient, which would hide the effect of clipping.
+    Losses and norms that are not finite are returned as they are.
     """
     batches_key, weight_key = jax.random.split(jax.random.key(seed))
     hidden = params.recurrent.kernel.shape[0]
@@ -97,7 +97,7 @@ def train(
 
 
 def training_table(results: dict[float, dict[float | None, Training]]) -> str:
-    """Every training: the largest gradient, the loss before the first update and at the end."""
+    """For each training: the largest gradient, the loss before the first update, and at the end."""
     headers = ("Elman, scale", "clipping", "largest gradient norm", "first loss", "last 20 losses, mean", "not finite")
     rows = []
     for scale, pair in results.items():

@@ -1,1 +1,1 @@
-"""Networks and a baseline on a few labelled sentences: what `experiments.restaurant` is made of."""
+"""The restaurant study."""

@@ -1,10 +1,9 @@
-"""Is a restaurant sentence praise? A one-unit Elman net, a proper network and a bag of words, cross-validated.
+"""Is a restaurant sentence positive? A one-unit Elman net, a bidirectional GRU and a bag of words, cross-validated.
 
 Data: 1,000 labelled sentences, Kotzias et al. 2015, "From Group to Individual Labels Using Deep Features".
 Command: `python -m experiments.restaurant yelp_labelled.txt`.
 """
 
-import dataclasses
 import functools
 import sys
 import time
@@ -19,22 +18,18 @@ from tqdm import tqdm
 
 from experiments.catalogue import Experiment
 from experiments.restaurant.bag_of_words import EXTRA, bag_of_words, installed
-from experiments.restaurant.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
 from experiments.restaurant.networks import Restaurant, entrants, read
 from rnnjax.analysis import fold_accuracies
 from rnnjax.commands import parse, printable, run
 from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
 from rnnjax.extras import missing
-from rnnjax.files import save_figure
-from rnnjax.runs import RunFolder
-from rnnjax.runs.folder import FIGURES
-from rnnjax.runs.report import table
-from rnnjax.runs.run_files import new_path, record
-from rnnjax.training import use_cpu_cores
+from rnnjax.runs import LiveRun
+from rnnjax.tables import table
+from rnnjax.training.cross_validation import Fold, cross_validate, inner_folds, stratified_folds
 
 PROGRAM = "experiments.restaurant"
 EXPERIMENT = Experiment(
-    question="Is a restaurant sentence praise, to one recurrent unit, a proper network and a bag of words?",
+    question="Is a restaurant sentence positive, for one recurrent unit, a bidirectional GRU and a bag of words?",
     command=f"python -m {PROGRAM} FILE",
     time="about 1 minute on two cores for 1,000 sentences",
 )
@@ -42,7 +37,7 @@ COMMON_WORDS = 15
 
 
 class Outcome(NamedTuple):
-    """What a model said of the test rows of every fold: per fold, +1 a wrong positive, -1 a wrong negative, else 0."""
+    """The errors of a model on the test rows of each fold: 1 is a false positive, -1 a false negative, 0 is correct."""
 
     name: str
     errors: list[np.ndarray]
@@ -56,7 +51,7 @@ class Outcome(NamedTuple):
 def outcome(
     name: str, logits: Sequence[np.ndarray], labels: np.ndarray, folds: Sequence[Fold], start: float
 ) -> Outcome:
-    """From each fold's logits on its test rows."""
+    """The outcome of a model, from its logits on the test rows of each fold."""
     errors = [
         (row[: len(fold.test)] > 0).astype(int) - labels[fold.test] for row, fold in zip(logits, folds, strict=True)
     ]
@@ -64,7 +59,7 @@ def outcome(
 
 
 def compete(texts: LabelledTexts, folds: Sequence[Fold], options: Restaurant) -> list[Outcome]:
-    """Every model's outcome, the bag of words last, where scikit-learn is installed."""
+    """The outcome of each model. The bag of words is the last one, if scikit-learn is installed."""
     labels, outcomes = np.asarray(texts.labels), []
     for entrant in entrants(options):
         start = time.perf_counter()
@@ -93,7 +88,7 @@ def compete(texts: LabelledTexts, folds: Sequence[Fold], options: Restaurant) ->
 
 
 def score_table(outcomes: Sequence[Outcome]) -> str:
-    """Accuracy and the kinds of errors."""
+    """The accuracy and the kinds of errors of each model."""
     rows = []
     for result in outcomes:
         errors, accuracies = np.concatenate(result.errors), result.accuracies
@@ -114,7 +109,7 @@ def score_table(outcomes: Sequence[Outcome]) -> str:
 
 
 def verdict(network: Outcome, bag: Outcome) -> str:
-    """Which of the two is better, over the same folds."""
+    """A sentence that says which of the two is better on the same folds."""
     gain = network.accuracies - bag.accuracies
     better, worse = int(np.sum(gain > 0)), int(np.sum(gain < 0))
     if abs(gain.mean()) < 1e-9:
@@ -131,53 +126,52 @@ def verdict(network: Outcome, bag: Outcome) -> str:
 
 
 def compare(options: Restaurant) -> Path:
-    """Reads, trains, prints, and leaves a run folder, whose path it returns."""
-    path = options.run_folder or new_path("restaurant")
-    RunFolder.check_new(path)
-    if not Path(options.source).expanduser().is_file():
-        raise FileNotFoundError(f"source: expected a file, got {options.source}")
-    source = load_source(options.source, options.text_column, options.label_column)
-    texts, classes = source.train, source.classes
-    if len(classes) != 2:
-        raise ValueError(f"{options.source}: expected two classes, got {len(classes)}: {', '.join(classes)}")
-    labels = np.asarray(texts.labels)
-    folds = stratified_folds(labels, options.folds, options.seed)
-    if options.choose:
-        folds = inner_folds(labels, folds, options.seed)
-    try:
-        learn_vocabulary(texts.texts)  # before a run folder is made
-    except ValueError as error:
-        raise ValueError(f"{options.source}: {error}") from error
-    words = Counter(word for text in texts.texts for word in text.split())
-    print(f"{len(labels):,} sentences, {labels.mean():.1%} of class {classes[1]!r}; {len(words):,} different raw words")
-    common = ", ".join(f"{word} {count}" for word, count in words.most_common(COMMON_WORDS))
-    print(f"the {COMMON_WORDS} most common: {printable(common)}")
+    """Reads the sentences, tests all models, prints and draws. Returns the path of the run folder."""
+    with LiveRun(PROGRAM, "restaurant", options) as session:
+        if not Path(options.source).expanduser().is_file():
+            raise FileNotFoundError(f"source: expected a file, got {options.source}")
+        source = load_source(options.source, options.text_column, options.label_column)
+        texts, classes = source.train, source.classes
+        if len(classes) != 2:
+            raise ValueError(f"{options.source}: expected two classes, got {len(classes)}: {', '.join(classes)}")
+        labels = np.asarray(texts.labels)
+        folds = stratified_folds(labels, options.folds, options.seed)
+        if options.choose:
+            folds = inner_folds(labels, folds, options.seed)
+        try:
+            learn_vocabulary(texts.texts)  # before the run folder is made
+        except ValueError as error:
+            raise ValueError(f"{options.source}: {error}") from error
+        words = Counter(word for text in texts.texts for word in text.split())
+        facts = f"{len(labels):,} sentences, {labels.mean():.1%} of class {classes[1]!r}"
+        print(f"{facts}; {len(words):,} different raw words")
+        common = ", ".join(f"{word} {count}" for word, count in words.most_common(COMMON_WORDS))
+        print(f"the {COMMON_WORDS} most frequent: {printable(common)}")
 
-    folder = RunFolder.create(path, {"experiment": "restaurant", **dataclasses.asdict(options)})
-    outcomes = compete(texts, folds, options)
-    with folder.metrics() as log:
+        session.begin()
+        outcomes = compete(texts, folds, options)
         for result in outcomes:
-            record(log, "outcome", {"model": result.name, "accuracies": result.accuracies.tolist()})
-    names, accuracies = [result.name for result in outcomes], [result.accuracies for result in outcomes]
-    save_figure(path / FIGURES / "fold_accuracies.png", lambda: fold_accuracies(names, accuracies))
+            session.log.line("outcome", {"model": result.name, "accuracies": result.accuracies.tolist()})
+        names, accuracies = [result.name for result in outcomes], [result.accuracies for result in outcomes]
+        session.log.figure(0, "fold_accuracies", lambda: fold_accuracies(names, accuracies))
 
-    tested = "a part of each fold's training rows" if options.choose else "the rows that each fold left out"
-    print(f"\n{options.folds} stratified folds, tested on {tested}\n{score_table(outcomes)}")
-    print("wrong +, wrong -: shares of sentences wrongly called positive, negative; signed: their difference")
-    *networks, last = outcomes
-    if last.name == "bag of words":
-        print("\n".join(verdict(network, last) for network in networks))
-    else:
-        print(missing("sklearn", EXTRA, "bag of words"))
-    print(f"run folder {path}")
-    return path
+        tested = "a part of the training rows of each fold" if options.choose else "the test rows of each fold"
+        print(f"\n{options.folds} stratified folds, tested on {tested}\n{score_table(outcomes)}")
+        print("wrong +, wrong -: shares of sentences wrongly called positive, negative; signed: their difference")
+        *networks, last = outcomes
+        if last.name == "bag of words":
+            print("\n".join(verdict(network, last) for network in networks))
+        else:
+            print(missing("sklearn", EXTRA, "bag of words"))
+        print(f"run folder {session.path}")
+    return session.path
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the study as the arguments say."""
+    """Runs the study with the options in the arguments."""
     options = parse(Restaurant, PROGRAM, arguments)
     datasets.disable_progress_bars()
-    use_cpu_cores(options.devices)
+    options.execution.begin(options)
     compare(options)
 
 

@@ -1,23 +1,23 @@
-"""The baseline beside every network of texts: a logistic regression of word counts."""
+"""A baseline: logistic regression on word counts."""
 
 import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.restaurant.cross_validation import Fold
 from rnnjax.extras import extra
+from rnnjax.training.cross_validation import Fold
 
 EXTRA = "baselines"
 
 
 def installed() -> bool:
-    """Whether scikit-learn is there, which only this baseline needs."""
+    """Whether scikit-learn is installed, which only this baseline needs."""
     return importlib.util.find_spec("sklearn") is not None
 
 
 def bag_of_words(texts: Sequence[str], labels: np.ndarray, folds: Sequence[Fold]) -> list[np.ndarray]:
-    """Each fold's logits on its test rows: scikit-learn's word counts and logistic regression, as they come.
+    """The logits of each fold on its test rows, from scikit-learn with its default options.
 
     Raises ModuleNotFoundError without scikit-learn.
     """

@@ -1,10 +1,9 @@
-"""What the restaurant study can be told, and its two networks: the classic one-unit net and a proper one."""
+"""The options of the restaurant study, and its two networks: the one-unit net and the bidirectional GRU."""
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -13,11 +12,12 @@ import numpy as np
 import optax
 import tyro
 
-from experiments.restaurant.cross_validation import Fold
 from rnnjax import GRU, RNN, Bidirectional, Elman, Scan, SequenceClassifier, Unrolled
 from rnnjax.data import Batch, LabelledTexts, Plan, Sequences, collate, encode, learn_vocabulary
 from rnnjax.data.text import OOV, PAD
 from rnnjax.fields import check_fields
+from rnnjax.runs import RunPlace
+from rnnjax.training.cross_validation import Fold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,79 +25,78 @@ class Restaurant:
     """Cross-validate a one-unit Elman net, a bidirectional GRU and a bag of words on labelled sentences."""
 
     source: tyro.conf.Positional[str]
-    """A .txt file of lines text<TAB>label, or a CSV, TSV, JSON, JSON Lines or Parquet file."""
+    """Data file: .txt with lines text<TAB>label, or CSV, TSV, JSON, JSON Lines or Parquet."""
     text_column: str = "text"
-    """Column of the sentences, in files that have columns."""
+    """Column of the sentences, in files with columns."""
     label_column: str = "label"
-    """Column of the labels: 0 and 1, or two names, of which the second in the alphabet is positive."""
+    """Column of the labels: 0 and 1, or two names; the second one in alphabetical order is positive."""
     folds: int = 10
-    """Parts of the data, each tested on by networks that were trained on the others."""
+    """Number of folds of the cross-validation."""
     choose: bool = False
-    """Score on a part of each fold's own training rows instead: to choose settings by."""
+    """Test on a part of the training rows of each fold instead of its test rows, to choose settings."""
     longest: int = 10
-    """Words that the one-unit net reads."""
+    """Number of words that the one-unit net reads."""
     pad: Literal["start", "end"] = "start"
-    """Which end of a shorter sentence the one-unit net has padded; padding is read like words."""
+    """End at which shorter sentences are padded for the one-unit net, which reads padding like words."""
     cut: Literal["start", "end"] = "start"
-    """Which end of a longer sentence the one-unit net has cut off."""
+    """End at which longer sentences are cut for the one-unit net."""
     epochs: int = 500
     """Epochs of the one-unit net."""
     learning_rate: float = 2e-2
-    """Adam's step size for the one-unit net."""
+    """Step size of Adam for the one-unit net."""
     epsilon: float = 1e-3
-    """Adam's epsilon for the one-unit net: far above the usual 1e-8, so that the recurrent weight, whose gradient
-    is noise at first, does not walk to a sign at random (0.70 against 0.65 in inner folds of two seeds)."""
+    """Epsilon of Adam for the one-unit net. The gradient of its recurrent weight is noise at first; with a value far
+    above the usual 1e-8, that noise does not determine the sign of the weight (accuracy 0.70 instead of 0.65 in inner
+    folds of two seeds)."""
     hidden: int = 32
-    """Units of the proper network in each direction."""
+    """Units of the bidirectional GRU in each direction."""
     vocabulary: int = 1000
-    """Words that the proper network knows, padding and the unknown word included."""
+    """Vocabulary size of the bidirectional GRU, including padding and the unknown word."""
     dropout: float = 0.5
-    """Dropout of the proper network, on its embedding and its pooled features."""
+    """Dropout of the embedding and the pooled features of the bidirectional GRU."""
     proper_epochs: int = 20
-    """Epochs of the proper network."""
+    """Epochs of the bidirectional GRU."""
     proper_learning_rate: float = 3e-3
-    """Adam's step size for the proper network."""
+    """Step size of Adam for the bidirectional GRU."""
     batch_size: int = 32
-    """Sentences a step."""
+    """Sentences per update."""
     seed: int = 0
-    """Seeds the folds, the parameters, the order of sentences and dropout."""
-    devices: int | None = None
-    """CPU devices that share the folds; one a core unless given."""
-    run_folder: Path | None = None
-    """Where the run is written: runs/ and its name and time, unless given."""
+    """Random seed for the folds, the initial parameters, the order of sentences and dropout."""
+    execution: RunPlace = dataclasses.field(default_factory=RunPlace)
+    """Run folder, and devices, over which the folds are spread."""
 
     def __post_init__(self):
         check_fields(
             self,
-            at_least_one=("longest", "epochs", "hidden", "proper_epochs", "batch_size", "devices"),
+            at_least_one=("longest", "epochs", "hidden", "proper_epochs", "batch_size"),
             shares=("dropout",),
             above_zero=("learning_rate", "epsilon", "proper_learning_rate"),
         )
 
 
 class OneUnit(nn.Module):
-    """Embedding 64, and an Elman net whose one sigmoid unit is at the last step the probability of praise.
+    """An embedding with 64 features, and an Elman net with one sigmoid unit: the probability of the positive class.
 
-    The recurrent weight starts at zero: how far the unit looks back it has to learn.
+    The initial recurrent weight is zero, so the unit has no memory before it is trained.
     """
 
     vocabulary_size: int
 
     @nn.compact
-    def __call__(self, tokens: jax.Array, lengths: jax.Array | None = None, *, deterministic: bool = True) -> jax.Array:
-        """Logits `(B,)`; padding is read like words, so lengths are not."""
-        # Nearly zero, so that no word speaks before it was learnt (it gains 0.02 in inner folds).
+    def __call__(self, tokens: jax.Array, lengths: jax.Array | None = None, **options: Any) -> jax.Array:
+        """Logits `(B,)`. Padding is read like words, so lengths are ignored; so are the options for dropout."""
+        # Nearly zero, so that a word has no effect before it is trained (0.02 better in inner folds).
         small = nn.initializers.normal(0.001)
         inputs = nn.Embed(self.vocabulary_size, 64, embedding_init=small, name="embedding")(tokens)
         cell = Elman(activation="sigmoid", recurrent_init=nn.initializers.zeros)
         _, state = RNN(cell, 1, Unrolled(), name="recurrent")(inputs)
-        # As far from 0 and 1 as float32 lets a logit be finite; Keras clips there too.
+        # The logit is finite in float32; Keras clips at the same values.
         probability = jnp.clip(state.hidden[:, 0], 1e-7, 1 - 1e-7)
         return jnp.log(probability) - jnp.log1p(-probability)
 
 
 class Entrant(NamedTuple):
-    """A network with the way it reads sentences: special words, vocabulary cap, longest, padded and cut end."""
+    """A network and its input: special words, maximum vocabulary, maximum length, padded and cut end."""
 
     name: str
     special: tuple[str, ...]
@@ -135,7 +134,7 @@ def entrants(options: Restaurant) -> list[Entrant]:
 
 
 class Read(NamedTuple):
-    """All folds as arrays with a leading fold axis, and how many words the largest vocabulary has."""
+    """All folds as arrays with a leading fold axis, and the size of the largest vocabulary."""
 
     train: Batch
     test: Batch
@@ -143,11 +142,11 @@ class Read(NamedTuple):
 
 
 def read(texts: LabelledTexts, folds: Sequence[Fold], entrant: Entrant) -> Read:
-    """Sentences as an entrant reads them, each fold with the words of its own training rows."""
+    """The input of an entrant. The vocabulary of each fold is that of its training rows."""
     labels, sentences = np.asarray(texts.labels), list(texts.texts)
     learn = functools.partial(learn_vocabulary, size=entrant.vocabulary, special=entrant.special)
     tokenizers = [learn([sentences[row] for row in fold.train])[0] for fold in folds]
-    # A word that is unknown to the classic vocabulary is 0, and left out, as the classics do.
+    # Words outside the vocabulary of the one-unit net have the token 0, and are left out.
     encoded = [
         Sequences.of(sequence[sequence != 0] for sequence in encode(tokenizer, sentences)) for tokenizer in tokenizers
     ]

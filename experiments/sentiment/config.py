@@ -1,7 +1,6 @@
 """What a study of labelled texts can be told, and the network that follows from it."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -14,6 +13,7 @@ from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data.sequences import Order
 from rnnjax.fields import check_fields
+from rnnjax.models import logits_of as logits_of
 from rnnjax.runs.execution import Execution
 from rnnjax.training import Optimizer, TrainState
 from rnnjax.training.capacity import check_capacity, check_layers, tree_bytes
@@ -185,8 +185,3 @@ def param_shapes(model: nn.Module) -> Any:
 
 def _init(model: nn.Module, key: jax.Array) -> Any:
     return model.init(key, jnp.zeros((1, 1), jnp.int32))["params"]
-
-
-def logits_of(model: nn.Module) -> Callable[..., Any]:
-    """The model as a function of its parameters and what the model is called with."""
-    return lambda params, *args, **options: model.apply({"params": params}, *args, **options)

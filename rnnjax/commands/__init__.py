@@ -6,6 +6,7 @@ from rnnjax.commands.cli import parse_presets as parse_presets
 from rnnjax.commands.cli import parse_run as parse_run
 from rnnjax.commands.cli import parse_study as parse_study
 from rnnjax.commands.cli import run as run
+from rnnjax.commands.cli import run_preset as run_preset
 from rnnjax.commands.cli import run_study as run_study
 from rnnjax.commands.experiment import Experiment as Experiment
 from rnnjax.terminal import printable as printable

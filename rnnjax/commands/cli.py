@@ -87,6 +87,22 @@ def parse_presets(
     return arguments[0], parse(union, program, arguments)
 
 
+def run_preset(
+    program: str,
+    presets: Mapping[str, tuple[str, Any]],
+    default: str,
+    study: Callable[[Any], Any],
+    arguments: list[str] | None = None,
+) -> None:
+    """Runs a study with the preset and the options in the arguments, which are those of this process by default.
+
+    The configs have a field `execution`. Presets are those of `parse_presets`.
+    """
+    _, config = parse_presets(presets, default, program, sys.argv[1:] if arguments is None else arguments)
+    config.execution.begin(config)
+    study(config)
+
+
 def parse_run(config: type[Config], train: Callable[[Config], Any], program: str, arguments: list[str]) -> None:
     """Trains a config with the options from the arguments; `--resume RUN` resumes a run with its config."""
     from rnnjax.runs.config import load_config

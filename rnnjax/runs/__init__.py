@@ -8,7 +8,11 @@ from rnnjax.runs.config import RunConfig as RunConfig
 from rnnjax.runs.config import load_config as load_config
 from rnnjax.runs.execution import Execution as Execution
 from rnnjax.runs.execution import LocalExecution as LocalExecution
+from rnnjax.runs.execution import RunPlace as RunPlace
 from rnnjax.runs.folder import RunFolder as RunFolder
+from rnnjax.runs.live import LiveRun as LiveRun
+from rnnjax.runs.networks import NetworkRun as NetworkRun
 from rnnjax.runs.opening import OpenedRun as OpenedRun
 from rnnjax.runs.opening import open_run as open_run
 from rnnjax.runs.session import Session as Session
+from rnnjax.runs.synthetic import SyntheticTask as SyntheticTask

@@ -1,7 +1,6 @@
 """The end of a run: its last status, and the note on how to resume it."""
 
 import contextlib
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,24 +12,28 @@ from rnnjax.training.processes import was_lost
 
 
 def tell_end(
-    error: BaseException | None, resume: str, path: Path, step: int, write_status: Callable[..., None]
+    error: BaseException | None,
+    resume: str | None,
+    path: Path,
+    step: int | None,
+    write_status: Callable[..., None],
 ) -> None:
-    """Writes the status of a run that ends after this step, with this error or without one.
+    """Writes the status of a run that ends with this error or without one, after this step (None: a run without steps).
 
-    Adds a note to the error that says how to resume: the command `resume` and the path. Interrupted, and errors caused
-    by a lost process, are raised again with a message that names the step.
+    `resume` is the command that resumes the run, None if the run cannot be resumed. It is added to the error as a note.
+    Interrupted, and errors caused by a lost process, are raised again with a message that names the step.
     """
-    again = f"resume with: {resume} {shlex.quote(str(path))}"
+    again = [] if resume is None else [f"resume with: {resume}"]
     if error is None:
         write_status("finished")
     elif isinstance(error, Interrupted):
         stopped = Interrupted(error.signal, step)
         write_status("stopped", str(stopped))
-        stopped.add_note(again)
+        _add_notes(stopped, again)
         raise stopped from error
     elif isinstance(error, DivergedError):
         write_status("diverged", str(error))
-        error.add_note(_safe(path / CHECKPOINTS))
+        _add_notes(error, again and [_safe(path / CHECKPOINTS)])
     else:
         words = first_line(error)
         if was_lost(error):
@@ -40,9 +43,14 @@ def tell_end(
             write_status("failed", words)
         if was_lost(error):
             error = ConnectionError(words)
-            error.add_note(again)
+            _add_notes(error, again)
             raise error
-        error.add_note(again)
+        _add_notes(error, again)
+
+
+def _add_notes(error: BaseException, notes: list[str]) -> None:
+    for note in notes:
+        error.add_note(note)
 
 
 def _safe(checkpoints: Path) -> str:

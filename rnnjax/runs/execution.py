@@ -27,13 +27,36 @@ DEFAULTS = {"keep": 2, "tensorboard": True}
 
 
 @dataclasses.dataclass(frozen=True)
-class LocalExecution:
+class RunPlace:
+    """The run folder and the devices: the options of a run that cannot be resumed."""
+
+    run_folder: Path | None = None
+    """New folder for the run. Default: a folder under runs/ with the name of the study and the time."""
+    devices: int | None = None
+    """Number of devices to use in this process (each CPU core is a device). Default: all."""
+
+    def __post_init__(self):
+        check_fields(self, at_least_one=("devices",))
+
+    def kept(self) -> dict[str, Any]:
+        """The options that a run records for its resumption: none."""
+        return {}
+
+    def filled(self, own: Any) -> Any:
+        """These options: there is no earlier run."""
+        return self
+
+    def begin(self, config: Any) -> None:
+        """Sets the number of CPU devices. Must be called before the first computation."""
+        use_cpu_cores(self.devices)
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalExecution(RunPlace):
     """How a run is executed that trains in blocks of updates in one process; may be changed when it is resumed."""
 
     minutes: ClassVar[float] = 1 / 6
 
-    run_folder: Path | None = None
-    """New folder for the run. Default: a folder under runs/ with the name of the study and the time."""
     resume: Path | None = None
     """Run folder to resume. It is resumed with its own config unless a preset is given. Without a path: the newest run
     with this config."""
@@ -46,11 +69,10 @@ class LocalExecution:
     """Number of newest checkpoints to keep. Default: 2. The checkpoint of the best epoch is always kept."""
     tensorboard: bool = True
     """Write event files for TensorBoard. They cannot be added to a run that was started without them."""
-    devices: int | None = None
-    """Number of devices to use in this process (each CPU core is a device). Default: all."""
 
     def __post_init__(self):
-        check_fields(self, at_least_one=("checkpoint_steps", "keep", "devices"), above_zero=("checkpoint_minutes",))
+        super().__post_init__()
+        check_fields(self, at_least_one=("checkpoint_steps", "keep"), above_zero=("checkpoint_minutes",))
         if self.resume is not None and self.run_folder is not None:
             raise ValueError("run_folder: expected none with --resume, which continues in the folder of the run")
 
@@ -75,10 +97,6 @@ class LocalExecution:
     @property
     def _names(self) -> list[str]:
         return [name for name in KEPT if hasattr(self, name)]
-
-    def begin(self, config: Any) -> None:
-        """Sets the number of CPU devices. Must be called before the first computation."""
-        use_cpu_cores(self.devices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +143,7 @@ def facts_of(config: Any) -> dict[str, Any]:
     execution = config.execution
     options = settings(config) | {name: getattr(execution, name) for name in ALIKE if hasattr(execution, name)}
     facts = {name: value for name, value in options.items() if name not in PLACES}
-    facts["resume"] = config.execution.resume is not None
+    facts["resume"] = isinstance(execution, LocalExecution) and execution.resume is not None
     facts |= {name: str(getattr(jax.config, name)) for name in NUMERICS}
     return as_json(facts | {f"version of {name}": version for name, version in versions().items()})
 

@@ -129,7 +129,7 @@ class RunFolder:
             ) from error
         return lock
 
-    def write_status(self, status: str, step: int, message: str = "", mark: Mark | None = None) -> None:
+    def write_status(self, status: str, step: int | None, message: str = "", mark: Mark | None = None) -> None:
         """Writes status.json: running, finished, stopped, diverged or failed; `mark` is the end of metrics.jsonl."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         values = {"status": status, "step": step, "time": now, "message": message, METRICS: mark}

@@ -2,14 +2,15 @@
 
 import contextlib
 import json
+import shlex
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from rnnjax.runs.endings import tell_end
-from rnnjax.runs.execution import EXECUTION, check_alike, settings
+from rnnjax.runs.execution import EXECUTION, LocalExecution, check_alike, settings
 from rnnjax.runs.folder import ARTIFACTS, BEST, CONFIG, METRICS, VOCABULARY, RunFolder, check_artifact
 from rnnjax.runs.log import Log
 from rnnjax.runs.metrics import Metrics, read_lines, read_metrics
@@ -23,16 +24,17 @@ from rnnjax.training.processes import is_first, on_first_process
 class LiveRun:
     """The context of one run of a study, from before any computation until after the last figure.
 
-    `config` is a dataclass with a field `execution` (`Execution` or `LocalExecution`). SIGTERM and Ctrl-C stop the run
-    cleanly. With several processes only process 0 reads, writes and prints. Entering raises as `RunFolder.check_new`;
-    if a run is resumed, as `RunFolder.open`, `RunFolder.lock` and `check_same`, and FileNotFoundError if its
-    checkpoints are missing.
+    `config` is a dataclass with a field `execution`: a `RunPlace`, or, in a `Session`, which can be resumed, an
+    `Execution` or `LocalExecution`. SIGTERM and Ctrl-C stop the run cleanly. With several processes only process 0
+    reads, writes and prints. Entering raises as `RunFolder.check_new`; if a run is resumed, as `RunFolder.open`,
+    `RunFolder.lock` and `check_same`, and FileNotFoundError if its checkpoints are missing.
     """
 
     def __init__(self, program: str, experiment: str, config: Any):
         self.program, self.experiment, self.config = program, experiment, config
         self.execution = config.execution
-        self.resuming = config.execution.resume is not None
+        self.resumable = isinstance(self.execution, LocalExecution)
+        self.resuming = self.resumable and self.execution.resume is not None
         self.step = 0
         self._resumed = self._begun = False
         self._settings: dict[str, Any] = {}
@@ -44,7 +46,7 @@ class LiveRun:
     def folder(self) -> RunFolder:
         return RunFolder(self.path)
 
-    def __enter__(self) -> "LiveRun":
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:  # releases the lock if an error is raised
             stack.enter_context(self._stop)
             found = json.loads(on_first_process(lambda: json.dumps(self._look(stack)).encode()))
@@ -71,15 +73,17 @@ class LiveRun:
 
     def begin(
         self,
-        objective: Objective,
+        objective: Objective | None = None,
         facts: Mapping[str, Any] = MappingProxyType({}),
         artifacts: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Makes the run folder or, if a run is resumed, checks that the data are the same.
 
-        `facts` (JSON) describe the data: a run can only be resumed with the same facts. `artifacts` are JSON texts by
-        file name (a vocabulary, a scaler), which are written into the folder (`RunFolder.artifact` reads them). Raises
-        ValueError, which lists what has changed, or in what the processes of the run differ.
+        The objective, if given, names the metric that determines the best epoch. If the run cannot be resumed, its log
+        is open from here on; otherwise `Session.restore` opens it. `facts` (JSON) describe the data: a run can only be
+        resumed with the same facts. `artifacts` are JSON texts by file name (a vocabulary, a scaler), which are written
+        into the folder (`RunFolder.artifact` reads them). Raises ValueError, which lists what has changed, or in what
+        the processes of the run differ.
         """
         for name in artifacts:
             check_artifact(name)
@@ -89,9 +93,10 @@ class LiveRun:
             "experiment": self.experiment,
             **facts,
             **settings(self.config),
-            BEST: {"metric": objective.best, "highest": objective.highest},
             EXECUTION: self.execution.kept(),
         } | ({ARTIFACTS: others} if others else {})
+        if objective is not None:
+            self._settings[BEST] = {"metric": objective.best, "highest": objective.highest}
 
         def begin() -> bytes:
             if not self.resuming:
@@ -105,6 +110,9 @@ class LiveRun:
         self._stop.raise_noted()
         on_first_process(begin)
         self._begun = not self.resuming
+        if not self.resumable:
+            self._status("running")
+            self.log = Log(self.folder if is_first() else None, None, tensorboard=False)
 
     def metrics(self) -> Metrics:
         """The steps and epochs in metrics.jsonl; damaged lines are named in a warning."""
@@ -121,7 +129,12 @@ class LiveRun:
 
     def _status(self, status: str, message: str = "") -> None:
         if is_first():
-            self.folder.write_status(status, self.step, message, self.log.mark)
+            self.folder.write_status(status, self._done, message, self.log.mark)
+
+    @property
+    def _done(self) -> int | None:
+        """The number of steps done; None in a study that counts none."""
+        return self.step if self.resumable or self.step else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # The run has ended: a signal must not prevent writing its status.
@@ -141,4 +154,5 @@ class LiveRun:
 
     def _end(self, error: BaseException | None) -> None:
         if self._begun:
-            tell_end(error, f"python -m {self.program} --resume", self.path, self.step, self._status)
+            again = f"python -m {self.program} --resume {shlex.quote(str(self.path))}" if self.resumable else None
+            tell_end(error, again, self.path, self._done, self._status)

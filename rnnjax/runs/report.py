@@ -65,6 +65,16 @@ def score_table(scores: Mapping[str, Scores]) -> str:
     return table(("part", *(name.replace("_", " ") for name in names)), rows)
 
 
+def outcome_table(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each model, with its name first; all rows have the same names of scores."""
+
+    def cell(name: str, value: str | float) -> str:
+        return value if isinstance(value, str) else f"{value:.{1 if name == 'seconds' else 4}f}"
+
+    headers = [name.replace("_", " ") for name in outcomes[0]]
+    return table(headers, [[cell(name, value) for name, value in row.items()] for row in outcomes])
+
+
 class Progress:
     """A progress bar over all steps of a run, with recent metrics, tokens or rows per second, and the time left.
 

@@ -43,10 +43,6 @@ class Session(LiveRun):
         self.best_epoch = 0
         self._position: Position | None = None
 
-    def __enter__(self) -> "Session":
-        super().__enter__()
-        return self
-
     def restore(self, state: TrainState, total: int, unit: str = "epochs", finite: bool = True) -> TrainState:
         """Returns the state to start from: `state`, or that of the newest checkpoint if the run is resumed.
 

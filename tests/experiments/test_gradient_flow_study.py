@@ -10,7 +10,9 @@ from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments.gradient_flow import __main__ as gradient_flow
-from experiments.gradient_flow.__main__ import NETS, GradientFlow, Row, draw, memory_table, power_of_ten, scaled_params
+from experiments.gradient_flow.__main__ import draw
+from experiments.gradient_flow.config import GradientFlow
+from experiments.gradient_flow.flow import NETS, Row, memory_table, power_of_ten, scaled_params
 from experiments.gradient_flow.recall import Training, sequences, train, training_table
 from rnnjax import Elman
 from rnnjax.analysis import gradient_memory
@@ -22,7 +24,8 @@ def test_it_prints_and_leaves_what_it_measured(tmp_path, capsys):
     path = tmp_path / "run"
     gradient_flow.main([*TINY, "--scales", "1.5", "0.5", "--back", "7", "--run-folder", str(path)])
     out = capsys.readouterr().out
-    assert {file.name for file in path.iterdir()} == {"config.json", "environment.json", "metrics.jsonl", "figures"}
+    files = {"config.json", "environment.json", "metrics.jsonl", "status.json", "lock", "figures"}
+    assert {file.name for file in path.iterdir()} == files
     config = json.loads((path / "config.json").read_text())
     assert (config["experiment"], config["scales"], config["back"]) == ("gradient-flow", [1.5, 0.5], 7)
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

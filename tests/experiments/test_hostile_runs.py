@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from resealed import change_config
 
-from experiments.gradient_flow.__main__ import GradientFlow
+from experiments.gradient_flow.config import GradientFlow
 from experiments.next_word.text import Text
 from experiments.restaurant.networks import Restaurant
 from experiments.sentiment import __main__ as sentiment

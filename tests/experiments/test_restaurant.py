@@ -13,10 +13,10 @@ from tiny_reviews import BAD, FILLER, GOOD
 from experiments.restaurant import __main__ as restaurant
 from experiments.restaurant.__main__ import Outcome, outcome, score_table, verdict
 from experiments.restaurant.bag_of_words import bag_of_words
-from experiments.restaurant.cross_validation import stratified_folds
 from experiments.restaurant.networks import Restaurant, entrants, read
 from rnnjax.commands import run
 from rnnjax.data import LabelledTexts
+from rnnjax.training.cross_validation import stratified_folds
 
 TINY = ["--folds", "2", "--proper-epochs", "8", "--epochs", "8", "--batch-size", "8", "--hidden", "8", "--devices", "2"]
 TINY += ["--longest", "4"]
@@ -41,8 +41,8 @@ def test_three_models_are_compared(sentences, tmp_path, capsys):
     restaurant.main([sentences, *TINY, "--run-folder", str(folder)])
     out = capsys.readouterr().out
     assert "60 sentences, 50.0% of class '1'" in out
-    assert 'the 15 most common: "yes" 60, ' in out
-    for words in ("one sigmoid unit", "bidirectional GRU", "bag of words", "rows that each fold left out", "wrong +"):
+    assert 'the 15 most frequent: "yes" 60, ' in out
+    for words in ("one sigmoid unit", "bidirectional GRU", "bag of words", "the test rows of each fold", "wrong +"):
         assert words in out
     assert len([line for line in out.splitlines() if "accuracy for the network" in line]) == 2
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -67,7 +67,7 @@ def competed(monkeypatch):
 
 def test_settings_are_chosen_on_training_rows(sentences, tmp_path, capsys, competed):
     restaurant.main([sentences, *TINY, "--choose", "--run-folder", str(tmp_path / "run")])
-    assert "tested on a part of each fold's training rows" in capsys.readouterr().out
+    assert "tested on a part of the training rows of each fold" in capsys.readouterr().out
     assert [len(fold.train) + len(fold.test) for fold in competed] == [30, 30]
 
 

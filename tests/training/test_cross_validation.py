@@ -1,4 +1,4 @@
-"""Folds are fair, and the networks that train side by side know nothing of each other's folds."""
+"""Folds are stratified, and networks that train side by side do not use the folds of each other."""
 
 import functools
 
@@ -7,10 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.restaurant.cross_validation import cross_validate, inner_folds, stratified_folds
 from rnnjax import GRU, RNN, Scan, SequenceClassifier
 from rnnjax.data import Batch
 from rnnjax.training import DivergedError
+from rnnjax.training.cross_validation import cross_validate, inner_folds, stratified_folds
 
 LABELS = np.array([0] * 23 + [1] * 12)
 

@@ -1,12 +1,12 @@
-"""How far answers are from what they should be: edit distances, and errors a symbol."""
+"""Scores of predicted sequences: edit distance, error rate, exact match."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 
 def edit_distance(answer: Sequence[int], target: Sequence[int]) -> int:
-    """The fewest insertions, deletions and substitutions that make one sequence of the other.
+    """The smallest number of insertions, deletions and substitutions that turn one sequence into the other.
 
     Source: Levenshtein 1966, "Binary Codes Capable of Correcting Deletions, Insertions, and Reversals".
     """
@@ -19,14 +19,14 @@ def edit_distance(answer: Sequence[int], target: Sequence[int]) -> int:
 
 
 def rows_of(tokens: np.ndarray, lengths: np.ndarray) -> list[tuple[int, ...]]:
-    """Padded sequences `(B, T)` without their padding."""
+    """The rows of padded sequences `(B, T)`, without their padding."""
     return [tuple(row[:length].tolist()) for row, length in zip(np.asarray(tokens), lengths, strict=True)]
 
 
 def error_rate(answers: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> float:
-    """Edits a symbol: the edit distances of all answers over the symbols of all targets.
+    """The sum of all edit distances, divided by the number of symbols in all targets.
 
-    Raises ValueError where there is no symbol.
+    Raises ValueError if the targets have no symbols.
     """
     symbols = sum(map(len, targets))
     if not symbols:
@@ -35,5 +35,15 @@ def error_rate(answers: Sequence[Sequence[int]], targets: Sequence[Sequence[int]
 
 
 def share_right(answers: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> float:
-    """The share of answers that are right in full."""
+    """The share of answers that equal their target (exact match)."""
     return sum(tuple(a) == tuple(t) for a, t in zip(answers, targets, strict=True)) / len(targets)
+
+
+def score_answers(
+    answers: Mapping[str, Sequence[Sequence[int]]], targets: Sequence[Sequence[int]]
+) -> list[dict[str, str | float]]:
+    """For each model, by name: `exact_match` (`share_right`) and `error_rate`. Raises as `error_rate`."""
+    return [
+        {"model": name, "exact_match": share_right(given, targets), "error_rate": error_rate(given, targets)}
+        for name, given in answers.items()
+    ]

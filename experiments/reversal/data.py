@@ -1,4 +1,4 @@
-"""Strings and their reversals, no string in two parts."""
+"""Strings and their reversals. Each string is in one part only."""
 
 import dataclasses
 import itertools
@@ -6,20 +6,21 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.sequence_tasks.config import SequenceTask, check_range
-from experiments.sequence_tasks.scores import rows_of
 from rnnjax import GRU, RNN, Bidirectional, EncoderDecoder
 from rnnjax.data import PairBatch
+from rnnjax.fields import check_range
+from rnnjax.runs import SyntheticTask
+from rnnjax.scores import rows_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reversal(SequenceTask):
+class Reversal(SyntheticTask):
     """Reverse strings with an encoder-decoder."""
 
     letters: int = 12
-    """Different letters."""
+    """Number of different letters."""
     attention: Literal["general", "additive", "none"] = "general"
-    """How the decoder looks at the source."""
+    """Attention of the decoder to the encoder outputs."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -27,7 +28,7 @@ class Reversal(SequenceTask):
 
     @property
     def start(self) -> int:
-        """The token that a target begins with; `end`, the one that ends it, is the next one."""
+        """The token at the start of each target. The next token, `end`, is at its end."""
         return self.letters
 
     @property
@@ -35,14 +36,14 @@ class Reversal(SequenceTask):
         return self.letters + 1
 
     def network(self) -> EncoderDecoder:
-        """The network: a bidirectional encoder, a decoder twice as wide."""
+        """A bidirectional encoder, and a decoder with twice as many features."""
         encoder = Bidirectional(RNN(GRU(), self.hidden), RNN(GRU(), self.hidden))
         decoder = RNN(GRU(), 2 * self.hidden)
         return EncoderDecoder(self.letters, self.letters + 2, 32, encoder, decoder, self.attention)
 
 
 def pairs(strings: list[tuple[int, ...]], width: int) -> PairBatch:
-    """Strings with their reversals as targets."""
+    """Strings, with their reversals as targets."""
     lengths = np.array([len(string) for string in strings], np.int32)
     sources, targets = np.zeros((2, len(strings), width), np.int32)
     for row, string in enumerate(strings):
@@ -52,9 +53,9 @@ def pairs(strings: list[tuple[int, ...]], width: int) -> PairBatch:
 
 
 def draw(config: Reversal) -> list[PairBatch]:
-    """Training, validation and test part: all different strings, of 1 to `longest` letters.
+    """The training, validation and test part: different strings of 1 to `longest` letters.
 
-    Raises ValueError where too few different ones are drawn.
+    Raises ValueError if too few different strings are drawn.
     """
     random, counts = config.random("task"), (config.train, config.validation, config.test)
     wanted = sum(counts)
@@ -64,10 +65,10 @@ def draw(config: Reversal) -> list[PairBatch]:
     strings = list(dict.fromkeys(rows_of(letters, lengths)))
     if len(strings) < wanted:
         raise ValueError(
-            f"train, validation, test: expected at most {len(strings):,} strings in all, which are the different ones "
-            f"among {drawn:,}, got {wanted:,}; take more letters or longer strings"
+            f"train, validation, test: expected at most {len(strings):,} strings in all, the number of different "
+            f"strings among {drawn:,} random ones, got {wanted:,}; use more letters or longer strings"
         )
-    # Short strings come up early, and would all be in the training part.
+    # Without the permutation, all short strings would be in the training part.
     shuffled = [strings[row] for row in random.permutation(len(strings))]
     ends = itertools.pairwise(np.cumsum([0, *counts]))
     return [pairs(shuffled[first:last], config.longest) for first, last in ends]

@@ -1,4 +1,4 @@
-"""Cross-validation on a small data set: the networks of all folds train at once, side by side on the devices."""
+"""Cross-validation on a small data set: the networks of all folds train together, side by side on the devices."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,25 +11,26 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from experiments.sentiment.config import logits_of
-from rnnjax.data import Batch
-from rnnjax.training import DivergedError, TrainState, batch_mesh, classification
-from rnnjax.training.devices import side_by_side, start_each
-from rnnjax.training.divergence import FAR_ABOVE
+from rnnjax.data.batching import Batch
+from rnnjax.models.functional import logits_of
+from rnnjax.training.devices import batch_mesh, side_by_side, start_each
+from rnnjax.training.divergence import FAR_ABOVE, DivergedError
+from rnnjax.training.objectives import classification
+from rnnjax.training.state import TrainState
 from rnnjax.training.update import run_updates, update_of
 
 
 class Fold(NamedTuple):
-    """Which rows a fold's network is trained on, and which it is scored on."""
+    """The rows that the network of a fold is trained on, and those that it is tested on."""
 
     train: np.ndarray
     test: np.ndarray
 
 
 def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[Fold]:
-    """K folds with every row tested once, each class dealt out evenly among them at random.
+    """K random folds with the same share of each class. Each row is a test row of one fold.
 
-    Raises ValueError for fewer than two folds, or a class with fewer rows than folds.
+    Raises ValueError for fewer than two folds, and for a class with fewer rows than folds.
     """
     rarest = min(np.unique(labels, return_counts=True)[1])
     if not 2 <= folds <= rarest:
@@ -41,7 +42,7 @@ def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[Fold]:
 
 
 def inner_folds(labels: np.ndarray, folds: Sequence[Fold], seed: int) -> list[Fold]:
-    """Each fold's training rows divided once more, to choose settings by: its test rows are in neither part."""
+    """The training rows of each fold, split again, to choose settings with. The test rows of a fold are not used."""
     inner = []
     for number, fold in enumerate(folds):
         part = stratified_folds(labels[fold.train], len(folds), seed)[number]
@@ -60,11 +61,11 @@ def cross_validate(
     seed: int,
     watch: Callable[[float], None] = lambda loss: None,
 ) -> np.ndarray:
-    """Every fold's logits on its test rows, `(F, M)`, after one network a fold was trained; labels are 0 and 1.
+    """Trains one network for each fold, and returns its logits on the test rows of the fold, `(F, M)`.
 
-    `model` is called with (tokens, lengths, deterministic=) and gives one logit a row; `train` and `test` have
-    the fold axis. `watch` hears of the folds' mean training loss after each epoch. Raises DivergedError where that
-    is not finite, or far above chance.
+    `model` is called with (tokens, lengths, deterministic=, rows=), and returns one logit for each row. `train` and
+    `test` have a leading fold axis, and labels 0 and 1. `watch` is called after each epoch with the mean training loss
+    of all folds. Raises DivergedError if that loss is not finite or far above chance.
     """
     folds, rows, _ = train.inputs.shape
     mesh = batch_mesh(math.gcd(folds, jax.device_count()))
@@ -85,14 +86,14 @@ def cross_validate(
 
     def epoch(state: TrainState, part: Batch) -> tuple[TrainState, Any]:
         order = jax.random.permutation(jax.random.fold_in(state.key, state.step), rows)
-        # What fills up the last batch is row 0 again, with no weight.
+        # The last batch is filled up with row 0, with weight 0.
         order = jnp.pad(order, (0, steps * batch_size - rows)).reshape(steps, batch_size)
         counted = (jnp.arange(steps * batch_size) < rows).reshape(steps, batch_size)
 
         def batch_of(state: TrainState, xs: tuple[jax.Array, jax.Array]) -> Batch:
             chosen, counts = xs
             batch = jax.tree.map(lambda leaf: leaf[chosen], part)
-            return batch._replace(weights=batch.weights * counts)
+            return batch._replace(weights=batch.weights * counts, rows=jnp.arange(batch_size))
 
         state, sums = run_updates(update, batch_of, state, (order, counted))
         return state, sums["loss"].sum() / sums["weight"].sum()

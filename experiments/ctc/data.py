@@ -1,13 +1,15 @@
-"""Symbols rendered as patterns that are held for a while, under noise."""
+"""Symbols as noisy patterns. A pattern lasts for a random number of frames."""
 
 import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.sequence_tasks.config import Part, SequenceTask, check_range
-from experiments.sequence_tasks.scores import error_rate, rows_of
 from rnnjax.data import PairBatch
+from rnnjax.fields import check_range
+from rnnjax.runs import SyntheticTask
+from rnnjax.runs.synthetic import Part
+from rnnjax.scores import error_rate, rows_of
 from rnnjax.training import ctc_decode
 
 BLANK = 0
@@ -15,21 +17,21 @@ WINDOWS = (1, 3, 5, 7)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Rendering(SequenceTask):
-    """Read symbols out of noisy frames with CTC."""
+class Rendering(SyntheticTask):
+    """Recognise symbols in noisy frames, with CTC."""
 
     symbols: int = 8
-    """Different symbols."""
+    """Number of different symbols."""
     features: int = 6
-    """Real numbers of a frame."""
+    """Number of features of a frame."""
     shortest: int = 2
-    """Frames that a symbol is held for at least."""
+    """Minimum number of frames per symbol."""
     held: int = 5
-    """Frames that a symbol is held for at most."""
+    """Maximum number of frames per symbol."""
     silence: int = 2
-    """Frames of silence before a symbol at most; between two equal ones there is at least one."""
+    """Maximum number of silent frames before a symbol. Between two equal symbols there is at least one."""
     noise: float = 0.4
-    """Standard deviation of the noise on every number of a frame; patterns have the norm 1."""
+    """Standard deviation of the noise that is added to each feature. The norm of a pattern is 1."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -42,13 +44,13 @@ class Rendering(SequenceTask):
             raise ValueError(f"noise: expected a number of at least 0, got {self.noise}")
 
     def patterns(self) -> np.ndarray:
-        """What each symbol looks like, `(S + 1, F)`, the first being silence."""
+        """The pattern of each symbol, `(S + 1, F)`. The first one is silence."""
         patterns = self.random("task").normal(size=(self.symbols, self.features))
         return np.concatenate([np.zeros((1, self.features)), patterns / np.linalg.norm(patterns, axis=1)[:, None]])
 
 
 def draw(config: Rendering, part: Part, count: int) -> PairBatch:
-    """Frames and symbols, from 1 on: 1 to `longest` of them a sequence."""
+    """Frames and their symbols, numbered from 1. A sequence has 1 to `longest` symbols."""
     random, patterns = config.random(part), config.patterns()
     width = config.longest * (config.held + config.silence)
     frames, lengths = np.zeros((count, width), np.int32), np.zeros(count, np.int32)
@@ -68,7 +70,7 @@ def draw(config: Rendering, part: Part, count: int) -> PairBatch:
 
 
 def nearest_patterns(config: Rendering, data: PairBatch, window: int) -> list[tuple[int, ...]]:
-    """Each frame's nearest pattern, repeats merged and silence dropped; frames are means over a window first."""
+    """A baseline: the nearest pattern of each frame, without repeats and silence. Frames are averaged over a window."""
     half, steps = window // 2, data.inputs.shape[1]
     padded = np.pad(data.inputs, ((0, 0), (half, half), (0, 0)))
     smooth = np.mean([padded[:, i : i + steps] for i in range(window)], axis=0)
@@ -77,6 +79,6 @@ def nearest_patterns(config: Rendering, data: PairBatch, window: int) -> list[tu
 
 
 def best_window(config: Rendering, data: PairBatch) -> int:
-    """The window of `WINDOWS` with which the nearest patterns are wrong least."""
+    """The window of `WINDOWS` for which `nearest_patterns` has the lowest error rate."""
     known = rows_of(data.targets, data.target_lengths)
     return min(WINDOWS, key=lambda window: error_rate(nearest_patterns(config, data, window), known))

@@ -1,25 +1,27 @@
-"""Letters and markers: every symbol is tagged by the nearest marker on each side."""
+"""Sequences of letters and markers. The tag of a symbol is the nearest marker on each side."""
 
 import dataclasses
 
 import numpy as np
 
-from experiments.sequence_tasks.config import Part, SequenceTask, check_range
 from rnnjax.data import Batch
+from rnnjax.fields import check_range
+from rnnjax.runs import SyntheticTask
+from rnnjax.runs.synthetic import Part
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Tagging(SequenceTask):
-    """Tag every symbol by the nearest marker on each side."""
+class Tagging(SyntheticTask):
+    """Tag each symbol with the nearest marker on each side."""
 
     longest: int = 40
-    """Symbols of the longest sequence."""
+    """Maximum number of symbols in a sequence."""
     letters: int = 8
-    """Different letters."""
+    """Number of different letters."""
     markers: int = 3
-    """Different markers: with none, (markers + 1)^2 tags."""
+    """Number of different markers. There are (markers + 1)^2 tags, since there may be no marker on a side."""
     marker_share: float = 0.15
-    """Symbols that are markers."""
+    """Probability that a symbol is a marker."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -30,7 +32,7 @@ class Tagging(SequenceTask):
 
 
 def nearest(markers: np.ndarray) -> np.ndarray:
-    """The last marker strictly before each step `(B, T)`, from each step's own marker, 0 where it is none."""
+    """The last marker before each step `(B, T)`, 0 if there is none; `markers` has the marker of each step, or 0."""
     before = np.zeros_like(markers)
     for t in range(1, markers.shape[1]):
         before[:, t] = np.where(markers[:, t - 1] > 0, markers[:, t - 1], before[:, t - 1])
@@ -38,7 +40,7 @@ def nearest(markers: np.ndarray) -> np.ndarray:
 
 
 def draw(config: Tagging, part: Part, count: int) -> Batch:
-    """Sequences of 1 to `longest` symbols; markers are the tokens from 1 on, letters those after them, padding is 0."""
+    """Sequences of 1 to `longest` symbols. Padding is 0, the next tokens are the markers, the others the letters."""
     random, shape = config.random(part), (count, config.longest)
     lengths = random.integers(1, config.longest + 1, count).astype(np.int32)
     letters = random.integers(0, config.letters, shape) + config.markers + 1
@@ -51,9 +53,9 @@ def draw(config: Tagging, part: Part, count: int) -> Batch:
 
 
 def most_frequent(training: Batch, test: Batch, reach: int) -> float:
-    """Accuracy of the most frequent tag of each symbol and its `reach` neighbours on either side, as trained on.
+    """Accuracy of predicting, for a symbol with `reach` neighbours on each side, its most frequent tag in training.
 
-    For what was not there in training it is the commonest tag of all.
+    The prediction for a context that is not in the training part is the most frequent tag of all.
     """
 
     def read(data: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -67,8 +69,6 @@ def most_frequent(training: Batch, test: Batch, reach: int) -> float:
     counts = np.zeros((len(different), tags.max() + 1), int)
     np.add.at(counts, (places.ravel(), tags), 1)
     best = {tuple(context): tag for context, tag in zip(different.tolist(), counts.argmax(axis=1), strict=True)}
-    commonest = counts.sum(axis=0).argmax()
+    overall = counts.sum(axis=0).argmax()
     contexts, tags = read(test)
-    return float(
-        np.mean([best.get(tuple(c), commonest) == tag for c, tag in zip(contexts.tolist(), tags, strict=True)])
-    )
+    return float(np.mean([best.get(tuple(c), overall) == tag for c, tag in zip(contexts.tolist(), tags, strict=True)]))

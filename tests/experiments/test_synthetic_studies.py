@@ -1,4 +1,4 @@
-"""The studies of made sequences: data, baselines and scores by hand, and whole runs in small."""
+"""The studies tagging, reversal and ctc: data and baselines by hand, small runs, and how runs end."""
 
 import functools
 import itertools
@@ -9,9 +9,12 @@ import pytest
 from complaints import complaint_of
 
 from experiments.ctc import __main__ as ctc
+from experiments.ctc import data as frames
 from experiments.reversal import __main__ as reversal
-from experiments.sequence_tasks import frames, markers, scores, strings
+from experiments.reversal import data as strings
 from experiments.tagging import __main__ as tagging
+from experiments.tagging import data as markers
+from rnnjax import scores
 from rnnjax.data import Batch
 
 STUDIES = {"tagging": tagging, "reversal": reversal, "ctc": ctc}
@@ -150,26 +153,3 @@ def test_rendered_symbols_are_held_and_parted_so_that_nearest_patterns_read_them
     targets = scores.rows_of(data.targets, data.target_lengths)
     errors = {w: scores.error_rate(frames.nearest_patterns(noisy, data, w), targets) for w in frames.WINDOWS}
     assert frames.best_window(noisy, data) == min(errors, key=lambda window: errors[window]) != 1
-
-
-def distance_by_hand(answer, target):
-    """Every way to the end, straight from the definition."""
-    if not answer or not target:
-        return len(answer) + len(target)
-    (first, *rest), (wanted, *others) = answer, target
-    if first == wanted:
-        return distance_by_hand(rest, others)
-    return 1 + min(distance_by_hand(rest, target), distance_by_hand(answer, others), distance_by_hand(rest, others))
-
-
-def test_scores_are_edits_a_symbol_and_answers_right_in_full():
-    random = np.random.default_rng(0)
-    pairs = [[random.integers(0, 3, random.integers(0, 6)).tolist() for _ in range(2)] for _ in range(60)]
-    wanted = [distance_by_hand(*pair) for pair in pairs]
-    assert [scores.edit_distance(*pair) for pair in pairs] == wanted
-    assert len(set(wanted)) > 3
-    answers, targets = zip(*pairs, strict=True)
-    assert scores.error_rate(answers, targets) == sum(wanted) / sum(map(len, targets))
-    assert scores.share_right(answers, targets) == sum(a == t for a, t in pairs) / 60
-    with pytest.raises(ValueError, match="targets: expected at least one symbol, got none"):
-        scores.error_rate([[1]], [[]])
