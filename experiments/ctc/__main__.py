@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from experiments.catalogue import Experiment
-from experiments.sentiment.config import logits_of
 from experiments.sequence_tasks.frames import BLANK, WINDOWS, Rendering, best_window, draw, nearest_patterns
 from experiments.sequence_tasks.scores import error_rate, rows_of, share_right
 from experiments.sequence_tasks.training import running, train
@@ -20,6 +19,7 @@ from rnnjax.commands import parse_presets, run
 from rnnjax.runs.report import table
 from rnnjax.runs.run_files import record
 from rnnjax.training import ctc, ctc_decode, use_cpu_cores
+from rnnjax.training.models import logits_of
 
 PROGRAM = "experiments.ctc"
 EXPERIMENT = Experiment(

@@ -38,7 +38,7 @@ from experiments.forecast.train import (
 from rnnjax.commands import parse_study, run
 from rnnjax.data.sequence_batches import fingerprint_of
 from rnnjax.data.windows import Windows
-from rnnjax.runs import Session, load_config, save_arrays
+from rnnjax.runs import Session, save_arrays
 from rnnjax.training.devices import seed_mesh
 
 PROGRAM = "experiments.forecast"
@@ -178,8 +178,7 @@ def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epo
 
 def main(arguments: list[str]) -> None:
     """Runs the preset that the arguments name, with their options."""
-    load = functools.partial(load_config, kind=Forecast)
-    preset, config = parse_study(PRESETS, "stocks", PROGRAM, PREFIX, arguments, load)
+    preset, config = parse_study(PRESETS, "stocks", PROGRAM, PREFIX, arguments)
     config.execution.begin(config)
     study(preset, config)
 

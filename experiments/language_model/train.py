@@ -1,8 +1,9 @@
-"""A language model's training: trains, prints, and leaves a run folder."""
+"""The training of a language model."""
 
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from matplotlib.ticker import LogFormatter
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.data import Corpus, read_corpus
 from experiments.language_model.scores import epoch_line, in_words, measured, unigram_loss
-from experiments.sentiment.config import init_params, logits_of
 from rnnjax import LanguageModel
 from rnnjax.analysis import learning_curves
 from rnnjax.data import SOURCES, TokenVocabulary
@@ -29,7 +29,9 @@ from rnnjax.training import (
     batch_mesh,
     eval_step,
     evaluate_stream,
+    init_params,
     initial_carry,
+    logits_of,
     next_in_stream,
 )
 from rnnjax.training.processes import is_first, say
@@ -37,15 +39,22 @@ from rnnjax.training.processes import is_first, say
 PROGRAM = "experiments.language_model"
 
 
-def train(config: Language, name: str) -> Path:
-    """Trains, prints, and leaves a run folder, whose path it returns: the epoch of the least validation loss."""
+def train(
+    config: Language, name: str, program: str = PROGRAM, check: Callable[[Corpus], None] = lambda corpus: None
+) -> Path:
+    """Trains a language model, and returns the path of its run folder.
+
+    The parameters of the epoch with the lowest validation loss are kept. `check` is called with the data before the run
+    folder is made, and may raise.
+    """
     start = time.perf_counter()
     mesh = batch_mesh(config.execution.devices)
     if config.source not in (None, PYTHON, *SOURCES) and Path(str(config.source)).expanduser().exists():
-        # A run must be traced to its source from wherever it is read.
+        # The source must be found from any working directory.
         config = dataclasses.replace(config, source=str(Path(str(config.source)).expanduser().resolve()))
-    with Session(PROGRAM, name, config) as session:
+    with Session(program, name, config) as session:
         corpus = read_corpus(config)
+        check(corpus)
         say(facts(corpus, config))
         share = jax.process_index(), jax.process_count()
         streams = {
@@ -57,10 +66,8 @@ def train(config: Language, name: str) -> Path:
         params = begun_at_frequencies(init_params(model, init_key), corpus.parts["train"].tokens)
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
-        optimizer, objective = (
-            config.transformation(epoch_steps * config.epochs, epoch_steps),
-            next_in_stream(features, config.level),
-        )
+        optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
+        objective = next_in_stream(features, config.level)
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
         vocabulary = corpus.vocabulary.to_str(pretty=True)
@@ -86,10 +93,10 @@ def train(config: Language, name: str) -> Path:
 
 
 def begun_at_frequencies(params: Any, train: np.ndarray) -> Any:
-    """The parameters with a head whose bias is the log of the training tokens' frequencies, each count one higher.
+    """The parameters, with the log frequencies of the training tokens (each count plus one) as the bias of the head.
 
-    Else the first updates push all rare words away from what the head reads. Adam moves each of them as far as any
-    other, and where the head is the embedding, too, they all become one and the same large input.
+    Otherwise the first updates push all rare words away from the input of the head. Adam moves each of them as far as
+    any other word, and with tied weights they all get the same large embedding.
     """
     counts = np.bincount(train, minlength=len(params["head"]["bias"])) + 1
     frequencies = jnp.asarray(np.log(counts / counts.sum()), jnp.float32)
@@ -97,12 +104,12 @@ def begun_at_frequencies(params: Any, train: np.ndarray) -> Any:
 
 
 def features_of(model: LanguageModel) -> Any:
-    """The model's features as a function of its parameters and what it is called with."""
+    """The features of the model as a function of its parameters and the arguments of the call."""
     return functools.partial(logits_of(model), method="features")
 
 
 def facts(corpus: Corpus, config: Language) -> str:
-    """What is known of the text, as lines."""
+    """A table of the parts of the text."""
     rows = []
     for name, part in corpus.parts.items():
         documents = "" if part.resets is None else f"{part.resets.sum():,}"
@@ -112,23 +119,23 @@ def facts(corpus: Corpus, config: Language) -> str:
 
 
 def unknown_share(tokens: np.ndarray, vocabulary: TokenVocabulary) -> str:
-    """How many of the tokens are `<unk>`: the more, the easier a text is to predict."""
+    """The percentage of `<unk>` among the tokens: the more, the easier the text is to predict."""
     return f"{0 if vocabulary.unknown is None else (tokens == vocabulary.unknown).mean():.1%}"
 
 
 def finish(session: Session, corpus: Corpus, scores: dict[str, Scores]) -> None:
-    """What is said, logged and drawn of the best epoch."""
+    """Prints, logs and draws the results of the best epoch."""
     level, parts = corpus.vocabulary.level, corpus.parts
     print(f"\nbest epoch {session.best_epoch}, chosen by validation loss")
     for part, score in scores.items():
         alone = unigram_loss(parts["train"].tokens, parts[part].tokens, len(corpus.vocabulary))
-        print(f"{part}: {in_words(score.loss, level)}; of {level} frequencies alone {in_words(alone, level)}")
+        print(f"{part}: {in_words(score.loss, level)}; {level} frequencies alone: {in_words(alone, level)}")
         session.log.final(part=part, epoch=session.best_epoch, **score.metrics, unigram_loss=alone)
     draw(session)
 
 
 def draw(session: Session) -> None:
-    """The learning curves, in what the level is measured in."""
+    """Draws the learning curves, as perplexity or bits per character."""
     (name,) = measured(0.0, session.config.level)
     of_losses = np.vectorize(lambda loss: measured(loss, session.config.level)[name], otypes=[float])
     curves = [
@@ -141,7 +148,7 @@ def draw(session: Session) -> None:
         if session.config.level == "word":
             axes = figure.axes[0]
             axes.set_yscale("log")
-            # Perplexities are read as plain numbers.
+            # Plain numbers instead of powers of ten.
             axes.yaxis.set_major_formatter(LogFormatter())
             axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         return figure

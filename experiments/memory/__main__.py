@@ -17,7 +17,7 @@ from experiments.memory.config import Memory
 from experiments.memory.results import after, block_line, draw, read_results, result_line, result_table
 from experiments.memory.train import initial_states, objective, train
 from rnnjax.commands import parse_study, run
-from rnnjax.runs import Session, load_config
+from rnnjax.runs import Session
 from rnnjax.training.devices import seed_mesh
 from rnnjax.training.divergence import ADVICE, DivergedError
 
@@ -94,8 +94,7 @@ def study(preset: str, config: Memory) -> Path:
 
 def main(arguments: list[str]) -> None:
     """Runs the preset that the arguments name, with their options."""
-    load = functools.partial(load_config, kind=Memory)
-    preset, config = parse_study(PRESETS, "copy", PROGRAM, PREFIX, arguments, load)
+    preset, config = parse_study(PRESETS, "copy", PROGRAM, PREFIX, arguments)
     config.execution.begin(config)
     study(preset, config)
 

@@ -11,11 +11,11 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from experiments.sentiment.config import logits_of
 from rnnjax.data import Batch
 from rnnjax.training import DivergedError, TrainState, batch_mesh, classification
 from rnnjax.training.devices import side_by_side, start_each
 from rnnjax.training.divergence import FAR_ABOVE
+from rnnjax.training.models import logits_of
 from rnnjax.training.update import run_updates, update_of
 
 

@@ -10,7 +10,6 @@ import sys
 import numpy as np
 
 from experiments.catalogue import Experiment
-from experiments.sentiment.config import logits_of
 from experiments.sequence_tasks.scores import error_rate, rows_of, share_right
 from experiments.sequence_tasks.strings import Reversal, draw
 from experiments.sequence_tasks.training import running, train
@@ -19,6 +18,7 @@ from rnnjax.commands import parse_presets, run
 from rnnjax.runs.report import table
 from rnnjax.runs.run_files import record
 from rnnjax.training import teacher_forcing, use_cpu_cores
+from rnnjax.training.models import logits_of
 
 PROGRAM = "experiments.reversal"
 EXPERIMENT = Experiment(

@@ -14,7 +14,6 @@ from experiments.catalogue import Experiment
 from experiments.sentiment.config import TextClassification
 from experiments.sentiment.scoring import Evaluate, Predict, evaluate, predict
 from experiments.sentiment.train import train
-from experiments.sentiment.trained import load_record
 from rnnjax.commands import parse_study, run
 from rnnjax.training import use_cpu_cores
 
@@ -52,7 +51,14 @@ PRESETS = {
     "lstm": (
         "Train the tutorial classic: vocabulary 10,000, last 500 words, embedding 32, LSTM 100, one sigmoid unit.",
         TextClassification(
-            vocabulary=10_000, longest=500, embedding=32, hidden=100, bidirectional=False, pooling="last", epochs=10
+            vocabulary=10_000,
+            longest=500,
+            embedding=32,
+            hidden=100,
+            bidirectional=False,
+            pooling="last",
+            epochs=10,
+            batch_size=64,
         ),
     ),
     "gru3": (
@@ -65,16 +71,16 @@ PRESETS = {
     ),
     "smoke": (
         "Train for seconds: shows that everything runs, and learns little.",
-        TextClassification(rows=600, vocabulary=1_000, longest=60, embedding=8, hidden=8, epochs=1, buckets=2),
+        TextClassification(
+            rows=600, vocabulary=1_000, longest=60, embedding=8, hidden=8, epochs=1, batch_size=64, buckets=2
+        ),
     ),
 }
 
 
 def main(arguments: list[str]) -> None:
     """Trains a preset, predicts, or evaluates, as the arguments say."""
-    name, options = parse_study(
-        PRESETS, DEFAULT, PROGRAM, PREFIX, arguments, lambda run: load_record(run).config, (Predict, Evaluate)
-    )
+    name, options = parse_study(PRESETS, DEFAULT, PROGRAM, PREFIX, arguments, (Predict, Evaluate))
     datasets.disable_progress_bars()
     if isinstance(options, Predict):
         predict(options)

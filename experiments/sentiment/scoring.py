@@ -11,7 +11,6 @@ import jax
 import numpy as np
 import tyro
 
-from experiments.sentiment.config import logits_of
 from experiments.sentiment.data import Loader, digest, read_part, split_source
 from experiments.sentiment.tracing import look_inside
 from experiments.sentiment.trained import Trained, open_run
@@ -21,7 +20,7 @@ from rnnjax.data import LabelledTexts, load_source
 from rnnjax.files import make_folder
 from rnnjax.runs import RunFolder
 from rnnjax.runs.report import confusion_table, table
-from rnnjax.training import batch_mesh, classification, eval_step
+from rnnjax.training import batch_mesh, classification, eval_step, logits_of
 from rnnjax.training import evaluate as score_batches
 from rnnjax.training.objectives import confusion_of
 

@@ -3,9 +3,9 @@
 import functools
 from collections.abc import Sequence
 
-from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
+from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Parts, class_weights
-from rnnjax.training import classification
+from rnnjax.training import classification, first_state, logits_of
 from rnnjax.training.seeds import SeedTraining
 
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from experiments.sentiment.config import logits_of
 from experiments.sentiment.trained import Trained
 from rnnjax import SequenceClassifier
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
@@ -20,6 +19,7 @@ from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
 from rnnjax.data import Plan, Sequences, collate
 from rnnjax.files import save_figure
+from rnnjax.training import logits_of
 
 SHOWN_TURNS = 3
 # Steps in a figure of gates: more could not be read.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
+from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Parts, class_weights, facts, prepare
 from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
 from rnnjax.data import SOURCES
@@ -23,6 +23,8 @@ from rnnjax.training import (
     classification,
     eval_step,
     evaluate,
+    first_state,
+    logits_of,
 )
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from experiments.catalogue import Experiment
-from experiments.sentiment.config import logits_of
 from experiments.sequence_tasks.markers import Tagging, draw, most_frequent
 from experiments.sequence_tasks.training import running, train
 from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
@@ -20,6 +19,7 @@ from rnnjax.commands import parse_presets, run
 from rnnjax.runs.report import table
 from rnnjax.runs.run_files import record
 from rnnjax.training import tagging, use_cpu_cores
+from rnnjax.training.models import logits_of
 
 PROGRAM = "experiments.tagging"
 EXPERIMENT = Experiment(

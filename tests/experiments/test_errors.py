@@ -156,8 +156,8 @@ def test_a_folder_that_is_no_run(command, tmp_path, capsys):
 
 BROKEN_RUNS = {
     "json": (lambda config: "{", "expected JSON, got"),
-    "field": (lambda config: json.dumps({**config, "colour": 1}), "with more or less: ['colour']"),
-    "missing": (lambda config: json.dumps({k: v for k, v in config.items() if k != "cut"}), "more or less: ['cut']"),
+    "field": (lambda config: json.dumps({**config, "colour": 1}), "with the unknown ['colour']"),
+    "missing": (lambda config: json.dumps({k: v for k, v in config.items() if k != "cut"}), "without ['cut']"),
     "classes": (lambda config: json.dumps({**config, "classes": ["a", "a"]}), "two different classes, got ['a', 'a']"),
     "type": (lambda config: json.dumps({**config, "hidden": "8"}), "hidden: expected int, got '8'"),
     "list": (lambda config: json.dumps({**config, "dense": 8}), "dense: expected a list, got 8"),

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,7 +205,7 @@ def check_run(path) -> None:
 
 def test_the_fields_of_every_study_are_bounded():
     studies = (
-        lambda **sizes: Text(file=Path("words.txt"), **sizes),
+        Text,
         lambda **sizes: Restaurant("s.txt", **sizes),
         GradientFlow,
     )
