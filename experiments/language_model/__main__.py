@@ -7,18 +7,14 @@ Recurrent Neural Networks"; Press and Wolf 2017, "Using the Output Embedding to 
 Command: `python -m experiments.language_model ptb-small --source FOLDER`.
 """
 
-import functools
 import sys
-
-import datasets
 
 from experiments.catalogue import Experiment
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.generation import Generate, generate
 from experiments.language_model.train import PROGRAM, train
 from experiments.language_model.trained import Evaluate, evaluate
-from rnnjax.commands import parse_study, run
-from rnnjax.training import use_cpu_cores
+from rnnjax.commands import run, study_command
 
 EXPERIMENT = Experiment(
     question="Which word, or which character, comes next, and what does a network write?",
@@ -70,19 +66,7 @@ PRESETS = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    """Trains a preset, generates, or evaluates, according to the arguments."""
-    name, options = parse_study(PRESETS, DEFAULT, PROGRAM, PREFIX, arguments, (Generate, Evaluate))
-    datasets.disable_progress_bars()
-    if isinstance(options, Generate):
-        generate(options)
-    elif isinstance(options, Evaluate):
-        use_cpu_cores(options.devices)
-        evaluate(options)
-    else:
-        options.execution.begin(options)
-        train(options, f"{PREFIX}{name}")
-
+main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, {Generate: generate, Evaluate: evaluate})
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

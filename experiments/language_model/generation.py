@@ -4,16 +4,14 @@ import dataclasses
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
-import tyro
 
 from experiments.language_model.config import Language
 from experiments.language_model.data import tokens_of
 from experiments.language_model.trained import Trained, open_run
-from rnnjax.commands import printable
+from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import TokenVocabulary
 from rnnjax.data.tokens import LINE_END, UNKNOWN
 from rnnjax.fields import check_fields
@@ -22,12 +20,10 @@ from rnnjax.sampling import Sampling, read, sample
 LONGEST = 10_000_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Generate:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generate(TrainedRun):
     """Generate text with the best epoch of a run."""
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     prompt: str = ""
     """The beginning of the text; it starts a line."""
     length: int = 200
@@ -40,8 +36,6 @@ class Generate:
     """Draw only from the smallest set of tokens with this total probability."""
     seed: int = 0
     """Random seed."""
-    cell: str | None = None
-    """The cell of the run, if it is your own, as module:Name."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("length",))

@@ -3,7 +3,6 @@
 import numpy as np
 
 from rnnjax.data.tokens import Level
-from rnnjax.training import EpochReport
 from rnnjax.training.objectives import MEASURES
 
 
@@ -24,13 +23,3 @@ def unigram_loss(train: np.ndarray, held_out: np.ndarray, vocabulary: int) -> fl
     """The loss of the token frequencies alone (each count plus one), a baseline without context."""
     counts = np.bincount(train, minlength=vocabulary) + 1
     return float(-np.log(counts / counts.sum())[held_out].mean())
-
-
-def epoch_line(report: EpochReport, level: Level) -> str:
-    """The line printed after an epoch."""
-    return (
-        f"epoch {report.epoch}{'*' if report.best else ''}: {in_words(report.train.loss, level)} in training, "
-        f"{in_words(report.validation.loss, level)} held out; "
-        f"accuracy {report.validation['accuracy']:.1%}; "
-        f"{report.train.seconds:.1f} s, {report.train.speed:,.0f} {level}s/s"
-    )

@@ -7,23 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.data import Corpus, read_corpus
-from experiments.language_model.scores import epoch_line, in_words, measured, unigram_loss
+from experiments.language_model.scores import in_words, unigram_loss
 from rnnjax import LanguageModel
-from rnnjax.analysis import learning_curves
-from rnnjax.data import SOURCES, TokenVocabulary
-from rnnjax.runs.curves import curves_of
+from rnnjax.data import TokenVocabulary
+from rnnjax.data.sources import resolved
 from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
+    Objective,
     Scores,
     TrainState,
     batch_mesh,
@@ -48,10 +47,10 @@ def train(
     folder is made, and may raise.
     """
     start = time.perf_counter()
+    datasets.disable_progress_bars()
     mesh = batch_mesh(config.execution.devices)
-    if config.source not in (None, PYTHON, *SOURCES) and Path(str(config.source)).expanduser().exists():
-        # The source must be found from any working directory.
-        config = dataclasses.replace(config, source=str(Path(str(config.source)).expanduser().resolve()))
+    if config.source not in (None, PYTHON):
+        config = dataclasses.replace(config, source=resolved(config.source))
     with Session(program, name, config) as session:
         corpus = read_corpus(config)
         check(corpus)
@@ -77,7 +76,7 @@ def train(
         params = session.train(
             TrainState.create(params, optimizer, state_key, carry, averaged=config.averaging > 0),
             epoch_steps * config.epochs,
-            lambda report, progress: progress.say(epoch_line(report, config.level)),
+            lambda report, progress: progress.epoch(report),
             step=step,
             evaluation=evaluation,
             train_batches=lambda epoch, first: streams["train"].windows(first),
@@ -87,7 +86,7 @@ def train(
         replicated = evaluation.replicate(params)
         scores = {part: evaluate(replicated, evaluation, streams[part]) for part in streams if part != "train"}
         if is_first():
-            finish(session, corpus, scores)
+            finish(session, objective, corpus, scores)
             print(f"{time.perf_counter() - start:.1f} s; run folder {session.path}")
     return session.path
 
@@ -123,35 +122,12 @@ def unknown_share(tokens: np.ndarray, vocabulary: TokenVocabulary) -> str:
     return f"{0 if vocabulary.unknown is None else (tokens == vocabulary.unknown).mean():.1%}"
 
 
-def finish(session: Session, corpus: Corpus, scores: dict[str, Scores]) -> None:
+def finish(session: Session, objective: Objective, corpus: Corpus, scores: dict[str, Scores]) -> None:
     """Prints, logs and draws the results of the best epoch."""
-    level, parts = corpus.vocabulary.level, corpus.parts
-    print(f"\nbest epoch {session.best_epoch}, chosen by validation loss")
+    level, train = corpus.vocabulary.level, corpus.parts["train"].tokens
+    alone = {part: unigram_loss(train, corpus.parts[part].tokens, len(corpus.vocabulary)) for part in scores}
+    facts = {part: {"unigram_loss": loss} for part, loss in alone.items()}
+    session.finish(objective, scores, (objective.best, "accuracy"), facts)
     for part, score in scores.items():
-        alone = unigram_loss(parts["train"].tokens, parts[part].tokens, len(corpus.vocabulary))
-        print(f"{part}: {in_words(score.loss, level)}; {level} frequencies alone: {in_words(alone, level)}")
-        session.log.final(part=part, epoch=session.best_epoch, **score.metrics, unigram_loss=alone)
-    draw(session)
-
-
-def draw(session: Session) -> None:
-    """Draws the learning curves, as perplexity or bits per character."""
-    (name,) = measured(0.0, session.config.level)
-    of_losses = np.vectorize(lambda loss: measured(loss, session.config.level)[name], otypes=[float])
-    curves = [
-        curve._replace(name=name.replace("_", " "), shown=of_losses) if curve.name == "loss" else curve
-        for curve in curves_of(session.metrics(), ("loss", "accuracy"))
-    ]
-
-    def draw_curves() -> Figure:
-        figure = learning_curves(curves)
-        if session.config.level == "word":
-            axes = figure.axes[0]
-            axes.set_yscale("log")
-            # Plain numbers instead of powers of ten.
-            axes.yaxis.set_major_formatter(LogFormatter())
-            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-        return figure
-
-    if curves:
-        session.log.figure(session.step, "learning_curves", draw_curves)
+        words = in_words(score.loss, level), in_words(alone[part], level)
+        print(f"{part}: {words[0]}; {level} frequencies alone: {words[1]}")

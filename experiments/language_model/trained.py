@@ -4,20 +4,28 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tyro
+import datasets
 
 from experiments.language_model.config import Language
 from experiments.language_model.data import encoded, read_corpus, read_source
 from experiments.language_model.scores import in_words
 from experiments.language_model.train import features_of, unknown_share
 from rnnjax import LanguageModel
-from rnnjax.commands import printable
+from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import TokenVocabulary
 from rnnjax.fields import check_fields
 from rnnjax.runs import load_record
 from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.report import table
-from rnnjax.training import batch_mesh, eval_step, evaluate_stream, initial_carry, next_in_stream, param_shapes
+from rnnjax.training import (
+    batch_mesh,
+    eval_step,
+    evaluate_stream,
+    initial_carry,
+    next_in_stream,
+    param_shapes,
+    use_cpu_cores,
+)
 
 
 class Trained(NamedTuple):
@@ -44,12 +52,10 @@ def open_run(path: Path) -> Trained:
     return Trained(record.config, record.facts["fingerprint"], vocabulary, model, params)
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(TrainedRun):
     """Evaluate the best epoch of a run on its validation and test parts, or on another source."""
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     source: str | None = None
     """Another source, as for training, but with nothing held out; default: the source of the run."""
     text_column: str = "text"
@@ -60,8 +66,6 @@ class Evaluate:
     """Window length in tokens; default: that of the run. The scores do not depend on it."""
     devices: int | None = None
     """Number of devices that share a batch; default: all."""
-    cell: str | None = None
-    """The cell of the run, if it is your own, as module:Name."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("batch_size", "steps", "devices"))
@@ -69,6 +73,8 @@ class Evaluate:
 
 def evaluate(options: Evaluate) -> None:
     """The command `evaluate`."""
+    use_cpu_cores(options.devices)
+    datasets.disable_progress_bars()
     trained = open_run(options.run)
     config, vocabulary = trained.config, trained.vocabulary
     if options.source is None:

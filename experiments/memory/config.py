@@ -13,8 +13,7 @@ from rnnjax.commands.cells import CellOption
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
 from rnnjax.fields import check_fields
-from rnnjax.runs.execution import LocalExecution
-from rnnjax.training import Optimizer
+from rnnjax.runs import SeedsConfig
 from rnnjax.training.capacity import check_layers
 
 Task = Literal["adding", "copy", "recall", "parity", "order", "digits"]
@@ -45,7 +44,7 @@ class AnsweringRNN(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Memory(Optimizer):
+class Memory(SeedsConfig):
     """Train a recurrent net on a memory task, several seeds at once."""
 
     task: Task = "adding"
@@ -73,8 +72,6 @@ class Memory(Optimizer):
     """Sequences of an update, new ones each time."""
     updates: int = 5000
     """Updates at most."""
-    clip: float | None = 1.0
-    """Largest global norm of a gradient."""
     block: int = 50
     """Updates from one evaluation to the next; they run on the device without host synchronisation."""
     evaluation: int = 512
@@ -82,23 +79,17 @@ class Memory(Optimizer):
     stop: bool = True
     """Stop once every seed has solved the task or diverged."""
     seeds: int = 2
-    """How many seeds are trained together, spread over the devices."""
-    seed: int = 0
-    """The first of them; the others follow it."""
-    execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
-    """How the run is carried out."""
+    """Number of seeds that are trained together, distributed over the devices."""
 
     def __post_init__(self):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation", "seeds"),
+            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation"),
             above_zero=("recurrent_scale",),
         )
         if self.updates % self.block:
             raise ValueError(f"updates: expected a multiple of block {self.block}, got {self.updates}")
-        if self.seed + self.seeds > 2**32:
-            raise ValueError(f"seed: expected {self.seeds} seeds below {2**32}, got the first {self.seed}")
         self.network()
 
     def problem(self) -> MemoryTask:

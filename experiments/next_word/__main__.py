@@ -5,18 +5,16 @@ Commands: `python -m experiments.next_word`, `python -m experiments.next_word te
 """
 
 import dataclasses
-import functools
 import sys
-from typing import Annotated
-
-import tyro
 
 from experiments.catalogue import Experiment
+from experiments.language_model.config import Language
 from experiments.language_model.trained import open_run
 from experiments.next_word.by_hand import show
-from experiments.next_word.text import PRESET, Predict, Text, print_next, resumed, train_text
-from rnnjax.commands import parse, run
+from experiments.next_word.text import PRESET, Predict, Text, print_next, train_text
+from rnnjax.commands import parse_presets, run
 from rnnjax.fields import check_fields
+from rnnjax.runs import load_config
 from rnnjax.runs.resumption import resumed_run, with_newest
 
 PROGRAM = "experiments.next_word"
@@ -45,16 +43,11 @@ class ByHand:
 
 def main(arguments: list[str]) -> None:
     """Computes by hand, trains on a text, or predicts, according to the arguments."""
-    if not arguments or (arguments[0].startswith("-") and arguments not in (["-h"], ["--help"])):
-        arguments = [DEFAULT, *arguments]
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
-    commands = (
-        Annotated[ByHand, tyro.conf.subcommand("by-hand")]
-        | Annotated[Text, tyro.conf.subcommand("text", default=PRESET if run is None else resumed(run))]
-        | Annotated[Predict, tyro.conf.subcommand("predict")]
-    )
-    options = parse(commands, PROGRAM, arguments)
+    text = PRESET if run is None else Text(**vars(load_config(run, Language)))
+    presets = {"by-hand": (str(ByHand.__doc__), ByHand()), "text": (str(Text.__doc__), text)}
+    _, options = parse_presets(presets, DEFAULT, PROGRAM, arguments, (Predict,))
     if isinstance(options, ByHand):
         show(options.epochs, options.learning_rate, options.seed)
     elif isinstance(options, Predict):
@@ -65,4 +58,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -12,10 +12,9 @@ from experiments.language_model.data import Corpus
 from experiments.language_model.generation import prompt_tokens
 from experiments.language_model.train import train
 from experiments.language_model.trained import Trained, open_run
-from rnnjax.commands import printable
+from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import TokenVocabulary
 from rnnjax.fields import check_fields
-from rnnjax.runs import load_config
 from rnnjax.runs.report import table
 from rnnjax.sampling import read
 from rnnjax.training.processes import is_first
@@ -55,26 +54,17 @@ PRESET = Text(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Predict:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict(TrainedRun):
     """Print the most probable next words after a prompt, with a trained run."""
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     prompt: tyro.conf.Positional[str]
     """The words before the predicted one."""
     top: int = 5
     """Number of next words to print."""
-    cell: str | None = None
-    """The cell of the run, if it is your own, as module:Name."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("top",))
-
-
-def resumed(run: Path) -> Text:
-    """The options of a run. Raises as `load_config`."""
-    return Text(**vars(load_config(run, Language)))
 
 
 def train_text(options: Text) -> Path:

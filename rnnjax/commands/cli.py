@@ -128,6 +128,31 @@ def parse_study(
     return parse_presets(presets, default, program, arguments, commands)
 
 
+def study_command(
+    presets: Mapping[str, tuple[str, Any]],
+    default: str,
+    program: str,
+    prefix: str,
+    train: Callable[[Any, str], Any],
+    commands: Mapping[type, Callable[[Any], Any]] = types.MappingProxyType({}),
+) -> Callable[[list[str]], None]:
+    """The command of a study with presets, as a function of the command-line arguments (see `parse_study`).
+
+    It calls `train` with the config and the name of the experiment (prefix and preset), or the function of a further
+    command with its options.
+    """
+
+    def main(arguments: list[str]) -> None:
+        name, options = parse_study(presets, default, program, prefix, arguments, tuple(commands))
+        if type(options) in commands:
+            commands[type(options)](options)
+        else:
+            options.execution.begin(options)
+            train(options, f"{prefix}{name}")
+
+    return main
+
+
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
     """Python's hook, except that errors of leftover Orbax threads after a failed write are not shown."""
     if not is_closed_loop(error):

@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from rnnjax.fields import check_fields, check_type
 from rnnjax.runs.checkpoints import load_best
-from rnnjax.runs.execution import EXECUTION, Execution
+from rnnjax.runs.execution import EXECUTION, Execution, LocalExecution
 from rnnjax.runs.folder import ARTIFACTS, BEST, CHECKPOINTS, CONFIG, RunFolder
 from rnnjax.training import Optimizer
 
@@ -33,6 +33,26 @@ class RunConfig(Optimizer):
     def __post_init__(self):
         super().__post_init__()
         check_fields(self, at_least_one=("epochs", "patience", "batch_size"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedsConfig(Optimizer):
+    """The options of a run that trains several seeds together; the config of a study inherits it."""
+
+    seeds: int = 3
+    """Number of seeds that are trained together, distributed over the devices."""
+    seed: int = 0
+    """The first seed; the others are the next integers."""
+    clip: float | None = 1.0
+    """Maximum global norm of the gradient."""
+    execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
+    """How the run is carried out."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_fields(self, at_least_one=("seeds",))
+        if self.seed + self.seeds > 2**32:
+            raise ValueError(f"seed: expected {self.seeds} seeds below {2**32}, got the first {self.seed}")
 
 
 class Record(NamedTuple, Generic[Config]):

@@ -25,7 +25,7 @@ BAD_ARGUMENTS = {
     "preset": (["lstmx"], "Unrecognized options: lstmx"),
     "flag": (["lstm", "--epoch", "3"], "Unrecognized options: --epoch, 3"),
     "number": (["lstm", "--epochs", "x"], "invalid literal for int() with base 10: 'x'"),
-    "choice": (["lstm", "--cell", "rnn"], "invalid choice 'rnn' for argument '--cell'"),
+    "choice": (["lstm", "--cell", "rnn"], "cell: expected one of elman, irnn, lstm, "),
     "hidden": (["--hidden", "0"], "hidden: expected at least 1, got 0"),
     "batch_size": (["smoke", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "epochs": (["smoke", "--epochs", "-1"], "epochs: expected at least 1, got -1"),
@@ -164,7 +164,7 @@ BROKEN_RUNS = {
     "item": (lambda config: json.dumps({**config, "dense": ["8"]}), "dense: expected int, got '8'"),
     "choice": (
         lambda config: json.dumps({**config, "cell": "rnn"}),
-        "cell: expected one of ['elman', 'irnn', 'lstm', ",
+        "cell: expected one of elman, irnn, lstm, ",
     ),
     "other_size": (lambda config: json.dumps({**config, "hidden": 9}), "expected parameters of this model"),
 }

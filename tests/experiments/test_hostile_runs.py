@@ -157,7 +157,7 @@ def test_what_a_terminal_obeys_is_shown_instead(hostile, capsys):
     out = capsys.readouterr().out
     assert "␛[2Jbad=0." in out
     assert "good\ufffd\ufffd␊=0." in out
-    assert "probability of good\ufffd\ufffd␊; turned by" in out
+    assert "probability of good\ufffd\ufffd␊; changed by" in out
     assert all(letter == "\n" or letter == "\t" or letter.isprintable() for letter in out)
 
 

@@ -15,6 +15,7 @@ from experiments.language_model import __main__ as language_model
 from experiments.language_model import train as training
 from experiments.language_model.generation import Generate, write_text
 from experiments.language_model.trained import open_run
+from rnnjax.runs import Session
 from rnnjax.runs.reading import read_run
 
 complaint = functools.partial(complaint_of, language_model)
@@ -66,7 +67,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(treebank, small_ru
     path = tmp_path / "run"
     steps = len([line for line in lines(small_run) if line["kind"] == "step"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "draw", lambda session: None)
+        patch.setattr(Session, "draw_curves", lambda *_: None)
         # In the middle of the second epoch, where the state has been carried a while.
         act_after(patch, steps * 3 // 4, terminate)
         status, error = complaint(capsys, *begin(treebank, path))
