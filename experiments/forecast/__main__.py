@@ -4,7 +4,6 @@ Data: monthly prices of five stocks (where no network should be expected to win)
 from vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.
 """
 
-import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,10 +34,10 @@ from experiments.forecast.train import (
     own_seeds,
     train,
 )
-from rnnjax.commands import parse_study, run
+from rnnjax.commands import run, study_command
 from rnnjax.data.sequence_batches import fingerprint_of
 from rnnjax.data.windows import Windows
-from rnnjax.runs import Session, load_config, save_arrays
+from rnnjax.runs import Session, save_arrays
 from rnnjax.training.devices import seed_mesh
 
 PROGRAM = "experiments.forecast"
@@ -107,12 +106,12 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
 PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.csv"
 
 
-def study(preset: str, config: Forecast) -> Path:
+def study(config: Forecast, name: str) -> Path:
     """Trains, prints the results, draws the figures, and returns the path of the run folder.
 
     Raises DivergedError if a seed diverged (`check_all_learnt`).
     """
-    with Session(PROGRAM, f"{PREFIX}{preset}", config) as session:
+    with Session(PROGRAM, name, config) as session:
         devices = seed_mesh(config.seeds, config.execution.devices).size
         parts = prepare(config)
         print(facts(config, parts))
@@ -176,13 +175,7 @@ def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epo
     return best, epochs
 
 
-def main(arguments: list[str]) -> None:
-    """Runs the preset given in the arguments, with the options given there."""
-    load = functools.partial(load_config, kind=Forecast)
-    preset, config = parse_study(PRESETS, "stocks", PROGRAM, PREFIX, arguments, load)
-    config.execution.begin(config)
-    study(preset, config)
-
+main = study_command(PRESETS, "stocks", PROGRAM, PREFIX, study)
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

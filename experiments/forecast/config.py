@@ -11,8 +11,7 @@ from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.fields import check_fields
 from rnnjax.forecasting import Forecaster, Gaussian, Head, Point, Quantile
-from rnnjax.runs.execution import LocalExecution
-from rnnjax.training import Optimizer
+from rnnjax.runs import SeedsConfig
 from rnnjax.training.capacity import check_layers
 
 RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
@@ -20,7 +19,7 @@ HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Forecast(Optimizer):
+class Forecast(SeedsConfig):
     """Train a recurrent network to forecast time series, several seeds at once."""
 
     source: str = "stocks"
@@ -84,14 +83,6 @@ class Forecast(Optimizer):
     """Batch size: windows in each update."""
     learning_rate: float = 3e-3
     """Initial learning rate; with warmup, its peak."""
-    clip: float | None = 1.0
-    """Gradient clipping: largest global norm."""
-    seeds: int = 3
-    """Number of seeds trained together, spread over the devices."""
-    seed: int = 0
-    """First seed; the others follow it."""
-    execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
-    """How the run is executed."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -99,7 +90,7 @@ class Forecast(Optimizer):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                *("batch", "seeds"),
+                "batch",
             ),
             shares=("validation", "test"),
             above_zero=("validation", "test"),
@@ -112,8 +103,6 @@ class Forecast(Optimizer):
                 f"validation, test: expected shares that leave some dates to train on, got {self.validation} and "
                 f"{self.test}"
             )
-        if self.seed + self.seeds > 2**32:
-            raise ValueError(f"seed: expected {self.seeds} seeds below {2**32}, got the first {self.seed}")
         if self.strategy == "recursive":
             if self.linear:
                 raise ValueError("linear: expected a direct strategy, got recursive")

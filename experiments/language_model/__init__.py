@@ -1,1 +1,1 @@
-"""Language models of words or characters: what `experiments.language_model` is made of."""
+"""The study `language_model`: language models of words or characters."""

@@ -1,4 +1,4 @@
-"""What comes next? Language models of words and characters, and text written by them.
+"""Which token comes next? Language models of words or characters, and text generation.
 
 Data: Marcus et al. 1993, "Building a Large Annotated Corpus of English: The Penn Treebank", as prepared by Mikolov et
 al. 2010, "Recurrent neural network based language model"; any text file. Sources: Zaremba, Sutskever and Vinyals 2014,
@@ -7,21 +7,17 @@ Recurrent Neural Networks"; Press and Wolf 2017, "Using the Output Embedding to 
 Command: `python -m experiments.language_model ptb-small --source FOLDER`.
 """
 
-import functools
 import sys
-
-import datasets
 
 from experiments.catalogue import Experiment
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.generation import Generate, generate
 from experiments.language_model.train import PROGRAM, train
-from experiments.language_model.trained import Evaluate, evaluate, load_record
-from rnnjax.commands import parse_study, run
-from rnnjax.training import use_cpu_cores
+from experiments.language_model.trained import Evaluate, evaluate
+from rnnjax.commands import run, study_command
 
 EXPERIMENT = Experiment(
-    question="Which word, or which character, comes next in a text, and what does a net write by itself?",
+    question="Which word, or which character, comes next, and what does a network write?",
     command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
     "evaluate RUN",
     time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 an hour on two cores",
@@ -30,15 +26,15 @@ DEFAULT = "smoke"
 PREFIX = "language-model-"
 PRESETS = {
     "ptb-small": (
-        "Train two LSTM layers of 200 units on words, 20 steps at a time: the small model of Zaremba et al. 2014.",
+        "Train two LSTM layers of 200 units on words: the small model of Zaremba et al. 2014.",
         Language(dropout=0.2, epochs=6),
     ),
     "ptb-400": (
-        "As ptb-small, but with layers of 400 units, more dropout, and for more epochs.",
+        "Train ptb-small with layers of 400 units, more dropout and more epochs.",
         Language(hidden=400, dropout=0.4, epochs=12),
     ),
     "shakespeare": (
-        "Train on characters.",
+        "Train two LSTM layers of 256 units on characters.",
         Language(
             level="character",
             hold_out=0.05,
@@ -52,7 +48,7 @@ PRESETS = {
         ),
     ),
     "smoke": (
-        "Train for seconds, on the help that Python has: shows that everything runs.",
+        "Train for seconds on the help texts of Python: shows that everything works.",
         Language(
             source=PYTHON,
             level="character",
@@ -70,21 +66,7 @@ PRESETS = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    """Trains a preset, generates, or evaluates, as the arguments say."""
-    name, options = parse_study(
-        PRESETS, DEFAULT, PROGRAM, PREFIX, arguments, lambda run: load_record(run).config, (Generate, Evaluate)
-    )
-    datasets.disable_progress_bars()
-    if isinstance(options, Generate):
-        generate(options)
-    elif isinstance(options, Evaluate):
-        use_cpu_cores(options.devices)
-        evaluate(options)
-    else:
-        options.execution.begin(options)
-        train(options, f"{PREFIX}{name}")
-
+main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, {Generate: generate, Evaluate: evaluate})
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What a language model's training can be told, and the network and optimizer that follow from it."""
+"""The config of a language model, and its network."""
 
 import dataclasses
 from typing import Literal
@@ -21,75 +21,77 @@ class Language(RunConfig):
     """Train a language model."""
 
     source: str | None = None
-    """A text file (UTF-8; its end is validation and test), a folder of *train.txt, *valid.txt and *test.txt such as the
-    Penn Treebank's, texts as the sentiment study takes them ("reviews", "imdb", a CSV, TSV, JSON,
-    JSON Lines or Parquet file, a folder of those), each of them a document, or "python", the help that Python has."""
+    """The data: a text file (UTF-8; its end is held out), a folder with *train.txt, *valid.txt and *test.txt such as
+    the Penn Treebank, a source of the sentiment study ("reviews", "imdb", a CSV, TSV, JSON, JSON Lines or Parquet file,
+    or a folder of those), where each text is a document, or "python", the help texts of Python."""
     text_column: str = "text"
-    """Column of the texts, in files that have columns."""
+    """Name of the column with the texts."""
     level: Level = "word"
-    """What is read and predicted: words, split at white space, with <eos> at each line's end; or characters."""
+    """Tokens: words, split at white space, with <eos> at the end of each line; or characters."""
+    plain: bool = False
+    """Use lower-case words without punctuation and line ends."""
     documents: Documents = "none"
-    """Where a document begins, which is read without what was before it: nowhere, at each line, after blank lines."""
+    """Where a new document begins, at which the state is reset: nowhere, at each line, or after blank lines."""
     vocabulary: int = 10_000
-    """Tokens known, the most frequent ones; where there are more, the others are <unk>."""
+    """Vocabulary size: the most frequent tokens are kept, all others become <unk>."""
     hold_out: float = 0.1
-    """Share of a text without a validation part that is one, and as much after it the test part."""
+    """Fraction of a text held out for validation, and the same for the test part, if the source has no such parts."""
     limit: int | None = None
-    """Take only so many tokens of the training part, the first ones, before anything is held out."""
+    """Use only the first tokens of the training text, up to this number; applied before anything is held out."""
     cell: CellOption = "lstm"
-    """What happens at one step: a cell of the library, or your own. irnn has ReLU and an identity start; nig to np are
-    a peephole-lstm without one part."""
+    """Recurrent cell: a name from the library, or your own as module:Name. irnn has ReLU and an identity
+    initialization; nig to np are peephole-lstm without one part."""
     embedding: int = 200
-    """Features of a token."""
+    """Embedding size."""
     hidden: int = 200
-    """Hidden features of each layer."""
+    """Hidden units of each layer."""
     layers: int = 2
-    """Recurrent layers, one on the other."""
+    """Number of recurrent layers."""
     tied: bool = True
-    """The head's kernel is the embedding."""
+    """Tie the weights of the head to the embedding."""
     dropout: float = 0.0
-    """Share of features dropped before, between and behind the layers, the same ones at every step of a window."""
+    """Dropout rate before, between and after the layers, with the same mask at every step of a window."""
     state_dropout: float = 0.0
-    """Share of hidden features dropped where a layer reads its own state, the same ones at every step of a window."""
+    """Dropout rate of the recurrent inputs, with the same mask at every step of a window."""
     weight_dropout: float = 0.0
-    """Share of recurrent weights dropped, the same ones for a whole window."""
+    """Dropout rate of the recurrent weights, with the same mask for a whole window."""
     zoneout: float = 0.0
-    """Share of state units that keep their value from one step to the next."""
+    """Zoneout rate: the probability that a state unit keeps its previous value."""
     steps: int = 20
-    """Tokens of a window, through which gradients go back; the state goes on from window to window."""
+    """Window length in tokens: gradients are truncated there; the state is carried into the next window."""
     batch_size: int = 20
-    """Pieces of the text that are read side by side."""
+    """Number of pieces of the text that are read in parallel."""
     learning_rate: float = 2e-3
-    """Step size at first."""
+    """Initial learning rate."""
     schedule: Schedule = "linear"
-    """How the learning rate falls: linear and cosine down to 0 at the last update, step from epoch to epoch."""
+    """Learning rate schedule: linear and cosine fall to 0 at the last update, step falls after each epoch."""
     constant_epochs: int = 4
-    """Epochs before the learning rate of the schedule step falls."""
+    """Epochs before the learning rate falls, with the schedule step."""
     clip: float | None = 1.0
-    """Largest global norm of the gradient."""
-    seed: int = 0
-    """Seeds the parameters, dropout, and which documents of a source without held-out parts are held out."""
+    """Maximum global norm of the gradient."""
 
     def __post_init__(self):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=(*("limit", "embedding", "hidden", "layers", "steps"),),
+            at_least_one=("limit", "embedding", "hidden", "layers", "steps"),
             shares=("dropout", "state_dropout", "weight_dropout", "zoneout"),
             above_zero=("hold_out",),
         )
         known_cell(self.cell)
         if self.hold_out >= 0.5:
             raise ValueError(f"hold_out: expected less than half, got {self.hold_out}")
+        if self.plain and (self.level, self.documents) != ("word", "none"):
+            raise ValueError(f"plain: expected level word and documents none, got {self.level}, {self.documents}")
 
     def network(self, vocabulary: int) -> LanguageModel:
-        """The network for so many tokens. Raises as its cell does where that has no such dropout."""
+        """The network for a vocabulary of this size. Raises ValueError for dropout that the cell does not support."""
         check_layers(self.layers, self.hidden)
         layers = [
             RNN(
                 known_cell(self.cell),
                 self.hidden,
-                # What comes out of the last layer is dropped by the model, as is what comes into the first one.
+                # The model itself applies dropout to the input of the first layer and to the output of the last.
                 output_dropout=self.dropout if layer + 1 < self.layers else 0.0,
                 state_dropout=self.state_dropout,
                 weight_dropout=self.weight_dropout,

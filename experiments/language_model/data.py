@@ -1,11 +1,11 @@
-"""The text of a language model: its parts as integers, and where documents begin."""
+"""The data of a language model: the parts of a text as token indices, and where documents begin."""
 
 import hashlib
 import importlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,27 +15,28 @@ from experiments.language_model.config import PYTHON, Documents, Language
 from rnnjax.data import SOURCES, Stream, TokenVocabulary, load_texts, split_text
 from rnnjax.data.file_checks import check_file
 from rnnjax.data.sources import LOADERS
-from rnnjax.data.tokens import LINE_END, Level
+from rnnjax.data.tokens import LINE_END, UNKNOWN, Level
 from rnnjax.training.capacity import check_capacity
 
+PLAIN_WORD = re.compile(r"[\w']+")
 # train.txt, ptb.valid.txt, wiki.test.tokens
 PART_OF_TEXT = re.compile(r"(?:.+\.)?(train|valid|validation|test)\.(?:txt|tokens)")
 PARTS = ("train", "validation", "test")
 
 
 class Part(NamedTuple):
-    """A part of a text as integers; `resets` are where the state is put back, None where it never is."""
+    """The token indices of a part, and where the state is reset (None: never)."""
 
     tokens: np.ndarray
     resets: np.ndarray | None
 
     def stream(self, rows: int, steps: int, multiple: int = 1, share: tuple[int, int] = (0, 1)) -> Stream:
-        """As rows side by side."""
+        """The part as rows that are read in parallel."""
         return Stream(self.tokens, rows, steps, self.resets, multiple, share)
 
 
 class Corpus(NamedTuple):
-    """A text, learnt and encoded; `unique` are the different tokens of its training part."""
+    """An encoded text; `unique` is the number of different tokens in the training part."""
 
     vocabulary: TokenVocabulary
     parts: dict[str, Part]
@@ -43,7 +44,7 @@ class Corpus(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A SHA-256 of all that is read."""
+        """A SHA-256 of all parts."""
         value = hashlib.sha256()
         for name, part in self.parts.items():
             resets = b"" if part.resets is None else np.packbits(part.resets).tobytes()
@@ -53,13 +54,13 @@ class Corpus(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Tokens as strings; `ends` are the places of documents' last tokens, None where nobody said where they end."""
+    """Tokens as strings, and the positions of the last tokens of documents (None: not known)."""
 
     tokens: list[str]
     ends: np.ndarray | None = None
 
     def cut(self, start: int, end: int | None = None) -> "Text":
-        """A piece of it."""
+        """A slice of the text."""
         ends = self.ends
         if ends is not None:
             last = len(self.tokens) if end is None else end
@@ -68,7 +69,7 @@ class Text(NamedTuple):
 
 
 def read_text(file: Path) -> str:
-    """A file's text. Raises FileNotFoundError where there is none, ValueError where it is not UTF-8."""
+    """The text of a file. Raises FileNotFoundError if there is none, ValueError if it is not UTF-8."""
     if not file.is_file():
         raise FileNotFoundError(f"text: expected a file, got {file}")
     check_file(file)
@@ -80,13 +81,13 @@ def read_text(file: Path) -> str:
 
 
 def read_corpus(config: Language) -> Corpus:
-    """The config's source, its vocabulary learnt from the training part alone.
+    """The encoded source of a config, with a vocabulary learnt from the training part only.
 
-    Raises ValueError for a text of too few tokens, or with tokens outside the vocabulary and no `<unk>`.
+    Raises ValueError for a text with too few tokens, or with unknown tokens and no `<unk>`.
     """
     if config.source is None:
         raise ValueError("source: expected --source PATH, got none")
-    texts = read_source(config.source, config.level, config.text_column)
+    texts = read_source(config.source, config.text_column, config)
     if config.limit is not None:
         texts["train"] = texts["train"].cut(0, config.limit)
     texts = with_held_out(texts, config)
@@ -94,6 +95,8 @@ def read_corpus(config: Language) -> Corpus:
     if len(set(train.tokens)) < 2:
         raise ValueError(f"{config.source}: expected different {config.level}s to train on, got one throughout")
     vocabulary = TokenVocabulary.learn(train.tokens, config.level, config.vocabulary)
+    if config.plain and vocabulary.unknown is None:  # any text and prompt can be read
+        vocabulary = TokenVocabulary(config.level, (*vocabulary.tokens[: config.vocabulary - 1], UNKNOWN))
     parts = {
         name: encoded(text, vocabulary, config.documents, f"{config.source} ({name})") for name, text in texts.items()
     }
@@ -101,7 +104,7 @@ def read_corpus(config: Language) -> Corpus:
 
 
 def encoded(text: Text, vocabulary: TokenVocabulary, documents: Documents, where: str) -> Part:
-    """A text as integers. Raises ValueError for fewer than two tokens, and as the vocabulary does."""
+    """The token indices of a text. Raises ValueError for fewer than two tokens, and as `TokenVocabulary.encode`."""
     if len(text.tokens) < 2:
         raise ValueError(f"{where}: expected at least 2 {vocabulary.level}s, got {len(text.tokens)}")
     tokens = vocabulary.encode(text.tokens, where)
@@ -109,9 +112,9 @@ def encoded(text: Text, vocabulary: TokenVocabulary, documents: Documents, where
 
 
 def resets_of(text: Text, documents: Documents, level: Level) -> np.ndarray | None:
-    """Before which tokens the state is put back: the last ones of documents, after which the next one begins.
+    """The tokens before which the state is reset: the last token of each document.
 
-    A document is thus predicted from the end of a line and its own tokens, and from nothing else.
+    A document is thus predicted from the end of a line and its own tokens only.
     """
     if text.ends is not None:
         resets = np.zeros(len(text.tokens), bool)
@@ -123,28 +126,33 @@ def resets_of(text: Text, documents: Documents, level: Level) -> np.ndarray | No
     return resets if documents == "line" else resets & np.append(False, resets[:-1])
 
 
-def read_source(source: str, level: Level, text_column: str) -> dict[str, Text]:
-    """The parts that a source has, a training part among them.
+def tokens_of(text: str, config: Language) -> list[str]:
+    """The tokens of a text, as the config defines them."""
+    return PLAIN_WORD.findall(text.lower()) if config.plain else split_text(text, config.level)
 
-    Raises FileNotFoundError for a path that is not there, and as `load_texts`.
+
+def read_source(source: str, text_column: str, config: Language) -> dict[str, Text]:
+    """The parts of a source, including a training part, in the tokens of the config.
+
+    Raises FileNotFoundError if the path does not exist, and as `load_texts`.
     """
     if source == PYTHON:
-        # What `help("...")` shows of the language: a real text that is wherever Python is.
+        # The help texts of `help("...")`: a real text that is installed with every Python.
         topics = importlib.import_module("pydoc_data.topics").topics
-        return {"train": Text(split_text("\n".join(topics[name] for name in sorted(topics)), level))}
+        return {"train": Text(tokens_of("\n".join(topics[name] for name in sorted(topics)), config))}
     path = Path(source).expanduser() if source not in SOURCES else Path()
     found = text_parts(path) if source not in SOURCES and path.is_dir() else {}
     if found:
-        return {part: Text(split_text(read_text(file), level)) for part, file in found.items()}
+        return {part: Text(tokens_of(read_text(file), config)) for part, file in found.items()}
     if source in SOURCES or path.is_dir() or path.suffix.lower() in LOADERS.keys() - {".txt"}:
-        return {part: of_documents(texts, level) for part, texts in load_texts(source, text_column).items()}
-    return {"train": Text(split_text(read_text(path), level))}
+        return {part: of_documents(texts, config) for part, texts in load_texts(source, text_column).items()}
+    return {"train": Text(tokens_of(read_text(path), config))}
 
 
 def text_parts(folder: Path) -> dict[str, Path]:
-    """The parts of a folder of plain texts; none where it is another folder.
+    """The files of a folder with text parts, by part; empty for any other folder.
 
-    Raises ValueError for two files of one part, FileNotFoundError for parts without one to train on.
+    Raises ValueError for two files of one part, FileNotFoundError if the training part is missing.
     """
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
@@ -158,22 +166,27 @@ def text_parts(folder: Path) -> dict[str, Path]:
     return found
 
 
-def of_documents(texts: Iterable[str], level: Level) -> Text:
-    """Texts one after the other, each of which ends a line."""
-    pieces: Sequence[list[str]] = [split_text(text if text.endswith("\n") else f"{text}\n", level) for text in texts]
+def of_documents(texts: Iterable[str], config: Language) -> Text:
+    """The texts in a row, each with the end of a line after it."""
+    pieces = [
+        [*tokens_of(text, config), LINE_END[config.level]]
+        if config.plain
+        else tokens_of(text if text.endswith("\n") else f"{text}\n", config)
+        for text in texts
+    ]
     ends = np.cumsum([len(piece) for piece in pieces]) - 1
     return Text(list(itertools.chain.from_iterable(pieces)), ends)
 
 
 def with_held_out(texts: dict[str, Text], config: Language) -> dict[str, Text]:
-    """The parts, and where there is no validation part, the last shares of the training part in its place.
+    """The parts; if there is no validation part, the end of the training part is held out.
 
-    Raises ValueError where that has too few tokens.
+    Raises ValueError if the training part has too few tokens.
     """
     if "validation" in texts:
         return {part: texts[part] for part in PARTS if part in texts}
     whole, count = texts["train"], len(texts["train"].tokens)
-    # Each part must have a token and one after it.
+    # Each part needs at least two tokens.
     fewest = math.ceil(2 / config.hold_out)
     if count < fewest:
         raise ValueError(f"{config.source}: expected at least {fewest} {config.level}s, got {count}")

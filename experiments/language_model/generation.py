@@ -1,18 +1,18 @@
-"""Text from a trained language model, on the terminal while it is made."""
+"""Text generation with a trained language model, printed token by token."""
 
 import dataclasses
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import numpy as np
-import tyro
 
+from experiments.language_model.config import Language
+from experiments.language_model.data import tokens_of
 from experiments.language_model.trained import Trained, open_run
-from rnnjax.commands import printable
-from rnnjax.data import TokenVocabulary, split_text
+from rnnjax.commands import TrainedRun, printable
+from rnnjax.data import TokenVocabulary
 from rnnjax.data.tokens import LINE_END, UNKNOWN
 from rnnjax.fields import check_fields
 from rnnjax.sampling import Sampling, read, sample
@@ -20,26 +20,22 @@ from rnnjax.sampling import Sampling, read, sample
 LONGEST = 10_000_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Generate:
-    """Let a run's best epoch write text."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generate(TrainedRun):
+    """Generate text with the best epoch of a run."""
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     prompt: str = ""
-    """What the text begins with, a line's start."""
+    """The beginning of the text; it starts a line."""
     length: int = 200
-    """Tokens to write."""
+    """Number of tokens to generate."""
     temperature: float = 1.0
-    """Below 1 the probable becomes more probable; 0 takes the most probable token each time."""
+    """Sampling temperature; 0: always the most probable token."""
     top_k: int | None = None
-    """Draw from so many most probable tokens only."""
+    """Draw only from this number of most probable tokens."""
     top_p: float | None = None
-    """Draw from the fewest most probable tokens only that have this share together."""
+    """Draw only from the smallest set of tokens with this total probability."""
     seed: int = 0
-    """Seeds what is drawn."""
-    cell: str | None = None
-    """The cell of a run with a cell of your own, as module:Name."""
+    """Random seed."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("length",))
@@ -48,34 +44,35 @@ class Generate:
         self.sampling()
 
     def sampling(self) -> Sampling:
-        """How a token is drawn. Raises ValueError for values out of range."""
+        """The sampling distribution. Raises ValueError for values out of range."""
         return Sampling(self.temperature, self.top_k, self.top_p)
 
 
-def prompt_tokens(vocabulary: TokenVocabulary, prompt: str) -> np.ndarray:
-    """The prompt after the end of a line. Raises ValueError where there is nothing to read or a token is not known."""
-    tokens = split_text(prompt, vocabulary.level)
-    if vocabulary.level == "word" and tokens and not prompt.endswith("\n"):
-        tokens.pop()  # the prompt's last line goes on
+def prompt_tokens(config: Language, vocabulary: TokenVocabulary, prompt: str) -> np.ndarray:
+    """The tokens of the prompt, after the end of a line. Raises ValueError for none, and as the vocabulary."""
+    tokens = tokens_of(prompt, config)
+    if config.level == "word" and not config.plain and tokens and not prompt.endswith("\n"):
+        tokens.pop()  # the text continues the last line of the prompt
     before = [] if vocabulary.line_end is None else [vocabulary.line_end]
     found = np.append(np.array(before, np.int32), vocabulary.encode(tokens, "prompt"))
     if not len(found):
         raise ValueError(
-            "prompt: expected some text, since the text that was learnt from has no line's end to begin after"
+            "prompt: expected some text, because the training text has no line end that a text could begin after"
         )
     return found
 
 
-def unknown_words(vocabulary: TokenVocabulary, prompt: str) -> list[str]:
-    """Tokens of the prompt that are read as `<unk>`."""
+def unknown_words(trained: Trained, prompt: str) -> list[str]:
+    """The tokens of the prompt that become `<unk>`."""
+    vocabulary = trained.vocabulary
     if vocabulary.unknown is None:
         return []
     known = {*vocabulary.tokens, LINE_END[vocabulary.level]}
-    return [printable(token) for token in dict.fromkeys(split_text(prompt, vocabulary.level)) if token not in known]
+    return [printable(token) for token in dict.fromkeys(tokens_of(prompt, trained.config)) if token not in known]
 
 
 class Writer:
-    """Prints tokens as they come."""
+    """Prints tokens one at a time."""
 
     def __init__(self, vocabulary: TokenVocabulary, write: Callable[[str], None]):
         self._vocabulary, self._write = vocabulary, write
@@ -83,7 +80,7 @@ class Writer:
         self.broken: BrokenPipeError | None = None
 
     def __call__(self, token: int) -> None:
-        """One token more; none once nobody reads the output, which a loop on a device cannot be told."""
+        """Prints a token; nothing once the output is closed, because a loop on a device cannot be stopped."""
         if self.broken is not None:
             return
         try:
@@ -105,22 +102,22 @@ class Writer:
 def generate(options: Generate) -> None:
     """The command `generate`."""
     trained = open_run(options.run)
-    if unknown := unknown_words(trained.vocabulary, options.prompt):
-        print(f"{UNKNOWN} stands for what is not known of the prompt: {', '.join(unknown)}", file=sys.stderr)
+    if unknown := unknown_words(trained, options.prompt):
+        print(f"{UNKNOWN} replaces unknown tokens of the prompt: {', '.join(unknown)}", file=sys.stderr)
     write_text(trained, options, lambda text: print(text, end="", flush=True))
 
 
 def write_text(trained: Trained, options: Generate, write: Callable[[str], None]) -> None:
-    """The prompt, and the text that follows it, piece by piece.
+    """Writes the prompt and the generated text, token by token.
 
-    Raises ValueError for a prompt that cannot be read, BrokenPipeError where nobody reads on.
+    Raises ValueError as `prompt_tokens`, BrokenPipeError if the output is closed.
     """
-    prompt = prompt_tokens(trained.vocabulary, options.prompt)
+    prompt = prompt_tokens(trained.config, trained.vocabulary, options.prompt)
     writer = Writer(trained.vocabulary, write)
     for token in prompt if trained.vocabulary.line_end is None else prompt[1:]:
         writer(token)
     begun = read(trained.model, trained.params, prompt[None])
-    # A loop on a device cannot be asked to stop: Ctrl-C ends the process.
+    # A loop on a device cannot be stopped: Ctrl-C ends the process.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         drawn = sample(

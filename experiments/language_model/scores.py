@@ -1,19 +1,18 @@
-"""What a language model's loss means: perplexity of words, bits per character."""
+"""The scores of a language model: perplexity for words, bits per character for characters."""
 
 import numpy as np
 
 from rnnjax.data.tokens import Level
-from rnnjax.training import EpochReport
 from rnnjax.training.objectives import MEASURES
 
 
 def measured(loss: float, level: Level) -> dict[str, float]:
-    """A mean loss in nats as what the level is measured in, by name."""
+    """The score of a mean loss in nats, by its name."""
     return {name: function({"loss": loss}) for name, function in MEASURES[level].items()}
 
 
 def in_words(loss: float, level: Level) -> str:
-    """The same, to be read."""
+    """The score of a mean loss in nats, as text."""
     ((name, value),) = measured(loss, level).items()
     if level == "word":
         return f"{name} {value:.1f}" if value < 1e9 else f"{name} {value:.1e}"
@@ -21,16 +20,6 @@ def in_words(loss: float, level: Level) -> str:
 
 
 def unigram_loss(train: np.ndarray, held_out: np.ndarray, vocabulary: int) -> float:
-    """The loss of token frequencies alone, each count one higher: what a network without memory has to beat."""
+    """The loss of the token frequencies alone (each count plus one), a baseline without context."""
     counts = np.bincount(train, minlength=vocabulary) + 1
     return float(-np.log(counts / counts.sum())[held_out].mean())
-
-
-def epoch_line(report: EpochReport, level: Level) -> str:
-    """What is said of an epoch."""
-    return (
-        f"epoch {report.epoch}{'*' if report.best else ''}: {in_words(report.train.loss, level)} in training, "
-        f"{in_words(report.validation.loss, level)} held out; "
-        f"accuracy {report.validation['accuracy']:.1%}; "
-        f"{report.train.seconds:.1f} s, {report.train.speed:,.0f} {level}s/s"
-    )

@@ -1,34 +1,35 @@
-"""A language model's training: trains, prints, and leaves a run folder."""
+"""The training of a language model."""
 
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.data import Corpus, read_corpus
-from experiments.language_model.scores import epoch_line, in_words, measured, unigram_loss
-from experiments.sentiment.config import init_params, logits_of
+from experiments.language_model.scores import in_words, unigram_loss
 from rnnjax import LanguageModel
-from rnnjax.analysis import learning_curves
-from rnnjax.data import SOURCES, TokenVocabulary
-from rnnjax.runs.curves import curves_of
+from rnnjax.data import TokenVocabulary
+from rnnjax.data.sources import resolved
+from rnnjax.models import logits_of
 from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
+    Objective,
     Scores,
     TrainState,
     batch_mesh,
     eval_step,
     evaluate_stream,
+    init_params,
     initial_carry,
     next_in_stream,
 )
@@ -37,15 +38,22 @@ from rnnjax.training.processes import is_first, say
 PROGRAM = "experiments.language_model"
 
 
-def train(config: Language, name: str) -> Path:
-    """Trains, prints, and leaves a run folder, whose path it returns: the epoch of the least validation loss."""
+def train(
+    config: Language, name: str, program: str = PROGRAM, check: Callable[[Corpus], None] = lambda corpus: None
+) -> Path:
+    """Trains a language model, and returns the path of its run folder.
+
+    The parameters of the epoch with the lowest validation loss are kept. `check` is called with the data before the run
+    folder is made, and may raise.
+    """
     start = time.perf_counter()
+    datasets.disable_progress_bars()
     mesh = batch_mesh(config.execution.devices)
-    if config.source not in (None, PYTHON, *SOURCES) and Path(str(config.source)).expanduser().exists():
-        # A run must be traced to its source from wherever it is read.
-        config = dataclasses.replace(config, source=str(Path(str(config.source)).expanduser().resolve()))
-    with Session(PROGRAM, name, config) as session:
+    if config.source not in (None, PYTHON):
+        config = dataclasses.replace(config, source=resolved(config.source))
+    with Session(program, name, config) as session:
         corpus = read_corpus(config)
+        check(corpus)
         say(facts(corpus, config))
         share = jax.process_index(), jax.process_count()
         streams = {
@@ -57,10 +65,8 @@ def train(config: Language, name: str) -> Path:
         params = begun_at_frequencies(init_params(model, init_key), corpus.parts["train"].tokens)
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
-        optimizer, objective = (
-            config.transformation(epoch_steps * config.epochs, epoch_steps),
-            next_in_stream(features, config.level),
-        )
+        optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
+        objective = next_in_stream(features, config.level)
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
         vocabulary = corpus.vocabulary.to_str(pretty=True)
@@ -70,7 +76,7 @@ def train(config: Language, name: str) -> Path:
         params = session.train(
             TrainState.create(params, optimizer, state_key, carry, averaged=config.averaging > 0),
             epoch_steps * config.epochs,
-            lambda report, progress: progress.say(epoch_line(report, config.level)),
+            lambda report, progress: progress.epoch(report),
             step=step,
             evaluation=evaluation,
             train_batches=lambda epoch, first: streams["train"].windows(first),
@@ -80,16 +86,16 @@ def train(config: Language, name: str) -> Path:
         replicated = evaluation.replicate(params)
         scores = {part: evaluate(replicated, evaluation, streams[part]) for part in streams if part != "train"}
         if is_first():
-            finish(session, corpus, scores)
+            finish(session, objective, corpus, scores)
             print(f"{time.perf_counter() - start:.1f} s; run folder {session.path}")
     return session.path
 
 
 def begun_at_frequencies(params: Any, train: np.ndarray) -> Any:
-    """The parameters with a head whose bias is the log of the training tokens' frequencies, each count one higher.
+    """The parameters, with the log frequencies of the training tokens (each count plus one) as the bias of the head.
 
-    Else the first updates push all rare words away from what the head reads. Adam moves each of them as far as any
-    other, and where the head is the embedding, too, they all become one and the same large input.
+    Otherwise the first updates push all rare words away from the input of the head. Adam moves each of them as far as
+    any other word, and with tied weights they all get the same large embedding.
     """
     counts = np.bincount(train, minlength=len(params["head"]["bias"])) + 1
     frequencies = jnp.asarray(np.log(counts / counts.sum()), jnp.float32)
@@ -97,12 +103,12 @@ def begun_at_frequencies(params: Any, train: np.ndarray) -> Any:
 
 
 def features_of(model: LanguageModel) -> Any:
-    """The model's features as a function of its parameters and what it is called with."""
+    """The features of the model as a function of its parameters and the arguments of the call."""
     return functools.partial(logits_of(model), method="features")
 
 
 def facts(corpus: Corpus, config: Language) -> str:
-    """What is known of the text, as lines."""
+    """A table of the parts of the text."""
     rows = []
     for name, part in corpus.parts.items():
         documents = "" if part.resets is None else f"{part.resets.sum():,}"
@@ -112,39 +118,16 @@ def facts(corpus: Corpus, config: Language) -> str:
 
 
 def unknown_share(tokens: np.ndarray, vocabulary: TokenVocabulary) -> str:
-    """How many of the tokens are `<unk>`: the more, the easier a text is to predict."""
+    """The percentage of `<unk>` among the tokens: the more, the easier the text is to predict."""
     return f"{0 if vocabulary.unknown is None else (tokens == vocabulary.unknown).mean():.1%}"
 
 
-def finish(session: Session, corpus: Corpus, scores: dict[str, Scores]) -> None:
-    """What is said, logged and drawn of the best epoch."""
-    level, parts = corpus.vocabulary.level, corpus.parts
-    print(f"\nbest epoch {session.best_epoch}, chosen by validation loss")
+def finish(session: Session, objective: Objective, corpus: Corpus, scores: dict[str, Scores]) -> None:
+    """Prints, logs and draws the results of the best epoch."""
+    level, train = corpus.vocabulary.level, corpus.parts["train"].tokens
+    alone = {part: unigram_loss(train, corpus.parts[part].tokens, len(corpus.vocabulary)) for part in scores}
+    facts = {part: {"unigram_loss": loss} for part, loss in alone.items()}
+    session.finish(objective, scores, (objective.best, "accuracy"), facts)
     for part, score in scores.items():
-        alone = unigram_loss(parts["train"].tokens, parts[part].tokens, len(corpus.vocabulary))
-        print(f"{part}: {in_words(score.loss, level)}; of {level} frequencies alone {in_words(alone, level)}")
-        session.log.final(part=part, epoch=session.best_epoch, **score.metrics, unigram_loss=alone)
-    draw(session)
-
-
-def draw(session: Session) -> None:
-    """The learning curves, in what the level is measured in."""
-    (name,) = measured(0.0, session.config.level)
-    of_losses = np.vectorize(lambda loss: measured(loss, session.config.level)[name], otypes=[float])
-    curves = [
-        curve._replace(name=name.replace("_", " "), shown=of_losses) if curve.name == "loss" else curve
-        for curve in curves_of(session.metrics(), ("loss", "accuracy"))
-    ]
-
-    def draw_curves() -> Figure:
-        figure = learning_curves(curves)
-        if session.config.level == "word":
-            axes = figure.axes[0]
-            axes.set_yscale("log")
-            # Perplexities are read as plain numbers.
-            axes.yaxis.set_major_formatter(LogFormatter())
-            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-        return figure
-
-    if curves:
-        session.log.figure(session.step, "learning_curves", draw_curves)
+        words = in_words(score.loss, level), in_words(alone[part], level)
+        print(f"{part}: {words[0]}; {level} frequencies alone: {words[1]}")

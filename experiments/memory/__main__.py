@@ -5,7 +5,6 @@ Recurrent Neural Networks"; for the others see `rnnjax/data/memory_tasks.py`.
 Command: `python -m experiments.memory copy`.
 """
 
-import functools
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,8 @@ from experiments.catalogue import Experiment
 from experiments.memory.config import Memory
 from experiments.memory.results import after, block_line, draw, read_results, result_line, result_table
 from experiments.memory.train import initial_states, objective, train
-from rnnjax.commands import parse_study, run
-from rnnjax.runs import Session, load_config
+from rnnjax.commands import run, study_command
+from rnnjax.runs import Session
 from rnnjax.training.devices import seed_mesh
 from rnnjax.training.divergence import ADVICE, DivergedError
 
@@ -49,7 +48,7 @@ PRESETS: dict[str, tuple[str, Memory]] = {
 }
 
 
-def study(preset: str, config: Memory) -> Path:
+def study(config: Memory, name: str) -> Path:
     """Trains, prints the results, draws the figure, and returns the path of the run folder.
 
     Raises DivergedError at the end if all seeds diverged.
@@ -57,7 +56,7 @@ def study(preset: str, config: Memory) -> Path:
     task, seeds = config.problem(), range(config.seed, config.seed + config.seeds)
     devices = config.execution.devices
     mesh = seed_mesh(config.seeds, devices)
-    with Session(PROGRAM, f"{PREFIX}{preset}", config) as session:
+    with Session(PROGRAM, name, config) as session:
         print(
             f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"
             f"{config.seeds} seeds on {mesh.size} devices, at most {config.updates:,} updates of {config.batch} "
@@ -92,13 +91,7 @@ def study(preset: str, config: Memory) -> Path:
     return session.path
 
 
-def main(arguments: list[str]) -> None:
-    """Runs the preset given in the arguments, with the options given there."""
-    load = functools.partial(load_config, kind=Memory)
-    preset, config = parse_study(PRESETS, "copy", PROGRAM, PREFIX, arguments, load)
-    config.execution.begin(config)
-    study(preset, config)
-
+main = study_command(PRESETS, "copy", PROGRAM, PREFIX, study)
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -13,8 +13,7 @@ from rnnjax.commands.cells import CellOption
 from rnnjax.data.digits import Digits
 from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
 from rnnjax.fields import check_fields
-from rnnjax.runs.execution import LocalExecution
-from rnnjax.training import Optimizer
+from rnnjax.runs import SeedsConfig
 from rnnjax.training.capacity import check_layers
 
 Task = Literal["adding", "copy", "recall", "parity", "order", "digits"]
@@ -45,7 +44,7 @@ class AnsweringRNN(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Memory(Optimizer):
+class Memory(SeedsConfig):
     """Train a recurrent network on a memory task, several seeds at once."""
 
     task: Task = "adding"
@@ -73,8 +72,6 @@ class Memory(Optimizer):
     """Batch size: sequences in each update, newly drawn for every update."""
     updates: int = 5000
     """Largest number of updates."""
-    clip: float | None = 1.0
-    """Gradient clipping: largest global norm."""
     block: int = 50
     """Updates between two evaluations; they run on the device without host synchronisation."""
     evaluation: int = 512
@@ -83,22 +80,16 @@ class Memory(Optimizer):
     """Stop when every seed has solved the task or diverged."""
     seeds: int = 2
     """Number of seeds trained together, spread over the devices."""
-    seed: int = 0
-    """First seed; the others follow it."""
-    execution: LocalExecution = dataclasses.field(default_factory=LocalExecution)
-    """How the run is executed."""
 
     def __post_init__(self):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation", "seeds"),
+            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation"),
             above_zero=("recurrent_scale",),
         )
         if self.updates % self.block:
             raise ValueError(f"updates: expected a multiple of block {self.block}, got {self.updates}")
-        if self.seed + self.seeds > 2**32:
-            raise ValueError(f"seed: expected {self.seeds} seeds below {2**32}, got the first {self.seed}")
         self.network()
 
     def problem(self) -> MemoryTask:

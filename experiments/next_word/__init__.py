@@ -1,1 +1,1 @@
-"""The next word, by hand and in a text: what `experiments.next_word` is made of."""
+"""The study `next_word`: next-word prediction by hand and in a text."""

@@ -1,21 +1,20 @@
-"""Which word comes next? A network small enough to be computed by hand, and one for any text file.
+"""Which word comes next? A network small enough to compute by hand, and a language model for any text.
 
 Commands: `python -m experiments.next_word`, `python -m experiments.next_word text FILE --prompt "to be or"`,
 `python -m experiments.next_word predict runs/NAME "to be or"`.
 """
 
 import dataclasses
-import functools
 import sys
-from typing import Annotated, Any
-
-import tyro
 
 from experiments.catalogue import Experiment
+from experiments.language_model.config import Language
+from experiments.language_model.trained import open_run
 from experiments.next_word.by_hand import show
-from experiments.next_word.text import Predict, Text, predict, read_text_config, train_text
-from rnnjax.commands import parse, run
+from experiments.next_word.text import PRESET, Predict, Text, print_next, train_text
+from rnnjax.commands import parse_presets, run
 from rnnjax.fields import check_fields
+from rnnjax.runs import load_config
 from rnnjax.runs.resumption import resumed_run, with_newest
 
 PROGRAM = "experiments.next_word"
@@ -29,41 +28,34 @@ DEFAULT = "by-hand"
 
 @dataclasses.dataclass(frozen=True)
 class ByHand:
-    """Train one tanh unit on "this is -> an" and "is an -> example", and do its predictions once more by hand."""
+    """Train one tanh unit on "this is -> an" and "is an -> example", and compute its predictions by hand."""
 
     epochs: int = 500
-    """Steps of Adam, each over both pairs."""
+    """Number of Adam steps, each on both pairs."""
     learning_rate: float = 0.03
-    """Adam's step size."""
+    """Learning rate of Adam."""
     seed: int = 0
-    """Seeds the parameters."""
+    """Random seed of the parameters."""
 
     def __post_init__(self):
         check_fields(self, at_least_one=("epochs",), above_zero=("learning_rate",))
 
 
 def main(arguments: list[str]) -> None:
-    """Computes by hand, trains on a text, or predicts, as the arguments say."""
-    if not arguments or (arguments[0].startswith("-") and arguments not in (["-h"], ["--help"])):
-        arguments = [DEFAULT, *arguments]
+    """Computes by hand, trains on a text, or predicts, according to the arguments."""
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
-    # A run is gone on with under its own config.
-    own: dict[str, Any] = {} if run is None else {"default": read_text_config(run)}
-    commands = (
-        Annotated[ByHand, tyro.conf.subcommand("by-hand")]
-        | Annotated[Text, tyro.conf.subcommand("text", **own)]
-        | Annotated[Predict, tyro.conf.subcommand("predict")]
-    )
-    options = parse(commands, PROGRAM, arguments)
+    text = PRESET if run is None else Text(**vars(load_config(run, Language)))
+    presets = {"by-hand": (str(ByHand.__doc__), ByHand()), "text": (str(Text.__doc__), text)}
+    _, options = parse_presets(presets, DEFAULT, PROGRAM, arguments, (Predict,))
     if isinstance(options, ByHand):
         show(options.epochs, options.learning_rate, options.seed)
     elif isinstance(options, Predict):
-        predict(options)
+        print_next(open_run(options.run), options.prompt, options.top)
     else:
         options.execution.begin(options)
         train_text(options)
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

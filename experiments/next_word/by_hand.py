@@ -1,4 +1,4 @@
-"""The smallest next-word network, trained and then computed once more by hand, every line of arithmetic shown."""
+"""The smallest next-word network, trained, and then computed by hand with every line of arithmetic printed."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ AGREEMENT = 1e-6
 
 
 class Weights(NamedTuple):
-    """A one-unit Elman net over one number a step, and its softmax over V words: 3 + 2 V numbers, V = 5 here."""
+    """The parameters of a one-unit Elman network with a softmax over V words: 3 + 2 V numbers, here with V = 5."""
 
     kernel: float
     recurrent_kernel: float
@@ -42,13 +42,13 @@ class NextWord(nn.Module):
 
 
 def vocabulary() -> dict[str, int]:
-    """Words of the pairs' sentences by falling frequency, from 1, ties by appearance; 0 is no word."""
+    """The indices of the words, from 1 by decreasing frequency (ties in order of appearance); 0 is no word."""
     counts = Counter(word for pair in PAIRS for word in " ".join(pair).split())
     return {word: index for index, (word, _) in enumerate(counts.most_common(), start=1)}
 
 
 def train(epochs: int, learning_rate: float, seed: int) -> tuple[dict, float]:
-    """The network's parameters after `epochs` steps over both pairs, and the last loss in nats."""
+    """The parameters after `epochs` steps on both pairs, and the last loss in nats."""
     words = vocabulary()
     inputs = np.array([[[words[word]] for word in text.split()] for text, _ in PAIRS], np.float32)
     targets = np.array([words[word] for _, word in PAIRS])
@@ -67,7 +67,7 @@ def train(epochs: int, learning_rate: float, seed: int) -> tuple[dict, float]:
 
 
 def weights_of(params: dict) -> Weights:
-    """A trained network's numbers, in float64."""
+    """The parameters of a trained network in float64."""
     cell, dense = params["recurrent"]["cell"], params["dense"]
     return Weights(
         kernel=cell["input"]["kernel"].item(),
@@ -79,7 +79,7 @@ def weights_of(params: dict) -> Weights:
 
 
 def by_hand(weights: Weights, inputs: list[float]) -> tuple[np.ndarray, list[str]]:
-    """The probabilities `(V,)` of the next word, and the arithmetic that leads to them, line by line.
+    """The probabilities `(V,)` of the next word, and their arithmetic as lines.
 
     h_t = tanh(x_t w + h_{t-1} u + b), h_0 = 0;  p = softmax(h_T k + d)
     """
@@ -104,9 +104,9 @@ def by_hand(weights: Weights, inputs: list[float]) -> tuple[np.ndarray, list[str
 
 
 def show(epochs: int, learning_rate: float, seed: int) -> None:
-    """Trains, predicts both pairs by the network and by hand, and prints every step.
+    """Trains, predicts both pairs with the network and by hand, and prints every step.
 
-    Raises ValueError where the two differ.
+    Raises ValueError if the two differ.
     """
     words = vocabulary()
     print("; ".join(f"{word} = {index}" for word, index in words.items()) + "; 0 is no word")

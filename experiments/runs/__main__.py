@@ -5,7 +5,6 @@ Commands: `python -m experiments.runs [FOLDER ...]`, `python -m experiments.runs
 
 import dataclasses
 import fnmatch
-import functools
 import os
 import sys
 from pathlib import Path
@@ -120,4 +119,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(PROGRAM, functools.partial(main, sys.argv[1:]))
+    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The data of a text study: its parts as integers, the facts of them, and their batches."""
+"""The data of a text classifier: its parts as word indices, a table of facts, and batches."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ WIDTH_MULTIPLE = 20
 
 
 class Part(NamedTuple):
-    """A part of the data as integers: whole sequences, and as they are read."""
+    """The word indices of a part: the whole texts, and as the network reads them."""
 
     whole: Sequences
     read: Sequences
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Everything that training needs to know of the data."""
+    """The data of a training."""
 
     tokenizer: Tokenizer
     classes: tuple[str, ...]
@@ -56,7 +56,7 @@ class Parts(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The parts that a config trains on, is chosen by and, where the source has it, is tested on."""
+    """The texts of the training, validation and (if the source has one) test parts."""
 
     train: LabelledTexts
     validation: LabelledTexts
@@ -66,7 +66,7 @@ class Split(NamedTuple):
 
 
 def digest(part: LabelledTexts) -> str:
-    """A SHA-256 of a part's texts and labels as JSON, which tells whether it is still the same."""
+    """A SHA-256 of the texts and labels of a part, as JSON."""
     value = hashlib.sha256(b"[")
     for values, end in ((part.texts, "], "), (part.labels, "]]")):
         separator = "["
@@ -78,7 +78,7 @@ def digest(part: LabelledTexts) -> str:
 
 
 def fingerprint(split: Split) -> str:
-    """A SHA-256 of all parts, their rows in the order that they have."""
+    """A SHA-256 of all parts, including the order of their rows."""
     value = hashlib.sha256()
     for part in (split.train, split.validation, split.test):
         if part is not None:
@@ -89,7 +89,7 @@ def fingerprint(split: Split) -> str:
 
 
 def split_source(config: TextClassification) -> Split:
-    """The config's source with a validation part; `duplicates` of held-out texts are gone from training."""
+    """The source of the config with a validation part, and without duplicates of held-out texts in training."""
     source = load_source(config.source, config.text_column, config.label_column)
     train = source.train
     if config.rows is not None and config.rows < len(train.texts):
@@ -105,14 +105,14 @@ def split_source(config: TextClassification) -> Split:
 
 
 def read_part(tokenizer: Tokenizer, part: LabelledTexts, config: TextClassification) -> Part:
-    """A part's texts as integers, cut to the config's longest and in its order."""
+    """The word indices of a part, truncated and ordered as the config says."""
     whole = encode(tokenizer, part.texts)
     read = whole.truncated(config.longest, config.cut).ordered(config.word_order)
     return Part(whole, read, np.asarray(part.labels, np.int32))
 
 
 def prepare(config: TextClassification) -> Parts:
-    """The config's data, its vocabulary learnt from the training texts alone."""
+    """The data of the config, with a vocabulary learnt from the training texts only."""
     source = split_source(config)
     tokenizer, unique_words = learn_vocabulary(source.train.texts, config.vocabulary)
     return Parts(
@@ -129,7 +129,7 @@ def prepare(config: TextClassification) -> Parts:
 
 
 def class_weights(config: TextClassification, parts: Parts) -> tuple[float, ...] | None:
-    """The weight of each class in the training loss, None for 1 each."""
+    """The weight of each class in the training loss; None: 1 each."""
     if not config.balanced:
         return config.class_weights or None
     counts = np.bincount(parts.train.labels, minlength=len(parts.classes))
@@ -137,7 +137,7 @@ def class_weights(config: TextClassification, parts: Parts) -> tuple[float, ...]
 
 
 def facts(parts: Parts, config: TextClassification) -> str:
-    """Rows, balance, words and lengths of the data, as lines."""
+    """A table of the rows, class balance, words and lengths of the data."""
     rows = []
     for name, part in (("training", parts.train), ("validation", parts.validation), ("test", parts.test)):
         if part is not None:
@@ -156,31 +156,31 @@ def facts(parts: Parts, config: TextClassification) -> str:
 
 
 class Loader:
-    """Batches of the parts for one batch size, their widths chosen on the training part.
+    """Batches of the parts, with bucket widths chosen on the training part.
 
-    `share` is (process, processes) where each of several processes makes its own rows of every batch: as many as any
-    other, in the order of the processes. Raises ValueError where that many devices cannot be shared evenly.
+    `share` is (process, processes) if each of several processes makes an equal share of the rows of every batch. Raises
+    ValueError if the devices cannot be shared evenly.
     """
 
     def __init__(self, config: TextClassification, train: Sequences, devices: int, share: tuple[int, int] = (0, 1)):
         if devices % share[1]:
             raise ValueError(f"devices: expected as many in each of {share[1]} processes, got {devices} in all")
         self.config = config
-        # Padding at the start is read like words: a text must get the same amount of it in any company.
+        # The network reads padding at the start: a text needs the same amount of it in every batch.
         self.widths = (
             (config.longest,) if config.pad == "start" else bucket_widths(train.lengths, config.buckets, WIDTH_MULTIPLE)
         )
-        # A batch that does not divide among the devices is filled up with rows of no weight.
+        # Rows of weight 0 fill a batch up to a multiple of the devices.
         self.filled = -(-config.batch_size // devices) * devices
         self.part = share_of(self.filled, *share)
 
     def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
-        """One epoch's batches to come; in file order within each width without a seed.
+        """The plans of the batches of an epoch, shuffled by the seed; without a seed, in file order within each width.
 
-        Raises ValueError where this machine's memory cannot hold one.
+        Raises ValueError if a batch exceeds the memory of this machine.
         """
         widest = max(self.widths[-1], int(part.read.lengths.max(initial=1)))
-        # Its embedding is the least that a batch takes; a stranger's config may ask for any.
+        # The embedded batch is a lower bound of what it needs. The config may be untrusted.
         check_capacity(
             f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self.config.embedding
         )
@@ -194,9 +194,9 @@ class Loader:
         )
 
     def batch(self, part: Part, plan: Plan) -> Batch:
-        """The batch of a plan, or this process's share of it."""
+        """The batch of a plan, or the share of this process."""
         return collate(part.read, part.labels, plan, self.filled, self.config.pad, self.part)
 
     def batches(self, part: Part, seed: int | None = None, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
-        """One epoch's batches, from the first one asked for on."""
+        """The batches of an epoch, starting with batch number `first`."""
         return (self.batch(part, plan) for plan in self.plans(part, seed, epoch)[first:])

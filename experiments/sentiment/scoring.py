@@ -1,4 +1,4 @@
-"""What a trained run folder is good for: probabilities of texts, and scores on any source."""
+"""Prediction and evaluation with a trained run."""
 
 import dataclasses
 import re
@@ -7,27 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import datasets
 import jax
 import numpy as np
 import tyro
 
-from experiments.sentiment.config import logits_of
 from experiments.sentiment.data import Loader, digest, read_part, split_source
 from experiments.sentiment.tracing import look_inside
 from experiments.sentiment.trained import Trained, open_run
 from rnnjax.analysis import class_probabilities
-from rnnjax.commands import printable
+from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import LabelledTexts, load_source
 from rnnjax.files import make_folder
+from rnnjax.models import logits_of
 from rnnjax.runs import RunFolder
 from rnnjax.runs.report import confusion_table, table
-from rnnjax.training import batch_mesh, classification, eval_step
+from rnnjax.training import batch_mesh, classification, eval_step, use_cpu_cores
 from rnnjax.training import evaluate as score_batches
 from rnnjax.training.objectives import confusion_of
 
 
 def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
-    """Each text's class probabilities, `(N, C)`. A text without a known word is scored too."""
+    """The class probabilities `(N, C)` of the texts. A text without known words is scored too."""
     part = read_part(trained.tokenizer, LabelledTexts(list(texts), [0] * len(texts)), trained.config)
     loader = Loader(trained.config, part.read, devices=1)
 
@@ -42,24 +43,20 @@ def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
     return result
 
 
-@dataclasses.dataclass(frozen=True)
-class Predict:
-    """Print a line for each text: its most probable class, every class's probability, the text; tabs between.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict(TrainedRun):
+    """Print a line for each text, separated by tabs: the predicted class, all class probabilities, the text.
 
-    Tabs and line ends within a text are printed as spaces. Texts that begin with a dash go on standard input.
+    Tabs and line ends in a text are printed as spaces. Use standard input for texts that begin with a dash.
     """
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     texts: tyro.conf.Positional[tuple[str, ...]] = ()
-    """The texts; one a line on standard input, where none is given."""
+    """The texts; default: the lines of standard input."""
     trace: bool = False
-    """After each line, show the text once more, coloured by the verdict after each word (without colours: with the
-    last class's probability after each word), and the words that turned it."""
+    """Also print each text coloured by the prediction after each word (without colours: with the probability of the
+    last class), and the words that changed the prediction."""
     figures: Path | None = None
-    """A new folder for figures of each text: the verdict after each word, and every layer's gates and states."""
-    cell: str | None = None
-    """The cell of a run with a cell of your own, as module:Name."""
+    """A new folder for figures of each text: the prediction after each word, and the gates and states of all layers."""
 
 
 def predict(options: Predict) -> None:
@@ -68,7 +65,7 @@ def predict(options: Predict) -> None:
     texts = options.texts
     if not texts and sys.stdin is not None:
         try:
-            # Lines end at newlines only: other separators (U+0085, say) are text.
+            # Only newlines end a line: other separators, such as U+0085, are text.
             texts = [line.decode("utf-8").rstrip("\r\n") for line in sys.stdin.buffer]
         except UnicodeDecodeError as error:
             raise ValueError(f"standard input: expected UTF-8, got: {error}") from error
@@ -81,7 +78,7 @@ def predict(options: Predict) -> None:
         RunFolder.check_new(options.figures, "figures")
         make_folder(options.figures)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
-        # Classes that a stranger's run folder names, too, are kept to their columns.
+        # Class names of an untrusted run folder must not break the columns.
         names = [printable(name) for name in trained.classes]
         shares = " ".join(f"{name}={share:.4f}" for name, share in zip(names, row, strict=True))
         print(names[row.argmax()], shares, printable(re.sub(r"[\t\r\n]", " ", text)), sep="\t")
@@ -89,28 +86,26 @@ def predict(options: Predict) -> None:
             look_inside(trained, text, options.trace, options.figures, f"text_{number}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Print a run folder's accuracy, loss and confusion matrix on a source."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate(TrainedRun):
+    """Evaluate a run: accuracy, loss and confusion matrix."""
 
-    run: tyro.conf.Positional[Path]
-    """The run folder."""
     source: str | None = None
-    """As for training; the validation part of the run's own source, unless given."""
+    """Another source, as for training; default: the validation part of the source of the run."""
     part: Literal["train", "validation", "test"] | None = None
-    """Which part of the source: test, then validation, then train, whichever there is, unless given."""
+    """Part of the source; default: the first that exists of test, validation, train."""
     text_column: str = "text"
-    """Column of the texts, in files."""
+    """Name of the column with the texts."""
     label_column: str = "label"
-    """Column of the labels, in files."""
+    """Name of the column with the labels."""
     devices: int | None = None
-    """Devices that share a batch; all of them unless given."""
-    cell: str | None = None
-    """The cell of a run with a cell of your own, as module:Name."""
+    """Number of devices that share a batch; default: all."""
 
 
 def evaluate(options: Evaluate) -> None:
     """The command `evaluate`."""
+    use_cpu_cores(options.devices)
+    datasets.disable_progress_bars()
     trained = open_run(options.run)
     if options.source is None:
         source = split_source(trained.config)

@@ -1,18 +1,19 @@
-"""A text classifier trained with several seeds side by side."""
+"""Several seeds of a text classifier, trained in parallel."""
 
 import functools
 from collections.abc import Sequence
 
-from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
+from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Parts, class_weights
-from rnnjax.training import classification
+from rnnjax.models import logits_of
+from rnnjax.training import classification, first_state
 from rnnjax.training.seeds import SeedTraining
 
 
 def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]) -> SeedTraining:
     """The training of these seeds.
 
-    Raises ValueError for no seed, and for a config without `data_seed`: its seeds would not share their data.
+    Raises ValueError for no seed, and for a config without `data_seed`: the seeds must share their data.
     """
     if config.data_seed is None:
         raise ValueError("data_seed: expected one that all seeds share, got none")
@@ -34,13 +35,12 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
 
 
 def epoch_steps_of(config: TextClassification, parts: Parts) -> int:
-    """Steps of an epoch."""
-    loader = Loader(config, parts.train.read, devices=1)
-    return len(loader.plans(parts.train))
+    """The number of steps of an epoch."""
+    return len(Loader(config, parts.train.read, devices=1).plans(parts.train))
 
 
 def seconds_of(config: TextClassification, parts: Parts, seeds: Sequence[int]) -> float:
-    """Seconds that the steps of all epochs will take, from one measured step of the most frequent width."""
+    """The estimated seconds of all steps, from one measured step of the most frequent batch width."""
     loader = Loader(config, parts.train.read, devices=1)
     plans = loader.plans(parts.train, seeds[0])
     widths = [plan.width for plan in plans]

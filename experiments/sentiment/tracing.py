@@ -1,4 +1,4 @@
-"""A text's verdict after each word, as a coloured line and as figures of the network at work."""
+"""The prediction after each word of a text, as a coloured line and as figures."""
 
 import functools
 from pathlib import Path
@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from experiments.sentiment.config import logits_of
 from experiments.sentiment.trained import Trained
 from rnnjax import SequenceClassifier
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
@@ -20,14 +19,15 @@ from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
 from rnnjax.data import Plan, Sequences, collate
 from rnnjax.files import save_figure
+from rnnjax.models import logits_of
 
 SHOWN_TURNS = 3
-# Steps in a figure of gates: more could not be read.
+# The maximum number of steps in a figure of gates.
 MOST_STEPS = 40
 
 
 class Verdicts(NamedTuple):
-    """A text in pieces, and after each of its words the probability `(T,)` of one class."""
+    """The words of a text, and the probability `(T,)` of one class after each of them."""
 
     text: str
     tokens: np.ndarray
@@ -41,7 +41,7 @@ class Verdicts(NamedTuple):
 
 
 def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | None, name: str) -> None:
-    """Prints a text's verdicts, draws them and the network's steps into a folder, or both."""
+    """Prints the predictions after each word, draws them with the gates and states into a folder, or both."""
     verdicts = trace_verdicts(trained, text)
     if on_terminal:
         print_verdicts(verdicts)
@@ -51,12 +51,12 @@ def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | 
 
 @functools.partial(jax.jit, static_argnums=0)
 def compiled_logits(model: SequenceClassifier, params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
-    """One function for every text, so that a shape is compiled once."""
+    """The logits, by one compiled function for all texts, so that each shape is compiled only once."""
     return logits_of(model)(params, tokens, lengths)
 
 
 def trace_verdicts(trained: Trained, text: str) -> Verdicts:
-    """The verdict after each word, for the last of two classes, or the class that wins among more."""
+    """The probability after each word of the second of two classes, or of the predicted class of more."""
     config = trained.config
     if config.word_order != "true":
         raise ValueError(f"trace: expected a run that reads words in their true order, got {config.word_order}")
@@ -75,10 +75,10 @@ def trace_verdicts(trained: Trained, text: str) -> Verdicts:
 
 
 def print_verdicts(verdicts: Verdicts) -> None:
-    """The text with each word on the colour of the verdict after it; its probability where there are no colours."""
+    """Prints the text with each word coloured by the prediction after it, or with the probability after it."""
     console = Console(soft_wrap=True, highlight=False)
     if not verdicts.spans:
-        console.print("no word, no verdict but the network's own bias", style="italic")
+        console.print("no words: the prediction is that of the bias", style="italic")
         return
     coloured = console.is_terminal and console.color_system in ("256", "truecolor") and not console.no_color
     if coloured:
@@ -95,11 +95,11 @@ def print_verdicts(verdicts: Verdicts) -> None:
         for step in turning_words(verdicts.values, SHOWN_TURNS)
     ]
     key = " (blue high, orange low)" if coloured else ""
-    console.print(Text(f"probability of {printable(verdicts.shown_class)}{key}; turned by {', '.join(turns)}"))
+    console.print(Text(f"probability of {printable(verdicts.shown_class)}{key}; changed by {', '.join(turns)}"))
 
 
 def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:
-    """PNG files: the verdict after each word, and the gates and states of every recurrent layer at every word."""
+    """Writes PNG files: the prediction after each word, and the gates and states of each recurrent layer."""
     if not verdicts.spans:
         return
     drawn = verdicts.words, verdicts.values, verdicts.shown_class

@@ -1,4 +1,4 @@
-"""A training run of a text study: trains, prints, and leaves a run folder."""
+"""The training of a text classifier."""
 
 import dataclasses
 import functools
@@ -6,15 +6,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import datasets
 import jax
 
-from experiments.sentiment.config import TextClassification, build_model, first_state, logits_of
+from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Parts, class_weights, facts, prepare
-from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
-from rnnjax.data import SOURCES
-from rnnjax.runs.curves import curves_of
+from rnnjax.analysis import confusion_matrix, length_histogram
+from rnnjax.data.sources import resolved
+from rnnjax.models import logits_of
 from rnnjax.runs.folder import VOCABULARY
-from rnnjax.runs.report import Progress, confusion_table, model_table, score_table, table
+from rnnjax.runs.report import Progress, confusion_table, model_table, table
 from rnnjax.runs.session import Session
 from rnnjax.training import (
     EpochReport,
@@ -23,6 +24,7 @@ from rnnjax.training import (
     classification,
     eval_step,
     evaluate,
+    first_state,
 )
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
@@ -31,15 +33,14 @@ from rnnjax.training.processes import is_first, say
 
 
 def train(config: TextClassification, name: str, program: str = "experiments.sentiment") -> Path:
-    """Trains, prints, and leaves a run folder, whose path it returns.
+    """Trains a text classifier, and returns the path of its run folder.
 
-    What is scored in the end are the parameters of the epoch with the best validation accuracy.
+    The final scores are those of the epoch with the best validation accuracy.
     """
     start = time.perf_counter()
+    datasets.disable_progress_bars()
     mesh = batch_mesh(config.execution.devices)
-    if config.source not in SOURCES and Path(config.source).expanduser().exists():
-        # A run must be traced to its source from wherever it is read.
-        config = dataclasses.replace(config, source=str(Path(config.source).expanduser().resolve()))
+    config = dataclasses.replace(config, source=resolved(config.source))
     with Session(program, name, config) as session:
         parts = prepare(config)
         say(facts(parts, config))
@@ -60,14 +61,14 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
 
         reports: list[EpochReport] = []
 
-        def tell(report: EpochReport, progress: Progress) -> None:
+        def watch(report: EpochReport, progress: Progress) -> None:
             progress.epoch(report)
             reports.append(report)
 
         params = session.train(
             first,
             steps,
-            tell,
+            watch,
             step=step,
             evaluation=evaluation,
             train_batches=lambda epoch, batch: loader.batches(parts.train, config.seed, epoch, batch),
@@ -79,27 +80,13 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
             if data is not None
         }
         if is_first():
-            finish(session, parts, loader, scores)
+            session.finish(objective, scores, ("loss", "accuracy"))
+            draw(session, parts, loader, scores)
+            for part, score in scores.items():
+                print(f"\n{part}\n{confusion_table(confusion_of(score), parts.classes)}")
             print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), session, reports, scores))
             print(f"run folder {session.path}")
     return session.path
-
-
-def finish(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
-    """What is said, logged and drawn of the best epoch."""
-    best = session.best_epoch
-    for part, score in scores.items():
-        session.log.final(part=part, epoch=best, **score.metrics)
-    draw(session, parts, loader, scores)
-    print(final_tables(scores, best, parts.classes))
-
-
-def final_tables(scores: dict[str, Scores], best: int, classes: Sequence[str]) -> str:
-    """Accuracy, loss and confusion matrix of every part that was scored."""
-    blocks = [f"\nbest epoch {best}, chosen by validation accuracy", score_table(scores)]
-    for part, score in scores.items():
-        blocks.append(f"\n{part}\n{confusion_table(confusion_of(score), classes)}")
-    return "\n".join(blocks)
 
 
 def wall_times(
@@ -110,7 +97,7 @@ def wall_times(
     epochs: Sequence[EpochReport],
     scores: dict[str, Scores],
 ) -> str:
-    """Where the time of this process went, in seconds."""
+    """A table of the seconds that each part of the run took."""
     compiling = sum(step.compile_seconds for step in steps)
     shapes = " + ".join(str(step.compilations) for step in steps)
     training = sum(report.train.seconds for report in epochs) - session.seconds_before
@@ -127,11 +114,9 @@ def wall_times(
 
 
 def draw(session: Session, parts: Parts, loader: Loader, scores: dict[str, Scores]) -> None:
-    """The run's figures, as PNG files: all of its steps and epochs, those before a resumption included."""
+    """Draws the lengths of the texts, and the confusion matrices."""
     longest, lengths = session.config.longest, parts.train.whole.lengths
     figures = {"lengths": functools.partial(length_histogram, lengths, longest, loader.widths)}
-    if curves := curves_of(session.metrics(), ("loss", "accuracy")):
-        figures["learning_curves"] = functools.partial(learning_curves, curves)
     for part, score in scores.items():
         figures[f"confusion_{part}"] = functools.partial(confusion_matrix, confusion_of(score), parts.classes)
     for name, figure in figures.items():

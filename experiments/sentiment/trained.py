@@ -1,26 +1,25 @@
-"""A run folder of a text study, read back."""
+"""A run folder of a text classifier, read back."""
 
-import dataclasses
 import reprlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
-from experiments.sentiment.config import TextClassification, build_model, param_shapes
+from experiments.sentiment.config import TextClassification, build_model
 from rnnjax import SequenceClassifier
 from rnnjax.data import load_vocabulary
-from rnnjax.fields import check_type
-from rnnjax.runs import RunFolder, load_best
-from rnnjax.runs.folder import CHECKPOINTS, CONFIG, VOCABULARY
-from rnnjax.runs.run_files import read_config
+from rnnjax.runs import load_record
+from rnnjax.runs.folder import CONFIG, VOCABULARY
+from rnnjax.training import param_shapes
 
-# Beyond any study; they are printed and each has a score.
+FACTS = {"classes": list, "held_out": str, "fingerprint": str}
+# Limits, since a run folder may be untrusted: each class is printed and has a score.
 MOST_CLASSES, LONGEST_NAME = 65_536, 1_000
 
 
 class Trained(NamedTuple):
-    """A run folder, read."""
+    """A trained text classifier."""
 
     config: TextClassification
     classes: tuple[str, ...]
@@ -30,22 +29,22 @@ class Trained(NamedTuple):
     params: Any
 
 
-class Record(NamedTuple):
-    """What a run folder's config.json tells."""
+def open_run(path: Path) -> Trained:
+    """The trained model of a run folder.
 
-    experiment: str
-    config: TextClassification
-    classes: tuple[str, ...]
-    held_out: str
+    Raises FileNotFoundError for a path that is not a run folder, ValueError if its files do not fit together.
+    """
+    record = load_record(path, TextClassification, FACTS, (VOCABULARY,))
+    classes = check_classes(path / CONFIG, record.facts["classes"])
+    tokenizer = load_vocabulary(path / VOCABULARY)
+    model = build_model(record.config, tokenizer.get_vocab_size(), len(classes))
+    params = record.best_params(param_shapes(model))
+    return Trained(record.config, classes, record.facts["held_out"], tokenizer, model, params)
 
 
-def load_record(path: Path) -> Record:
-    """The config of a run folder. Raises as `open_run`, and computes nothing."""
-    fields = {field.name for field in dataclasses.fields(TextClassification)} - {"execution"}
-    values = read_config(path, "text study", fields | {"experiment", "classes", "held_out", "fingerprint"})
-    classes = values["classes"]
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    file = path / CONFIG
+def check_classes(file: Path, classes: list[Any]) -> tuple[str, ...]:
+    """The class names of a config file. Raises ValueError for other values, duplicates, and too many of them."""
+    named = all(isinstance(name, str) for name in classes)
     if not named or len(set(classes)) != len(classes) or len(classes) < 2:
         raise ValueError(f"{file}: expected at least two different classes, got {reprlib.repr(classes)}")
     if len(classes) > MOST_CLASSES or max(map(len, classes)) > LONGEST_NAME:
@@ -53,24 +52,4 @@ def load_record(path: Path) -> Record:
             f"{file}: expected at most {MOST_CLASSES:,} classes of at most {LONGEST_NAME:,} characters, "
             f"got {len(classes):,} of up to {max(map(len, classes)):,}"
         )
-    for name in ("experiment", "held_out"):
-        check_type(name, values[name], str)
-    try:
-        config = TextClassification(**{name: values[name] for name in fields})
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
-    lists = {name: tuple(getattr(config, name)) for name in ("dense", "class_weights")}  # JSON knows lists only
-    config = dataclasses.replace(config, **lists)
-    return Record(values["experiment"], config, tuple(classes), values["held_out"])
-
-
-def open_run(path: Path) -> Trained:
-    """The trained model of a run folder.
-
-    Raises FileNotFoundError for a path that is not a run folder, ValueError for one whose files do not fit.
-    """
-    record = load_record(path)
-    tokenizer = load_vocabulary(path / VOCABULARY)
-    model = build_model(record.config, tokenizer.get_vocab_size(), len(record.classes))
-    params = load_best(path / CHECKPOINTS, param_shapes(model), RunFolder(path).seals())
-    return Trained(record.config, record.classes, record.held_out, tokenizer, model, params)
+    return tuple(classes)

@@ -1,6 +1,6 @@
 """Figures of a training run, in the colours of Okabe and Ito, which colour-blind readers can distinguish."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,41 +10,44 @@ from rnnjax.extras import extra
 
 with extra("plots"):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
 BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
 
 
 class Curve(NamedTuple):
-    """A metric of every training step, and of validation after some of the steps.
-
-    `shown` converts values (or their means) to the numbers in the figure, such as losses to perplexities.
-    """
+    """A metric of every training step, and of validation after some of the steps."""
 
     name: str
     steps: Sequence[float]
     validation_steps: Sequence[int]
     validation: Sequence[float]
-    shown: Callable[[np.ndarray], np.ndarray] = np.asarray
 
 
 def learning_curves(curves: Sequence[Curve]) -> Figure:
     """Metrics against steps, one panel each: the running mean of the training batches, and validation per epoch.
 
-    Raises ValueError for no curve.
+    A perplexity has a logarithmic axis. Raises ValueError for no curve.
     """
     if not curves:
         raise ValueError("curves: expected at least one, got none")
     figure = Figure(figsize=(max(4.6, 4 * len(curves)), 3.6), layout="constrained")
     for axes, curve in zip(figure.subplots(1, len(curves), squeeze=False).ravel(), curves, strict=True):
-        steps, shown = curve.steps, curve.shown
+        steps = curve.steps
         window = max(1, len(steps) // 50)
         mean = np.convolve(steps, np.ones(window) / window, mode="valid")
         words = f"training, mean of {window} steps" if window > 1 else "training"
-        axes.plot(np.arange(1, len(steps) + 1), shown(np.asarray(steps)), color=BLUE, alpha=0.15, linewidth=0.8)
-        axes.plot(np.arange(window, len(steps) + 1), shown(mean), color=BLUE, label=words)
-        validation = shown(np.asarray(curve.validation))
-        axes.plot(curve.validation_steps, validation, color=ORANGE, marker="o", linestyle="--", label="validation")
-        axes.set(xlabel="step", ylabel=label(curve.name, SHORT))
+        axes.plot(np.arange(1, len(steps) + 1), steps, color=BLUE, alpha=0.15, linewidth=0.8)
+        axes.plot(np.arange(window, len(steps) + 1), mean, color=BLUE, label=words)
+        axes.plot(
+            curve.validation_steps, curve.validation, color=ORANGE, marker="o", linestyle="--", label="validation"
+        )
+        axes.set(xlabel="step", ylabel=label(curve.name.replace("_", " "), SHORT))
+        if curve.name == "perplexity":
+            axes.set_yscale("log")
+            # Plain numbers instead of powers of ten.
+            axes.yaxis.set_major_formatter(LogFormatter())
+            axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     return figure

@@ -1,6 +1,8 @@
 """The option --cell: a cell of the library, or a user's own, which is imported because the user has typed its name."""
 
+import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from rnnjax.cells.cell import Cell
@@ -8,6 +10,7 @@ from rnnjax.cells.names import CELLS, cell_by_name
 from rnnjax.extras import extra
 
 with extra("experiments"):
+    import tyro
     from tyro.constructors import PrimitiveConstructorSpec
 
 # In a script, a config may hold a cell itself.
@@ -21,6 +24,16 @@ CellOption = Annotated[
         str_from_instance=lambda value: [str(value)],
     ),
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """The options of every command that opens a trained run; the options of a command inherit them."""
+
+    run: tyro.conf.Positional[Path]
+    """The run folder."""
+    cell: str | None = None
+    """The cell of the run, if it is your own, as module:Name."""
 
 
 def import_cells(arguments: Sequence[str]) -> None:

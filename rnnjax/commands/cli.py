@@ -13,7 +13,6 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from rnnjax.commands.cells import import_cells
@@ -123,27 +122,51 @@ def parse_study(
     program: str,
     prefix: str,
     arguments: list[str],
-    load: Callable[[Path], Any],
     commands: Sequence[type] = (),
 ) -> tuple[str, Any]:
     """`parse_presets`, with `--resume`: where no preset is named, a run is resumed under its own config.
 
-    The experiment of a run is named by the prefix and its preset; `load` reads the config of a run folder. Raises
-    ValueError for a run of another program, and as `load`.
+    The experiment of a run is named by the prefix and its preset. Raises ValueError for a run of another program, and
+    as `load_record`.
     """
-    from rnnjax.runs import RunFolder
+    from rnnjax.runs.config import load_record
     from rnnjax.runs.resumption import resumed_run, with_newest
 
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
     if run is not None and arguments[0].startswith("-"):
         import_cells(arguments)
-        config, experiment = load(run), str(RunFolder(run).config().get("experiment"))
+        _, experiment, config, _ = load_record(run, type(presets[default][1]))
         default = experiment.removeprefix(prefix)
         if not experiment.startswith(prefix) or default not in presets:
             raise ValueError(f"{run}: expected a run of {program}, got one of {reprlib.repr(experiment)}")
         presets = {**presets, default: ("Resume a run.", config)}
     return parse_presets(presets, default, program, arguments, commands)
+
+
+def study_command(
+    presets: Mapping[str, tuple[str, Any]],
+    default: str,
+    program: str,
+    prefix: str,
+    train: Callable[[Any, str], Any],
+    commands: Mapping[type, Callable[[Any], Any]] = types.MappingProxyType({}),
+) -> Callable[[list[str]], None]:
+    """The command of a study with presets, as a function of the command-line arguments (see `parse_study`).
+
+    It calls `train` with the config and the name of the experiment (prefix and preset), or the function of a further
+    command with its options.
+    """
+
+    def main(arguments: list[str]) -> None:
+        name, options = parse_study(presets, default, program, prefix, arguments, tuple(commands))
+        if type(options) in commands:
+            commands[type(options)](options)
+        else:
+            options.execution.begin(options)
+            train(options, f"{prefix}{name}")
+
+    return main
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:

@@ -52,6 +52,12 @@ class Source(NamedTuple):
     classes: tuple[str, ...]
 
 
+def resolved(source: str) -> str:
+    """The absolute path of a source that is an existing path; any other source unchanged."""
+    path = Path(source).expanduser()
+    return source if source in SOURCES or not path.exists() else str(path.resolve())
+
+
 def load_source(
     source: str, text_column: str = "text", label_column: str = "label", classes: Sequence[str] | None = None
 ) -> Source:

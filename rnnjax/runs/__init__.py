@@ -5,7 +5,9 @@ from rnnjax.runs.arrays import save_arrays as save_arrays
 from rnnjax.runs.checkpoints import Checkpoints as Checkpoints
 from rnnjax.runs.checkpoints import load_best as load_best
 from rnnjax.runs.config import RunConfig as RunConfig
+from rnnjax.runs.config import SeedsConfig as SeedsConfig
 from rnnjax.runs.config import load_config as load_config
+from rnnjax.runs.config import load_record as load_record
 from rnnjax.runs.execution import Execution as Execution
 from rnnjax.runs.execution import LocalExecution as LocalExecution
 from rnnjax.runs.execution import RunPlace as RunPlace

@@ -6,9 +6,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 
-from rnnjax.runs.checkpoints import load_best
-from rnnjax.runs.config import load_config
-from rnnjax.runs.folder import CHECKPOINTS, RunFolder
+from rnnjax.runs.config import load_record
+from rnnjax.runs.folder import RunFolder
 
 Config = TypeVar("Config")
 
@@ -25,9 +24,8 @@ def open_run(path: Path | str, kind: type[Config], init: Callable[[Config], Any]
     """Opens a trained run: its config, a dataclass of type `kind`, and the parameters of its best epoch.
 
     `init(config)` returns the initial parameters of the network; only their structure, shapes and dtypes are used
-    (`jax.eval_shape`). No code in the folder is executed. Raises as `load_config` and `load_best`.
+    (`jax.eval_shape`). No code in the folder is executed. Raises as `load_record` and `load_best`.
     """
-    folder = RunFolder.open(Path(path))
-    config = load_config(folder.path, kind)
-    template = jax.eval_shape(lambda: init(config))
-    return OpenedRun(folder, config, load_best(folder.path / CHECKPOINTS, template, folder.seals()))
+    record = load_record(Path(path), kind)
+    template = jax.eval_shape(lambda: init(record.config))
+    return OpenedRun(record.folder, record.config, record.best_params(template))

@@ -19,6 +19,7 @@ from rnnjax.runs.report import Progress, model_table, score_table
 from rnnjax.training import (
     EpochReport,
     Position,
+    Scores,
     StepReport,
     TrainState,
     batch_mesh,
@@ -115,14 +116,30 @@ class Session(LiveRun):
         )
         scores = evaluate(evaluation.replicate(best), evaluation, validation())
         if is_first():
-            self.log.final(part="validation", epoch=self.best_epoch, **scores.metrics)
-            self._draw_curves(tuple(scores.metrics))
-            print(f"\nbest epoch {self.best_epoch}, chosen by validation {objective.best.replace('_', ' ')}")
-            print(f"{score_table({'validation': scores})}\nrun folder {self.path}")
+            self.finish(objective, {"validation": scores})
+            print(f"run folder {self.path}")
         return best
 
-    def _draw_curves(self, names: Sequence[str]) -> None:
-        """Draws the learning curves of these metrics if Matplotlib is installed."""
+    def finish(
+        self,
+        objective: Objective,
+        scores: Mapping[str, Scores],
+        curves: Sequence[str] = (),
+        facts: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    ) -> None:
+        """Logs and prints the scores of the best epoch, by part, and draws the learning curves.
+
+        `curves` are the metrics to draw, by default all. `facts` are further numbers for the log, by part. Only the
+        first process calls it.
+        """
+        for part, score in scores.items():
+            self.log.final(part=part, epoch=self.best_epoch, **score.metrics, **facts.get(part, {}))
+        self.draw_curves(curves or tuple(scores["validation"].metrics))
+        print(f"\nbest epoch {self.best_epoch}, by validation {objective.best.replace('_', ' ')}")
+        print(score_table(dict(scores)))
+
+    def draw_curves(self, names: Sequence[str]) -> None:
+        """Draws the learning curves of these metrics, if Matplotlib is installed."""
         if importlib.util.find_spec("matplotlib") is None:
             return
         from rnnjax.analysis import learning_curves

@@ -10,6 +10,9 @@ from rnnjax.training.interruption import StopSignals as StopSignals
 from rnnjax.training.loop import evaluate as evaluate
 from rnnjax.training.loop import fit as fit
 from rnnjax.training.loop import run_epoch as run_epoch
+from rnnjax.training.models import first_state as first_state
+from rnnjax.training.models import init_params as init_params
+from rnnjax.training.models import param_shapes as param_shapes
 from rnnjax.training.objective import Objective as Objective
 from rnnjax.training.objectives import classification as classification
 from rnnjax.training.objectives import next_token as next_token

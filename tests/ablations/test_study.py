@@ -17,13 +17,14 @@ from experiments.ablations.studies import STUDIES
 from experiments.ablations.text_studies import SMALL
 from experiments.ablations.trials import ClassifierTrainer, MemoryTrainer
 from experiments.memory.config import Memory
-from experiments.sentiment.config import build_model, param_shapes
+from experiments.sentiment.config import build_model
 from rnnjax.ablations import Study, Variant
 from rnnjax.ablations.reports import grouped, score_table, write_report
 from rnnjax.ablations.rows import SCHEMA, config_of, read_rows, write_rows
 from rnnjax.ablations.runner import command_line
 from rnnjax.ablations.statistics import paired_difference, summary
 from rnnjax.analysis.ablation_plots import Group, MeanCurve, band, curve_figure
+from rnnjax.training import param_shapes
 
 BASE = Memory(task="recall", time=5, hidden=4)
 OTHER = dataclasses.replace(BASE, hidden=5)

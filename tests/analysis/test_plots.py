@@ -24,10 +24,10 @@ def test_learning_curves_hold_steps_and_epochs():
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", name)
 
 
-def test_a_curve_of_means_is_shown_as_what_it_is_called():
-    axes: Any = learning_curves([Curve("perplexity", [0.0, 1.0], [2], [2.0], np.exp)]).axes[0]
-    np.testing.assert_allclose(axes.lines[1].get_ydata(), np.exp([0, 1]))
-    np.testing.assert_allclose(axes.lines[2].get_ydata(), np.exp([2]))
+def test_a_perplexity_has_a_logarithmic_axis():
+    axes: Any = [learning_curves([Curve(name, [9.0, 5.0], [2], [7.0])]).axes[0] for name in ("perplexity", "loss")]
+    assert [one.get_yscale() for one in axes] == ["log", "linear"]
+    np.testing.assert_allclose(axes[0].lines[1].get_ydata(), [9, 5])
     with pytest.raises(ValueError, match="curves: expected at least one, got none"):
         learning_curves([])
 

@@ -12,6 +12,7 @@ from tiny_reviews import TINY, write_reviews
 
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment import train as training
+from rnnjax.runs import Session
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,6 +39,7 @@ def without_figures():
     """They take a second each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "draw", lambda *_: None)
+        patch.setattr(Session, "draw_curves", lambda *_: None)
         yield patch
 
 

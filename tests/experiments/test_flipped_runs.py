@@ -15,14 +15,15 @@ from small_runs import TWO, checkpoints, lines, new
 from experiments.runs import __main__ as runs
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment import train as training
-from experiments.sentiment.config import logits_of, param_shapes
 from experiments.sentiment.trained import open_run
 from rnnjax.data import encode
+from rnnjax.models import logits_of
 from rnnjax.runs import RunFolder, load_arrays
 from rnnjax.runs.checkpoints import PARAMS, find_checkpoints
 from rnnjax.runs.comparing import curves, difference_table, score_table
 from rnnjax.runs.reading import read_run
 from rnnjax.runs.run_files import record
+from rnnjax.training import param_shapes
 
 FLIPS = int(os.environ.get("RNNJAX_FLIPS", "24"))
 TEXTS = ["the film was great", "a dull plot", "cold actors and lovely scenes 7"]

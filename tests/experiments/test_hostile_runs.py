@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,7 +158,7 @@ def test_what_a_terminal_obeys_is_shown_instead(hostile, capsys):
     out = capsys.readouterr().out
     assert "␛[2Jbad=0." in out
     assert "good\ufffd\ufffd␊=0." in out
-    assert "probability of good\ufffd\ufffd␊; turned by" in out
+    assert "probability of good\ufffd\ufffd␊; changed by" in out
     assert all(letter == "\n" or letter == "\t" or letter.isprintable() for letter in out)
 
 
@@ -207,7 +206,7 @@ def check_run(path) -> None:
 
 def test_the_fields_of_every_study_are_bounded():
     studies = (
-        lambda **sizes: Text(file=Path("words.txt"), **sizes),
+        Text,
         lambda **sizes: Restaurant("s.txt", **sizes),
         GradientFlow,
     )

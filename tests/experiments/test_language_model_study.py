@@ -15,6 +15,7 @@ from experiments.language_model import __main__ as language_model
 from experiments.language_model import train as training
 from experiments.language_model.generation import Generate, write_text
 from experiments.language_model.trained import open_run
+from rnnjax.runs import Session
 from rnnjax.runs.reading import read_run
 
 complaint = functools.partial(complaint_of, language_model)
@@ -66,7 +67,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(treebank, small_ru
     path = tmp_path / "run"
     steps = len([line for line in lines(small_run) if line["kind"] == "step"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "draw", lambda session: None)
+        patch.setattr(Session, "draw_curves", lambda *_: None)
         # In the middle of the second epoch, where the state has been carried a while.
         act_after(patch, steps * 3 // 4, terminate)
         status, error = complaint(capsys, *begin(treebank, path))
@@ -136,7 +137,7 @@ def test_text_comes_piece_by_piece_and_hangs_on_the_seed(small_run, capsys):
     # A word that is not known is read as <unk>, and named; without a prompt a line begins.
     assert written(small_run, prompt="zebra", length=1)[0] == "<unk>"
     language_model.main(["generate", str(small_run), "--prompt", "a zebra sat\n", "--length", "1"])
-    assert capsys.readouterr().err == "<unk> stands for what is not known of the prompt: zebra\n"
+    assert capsys.readouterr().err == "<unk> replaces unknown tokens of the prompt: zebra\n"
     language_model.main(["generate", str(small_run), "--prompt", "a dog sat\n", "--length", "1"])
     assert not capsys.readouterr().err
     assert not written(small_run, length=1)[0].startswith(" ")
@@ -155,7 +156,7 @@ def test_characters_are_written_as_they_are(tmp_path, capsys):
     options = [*TINY, *TWO, "--epochs", "1", "--source", str(tmp_path / "text.txt"), "--run-folder"]
     language_model.main(["shakespeare", *options, str(tmp_path / "run")])
     out = capsys.readouterr().out
-    assert re.search(r"^test: \d\.\d{3} bits per character; of character frequencies alone", out, re.MULTILINE)
+    assert re.search(r"^test: \d\.\d{3} bits per character; character frequencies alone", out, re.MULTILINE)
     epoch = next(line for line in lines(tmp_path / "run") if line["kind"] == "epoch")
     np.testing.assert_allclose(epoch["validation_bits_per_character"], epoch["validation_loss"] / np.log(2))
     assert "\x1b" not in "".join(written(tmp_path / "run", prompt="ab", length=60))
@@ -227,7 +228,7 @@ def test_what_is_not_there_is_one_line(small_run, tmp_path, capsys):
     assert "run folder: expected config.json in" in said("generate", tmp_path)
     change_object(tmp_path / "config.json", experiment="sentiment-lstm")
     (tmp_path / "vocabulary.json").write_text("{}")
-    assert "expected the fields of a language model's run" in said("generate", tmp_path)
+    assert "expected the fields of Language, got" in said("generate", tmp_path)
     vocabulary = small_run / "vocabulary.json"
     text = vocabulary.read_text()
     vocabulary.write_text(text.replace('"word"', '"character"'))

@@ -15,7 +15,6 @@ from experiments.forecast.config import Forecast
 from experiments.language_model.config import Language
 from experiments.memory.config import Memory
 from experiments.memory.train import initial_state
-from experiments.next_word.text import Text, build
 from experiments.sentiment.config import TextClassification, build_model
 from rnnjax import start
 from rnnjax.commands import run
@@ -26,7 +25,6 @@ HUGE: Any = {"hidden": 65_536, "layers": 1_000}
 NETWORKS = {
     "classifier": lambda: build_model(TextClassification(**HUGE), 100, 2),
     "language model": lambda: Language(**HUGE).network(100),
-    "next word": lambda: build(Text(file=Path("text"), **HUGE), 100),
     "memory task": lambda: initial_state(Memory(**HUGE), 0),
     "forecast": lambda: Forecast(**HUGE).network(),
 }

@@ -192,7 +192,7 @@ def test_it_stops_once_every_seed_has_solved_the_task(stop, last, tmp_path, monk
 
     monkeypatch.setattr(Session, "fit_blocks", lambda self, *arguments: fit(*arguments))
     config = dataclasses.replace(TINY, stop=stop, execution=LocalExecution(run_folder=tmp_path / "run"))
-    path = memory.study("smoke", config)
+    path = memory.study(config, "memory-smoke")
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "epoch"] == list(range(2, last + 1, 2))
     assert [line["solved"] for line in lines if line["kind"] == "result"] == [4, 6]
@@ -323,5 +323,5 @@ def test_what_stands_in_the_way_is_said_before_any_work(tmp_path, capsys):
     assert (status, "run folder: expected a new path, got" in error) == (1, True)
     folder = tmp_path / "new"
     with pytest.raises(ValueError, match="devices: expected 1 to 2, which this machine has, got 3"):
-        memory.study("smoke", dataclasses.replace(TINY, execution=LocalExecution(devices=3, run_folder=folder)))
+        memory.study(dataclasses.replace(TINY, execution=LocalExecution(devices=3, run_folder=folder)), "memory-smoke")
     assert not folder.exists()

@@ -13,7 +13,6 @@ from reference import assert_close
 from experiments.language_model.scores import in_words, measured, unigram_loss
 from experiments.next_word import __main__ as next_word
 from experiments.next_word.by_hand import AGREEMENT, Weights, by_hand, train, vocabulary, weights_of
-from experiments.next_word.text import windows
 
 TINY = ["--epochs", "3", "--hidden", "8", "--embedding", "8", "--steps", "5", "--batch-size", "8", "--dropout", "0"]
 TINY += ["--learning-rate", "0.05", "--devices", "2", "--vocabulary", "20"]
@@ -73,12 +72,6 @@ def test_every_line_is_printed(capsys):
     assert 0 < max(differences) < AGREEMENT
 
 
-def test_windows_share_the_word_between_them():
-    tokens = np.arange(9)
-    assert [list(windows(tokens, 4)[n]) for n in range(2)] == [[0, 1, 2, 3, 4], [4, 5, 6, 7, 8]]
-    assert list(windows(np.arange(10), 4)[2]) == [8, 9]
-
-
 def test_the_perplexity_of_word_frequencies():
     # Counts 2, 3 and 1, each one higher: shares 3/9, 4/9 and 2/9.
     got = measured(unigram_loss(np.array([0, 0, 1, 1, 1, 2]), np.array([1, 2]), 3), "word")["perplexity"]
@@ -119,15 +112,16 @@ def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
     options = [*TINY, "--epochs", "1", "--prompt", "the mat", "--run-folder", str(tmp_path / "run")]
     next_word.main(["text", text, *options])
     out = capsys.readouterr().out
-    assert "378 words to train on, 42 held out; 6 different, 8 known" in out
-    assert "of word frequencies alone" in out
+    assert "6 different words in training, 7 known" in out
+    assert re.search(r"^train +378", out, re.MULTILINE)
+    assert re.search(r"^test: perplexity .*; word frequencies alone: perplexity ", out, re.MULTILINE)
     assert "after 'the mat'" in out
-    assert "<OOV>" not in out
+    assert "<unk>" not in out.split("after")[1]
 
 
-def test_neither_padding_nor_the_unknown_word_is_a_next_word(text, tmp_path, capsys):
+def test_the_unknown_word_is_no_next_word(text, tmp_path, capsys):
     # Two words are known; most of what follows is not.
-    options = [*TINY, "--epochs", "1", "--vocabulary", "4", "--prompt", "the", "--run-folder", str(tmp_path / "run")]
+    options = [*TINY, "--epochs", "1", "--vocabulary", "3", "--prompt", "the", "--run-folder", str(tmp_path / "run")]
     next_word.main(["text", text, *options])
     after = capsys.readouterr().out.split("after 'the'")[1]
     assert len(re.findall(r" 0\.\d{4}\n", after)) == 2
@@ -137,7 +131,7 @@ def test_neither_padding_nor_the_unknown_word_is_a_next_word(text, tmp_path, cap
 def test_a_window_may_be_longer_than_the_text(text, tmp_path, capsys):
     options = [*TINY, "--epochs", "1", "--steps", "100000000", "--run-folder", str(tmp_path / "run")]
     next_word.main(["text", text, *options])
-    assert "held-out perplexity" in capsys.readouterr().out
+    assert "validation: perplexity" in capsys.readouterr().out
 
 
 def test_a_perplexity_beyond_floats_is_told():
@@ -150,17 +144,19 @@ complaint = functools.partial(complaint_of, next_word)
 
 
 def test_a_prompt_of_unknown_words_only_is_an_error(text, text_run, tmp_path, capsys):
-    for prompt in ("zebra quagga", "", "!?"):
-        message = f"prompt: expected at least one word that the text has, got {prompt!r}"
-        assert message in complaint(capsys, "predict", str(text_run), prompt)[1]
+    message = "prompt: expected at least one word of the text, got 'zebra quagga'"
+    assert message in complaint(capsys, "predict", str(text_run), "zebra quagga")[1]
+    for prompt in ("", "!?"):
+        assert "prompt: expected some text" in complaint(capsys, "predict", str(text_run), prompt)[1]
     folder = tmp_path / "run"
-    assert message in complaint(capsys, "text", text, *TINY, "--prompt", "!?", "--run-folder", str(folder))[1]
+    options = ["--prompt", "zebra quagga", "--run-folder", str(folder)]
+    assert message in complaint(capsys, "text", text, *TINY, *options)[1]
     assert not folder.exists()
 
 
 BAD_TEXTS = {
-    "short": (b"only three words", "expected at least 20 words, got 3"),
-    "no words": (b"... !", "text.txt: vocabulary: expected at least one word in the texts, got none"),
+    "short": (b"only three words", "expected at least 40 words, got 3"),
+    "no words": (b"... !", "text.txt: expected at least 40 words, got 0"),
     "not UTF-8": (b"caf\xe9 " * 30, "expected UTF-8, got an invalid byte at offset 3"),
 }
 
@@ -177,4 +173,7 @@ def test_bad_options_and_runs_are_one_line(text, text_run, run_folder, tmp_path,
     assert "by hand: expected the network's probabilities" in complaint(capsys, "--learning-rate", "1e30")[1]
     assert "epochs: expected at least 1, got 0" in complaint(capsys, "--epochs", "0")[1]
     assert "top: expected at least 1, got 0" in complaint(capsys, "predict", str(text_run), "the", "--top", "0")[1]
-    assert "expected the fields of a next-word run" in complaint(capsys, "predict", str(run_folder), "the")[1]
+    assert (
+        "expected the fields of Language, got a run of 'sentiment-bilstm-max' without"
+        in complaint(capsys, "predict", str(run_folder), "the")[1]
+    )

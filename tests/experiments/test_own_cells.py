@@ -57,19 +57,18 @@ def own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("study", CONFIGS)
-def test_a_config_takes_an_own_cell_only_once_it_was_named(study, own, tmp_path):
+def test_a_config_takes_an_own_cell_only_once_it_was_named(study, own):
     kind = CONFIGS[study]
-    needed = {"file": tmp_path / "text.txt"} if study == "next_word" else {}
     if study != "template":  # it builds its network later
         with pytest.raises(ValueError, match=f"cell: expected '{own}', your own cell, to be named on the command line"):
-            kind(cell=own, **needed)
+            kind(cell=own)
         with pytest.raises(
             ValueError, match=r"cell: expected one of elman, .*, or your own as module:Name, got 'lstn'"
         ):
-            kind(cell="lstn", **needed)
+            kind(cell="lstn")
     assert own.split(":")[0] not in sys.modules
     cell_by_name(own)
-    assert kind(cell=own, **needed).cell == own
+    assert kind(cell=own).cell == own
     assert type(known_cell(own)).__name__ == "Halved"
 
 

@@ -21,14 +21,13 @@ from matplotlib.figure import Figure
 from resealed import change_object
 
 from experiments.runs import __main__ as runs
-from experiments.sentiment.config import first_state
 from experiments.sentiment.trained import open_run
 from rnnjax.runs import session as session_module
 from rnnjax.runs.execution import Execution
 from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.resumption import newest_run
 from rnnjax.runs.session import Session
-from rnnjax.training import Objective, Position, StepReport
+from rnnjax.training import Objective, Position, StepReport, first_state
 
 SECONDS = 20  # no part of this takes one
 HUGE = 200 * 10**9

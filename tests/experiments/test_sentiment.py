@@ -16,9 +16,10 @@ from tiny_reviews import TINY, write_reviews
 
 from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment import train as training
-from experiments.sentiment.config import TextClassification, build_model, init_params
+from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.train import train
 from rnnjax.runs.execution import Execution
+from rnnjax.training import init_params
 
 
 def lines_of(run_folder, kind):

@@ -33,9 +33,9 @@ def test_without_colours_every_word_has_its_probability(run_folder, capsys):
     shares = re.findall(r"(\S+) (\d\.\d\d)", words)
     assert [word for word, _ in shares] == ["A", "lovely", "film", "an", "awful", "plot"]
     assert first.split("1=")[1].startswith(shares[-1][1][:3])
-    assert re.match(r"probability of 1; turned by .*lovely \(0\.\d\d to 0\.\d\d\)", turns)
+    assert re.match(r"probability of 1; changed by .*lovely \(0\.\d\d to 0\.\d\d\)", turns)
     assert second.endswith("\t!?")
-    assert nothing == "no word, no verdict but the network's own bias"
+    assert nothing == "no words: the prediction is that of the bias"
 
 
 def test_on_a_terminal_the_words_are_coloured(run_folder, capsys, monkeypatch):
