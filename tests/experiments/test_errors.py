@@ -167,7 +167,7 @@ BROKEN_RUNS = {
     "item": (lambda config: json.dumps({**config, "dense": ["8"]}), "dense: expected int, got '8'"),
     "choice": (
         lambda config: json.dumps({**config, "cell": "rnn"}),
-        "cell: expected one of ['elman', 'irnn', 'lstm', ",
+        "cell: expected one of elman, irnn, lstm, ",
     ),
     "other_size": (lambda config: json.dumps({**config, "hidden": 9}), "expected parameters of this model"),
 }
