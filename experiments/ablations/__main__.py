@@ -7,7 +7,6 @@ import functools
 
 from experiments.ablations.command import PROGRAM, command, run_studies
 from experiments.ablations.studies import STUDIES
-from experiments.catalogue import Experiment
 
 __all__ = ["EXPERIMENT", "PROGRAM", "main"]
 

@@ -10,10 +10,9 @@ import functools
 import jax
 import numpy as np
 
-from experiments.catalogue import Experiment
 from experiments.ctc.data import BLANK, WINDOWS, Rendering, best_window, draw, nearest_patterns
 from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
-from rnnjax.commands import run, run_preset
+from rnnjax.commands import Experiment, run, run_preset
 from rnnjax.models import logits_of
 from rnnjax.runs import NetworkRun
 from rnnjax.scores import rows_of, score_answers

@@ -10,7 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.catalogue import Experiment
 from experiments.forecast.baselines import Remainder, linear_autoregression
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, prepare
@@ -34,7 +33,7 @@ from experiments.forecast.train import (
     own_seeds,
     train,
 )
-from rnnjax.commands import run, study_command
+from rnnjax.commands import Experiment, run, study_command
 from rnnjax.data.sequence_batches import fingerprint_of
 from rnnjax.data.windows import Windows
 from rnnjax.runs import Session, save_arrays

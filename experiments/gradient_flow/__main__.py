@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.catalogue import Experiment
 from experiments.gradient_flow.config import GradientFlow
 from experiments.gradient_flow.flow import NETS, Row, measure, memory_table, scaled_params
 from experiments.gradient_flow.recall import Training, train, training_table
 from rnnjax import Elman
 from rnnjax.analysis import ClippingCurves, FlowCurves, gradient_flow_figure
-from rnnjax.commands import parse, run
+from rnnjax.commands import Experiment, parse, run
 from rnnjax.runs import LiveRun
 from rnnjax.runs.metrics import finite
 

@@ -9,12 +9,11 @@ Command: `python -m experiments.language_model ptb-small --source FOLDER`.
 
 import sys
 
-from experiments.catalogue import Experiment
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.generation import Generate, generate
 from experiments.language_model.train import PROGRAM, train
 from experiments.language_model.trained import Evaluate, evaluate
-from rnnjax.commands import run, study_command
+from rnnjax.commands import Experiment, run, study_command
 
 EXPERIMENT = Experiment(
     question="Which word, or which character, comes next, and what does a network write?",

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.catalogue import Experiment
 from experiments.memory.config import Memory
 from experiments.memory.results import after, block_line, draw, read_results, result_line, result_table
 from experiments.memory.train import initial_states, objective, train
-from rnnjax.commands import run, study_command
+from rnnjax.commands import Experiment, run, study_command
 from rnnjax.runs import Session
 from rnnjax.training.devices import seed_mesh
 from rnnjax.training.divergence import ADVICE, DivergedError

@@ -7,12 +7,11 @@ Commands: `python -m experiments.next_word`, `python -m experiments.next_word te
 import dataclasses
 import sys
 
-from experiments.catalogue import Experiment
 from experiments.language_model.config import Language
 from experiments.language_model.trained import open_run
 from experiments.next_word.by_hand import show
 from experiments.next_word.text import PRESET, Predict, Text, print_next, train_text
-from rnnjax.commands import parse_presets, run
+from rnnjax.commands import Experiment, parse_presets, run
 from rnnjax.fields import check_fields
 from rnnjax.runs import load_config
 from rnnjax.runs.resumption import resumed_run, with_newest

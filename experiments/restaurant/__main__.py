@@ -16,11 +16,10 @@ import datasets
 import numpy as np
 from tqdm import tqdm
 
-from experiments.catalogue import Experiment
 from experiments.restaurant.bag_of_words import EXTRA, bag_of_words, installed
 from experiments.restaurant.networks import Restaurant, entrants, read
 from rnnjax.analysis import fold_accuracies
-from rnnjax.commands import parse, printable, run
+from rnnjax.commands import Experiment, parse, printable, run
 from rnnjax.data import LabelledTexts, learn_vocabulary, load_source
 from rnnjax.extras import missing
 from rnnjax.runs import LiveRun

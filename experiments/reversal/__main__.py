@@ -8,10 +8,9 @@ import functools
 
 import numpy as np
 
-from experiments.catalogue import Experiment
 from experiments.reversal.data import Reversal, draw
 from rnnjax import decode
-from rnnjax.commands import run, run_preset
+from rnnjax.commands import Experiment, run, run_preset
 from rnnjax.models import logits_of
 from rnnjax.runs import NetworkRun
 from rnnjax.scores import rows_of, score_answers

@@ -12,9 +12,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.catalogue import Experiment
 from rnnjax.analysis import comparison_figure
-from rnnjax.commands import parse, printable, run
+from rnnjax.commands import Experiment, parse, printable, run
 from rnnjax.files import save_figure
 from rnnjax.runs.comparing import MARKS, curves, difference_table, differing_fields, panels, score_table
 from rnnjax.runs.listing import run_table, sort_runs

@@ -7,11 +7,10 @@ Command: `python -m experiments.sentiment`, or with a preset, `python -m experim
 import dataclasses
 import sys
 
-from experiments.catalogue import Experiment
 from experiments.sentiment.config import TextClassification
 from experiments.sentiment.scoring import Evaluate, Predict, evaluate, predict
 from experiments.sentiment.train import train
-from rnnjax.commands import run, study_command
+from rnnjax.commands import Experiment, run, study_command
 
 PROGRAM = "experiments.sentiment"
 EXPERIMENT = Experiment(

@@ -11,10 +11,9 @@ import functools
 import jax
 import numpy as np
 
-from experiments.catalogue import Experiment
 from experiments.tagging.data import Tagging, draw, most_frequent
 from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
-from rnnjax.commands import run, run_preset
+from rnnjax.commands import Experiment, run, run_preset
 from rnnjax.models import logits_of
 from rnnjax.runs import NetworkRun
 from rnnjax.training import tagging
