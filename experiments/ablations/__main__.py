@@ -7,6 +7,7 @@ import functools
 
 from experiments.ablations.command import PROGRAM, command, run_studies
 from experiments.ablations.studies import STUDIES
+from rnnjax.commands import Experiment
 
 __all__ = ["EXPERIMENT", "PROGRAM", "main"]
 
