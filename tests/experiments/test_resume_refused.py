@@ -39,7 +39,7 @@ def no_checkpoint(path, tmp_path):
 
 
 REFUSED = {
-    "field": (None, ["--hidden", "9", "--seed", "5"], "hidden was 4 and is 9; seed was 0 and is 5"),
+    "field": (None, ["--hidden", "9", "--seed", "5"], "seed was 0 and is 5; hidden was 4 and is 9"),
     "run folder": (None, ["--run-folder", "other"], "^experiments.sentiment: run_folder: expected none with --resume"),
     "source": (other_source, [], "got another: the held-out part has changed; the data has changed\n"),
     "study": (other_study, [], "expected a run of experiments.sentiment, got one of 'sentiment-predict'"),
