@@ -68,7 +68,7 @@ NEEDS = {
     "import rnnjax.ablations.study": "ablations",
     "from rnnjax.files import rendered; rendered(None, 'png', 100)": "plots",
     "import rnnjax.commands": "experiments",
-    "from rnnjax.data.digits import Digits; Digits()": "digits",
+    "import jax; from rnnjax.data.digits import Digits; Digits().sample(jax.random.key(0), 1)": "digits",
     "from rnnjax.data.digits import digits; digits()": "digits",
     "from rnnjax.interop.files import read_weights_h5; read_weights_h5('a.weights.h5')": "interop",
     "from rnnjax.interop.files import read_safetensors; read_safetensors('a.safetensors')": "interop",

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 from tqdm import tqdm
 
 from experiments.memory.config import Memory
@@ -55,6 +56,7 @@ def study(config: Memory, name: str) -> Path:
     task, seeds = config.problem(), range(config.seed, config.seed + config.seeds)
     devices = config.execution.devices
     mesh = seed_mesh(config.seeds, devices)
+    jax.eval_shape(lambda: task.sample(jax.random.key(0), 1))  # its data are there, before a run folder is made
     with Session(PROGRAM, name, config) as session:
         print(
             f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 
@@ -50,6 +50,8 @@ def ablate(
     """
     study, chosen = _with(study, seeds), study.chosen(variants)
     execute = one_by_one
+    if executor not in get_args(Executor):
+        raise ValueError(f"executor: expected one of {', '.join(get_args(Executor))}, got {executor!r}")
     if executor == "ray":
         from rnnjax.ablations.on_ray import on_ray as execute
     check_place(folder)

@@ -66,7 +66,10 @@ def known_cell(name: str | Cell) -> Cell:
     if name in CELLS:
         return CELLS[name]
     if OWN.fullmatch(name):
-        raise ValueError(f"cell: expected {name!r}, your own cell, to be named on the command line: --cell {name}")
+        raise ValueError(
+            f"cell: expected {name!r}, your own cell, to be named on the command line: --cell {name} (in Python: call "
+            f"rnnjax.cells.names.cell_by_name({name!r}) first)"
+        )
     raise ValueError(f"cell: expected one of {', '.join(CELLS)}, or your own as module:Name, got {name!r}")
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.data.memory_tasks import Levels, MemoryTask, Sample
-from rnnjax.extras import extra, require
+from rnnjax.extras import extra
 
 TEST = 360
 DARKEST = 16  # pixels are integers from 0 to this
@@ -33,8 +33,8 @@ class Digits(MemoryTask):
     The test part is always the last 360 images (a fifth) in the order of the file; batches are drawn from the others
     with replacement. Chance is a loss of log 10. The known solution is the support vector classifier of scikit-learn's
     example, which sees all pixels at once and classifies 345 of the 360 correctly. Raises ValueError for a time other
-    than 64, ModuleNotFoundError without scikit-learn. Source: Le, Jaitly and Hinton 2015, with 28x28 pixels; data:
-    Alpaydin and Kaynak 1998.
+    than 64; drawing raises ModuleNotFoundError without scikit-learn. Source: Le, Jaitly and Hinton 2015, with 28x28
+    pixels; data: Alpaydin and Kaynak 1998.
     """
 
     features: ClassVar[int] = 1
@@ -49,7 +49,6 @@ class Digits(MemoryTask):
         super().__post_init__()
         if self.time != self.least_time:
             raise ValueError(f"time: expected {self.least_time}, the number of pixels of a digit, got {self.time}")
-        require("sklearn", "digits", "digits")
 
     @property
     def chance(self) -> Levels:

@@ -77,6 +77,7 @@ def load_record(
     facts are accepted. `needed` are further files of the folder. Raises FileNotFoundError for a path that is not a run
     folder, or lacks a needed file; ValueError for other fields, and for values of the wrong type or out of range.
     """
+    path = Path(path)
     folder = RunFolder.open(path, *needed)
     file, values = path / CONFIG, folder.config()
     names = [field.name for field in dataclasses.fields(cast(Any, kind)) if field.name != EXECUTION]

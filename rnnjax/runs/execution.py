@@ -159,7 +159,12 @@ def check_alike(config: Any, facts: Mapping[str, Any], artifacts: Mapping[str, s
 
 def settings(config: Any) -> dict[str, Any]:
     """The fields of a config that describe the computation: all but `execution`."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name != EXECUTION}
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        name: as_json(value) if dataclasses.is_dataclass(value) else value  # a cell with its type
+        for name, value in fields.items()
+        if name != EXECUTION
+    }
 
 
 def as_json(value: Any) -> Any:

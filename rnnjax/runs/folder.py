@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import reprlib
 import shutil
 import subprocess
 import sys
@@ -90,13 +91,14 @@ class RunFolder:
             raise PermissionError(f"{name}: expected a place to write to, got {parent}")
 
     @classmethod
-    def open(cls, path: Path, *needed: str) -> "RunFolder":
+    def open(cls, path: Path | str, *needed: str) -> "RunFolder":
         """An existing run folder that has the `needed` files.
 
         Raises FileNotFoundError for a path that is not a run folder, or lacks one of these files. Raises ValueError if
         something that is read or written is not a plain file or folder: the folder may come from somebody else, and a
         link could point anywhere.
         """
+        path = Path(path)
         for name in (CONFIG, *needed):
             if not (path / name).exists():
                 raise FileNotFoundError(f"run folder: expected {name} in {path}, found none")
@@ -199,11 +201,15 @@ class RunFolder:
             opened.truncate(mark.bytes)
 
 
-def check_artifact(name: Any) -> None:
-    """Raises ValueError for a name that is not allowed for an artifact."""
+def check_artifact(name: Any, text: Any = "null") -> None:
+    """Raises ValueError for a name that is not allowed for an artifact, and for a text that is not JSON."""
     taken = name in FILES and name != VOCABULARY
     if not isinstance(name, str) or taken or not ARTIFACT.fullmatch(name):
         raise ValueError(f"{ARTIFACTS}: expected names like scaler.json that no other file has, got {name!r:.60}")
+    try:
+        json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{ARTIFACTS}: expected a JSON text for {name}, got {reprlib.repr(text)}") from error
 
 
 def check_lock(path: Path) -> None:

@@ -85,8 +85,8 @@ class LiveRun:
         into the folder (`RunFolder.artifact` reads them). Raises ValueError, which lists what has changed, or in what
         the processes of the run differ.
         """
-        for name in artifacts:
-            check_artifact(name)
+        for name, text in artifacts.items():
+            check_artifact(name, text)
         check_alike(self.config, facts, artifacts)
         others = sorted(set(artifacts) - {VOCABULARY})
         self._settings = {
@@ -155,4 +155,7 @@ class LiveRun:
     def _end(self, error: BaseException | None) -> None:
         if self._begun:
             again = f"python -m {self.program} --resume {shlex.quote(str(self.path))}" if self.resumable else None
+            cell = getattr(self.config, "cell", None)
+            if again is not None and isinstance(cell, str) and ":" in cell:  # it must be named again
+                again += f" --cell {cell}"
             tell_end(error, again, self.path, self._done, self._status)

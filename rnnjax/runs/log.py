@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +29,11 @@ EPOCH_TAGS = {
     "skipped": "train/skipped",
 }
 VALIDATION = "validation_"
+
+
+def _json_number(value: Any) -> Any:
+    """The value, or None for a number that is not finite, which JSON does not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _by_seed(scalars: dict[str, Any]) -> Iterator[tuple[str, float]]:
@@ -112,7 +118,7 @@ class Log:
     def _line(self, kind: str, values: dict[str, Any], step: int, tags: dict[str, str]) -> None:
         if self._folder is not None:
             with self._writing():
-                record(self._metrics, kind, values)
+                record(self._metrics, kind, {name: _json_number(value) for name, value in values.items()})
                 if self._board is not None:
                     shown = {tag: values[name] for name, tag in tags.items() if name in values}
                     self._board.scalars(step, dict(_by_seed(shown)))

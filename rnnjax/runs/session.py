@@ -31,7 +31,7 @@ from rnnjax.training import (
 from rnnjax.training.blocks import Block, fit_blocks
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.debugging import TracedStep
-from rnnjax.training.objective import Objective
+from rnnjax.training.objective import Objective, SumsOf
 from rnnjax.training.processes import is_first, say
 
 
@@ -86,7 +86,7 @@ class Session(LiveRun):
 
     def fit(
         self,
-        objective: Objective,
+        objective: Objective | SumsOf,
         params: Any,
         training: Batches,
         validation: Batches,
@@ -98,6 +98,7 @@ class Session(LiveRun):
         Makes or resumes the run folder, trains, prints the results and draws the learning curves. The config is a
         `RunConfig`. Raises as `begin` and `rnnjax.training.fit`.
         """
+        objective = Objective.of(objective)
         config, mesh = self.config, batch_mesh(self.execution.devices)
         steps = len(training) * config.epochs
         optimizer = config.transformation(steps, len(training))

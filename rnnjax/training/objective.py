@@ -17,6 +17,8 @@ Means = Mapping[str, float]
 NEEDED = ("loss", "weight")
 # The names of numbers that a train step adds itself.
 MEASURED = ("gradient_norm", "clipped", "learning_rate", "skipped_in_a_row", "histograms", "steps", "skipped")
+# Fields of a line in metrics.jsonl.
+FIELDS = ("kind", "seal", "part", "network", "epoch", "step", "best", "seconds", "rows")
 # Sums that are not metrics: the divisor of the others, the chance loss, and the amount of data read.
 APART = ("weight", "chance", "tokens")
 
@@ -66,7 +68,7 @@ class Objective:
         sums, after = self.sums(params, batch, key, carry) if self.carries else (self.sums(params, batch, key), carry)
         if missing := set(NEEDED) - set(sums):
             raise ValueError(f"objective: expected sums with 'loss' and 'weight', got none of {sorted(missing)}")
-        if taken := set(MEASURED) & set(sums):
+        if taken := {*MEASURED, *FIELDS} & {*sums, *self.derived}:
             raise ValueError(f"objective: expected names that the train step does not use, got {sorted(taken)}")
         return sums, after
 

@@ -38,7 +38,7 @@ class TrainState(NamedTuple):
 
         The arguments are copied, because a train step donates the arrays of its state.
         """
-        params, key, carry = jax.tree.map(jnp.copy, (params, key, carry))
+        params, key, carry = map(_copied, (params, key, carry))
         wide = widen(params)
         average = jax.tree.map(jnp.copy, wide) if averaged else ()
         return cls(params, optimizer.init(wide), jnp.zeros((), jnp.int32), key, carry, average)
@@ -52,3 +52,10 @@ class TrainState(NamedTuple):
     def evaluated(self) -> Any:
         """The parameters to evaluate: the average if there is one."""
         return self.average if self.averaged else self.params
+
+
+def _copied(tree: Any) -> Any:
+    """A copy of all arrays; dicts keep the order of their keys, in which layers are printed."""
+    if isinstance(tree, dict):
+        return {name: _copied(value) for name, value in tree.items()}
+    return jax.tree.map(jnp.copy, tree)

@@ -1,7 +1,6 @@
 """Memory tasks: the answers are what the sequences say, and chance and known solution are what they are said to be."""
 
 import functools
-import importlib.util
 import math
 from typing import Any
 
@@ -215,10 +214,7 @@ def test_the_known_solution_of_digits_is_measured():
     assert vectors.score(pixels[-TEST:], classes[-TEST:]) == Digits().known_solution.score
 
 
-def test_digits_have_one_time_and_need_scikit_learn(monkeypatch):
+def test_digits_have_one_time():
     for time, message in ((63, "at least 64 for digits, got 63"), (65, "64, the number of pixels of a digit, got 65")):
         with pytest.raises(ValueError, match=f"time: expected {message}"):
             Digits(time)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"not installed: pip install 'rnnjax\[digits\]'"):
-        Digits()

@@ -1,5 +1,6 @@
 """A trained run opened from Python: the best epoch's parameters, and artifacts of any study."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.template import Net, Template, data, init, objective, train
+from rnnjax import GRU
 from rnnjax.runs import Execution, RunFolder, Session, load_config, open_run
 from rnnjax.runs.folder import write_json
 from rnnjax.runs.live import LiveRun
@@ -110,3 +112,60 @@ def test_a_run_without_artifacts_has_none(tmp_path):
     assert isinstance(session(path, resume=True), LiveRun)
     with pytest.raises(FileNotFoundError, match=r"artifact: expected scaler.json"):
         RunFolder(path).artifact("scaler.json")
+
+
+def test_an_artifact_that_is_no_json(tmp_path):
+    for text in ("not json", {"mean": 0}):
+        with pytest.raises(ValueError, match=r"artifacts: expected a JSON text for scaler.json, got"):
+            begin(tmp_path / "run", {"scaler.json": text})
+    assert not (tmp_path / "run").exists()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mine(GRU):
+    """A cell that a script puts into its config."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Other(GRU):
+    """Another one with the same fields."""
+
+
+def test_a_run_is_not_resumed_with_another_class_of_cell(tmp_path):
+    path = tmp_path / "run"
+    config = Template(**{**SMALL, "epochs": 1}, cell=Mine(), execution=Execution(run_folder=path, devices=1))
+    train(config)
+    assert json.loads((path / "config.json").read_text())["cell"]["type"].endswith("test_opening.Mine")
+    resumed = Execution(resume=path, devices=1)
+    with pytest.raises(ValueError, match=r"cell was .*Mine.* and is .*Other"):
+        train(dataclasses.replace(config, cell=Other(), epochs=2, execution=resumed))
+    train(dataclasses.replace(config, epochs=2, execution=resumed))
+    assert read_run(path).epoch == 2
+
+
+@pytest.mark.parametrize("name", ["epoch", "kind", "part", "step", "seconds", "gradient_norm"])
+def test_names_that_a_metric_cannot_have(name, tmp_path):
+    config = Template(**SMALL, execution=Execution(run_folder=tmp_path / "run", devices=1))
+
+    def sums(params, batch, key):
+        return {**objective(config)(params, batch, key), name: batch.weights.sum()}
+
+    with (
+        session(tmp_path / "run") as run,
+        pytest.raises(ValueError, match=rf"objective: expected names that .*, got \['{name}'\]"),
+    ):
+        run.fit(sums, init(config), *data(config))
+
+
+def test_a_metric_that_is_no_number_is_null_and_any_function_of_sums_will_do(tmp_path):
+    config = Template(**SMALL)
+
+    def sums(params, batch, key):
+        return {**objective(config)(params, batch, key), "undefined": 0.0 * batch.weights.sum() / 0.0}
+
+    with session(tmp_path / "run") as run:
+        run.fit(sums, init(config), *data(config))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    epochs = [line for line in lines if line["kind"] == "epoch"]
+    assert [(line["validation_undefined"], line["validation_loss"] > 0) for line in epochs] == [(None, True)] * 2
+    assert read_run(tmp_path / "run").problems == []

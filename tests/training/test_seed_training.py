@@ -110,5 +110,5 @@ def test_what_cannot_be_trained_side_by_side():
     with pytest.raises(ValueError, match="seeds: expected at least one, got none"):
         train([])
     carrying = Objective(lambda params, batch, key, carry: (sums(params, batch, key), carry), carries=True)
-    with pytest.raises(ValueError, match="objective: expected one that carries nothing, got one that carries"):
+    with pytest.raises(ValueError, match="objective: expected one without a carry, got one with carries=True"):
         SeedTraining(carrying, OPTIMIZER, start, part, part, [1], epochs=1)  # pyright: ignore[reportArgumentType]
