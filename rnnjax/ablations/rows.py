@@ -53,7 +53,8 @@ def make_rows(variant: Variant, outcomes: Sequence[Outcome], command: Sequence[s
 
 def config_of(variant: Variant) -> str:
     """The config of a variant as JSON, which is compared with that of its rows."""
-    return json.dumps(described(variant.config), sort_keys=True)
+    training = {} if variant.training is None else {"training": variant.training}
+    return json.dumps(described(variant.config) | training, sort_keys=True)
 
 
 def write_rows(folder: Path, variant: Variant, rows: Sequence[Row]) -> None:
@@ -79,8 +80,8 @@ def read_rows(folder: Path, variant: Variant) -> list[Row]:
         raise ValueError(f"{file}: expected the rows of a variant, got: {first_line(error)}") from error
     if any(row["config"] != config_of(variant) for row in rows):
         raise ValueError(
-            f"{file}: expected rows of {variant.name!r} with its current config, got rows with another config; choose "
-            "another folder"
+            f"{file}: expected rows of {variant.name!r} with its current config, got rows with another config or "
+            "training; choose another folder"
         )
     seeds = [row["seed"] for row in rows]
     if wrong := next(filter(None, (_wrong(row, variant, seeds) for row in rows)), None):

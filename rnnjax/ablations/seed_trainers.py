@@ -59,9 +59,13 @@ class ArrayTrainer(SeedTrainer):
     ):
         self.objective, self.init, self.data = objective, init, data
 
+    def identity(self) -> Any:
+        """The names of the functions."""
+        return as_json((self.objective, self.init, self.data))
+
     def fingerprint(self, config: Any) -> Any:
         """The fields of the config and the three functions."""
-        return as_json((self.objective, self.init, self.data)), super().fingerprint(config)
+        return self.identity(), super().fingerprint(config)
 
     def steps(self, config: Any) -> int:
         return len(self.data(config)[0]) * config.epochs

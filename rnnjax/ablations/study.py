@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,13 +17,15 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 class Variant:
     """A config (any dataclass) with a name and the question that it answers.
 
-    `base` is the name of the variant that it is compared with; None if it is not compared.
+    `base` is the name of the variant that it is compared with; None if it is not compared. A study sets `training`, the
+    identity of its trainer.
     """
 
     name: str
     question: str
     config: Any
     base: str | None = None
+    training: Any = None
 
     def changed(self, name: str, question: str, **changes: Any) -> "Variant":
         """A variant with other values in some fields of the config, which is compared with this one."""
@@ -45,7 +48,11 @@ class Study:
     seeds: int = 3
 
     def __post_init__(self):
-        object.__setattr__(self, "variants", tuple(self.variants))
+        if not isinstance(self.trainer, Trainer):
+            raise ValueError(f"trainer: expected a Trainer, such as Trials(function), got {reprlib.repr(self.trainer)}")
+        training = self.trainer.identity()
+        variants = tuple(dataclasses.replace(variant, training=training) for variant in self.variants)
+        object.__setattr__(self, "variants", variants)
         if not self.variants:
             raise ValueError("study: expected at least one variant, got none")
         if self.seeds < 1:
@@ -91,9 +98,15 @@ class Study:
         """All combinations of values for fields of a config: `grid(..., cell=("lstm", "gru"), learning_rate=(1e-2,))`.
 
         An axis is a sequence of numbers or strings, or a mapping of names to values (cells, for example). All other
-        combinations are compared with the first one. Raises ValueError as the study does, and for no axis or an empty
-        one.
+        combinations are compared with the first one. Raises ValueError as the study does, for no axis or an empty one,
+        and for an axis that is not a field of the config.
         """
+        known_fields = [field.name for field in dataclasses.fields(base)]
+        for axis, values in axes.items():
+            if axis not in known_fields:
+                raise ValueError(f"grid: expected fields of {type(base).__name__}, got {axis!r}")
+            if isinstance(values, str) or not isinstance(values, Sequence | Mapping):
+                raise ValueError(f"grid: expected a sequence or mapping of values for {axis}, got {values!r}")
         named = {
             axis: dict(values) if isinstance(values, Mapping) else {str(value): value for value in values}
             for axis, values in axes.items()

@@ -51,6 +51,13 @@ class Trainer(abc.ABC):
         """
         return described(config)
 
+    def identity(self) -> Any:
+        """What distinguishes this training from another one in JSON values; by default the name of the class.
+
+        Rows of another training are refused. The code inside a function or class is not compared.
+        """
+        return as_json(type(self))
+
     def estimate(self, config: Any, seeds: Sequence[int]) -> float:
         """An upper bound of the seconds that these seeds take together, without compiling; 0 if it is not known."""
         return 0.0
@@ -69,9 +76,13 @@ class Trials(Trainer):
 
     train: Callable[[Any, Sequence[int]], Sequence[float | Outcome]]
 
+    def identity(self) -> Any:
+        """The name of the function."""
+        return as_json(self.train)
+
     def fingerprint(self, config: Any) -> Any:
         """The fields of the config and the function."""
-        return as_json(self.train), described(config)
+        return self.identity(), described(config)
 
     def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
         """Raises ValueError if the function returns another number of scores, or outcomes of other seeds."""

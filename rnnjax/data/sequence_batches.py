@@ -98,7 +98,8 @@ def batches(
     Without `lengths`, every sequence has all steps (the second axis of the first array of `inputs`); without `weights`,
     every row has weight 1; without a seed, rows stay in order. The last batch is filled up with rows of weight and
     length 0, so that all batches have the same shape and every row is used once. Raises ValueError for arrays with
-    different numbers of rows, for no rows, and for batch_size below 1.
+    different numbers of rows, for no rows, for lengths that are not 0 to the number of steps, for weights that are
+    negative or not finite, and for batch_size below 1.
     """
     inputs, targets = jax.tree.map(np.asarray, (inputs, targets))
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves((inputs, targets))]
@@ -107,6 +108,9 @@ def batches(
     count, steps = shapes[0][0], shapes[0][1] if len(shapes[0]) > 1 else 1
     given_lengths = np.full(count, steps) if lengths is None else np.asarray(lengths)
     given_weights = np.ones(count) if weights is None else np.asarray(weights)
+    for name, given in (("lengths", given_lengths), ("weights", given_weights)):
+        if given.ndim != 1:
+            raise ValueError(f"{name}: expected one number for each row, got an array of shape {given.shape}")
     for shape in (*shapes, given_lengths.shape, given_weights.shape):
         if shape[0] != count:
             raise ValueError(f"inputs, targets, lengths, weights: expected {count} rows in each, got {shape[0]}")
@@ -114,6 +118,11 @@ def batches(
         raise ValueError("inputs: expected at least one row, got none")
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    most = steps if isinstance(inputs, np.ndarray) and inputs.ndim > 1 else np.inf  # of a tree nobody knows
+    if not ((np.mod(given_lengths, 1) == 0) & (given_lengths >= 0) & (given_lengths <= most)).all():
+        raise ValueError(f"lengths: expected integers from 0 to {most}, the steps of the inputs, got others")
+    if not (np.isfinite(given_weights) & (given_weights >= 0)).all():
+        raise ValueError("weights: expected finite numbers of at least 0, got others")
     data = Batch(
         inputs,
         given_lengths.astype(np.int32),

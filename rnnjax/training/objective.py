@@ -66,10 +66,15 @@ class Objective:
         Raises ValueError for sums without a loss or a weight, and for names that a train step uses itself.
         """
         sums, after = self.sums(params, batch, key, carry) if self.carries else (self.sums(params, batch, key), carry)
+        if not isinstance(sums, dict):
+            raise ValueError(f"objective: expected a dict of sums, got {type(sums).__name__}")
         if missing := set(NEEDED) - set(sums):
             raise ValueError(f"objective: expected sums with 'loss' and 'weight', got none of {sorted(missing)}")
         if taken := {*MEASURED, *FIELDS} & {*sums, *self.derived}:
             raise ValueError(f"objective: expected names that the train step does not use, got {sorted(taken)}")
+        for name in NEEDED:
+            if np.shape(sums[name]):
+                raise ValueError(f"objective: expected {name!r} to be one number, got shape {np.shape(sums[name])}")
         return sums, after
 
     def means(self, total: Mapping[str, Any]) -> dict[str, float]:

@@ -64,6 +64,8 @@ class SeedTraining:
     ):
         if not seeds:
             raise ValueError("seeds: expected at least one, got none")
+        if epochs < 1:
+            raise ValueError(f"epochs: expected at least 1, got {epochs}")
         if Objective.of(objective).carries:
             raise ValueError("objective: expected one without a carry, got one with carries=True")
         self._train_batches, self._validation_batches = train_batches, validation_batches
@@ -125,7 +127,9 @@ class SeedTraining:
         """The batches of every step: one stacked batch for each group."""
         own = [self._train_batches(seed, epoch) for group in self._groups for seed in group]
         size = len(self._groups[0])
-        for batches in zip(*own, strict=True):
+        for batches in itertools.zip_longest(*own):
+            if any(batch is None for batch in batches):
+                raise ValueError("train_batches: expected the same number of batches for every seed, got fewer for one")
             for first in range(0, len(batches), size):
                 yield _stacked(batches[first : first + size])
 

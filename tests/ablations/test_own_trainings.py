@@ -91,6 +91,42 @@ def test_more_seeds_are_added_and_fewer_than_one_are_refused(tmp_path):
             ablate(small, tmp_path, seeds=wrong)
 
 
+def twice(config, seeds):
+    """Another training."""
+    return [2 * value for value in score(config, seeds)]
+
+
+def test_rows_of_another_training_are_not_taken_for_those_of_a_variant(tmp_path):
+    ablate(Study("?", "score", Trials(score), [Variant("a", "?", Mine())]), tmp_path)
+    with pytest.raises(ValueError, match=r"expected rows of 'a' .* got rows with another config or training"):
+        ablate(Study("?", "score", Trials(twice), [Variant("a", "?", Mine())]), tmp_path)
+
+
+BAD_GRIDS = {
+    "field": ({"rates": [1]}, "grid: expected fields of Mine, got 'rates'"),
+    "number": ({"rate": 0.5}, "grid: expected a sequence or mapping of values for rate, got 0.5"),
+    "word": ({"rate": "0.5"}, "grid: expected a sequence or mapping of values for rate, got '0.5'"),
+    "empty": ({"rate": []}, "grid: expected axes of at least one value each, got none"),
+}
+
+
+@pytest.mark.parametrize(("axes", "message"), BAD_GRIDS.values(), ids=BAD_GRIDS)
+def test_axes_that_make_no_grid(axes, message):
+    with pytest.raises(ValueError, match=message):
+        Study.grid("?", "score", Trials(score), Mine(), **axes)
+
+
+def test_a_function_is_no_trainer():
+    with pytest.raises(ValueError, match=r"trainer: expected a Trainer, such as Trials\(function\), got <function"):
+        Study("?", "score", score, [Variant("a", "?", Mine())])  # pyright: ignore[reportArgumentType]
+
+
+def test_an_executor_that_is_none(tmp_path):
+    study = Study("?", "score", Trials(score), [Variant("a", "?", Mine())])
+    with pytest.raises(ValueError, match="executor: expected one of local, ray, got 'slurm'"):
+        ablate(study, tmp_path, executor="slurm")  # pyright: ignore[reportArgumentType]
+
+
 def test_rows_of_another_cell_are_not_taken_for_those_of_a_variant(tmp_path):
     ablate(GRID, tmp_path, variants=["lstm-0.5"])
     other = Study("?", "score", Trials(score), [Variant("lstm-0.5", "?", Mine(GRU()))])

@@ -224,3 +224,25 @@ def test_a_sum_over_devices_inside_of_a_loop_would_be_seen():
     specs = {"in_specs": jax.P(AXIS), "out_specs": jax.P(), "check_vma": False}
     program = jax.jit(jax.shard_map(looped, mesh=batch_mesh(2), **specs))
     assert sums_over_devices(program.trace(jnp.ones(4)).jaxpr.jaxpr) == (0, 1)
+
+
+BAD_SUMS = {
+    "a number": (lambda params, batch, key: params["w"].sum(), "objective: expected a dict of sums, got "),
+    "nothing": (lambda params, batch, key: None, "objective: expected a dict of sums, got NoneType"),
+    "losses": (
+        lambda params, batch, key: {"loss": jnp.ones(4), "weight": 1.0},
+        r"objective: expected 'loss' to be one number, got shape \(4,\)",
+    ),
+    "weights": (
+        lambda params, batch, key: {"loss": params["w"].sum(), "weight": jnp.ones(4)},
+        r"objective: expected 'weight' to be one number, got shape \(4,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sums", "message"), BAD_SUMS.values(), ids=BAD_SUMS)
+def test_what_is_no_objective_is_named(sums, message):
+    optimizer = optax.sgd(0.1)
+    state = TrainState.create({"w": jnp.ones(2)}, optimizer, jax.random.key(0))
+    with pytest.raises(ValueError, match=message):
+        train_step(sums, optimizer, batch_mesh(1))(state, {"x": np.zeros((4, 1))})

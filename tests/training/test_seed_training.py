@@ -109,6 +109,15 @@ def test_a_step_is_measured():
 def test_what_cannot_be_trained_side_by_side():
     with pytest.raises(ValueError, match="seeds: expected at least one, got none"):
         train([])
+    with pytest.raises(ValueError, match="epochs: expected at least 1, got 0"):
+        train([1], epochs=0)
+    uneven = {1: part(1), 2: part(2, rows=9)}
+    training = SeedTraining(
+        OBJECTIVE, OPTIMIZER, start, lambda seed, epoch: uneven[seed](epoch, 0), lambda: part(99)(0, 0), [1, 2],
+        epochs=1, averaging=0.9,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="train_batches: expected the same number of batches for every seed"):
+        list(training.epochs())
     carrying = Objective(lambda params, batch, key, carry: (sums(params, batch, key), carry), carries=True)
     with pytest.raises(ValueError, match="objective: expected one without a carry, got one with carries=True"):
         SeedTraining(carrying, OPTIMIZER, start, part, part, [1], epochs=1)  # pyright: ignore[reportArgumentType]
