@@ -33,12 +33,15 @@ def test_what_is_refused(options, message):
 
 
 def test_lengths_from_none_to_all_and_weights_of_nothing():
-    data = batches(INPUTS, TARGETS, [0, 1, 3, 3], batch_size=3, weights=[0, 1, 2, 0.5])
+    lengths, weights = np.array([0, 1, 3, 3]), np.array([0, 1, 2, 0.5])
+    data = batches(INPUTS, TARGETS, lengths, batch_size=3, weights=weights)
     first, last = data()
     np.testing.assert_array_equal(np.concatenate([first.lengths, last.lengths]), [0, 1, 3, 3, 0, 0])
     np.testing.assert_array_equal(np.concatenate([first.weights, last.weights]), [0, 1, 2, 0.5, 0, 0])
 
 
 def test_nobody_knows_the_steps_of_a_tree():
-    data = batches({"constant": np.zeros((4, 1)), "series": np.zeros((4, 9))}, TARGETS, [9, 9, 9, 0], batch_size=4)
+    data = batches(
+        {"constant": np.zeros((4, 1)), "series": np.zeros((4, 9))}, TARGETS, np.array([9, 9, 9, 0]), batch_size=4
+    )
     np.testing.assert_array_equal(next(data()).lengths, [9, 9, 9, 0])
