@@ -115,7 +115,7 @@ def test_runs_need_the_extra_training_alone():
     hidden = [name for name in OPTIONAL if name not in ("filelock", "orbax", "tensorboardX")]
     shown = "import rnnjax.runs.session, rnnjax.runs.comparing, rnnjax.runs.listing\n"
     shown += "from rnnjax.runs.report import Progress\nwith Progress(1) as bar: bar.say('a line')"
-    needed = "from rnnjax.runs.session import load_vocabulary; load_vocabulary(None)"
+    needed = "from rnnjax.data import load_vocabulary"
     found = messages(hidden, [shown, needed])
     assert list(found) == [needed]
     assert found[needed].endswith("pip install 'rnnjax[text]'")

@@ -28,6 +28,11 @@ BUCKETED = {"rnnjax", "keras-bucketed", "flax-bucketed", "rnnjax-one-device"}
 FLAGS = [word for name, size in SIZES.items() for word in (f"--{name}", str(size))]
 
 
+@pytest.fixture(autouse=True)
+def little_memory():
+    """Keeps what was compiled, unlike in other files: one fixture compiles, and another one measures."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compile_quickly(quick_compile):
     """For every test of this file."""
