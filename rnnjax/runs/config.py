@@ -69,7 +69,7 @@ class Record(NamedTuple, Generic[Config]):
 
 
 def load_record(
-    path: Path, kind: type[Config], facts: Mapping[str, Any] | None = None, needed: Sequence[str] = ()
+    path: Path | str, kind: type[Config], facts: Mapping[str, Any] | None = None, needed: Sequence[str] = ()
 ) -> Record[Config]:
     """The config of a run, a dataclass of this kind, and the facts of its data. Nothing is computed.
 
@@ -77,9 +77,8 @@ def load_record(
     facts are accepted. `needed` are further files of the folder. Raises FileNotFoundError for a path that is not a run
     folder, or lacks a needed file; ValueError for other fields, and for values of the wrong type or out of range.
     """
-    path = Path(path)
     folder = RunFolder.open(path, *needed)
-    file, values = path / CONFIG, folder.config()
+    file, values = folder.path / CONFIG, folder.config()
     names = [field.name for field in dataclasses.fields(cast(Any, kind)) if field.name != EXECUTION]
     known = {*names, *(facts or ()), "experiment"}
     others = values.keys() - known - {EXECUTION, BEST, ARTIFACTS}
@@ -100,6 +99,6 @@ def load_record(
         raise ValueError(f"{file}: {error}") from error
 
 
-def load_config(path: Path, kind: type[Config]) -> Config:
+def load_config(path: Path | str, kind: type[Config]) -> Config:
     """The config of a run, a dataclass of this kind. Raises as `load_record`."""
     return load_record(path, kind).config

@@ -26,6 +26,6 @@ def open_run(path: Path | str, kind: type[Config], init: Callable[[Config], Any]
     `init(config)` returns the initial parameters of the network; only their structure, shapes and dtypes are used
     (`jax.eval_shape`). No code in the folder is executed. Raises as `load_record` and `load_best`.
     """
-    record = load_record(Path(path), kind)
+    record = load_record(path, kind)
     template = jax.eval_shape(lambda: init(record.config))
     return OpenedRun(record.folder, record.config, record.best_params(template))

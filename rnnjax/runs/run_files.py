@@ -1,4 +1,4 @@
-"""The paths of new runs, the lines of metrics.jsonl, and reading a config."""
+"""The paths of new runs, and the lines of metrics.jsonl."""
 
 import os
 import time
