@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 # Upper limits, since a config may be untrusted: larger than any experiment needs, and small enough that even the limit
 # is checked quickly. Whether the memory suffices for all options together is checked when the network is built.
 MOST_FEATURES = 65_536
@@ -54,7 +56,9 @@ def check_fields(
 
 
 def check_range(name: str, value: int, least: int, most: int = sys.maxsize) -> None:
-    """Raises ValueError for a number outside a range."""
+    """Raises ValueError for what is not an integer, and for one outside a range."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name}: expected an integer, got {reprlib.repr(value)}")
     if not least <= value <= most:
         words = f"at least {least}" if most == sys.maxsize else f"{least} to {most}"
         raise ValueError(f"{name}: expected {words}, got {value}")

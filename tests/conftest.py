@@ -1,6 +1,7 @@
 """What must hold before a test module is imported, and the measured errors after the last one ran."""
 
 import ctypes
+import fnmatch
 import gc
 import os
 import sys
@@ -25,6 +26,12 @@ import jax
 import jaxtyping
 import pytest
 import reference
+
+# Only profiles of compiled programs read the source lines of operations, and looking them up slows tracing down.
+jax.config.update("jax_traceback_in_locations_limit", 0)
+# Tracing makes many small objects that stay: collecting garbage less often makes it faster.
+gc.freeze()
+gc.set_threshold(100_000, 20, 100)
 
 # Two devices on one host are enough to test what is sharded; this must precede any use of a device.
 jax.config.update("jax_num_cpu_devices", 2)
@@ -127,6 +134,22 @@ def datasets_cache(tmp_path_factory):
 def without_annotation_checks(monkeypatch):
     """A user runs without annotation checks: the library's own messages must appear, not the checker's."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
+def pytest_collection_modifyitems(config, items):
+    """`quick(*ids)`: cases of a test that are not slow; all its others are. An id may be a pattern of `fnmatch`."""
+    whole = not any("[" in arg for arg in config.args)
+    left: dict[str, set[str]] = {}  # ids that no case has, for each test
+    for item in items:
+        if marker := item.get_closest_marker("quick"):
+            fitting = {quick for quick in marker.args if fnmatch.fnmatchcase(item.callspec.id, quick)}
+            test = item.nodeid.partition("[")[0]
+            left[test] = left.get(test, set(marker.args)) - fitting
+            if not fitting:
+                item.add_marker("slow")
+    if wrong := [f"{test}: no case has an id {quick!r}" for test, ids in left.items() for quick in ids if whole]:
+        raise pytest.UsageError("\n".join(wrong))
 
 
 def pytest_sessionfinish(session):

@@ -11,7 +11,7 @@ import pytest
 from flax_modules import apply, make_problem, swap
 from jax.sharding import PartitionSpec
 from reference import assert_close
-from tables import CELLS, HIDDEN, INPUT, LSTM_VARIANTS, MATRIX_CELLS, flat, slow_unless
+from tables import CELLS, HIDDEN, INPUT, flat
 
 from rnnjax import RNN, FlaxCell, Scan
 from rnnjax.cells import LSTM, Elman, PeepholeLSTM, PointwiseCell
@@ -42,7 +42,7 @@ def test_what_reads_like_a_size_or_an_activation_is_no_forget_bias(kind, argumen
         kind(argument)
 
 
-ALL: dict[str, Any] = MATRIX_CELLS | LSTM_VARIANTS | {"lstm_of_two_biases": LSTM(second_bias=True)}
+ALL: dict[str, Any] = CELLS | {"lstm_of_two_biases": LSTM(second_bias=True)}
 
 # What each initialiser draws, of which a cell has a part.
 DRAWN = {
@@ -82,13 +82,10 @@ CASES = [
 ]
 
 
-# Each kind of initialiser, and where a cell keeps a vector of its own; all of them of one cell.
-QUICK = {("gru", "kernel_init"), ("layer_norm_lstm", "bias_init"), ("indrnn", "recurrent_init")}
-
-
-@pytest.mark.parametrize(
-    ("name", "option"), slow_unless(lambda *case: case[0] == "peephole_lstm" or case in QUICK, CASES)
+@pytest.mark.quick(
+    "gru-kernel_init", "indrnn-recurrent_init", "peephole_lstm-peephole_init", "layer_norm_lstm-bias_init"
 )
+@pytest.mark.parametrize(("name", "option"), CASES)
 def test_an_initialiser_may_name_axes(name, option):
     layer, named = (RNN(cell, HIDDEN, Scan()) for cell in (ALL[name], boxed(ALL[name], option)))
     inputs = swap(make_problem(ALL[name]).inputs)

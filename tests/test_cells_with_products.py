@@ -103,6 +103,7 @@ def test_a_projection_that_changes_nothing_is_the_lstm():
     assert LSTMP(projection=7).init_state(2, 5).hidden.shape == (2, 7)
 
 
+@pytest.mark.quick("MultiplicativeLSTM-*")
 @pytest.mark.parametrize("parametrization", [WeightNorm(), Orthogonal()])
 @pytest.mark.parametrize("kind", [GRUResetBefore, MultiplicativeLSTM])
 def test_a_parametrization_holds_for_the_further_kernel_too(kind, parametrization):
@@ -161,6 +162,7 @@ def test_weight_dropout_reaches_the_further_kernel_too(cell):
     np.testing.assert_array_equal(dropped.input.kernel, params.input.kernel)
 
 
+@pytest.mark.quick("LSTMP")
 @cells
 def test_a_layer_gives_the_same_under_both_recurrences_with_all_that_it_has(cell):
     inputs = jax.random.normal(KEY, (BATCH, 6, INPUT))

@@ -30,6 +30,7 @@ def failures_of(cell, **options):
     return lines
 
 
+@pytest.mark.slow
 def test_a_cell_without_fault_passes_every_check():
     report = check_cell(CELLS["elman"])
     text = str(report)
@@ -55,6 +56,7 @@ def test_a_cell_without_fault_passes_every_check():
     assert not report.hints
 
 
+@pytest.mark.quick("indrnn")
 @pytest.mark.parametrize("name", ["irnn", "indrnn", "layer_norm_lstm"])
 def test_cells_of_the_library_pass(name):
     assert not check_cell(CELLS[name], **QUICK).hints
@@ -63,6 +65,7 @@ def test_cells_of_the_library_pass(name):
 OTHERS = [own_cells.Counting(), own_cells.Further(), own_cells.Associative()]
 
 
+@pytest.mark.quick("Further")
 @pytest.mark.parametrize("cell", OTHERS, ids=lambda cell: type(cell).__name__)
 def test_states_of_other_dtypes_further_products_and_outputs_pass(cell):
     assert not check_cell(cell, **QUICK).hints
@@ -74,6 +77,7 @@ MAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_maps_whose_transpose_is_jaxs_pass_under_transformations_too(name):
     """Inside `jax.shard_map` the gradients of `Chunked` were once those of all devices together."""
@@ -117,6 +121,7 @@ FAULTS = {
 MANY = ("MixesRows", "ReadsBatchSize", "Counter", "WrongGradient", "NaNGradient", "OneDtype")
 
 
+@pytest.mark.quick("NotElementwise", "MixesRows", "WrongGradient", "Counter")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_named(name):
     lines = failures_of(getattr(own_cells, name)())

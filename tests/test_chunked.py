@@ -123,6 +123,7 @@ class Checkpointed:
         return jax.checkpoint(lambda *args: self.recurrence(cell, *args, **options))(params, inputs, state)
 
 
+@pytest.mark.slow
 def test_arrays_split_over_devices_without_shard_map():
     problem = make_problem(LSTM(), "lengths", batch=6)
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))

@@ -49,7 +49,8 @@ def answers_by_hand(model, params, choose):
     return np.stack(answers, axis=1)
 
 
-@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
+@pytest.mark.quick("none")
+@pytest.mark.parametrize("attention", ["general", "additive", "none"])
 def test_greedy_answers_are_the_most_probable_tokens_of_the_teacher_forced_model(attention):
     model = make_model(attention)
     params = params_of(model)

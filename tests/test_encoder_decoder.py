@@ -91,6 +91,7 @@ CASES = [
 ]
 
 
+@pytest.mark.quick("rnn-general-bridge", "bidirectional-none-bridge")
 @pytest.mark.parametrize(("encoder", "attention", "start"), CASES)
 def test_logits_are_encoder_bridge_decoder_attention_and_head(encoder, attention, start):
     model = encoder_decoder(ENCODERS[encoder], attention=attention, start=start)
@@ -145,7 +146,8 @@ def test_steps_one_by_one_are_the_whole_target_and_no_step_reads_a_later_one():
     assert_close(jnp.concatenate(parts, axis=1), whole, "values")
 
 
-@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
+@pytest.mark.quick("none")
+@pytest.mark.parametrize("attention", ["general", "additive", "none"])
 def test_a_source_of_length_zero_gives_finite_values_and_gradients(attention):
     model = encoder_decoder(attention=attention)
     variables = randomised(model)
@@ -193,7 +195,8 @@ def test_dropout_is_drawn_row_by_row_and_only_in_training():
     assert_close(jnp.concatenate(halves), whole, "values")
 
 
-@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
+@pytest.mark.quick("general", "none")
+@pytest.mark.parametrize("attention", ["general", "additive", "none"])
 def test_logits_are_float32_whatever_is_computed_in(attention):
     def both(dtype):
         layers = [RNN(cell, 4, Scan(), dtype=dtype) for cell in (GRU(), LSTM())]
@@ -207,7 +210,8 @@ def test_logits_are_float32_whatever_is_computed_in(attention):
     assert (got != want).any()
 
 
-@pytest.mark.parametrize("attention", ["general", pytest.param("additive", marks=pytest.mark.slow), "none"])
+@pytest.mark.quick("rank-none")
+@pytest.mark.parametrize("attention", ["general", "additive", "none"])
 @pytest.mark.parametrize("check", ["rank", "dtype"])
 def test_strict_promotion_and_a_batch_of_nothing(check, attention):
     model = encoder_decoder(attention=attention)
@@ -237,6 +241,7 @@ def test_options_that_do_not_fit_are_errors(options, message):
         EncoderDecoder(**{**sizes, "encoder": ENCODERS["rnn"], "decoder": LSTM_STACK, **options})
 
 
+@pytest.mark.slow
 def test_tokens_of_another_shape_and_another_score_are_errors():
     with pytest.raises(ValueError, match=r"sources: expected shape \(B, T\), got \(8,\)"):
         encoder_decoder().init(jax.random.key(0), SOURCES[0], TARGETS)

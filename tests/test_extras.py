@@ -121,6 +121,7 @@ def test_runs_need_the_extra_training_alone():
     assert found[needed].endswith("pip install 'rnnjax[text]'")
 
 
+@pytest.mark.slow
 def test_ablations_need_the_extra_ablations_alone(tmp_path):
     needed = ("filelock", "orbax", "tensorboardX", "pyarrow", "matplotlib", "tqdm")
     needed += ("pandas",)  # pyarrow looks for it, and takes what hides it here for the package

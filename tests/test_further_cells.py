@@ -40,6 +40,7 @@ def test_a_variant_has_the_parameters_that_it_reads():
     assert size(IndRNN()) == INPUT * HIDDEN + 2 * HIDDEN
 
 
+@pytest.mark.quick("coupled", "no_input_gate")
 @pytest.mark.parametrize("name", LSTM_VARIANTS)
 def test_every_parameter_of_a_variant_is_read(name):
     cell, problem = LSTM_VARIANTS[name], make_problem(LSTM_VARIANTS[name])

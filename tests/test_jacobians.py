@@ -35,7 +35,8 @@ ELEMENTWISE = {
 # The variants of one class in the one in which a wrong term cannot hide.
 CASES = [(name, np.float32) for name in ELEMENTWISE if name in CELLS] + [(name, np.float64) for name in ELEMENTWISE]
 cases = pytest.mark.parametrize(
-    ("name", "dtype"), slow_unless(lambda name, dtype: name in CELLS and (dtype == np.float64 or name == "lstm"), CASES)
+    ("name", "dtype"),
+    slow_unless(lambda name, dtype: name in ("lstm", "conv_lstm", "slstm", "mgu") and dtype == np.float64, CASES),
 )
 
 
@@ -106,6 +107,7 @@ def test_a_steps_jacobian_is_the_dense_one(name, dtype):
     close(got, want, "Jacobians of a step", dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parametrization", [WeightNorm(), Orthogonal()])
 def test_a_steps_jacobian_is_that_of_the_kernel_itself(parametrization):
     cell = GRU(recurrent_map=Dense(parametrization))

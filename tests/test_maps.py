@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax_modules import FAST_COMPILE
 from reference import assert_close
-from tables import Problem, assert_runs_close, both_ways, make_problem, slow_unless
+from tables import WIDE, Problem, assert_runs_close, make_problem, run, run_wide
 
 from rnnjax import (
     GRU,
@@ -156,15 +156,16 @@ def problem_over(name: str) -> tuple[Any, Problem]:
     return cell, make_problem(cell, "lengths_and_resets", sizes=tuple(sizes))
 
 
-@both_ways
-@pytest.mark.parametrize(
-    ("name", "reverse"),
-    slow_unless(
-        # Of maps that differ in their number of axes or gates one.
-        lambda name, reverse: reverse and name not in ("recurrent_heads", "conv_1d", "conv_3d", "orthogonal"),
-        itertools.product(OVER_MAPS, (False, True)),
-    ),
-)
+# A map knows of no direction: one has both, and one is compiled as users have it.
+OVER_RECURRENCES = [
+    *(pytest.param(name, True, run_wide, WIDE, id=name) for name in OVER_MAPS),
+    pytest.param("conv_1d", False, run_wide, WIDE, id="conv_1d-forward"),
+    pytest.param("heads", True, run, {}, id="heads-float32"),
+]
+
+
+@pytest.mark.quick("conv_2d", "heads", "weight_norm")
+@pytest.mark.parametrize(("name", "reverse", "run", "close"), OVER_RECURRENCES)
 def test_every_recurrence_gives_equal_numbers_over_every_map(name, reverse, run, close):
     cell, problem = problem_over(name)
     want = run(cell, Scan(), problem, reverse=reverse)
@@ -215,6 +216,7 @@ def test_weight_norm_starts_as_the_kernel_and_its_gain_is_the_norm():
     np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 2, rtol=1e-6)
 
 
+@pytest.mark.quick("weight_norm", "conv_2d")
 @pytest.mark.parametrize("name", ["orthogonal", "weight_norm", "conv_2d"])
 def test_a_layer_over_any_map_trains_under_names_that_can_be_read(name):
     cell, size, hidden = OVER_MAPS[name]

@@ -95,6 +95,7 @@ class Nnx:
 FLAX = {"linen": Linen(), "nnx": Nnx()}
 
 
+@pytest.mark.quick("linen")
 @pytest.mark.parametrize("name", FLAX)
 def test_flaxs_calls_have_their_calls_here(name):
     flax = FLAX[name]

@@ -1,6 +1,5 @@
 """How a module is run: training where a "dropout" rng is given, static flags, causal layers, one layer in one place."""
 
-import itertools
 from typing import Any
 
 import flax.linen as nn
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from flax_modules import random_variables
 from reference import assert_close
-from tables import slow_unless
 
 from rnnjax import (
     GRU,
@@ -59,6 +57,7 @@ def first(values: Any) -> np.ndarray:
     return np.asarray(jax.tree.leaves(values)[0])
 
 
+@pytest.mark.quick("dropout", "rnn", "classifier")
 @every_module
 def test_a_dropout_rng_means_training_unless_the_caller_says_otherwise(name):
     module, inputs = MODULES[name]
@@ -73,9 +72,8 @@ def test_a_dropout_rng_means_training_unless_the_caller_says_otherwise(name):
         module.apply(variables, inputs, deterministic=False)
 
 
-@pytest.mark.parametrize(
-    "name", slow_unless(lambda name: name in ("dropout", "rnn", "bidirectional", "classifier"), zip(MODULES))
-)
+@pytest.mark.quick("dropout", "classifier")
+@every_module
 def test_a_batch_in_parts_drops_what_the_whole_batch_drops_whatever_kind_the_key_is(name):
     module, inputs = MODULES[name]
     variables = random_variables(module, inputs)
@@ -116,16 +114,9 @@ REMAT: dict[str, tuple[Any, Any, Any]] = {
 
 
 # In a quick run each in one mode, and a layer alone in all.
-MODE = {"stack": "deterministic", "stack_of_both": "plain", "forecaster": "deterministic"}
-
-
-@pytest.mark.parametrize(
-    ("name", "mode"),
-    slow_unless(
-        lambda name, mode: name == "rnn" or mode == MODE.get(name, "training"),
-        itertools.product(REMAT, ("plain", "deterministic", "training")),
-    ),
-)
+@pytest.mark.quick("training-rnn", "deterministic-stack", "plain-forecaster")
+@pytest.mark.parametrize("name", REMAT)
+@pytest.mark.parametrize("mode", ["plain", "deterministic", "training"])
 def test_layers_in_remat_are_the_layers(name, mode):
     rematerialised, module, inputs = REMAT[name]
     variables = random_variables(rematerialised, inputs)
@@ -178,6 +169,7 @@ def test_models_of_what_comes_next_refuse_layers_that_read_it(layer):
     SequenceClassifier(9, INPUT, layer)
 
 
+@pytest.mark.slow
 def test_causal_is_what_outputs_read():
     stack = StackedRNN([RNN(LSTM(), HIDDEN, Scan()), RNN(GRU(), HIDDEN, Scan())])
     for layer, causal in ((stack, True), *((layer, False) for layer in NOT_CAUSAL.values())):

@@ -20,7 +20,7 @@ from nnx_layers import (
     stack,
     two_directions,
 )
-from tables import BATCH, CELLS, HIDDEN, INPUT, MATRIX_CELLS, MODES, RECURRENCES, TIME, slow_unless
+from tables import BATCH, CELLS, HIDDEN, INPUT, MATRIX_CELLS, MODES, RECURRENCES, TIME
 
 from rnnjax import GRU, LSTM, Dense, Elman, Orthogonal, PointwiseCell, WeightNorm
 from rnnjax.nnx import RNN, StackedRNN, from_linen, to_linen
@@ -28,11 +28,8 @@ from rnnjax.nnx import RNN, StackedRNN, from_linen, to_linen
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-# A layer knows of its cell the state, the output, and which parameters there are.
-DIFFERENT = ("lstm", "slstm", "lstmp", "conv_lstm", "indrnn")
-
-
-@pytest.mark.parametrize("name", slow_unless(lambda name: name in DIFFERENT, zip(CELLS)))
+@pytest.mark.quick("lstm", "conv_lstm")
+@pytest.mark.parametrize("name", CELLS)
 def test_every_cell_has_the_bits_of_linen(name):
     layer = layer_of(CELLS[name], learn_initial_state=True)
     outputs, *_ = assert_same(layer, *arguments(CELLS[name]))
@@ -44,12 +41,14 @@ def test_every_cell_has_the_bits_of_linen(name):
 FEW = ("scan", "unrolled", "chunked_with_tail", "chunked_gates")
 
 
-@pytest.mark.parametrize("name", slow_unless(lambda name: name in FEW, zip(RECURRENCES)))
+@pytest.mark.quick("scan", "chunked_gates")
+@pytest.mark.parametrize("name", RECURRENCES)
 def test_every_recurrence_has_the_bits_of_linen(name):
     assert_same(layer_of(LSTM(), RECURRENCES[name]), *arguments(LSTM()))
 
 
 # Other sizes of a loop are the same code of both.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_every_cell_under_every_recurrence_is_linens_program(name):
     for cell in MATRIX_CELLS.values():
@@ -57,6 +56,7 @@ def test_every_cell_under_every_recurrence_is_linens_program(name):
         assert got == want
 
 
+@pytest.mark.quick("lengths-True")
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_has_the_bits_of_linen(mode, reverse):
@@ -83,6 +83,7 @@ def test_a_learnt_initial_state_is_begun_from_and_put_back():
     assert_equal(unlearnt.initial_state(2, jnp.bfloat16), LSTM().init_state(2, HIDDEN, jnp.bfloat16))
 
 
+@pytest.mark.slow
 def test_bfloat16_is_computed_in_while_parameters_stay_float32():
     layer = layer_of(GRU(), dtype=jnp.bfloat16)
     assert_same(layer, *arguments(GRU()))
@@ -91,6 +92,7 @@ def test_bfloat16_is_computed_in_while_parameters_stay_float32():
     assert RNN(GRU(), 2, 2, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0)).cell["input"]["bias"].dtype == jnp.bfloat16
 
 
+@pytest.mark.quick("mean")
 @pytest.mark.parametrize("merge", ["concat", "sum", "mean", "product"])
 def test_bidirectional_has_the_bits_of_linen(merge):
     layer, args = two_directions(merge)
@@ -103,6 +105,7 @@ def test_bidirectional_has_the_bits_of_linen(merge):
         layer.step(args[0][:, 0], None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "residual"), [(None, False), ("layer", False), ("rms", True)])
 def test_stack_has_the_bits_of_linen(norm, residual):
     layer, args = stack(norm=norm, residual=residual, rngs=nnx.Rngs(0))
@@ -119,6 +122,7 @@ def test_stack_has_the_bits_of_linen(norm, residual):
             layer.last(outputs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["layer", "rms"])
 def test_norms_of_bfloat16_are_linens(norm):
     layer = StackedRNN(
@@ -188,6 +192,7 @@ class OddCell(PointwiseCell):
         return OddState(hidden, 0.5 * hidden)
 
 
+@pytest.mark.slow
 def test_parameters_may_have_any_name():
     layer = layer_of(OddCell(), learn_initial_state=True)
     inputs = arguments(Elman())[0]
@@ -196,12 +201,14 @@ def test_parameters_may_have_any_name():
     layer.eval()
 
 
+@pytest.mark.quick("orthogonal")
 @pytest.mark.parametrize("parametrization", [WeightNorm(), Orthogonal()], ids=["weight_norm", "orthogonal"])
 def test_parametrized_kernels_have_the_bits_of_linen(parametrization):
     cell = LSTM(recurrent_map=Dense(parametrization))
     assert_same(layer_of(cell), *arguments(LSTM()))
 
 
+@pytest.mark.slow
 def test_axes_that_an_initialiser_names_stay_with_the_parameter():
     cell = LSTM(kernel_init=nn.with_partitioning(nn.initializers.normal(), (None, "model")))
     layer_of_boxes = functools.partial(RNN, cell, INPUT, HIDDEN, rngs=nnx.Rngs(0))

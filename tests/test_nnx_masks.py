@@ -29,6 +29,7 @@ RATES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.quick("zoneout")
 @pytest.mark.parametrize("name", RATES)
 def test_masks_are_drawn_where_rngs_are_given(name):
     layer, plain = layer_of(LSTM(), **RATES[name]), layer_of(LSTM())
@@ -65,6 +66,7 @@ def test_layers_of_one_call_draw_masks_of_their_own():
         assert (dropped == dropped[:, :1]).all()
 
 
+@pytest.mark.slow
 def test_dropout_between_layers_and_rows():
     layers = [layer_of(GRU(), zoneout=0.3), layer_of(LSTM(), inputs=HIDDEN, input_dropout=0.5)]
     layer, inputs = StackedRNN(layers, dropout=0.5), arguments(GRU())[0]
@@ -142,6 +144,7 @@ def test_clones_are_layers_of_their_own():
     assert_same(randomised(stacked), jnp.ones((2, 3, INPUT)), None, None, (None, None))
 
 
+@pytest.mark.slow
 def test_last_is_the_output_at_the_last_valid_step():
     layer = layer_of(LSTM(), Scan())
     inputs, state, _, (lengths, _) = arguments(LSTM(), "lengths")

@@ -22,6 +22,7 @@ def squares(layer: Any, inputs: Any, **options: Any) -> jax.Array:
     return (layer(inputs, **options)[0] ** 2).sum()
 
 
+@pytest.mark.slow
 def test_value_and_grad_under_jit_is_linens():
     layer, (inputs, states, resets, (lengths, flags)) = stack(norm="rms", residual=True, rngs=nnx.Rngs(0))
 
@@ -61,6 +62,7 @@ def member(layers: Any, i: int) -> Any:
     return nnx.merge(definition, jax.tree.map(lambda leaf: leaf[i], state))
 
 
+@pytest.mark.slow
 def test_a_member_of_an_ensemble_is_the_member_alone():
     inputs = arguments(LSTM())[0]
     layers = ensemble(
@@ -132,6 +134,7 @@ def test_an_optimizer_trains_a_regression():
     assert trained < 0.1 * float(jnp.var(targets))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_comes_back_to_the_bit(tmp_path):
     def make() -> Any:
         layers = [
@@ -159,6 +162,7 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path):
     assert np.abs(layer(inputs)[0] - make()(inputs)[0]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_split_merge_and_copies_are_equal_layers():
     layer, (inputs, *_) = stack(norm="layer", rngs=nnx.Rngs(0))
     outputs = layer(inputs)

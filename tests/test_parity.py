@@ -191,14 +191,13 @@ def check(
 
 
 def cases(peers: dict[str, Any]) -> Any:
-    """Every case as users have it; those with lengths, which hold all that the others do, compiled quickly too."""
-    every = [(peer, ragged, reverse) for peer in peers for ragged in (False, True) for reverse in (False, True)]
-    names = {case: "-".join(["ragged"] * case[1] + ["reverse"] * case[2] + [case[0]]) for case in every}
+    """Both ways of running each peer, as users have it, and the one that holds more compiled quickly."""
     return pytest.mark.parametrize(
         ("peer", "ragged", "reverse", "run"),
         [
-            *(pytest.param(*case, run_fast, id=f"quick-{names[case]}") for case in every if case[1]),
-            *(pytest.param(*case, run, id=f"optimised-{names[case]}", marks=pytest.mark.slow) for case in every),
+            *(pytest.param(peer, True, True, run_fast, id=f"{peer}-quick") for peer in peers),
+            *(pytest.param(peer, True, True, run, id=peer, marks=pytest.mark.slow) for peer in peers),
+            *(pytest.param(peer, False, False, run, id=f"{peer}-plain", marks=pytest.mark.slow) for peer in peers),
         ],
     )
 
@@ -216,13 +215,8 @@ def test_keras(peer, ragged, reverse, run):
     check(functools.partial(run_keras, layer), name, ragged, reverse, ["scan", "chunked_with_tail"], 0, run)
 
 
-@pytest.mark.parametrize(
-    ("recurrence", "run"),
-    [
-        *(pytest.param(name, run_fast, id=f"{name}-quick") for name in ("unrolled", "chunked_gates")),
-        *(pytest.param(name, run, id=f"{name}-optimised", marks=pytest.mark.slow) for name in RECURRENCES),
-    ],
-)
-def test_every_recurrence_against_keras(recurrence, run):
+@pytest.mark.quick("unrolled", "chunked_gates")
+@pytest.mark.parametrize("recurrence", RECURRENCES)
+def test_every_recurrence_against_keras(recurrence):
     name, layer = KERAS["GRU"]
-    check(functools.partial(run_keras, layer), name, True, True, [recurrence], 0, run)
+    check(functools.partial(run_keras, layer), name, True, True, [recurrence], 0, run_fast)

@@ -63,6 +63,7 @@ def test_keras_gru_reset_before(reverse):
     assert_close(got[1], want[1], "gradients")
 
 
+@pytest.mark.quick("1 axis-reverse")
 @directions
 @pytest.mark.parametrize(("window", "spatial"), [((3,), (5,)), ((3, 2), (4, 3))], ids=["1 axis", "2 axes"])
 def test_keras_conv_lstm(window, spatial, reverse):

@@ -100,6 +100,7 @@ def place(name: str, target: str) -> tuple[Path, str]:
     return ((ROOT / name).parent / path).resolve() if path else ROOT / name, heading
 
 
+@pytest.mark.quick("README.md", "experiments/ablations/README.md")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_run(name, tmp_path):
     script = tmp_path / "examples.py"

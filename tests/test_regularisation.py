@@ -190,6 +190,7 @@ def test_every_layer_draws_masks_of_its_own():
     assert all((masks[i] != masks[j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
+@pytest.mark.slow
 def test_two_devices_draw_what_one_draws_and_gradients_agree():
     model = SequenceClassifier(11, INPUT, RNN(LSTM(), HIDDEN, **ALL))
     tokens = jnp.asarray(np.random.default_rng(0).integers(0, 11, (6, TIME)), jnp.int32)

@@ -30,6 +30,7 @@ def initial(cell, hidden) -> Any:
     return cell.init_params(KEY, INPUT, hidden)
 
 
+@pytest.mark.quick("chunked_gates")
 @pytest.mark.parametrize("recurrence", ["scan", "chunked_gates", "chunked_with_tail"])
 def test_zeros_at_the_start_and_after_a_reset_are_a_first_step(recurrence):
     problem = make_problem(SLSTM(heads=2), "lengths_and_resets", dtype=np.float64, seed=3)

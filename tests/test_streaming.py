@@ -27,6 +27,7 @@ def stack_of(cell: Cell, recurrence: Any = None) -> tuple[Any, jax.Array]:
     return StackedRNN(layers), inputs
 
 
+@pytest.mark.quick("lstm", "gru", "lstmp", "slstm")
 @pytest.mark.parametrize("name", CELLS)
 def test_a_rollout_with_resets_is_the_pass_over_the_segment(name):
     stack, inputs = stack_of(CELLS[name])
@@ -60,6 +61,7 @@ def test_a_bidirectional_layer_does_not_stream():
     assert [type(state).__name__ for state in layer.initial_state(2)] == ["LSTMState", "LSTMState"]
 
 
+@pytest.mark.quick("lstm-reverse-scan", "lstm-reverse-unrolled", "lstm-forward-gates", "gru-reverse-boundaries")
 @pytest.mark.parametrize("recurrence", FEW_RECURRENCES)
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("name", ["lstm", "gru"])
@@ -117,6 +119,7 @@ def test_no_steps_give_no_states():
     assert (outputs.shape, states.cell.shape) == ((2, 0, 4), (2, 0, 4))
 
 
+@pytest.mark.quick("scan", "gates")
 @pytest.mark.parametrize("recurrence", FEW_RECURRENCES)
 def test_a_learnt_initial_state_is_what_a_call_and_a_reset_begin_from(recurrence):
     plain = RNN(LSTM(), 4, FEW_RECURRENCES[recurrence])

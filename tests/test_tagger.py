@@ -45,6 +45,7 @@ def by_hand(model, variables, inputs, lengths):
     return np.asarray(outputs, np.float64) @ params["head"]["kernel"] + params["head"]["bias"]
 
 
+@pytest.mark.quick("stacked-tokens", "rnn-features")
 @every_input
 @pytest.mark.parametrize("recurrent", RECURRENT.values(), ids=RECURRENT)
 def test_logits_are_embedding_recurrence_and_head_at_every_step(recurrent, vocabulary, inputs):

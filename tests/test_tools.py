@@ -15,7 +15,6 @@ from jax import export
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from reference import assert_close
-from tables import slow_unless
 
 from rnnjax import (
     GRU,
@@ -53,17 +52,9 @@ RECURRENCES: dict[str, Recurrence] = {
 
 
 @pytest.mark.usefixtures("without_annotation_checks")  # a symbolic size is no int
-@pytest.mark.parametrize(
-    ("name", "order", "symbolic"),
-    slow_unless(
-        lambda name, order, symbolic: symbolic == "both" or name == "unrolled",
-        (
-            (name, order, symbolic)
-            for name, order in (*((name, 1) for name in RECURRENCES), ("scan", 0), ("default", 0))
-            for symbolic in ("batch", "time", "both")
-        ),
-    ),
-)
+@pytest.mark.quick("default-1-both", "unrolled-1-time", "gates-1-both", "boundaries-1-batch")
+@pytest.mark.parametrize("symbolic", ["batch", "time", "both"])
+@pytest.mark.parametrize(("name", "order"), [*((name, 1) for name in RECURRENCES), ("scan", 0), ("default", 0)])
 def test_export_with_a_batch_or_time_that_is_not_known(name, order, symbolic):
     recurrence = RECURRENCES[name]
     layer = RNN(GRU(), HIDDEN, recurrence)
@@ -90,20 +81,8 @@ def test_export_with_a_batch_or_time_that_is_not_known(name, order, symbolic):
     assert_close(exported.call(variables, inputs), function(variables, inputs), "values")
 
 
-# One number of steps a recurrence, and none and all of them under both backward passes that are written by hand.
-DEBUGGED = {
-    "scan": (TIME,),
-    "unrolled": (3,),
-    "default": (3,),
-    "size": (1,),
-    "gates": (0, TIME),
-    "boundaries": (0, TIME),
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "time"), slow_unless(lambda name, time: time in DEBUGGED[name], product(RECURRENCES, (0, 1, 3, TIME)))
-)
+@pytest.mark.quick("scan-1", "gates-0", "size-1", f"boundaries-{TIME}")
+@pytest.mark.parametrize(("name", "time"), [*product(RECURRENCES, (0, 1, TIME)), ("gates", 3), ("boundaries", 3)])
 def test_debug_nans_finds_none_where_there_is_none(name, time):
     """As `--debug-nans` runs a step again: operation by operation."""
     layer = RNN(LSTM(), HIDDEN, RECURRENCES[name])
@@ -144,10 +123,7 @@ CASES = [
     for recurrence in SEQUENTIAL
     if recurrence == "boundaries" or name in ("rnn", "stack")
 ]
-every_case = pytest.mark.parametrize(
-    ("name", "recurrence"),
-    slow_unless(lambda name, recurrence: name == "rnn" or recurrence == "boundaries", CASES),
-)
+every_case = pytest.mark.parametrize(("name", "recurrence"), CASES)
 
 
 def value_and_gradient(model: Any, rngs: Any = RNGS) -> Any:
@@ -159,6 +135,7 @@ def value_and_gradient(model: Any, rngs: Any = RNGS) -> Any:
     return jax.jit(jax.value_and_grad(loss), compiler_options=FAST_COMPILE)
 
 
+@pytest.mark.quick("rnn-*", "stack-boundaries", "language_model-boundaries")
 @every_case
 def test_a_batch_of_nothing_has_gradients_of_zero(name, recurrence):
     model, inputs = models(SEQUENTIAL[recurrence])[name]
@@ -168,13 +145,9 @@ def test_a_batch_of_nothing_has_gradients_of_zero(name, recurrence):
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients))
 
 
-@pytest.mark.parametrize(
-    ("check", "name", "recurrence"),
-    slow_unless(
-        lambda check, name, recurrence: recurrence == "boundaries" or (check == "dtype" and name == "rnn"),
-        ((check, *case) for check in ("rank", "dtype") for case in CASES),
-    ),
-)
+@pytest.mark.quick("rank-rnn-*", "dtype-rnn-*", "dtype-tied-boundaries", "rank-mean-boundaries")
+@pytest.mark.parametrize(("name", "recurrence"), CASES)
+@pytest.mark.parametrize("check", ["rank", "dtype"])
 def test_strict_promotion_changes_nothing(check, name, recurrence):
     model, inputs = models(SEQUENTIAL[recurrence])[name]
     variables = random_variables(model, inputs)
@@ -221,16 +194,8 @@ def test_strict_promotion_in_half_precision(recurrence, dtype):
         jax.eval_shape(jax.grad(loss), variables)
 
 
-@pytest.mark.parametrize(
-    ("name", "recurrence"),
-    slow_unless(
-        lambda name, recurrence: (
-            recurrence == ("gates" if name == "rnn" else "boundaries")
-            and name in ("rnn", "stack", "last", "max", "tied")
-        ),
-        CASES,
-    ),
-)
+@pytest.mark.quick("last-boundaries")
+@every_case
 def test_explicit_axes(name, recurrence):
     model, inputs = models(SEQUENTIAL[recurrence])[name]
     variables = random_variables(model, inputs)

@@ -12,6 +12,7 @@ from benchmarks.recurrences.tables import speed_table
 from benchmarks.work import Shape, Task
 from rnnjax import Cell, Recurrence
 from rnnjax.cells.names import ALL_CELLS, cell_by_name
+from rnnjax.fields import check_range, check_type
 
 
 def compare(
@@ -38,14 +39,17 @@ def compare(
         task, dtype, rounds, devices: as the options of the command.
         show: whether to print the rows as a table.
 
-    Raises: ValueError for no recurrence or cell, a repeated name, an unknown cell, sizes or rounds below 1, and a batch
-        that is not a multiple of the number of devices.
+    Raises: ValueError for no recurrence, cell or shape, what is none, a repeated name, sizes or rounds below 1, an
+        unknown task or dtype, and a batch that is not a multiple of the number of devices.
     """
-    named_recurrences = {BASELINE: RECURRENCES[BASELINE], **_named("recurrences", recurrences, RECURRENCES)}
-    named_cells = _named("cells", cells, ALL_CELLS)
+    named_recurrences = {BASELINE: RECURRENCES[BASELINE], **_named("recurrences", recurrences, Recurrence, RECURRENCES)}
+    named_cells = _named("cells", cells, Cell, ALL_CELLS)
     sizes = [Shape.parse(shape) if isinstance(shape, str) else shape for shape in shapes]
-    if rounds < 1:
-        raise ValueError(f"rounds: expected at least 1, got {rounds}")
+    if not sizes:
+        raise ValueError("shapes: expected at least one, got none")
+    for name, value, options in (("task", task, Task), ("dtype", dtype, DType)):
+        check_type(name, value, options)
+    check_range("rounds", rounds, 1)
     mesh = mesh_for("shapes", [shape.batch for shape in sizes], devices)
     settings, here, outcomes = {"devices": mesh.size, "rounds": rounds}, environment(), []
     for shape, (cell_name, cell) in itertools.product(sizes, named_cells.items()):
@@ -59,16 +63,21 @@ def compare(
     return [to_row(outcome, settings, here) for outcome in outcomes]
 
 
-def _named(field: str, items: Iterable[Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def _named(field: str, items: Iterable[Any], kind: type, known: Mapping[str, Any]) -> dict[str, Any]:
     """Every item by its name: the given one, that of the library, or else its class (cells) or its repr."""
+    if isinstance(items, str) or not isinstance(items, Iterable):
+        raise ValueError(f"{field}: expected a sequence, got {items!r}")
     named = {}
     for item in items:
-        name, value = item if isinstance(item, tuple) else (None, item)
-        if isinstance(value, str):
+        name, value = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        if isinstance(value, str) and kind is Cell:
             name, value = name or value, cell_by_name(value)
         if name is None:
             own = type(value).__name__ if isinstance(value, Cell) else str(value)
             name = next((name for name, other in known.items() if other == value), own)
+        if not isinstance(value, kind):
+            what = f"{kind.__name__} objects" + (" or names of cells" if kind is Cell else "")
+            raise ValueError(f"{field}: expected {what}, got {value!r}")
         if name in named:
             raise ValueError(f"{field}: expected different names, got {name} twice; give each as a pair (name, value)")
         named[name] = value

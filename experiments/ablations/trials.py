@@ -14,7 +14,7 @@ from experiments.memory.results import after, first_results
 from experiments.memory.train import initial_state, train
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Parts, prepare
-from experiments.sentiment.seeds import epoch_steps_of, seconds_of, seed_training
+from experiments.sentiment.seeds import seconds_of, seed_training
 from rnnjax.ablations import Outcome, Progress, SeedTrainer, Trainer, described
 from rnnjax.training.seeds import SeedTraining
 
@@ -115,9 +115,6 @@ class ClassifierTrainer(SeedTrainer):
     def estimate(self, config: TextClassification, seeds: Sequence[int]) -> float:
         """The estimate from measured steps."""
         return seconds_of(config, _data(config), seeds)
-
-    def steps(self, config: TextClassification) -> int:
-        return epoch_steps_of(config, _data(config)) * config.epochs
 
     def training(self, config: TextClassification, seeds: Sequence[int]) -> SeedTraining:
         return seed_training(config, _data(config), seeds)

@@ -17,7 +17,8 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
     """
     if config.data_seed is None:
         raise ValueError("data_seed: expected one that all seeds share, got none")
-    loader, epoch_steps = Loader(config, parts.train.read, devices=1), epoch_steps_of(config, parts)
+    loader = Loader(config, parts.train.read, devices=1)
+    epoch_steps = len(loader.plans(parts.train))
     model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
     optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
     return SeedTraining(
@@ -28,15 +29,11 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
         lambda: loader.batches(parts.validation),
         seeds,
         epochs=config.epochs,
+        epoch_steps=epoch_steps,
         clip=config.clip,
         averaging=config.averaging,
         skip=config.skip,
     )
-
-
-def epoch_steps_of(config: TextClassification, parts: Parts) -> int:
-    """The number of steps of an epoch."""
-    return len(Loader(config, parts.train.read, devices=1).plans(parts.train))
 
 
 def seconds_of(config: TextClassification, parts: Parts, seeds: Sequence[int]) -> float:
@@ -46,4 +43,4 @@ def seconds_of(config: TextClassification, parts: Parts, seeds: Sequence[int]) -
     widths = [plan.width for plan in plans]
     usual = max(set(widths), key=widths.count)
     batch = loader.batch(parts.train, plans[widths.index(usual)])
-    return seed_training(config, parts, seeds).seconds_of(batch) * config.epochs * sum(widths) / usual
+    return seed_training(config, parts, seeds).step_seconds(batch) * config.epochs * sum(widths) / usual

@@ -25,15 +25,10 @@ class SeedTrainer(Trainer):
     def training(self, config: Any, seeds: Sequence[int]) -> SeedTraining:
         """The training of these seeds, not yet started."""
 
-    @abc.abstractmethod
-    def steps(self, config: Any) -> int:
-        """The number of updates in all epochs."""
-
     def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
         """With `patience`, epochs after those that a seed would have run alone do not count in its outcome."""
-        start, steps = time.perf_counter(), self.steps(config)
-        training = self.training(config, seeds)
-        epochs = list(training.epochs(lambda step: progress(step / steps)))
+        start, training = time.perf_counter(), self.training(config, seeds)
+        epochs = list(training.epochs(lambda step: progress(step / training.steps)))
         progress(1.0)
         seconds = time.perf_counter() - start - training.compile_seconds
         speed = sum(epoch.read for epoch in epochs) / sum(epoch.seconds for epoch in epochs)
@@ -67,13 +62,10 @@ class ArrayTrainer(SeedTrainer):
         """The fields of the config and the three functions."""
         return self.identity(), super().fingerprint(config)
 
-    def steps(self, config: Any) -> int:
-        return len(self.data(config)[0]) * config.epochs
-
     def estimate(self, config: Any, seeds: Sequence[int]) -> float:
         """The estimate from one measured step."""
-        batch = next(self.data(_of_seed(config, seeds[0]))[0](0, 0))
-        return self.training(config, seeds).seconds_of(batch) * self.steps(config)
+        training = self.training(config, seeds)
+        return training.step_seconds() * training.steps
 
     def training(self, config: Any, seeds: Sequence[int]) -> SeedTraining:
         """Raises as `SeedTraining`."""
@@ -94,6 +86,7 @@ class ArrayTrainer(SeedTrainer):
             lambda: data(seeds[0])[1](0, 0),
             seeds,
             epochs=config.epochs,
+            epoch_steps=epoch_steps,
             clip=config.clip,
             averaging=config.averaging,
             skip=config.skip,

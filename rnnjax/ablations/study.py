@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnjax.ablations.trainers import Trainer
+from rnnjax.fields import check_range
 
 # The name of a variant is also that of a file.
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
@@ -55,8 +56,7 @@ class Study:
         object.__setattr__(self, "variants", variants)
         if not self.variants:
             raise ValueError("study: expected at least one variant, got none")
-        if self.seeds < 1:
-            raise ValueError(f"seeds: expected at least 1, got {self.seeds}")
+        check_range("seeds", self.seeds, 1)
         made: dict[str, Any] = {}
         for variant in self.variants:
             name = variant.name
@@ -79,9 +79,11 @@ class Study:
     def chosen(self, names: Sequence[str]) -> list[Variant]:
         """The variants with these names and their bases, in the order of the study; all of them for no names.
 
-        Raises ValueError for an unknown name.
+        Raises ValueError for an unknown name, and for a text in place of a sequence.
         """
         known = {variant.name: variant for variant in self.variants}
+        if isinstance(names, str):
+            raise ValueError(f"variants: expected a sequence of names, got the text {names!r}")
         for name in names:
             if name not in known:
                 raise ValueError(f"variants: expected some of {', '.join(known)}, got {name!r}")

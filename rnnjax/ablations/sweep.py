@@ -22,19 +22,24 @@ from rnnjax.training import Interrupted, StopSignals
 Executor = Literal["local", "ray"]
 
 
-def plan(study: Study, folder: Path, *, variants: Sequence[str] = (), seeds: int | None = None) -> float:
+def plan(study: Study, folder: str | Path, *, variants: Sequence[str] = (), seeds: int | None = None) -> float:
     """Prints the seeds that `ablate` would run for each variant, and returns the estimated seconds of all of them.
 
     The arguments are those of `ablate`, and it raises the same errors. Nothing is written.
     """
-    study, chosen = _with(study, seeds), study.chosen(variants)
+    study, chosen, folder = _with(study, seeds), study.chosen(variants), Path(folder)
     check_place(folder)
     with _compiled_once():
         return sum(task.seconds for task in planned(study, chosen, folder))
 
 
 def ablate(
-    study: Study, folder: Path, *, variants: Sequence[str] = (), seeds: int | None = None, executor: Executor = "local"
+    study: Study,
+    folder: str | Path,
+    *,
+    variants: Sequence[str] = (),
+    seeds: int | None = None,
+    executor: Executor = "local",
 ) -> str:
     """Runs the seeds of a study that have no row in the folder yet, and returns the report's table in Markdown.
 
@@ -48,7 +53,7 @@ def ablate(
     damaged or of another config; OSError for a folder that cannot be written to; BlockingIOError while another process
     uses it; ModuleNotFoundError without Ray; Interrupted on SIGTERM or Ctrl-C; and what the training raises.
     """
-    study, chosen = _with(study, seeds), study.chosen(variants)
+    study, chosen, folder = _with(study, seeds), study.chosen(variants), Path(folder)
     execute = one_by_one
     if executor not in get_args(Executor):
         raise ValueError(f"executor: expected one of {', '.join(get_args(Executor))}, got {executor!r}")
@@ -62,11 +67,12 @@ def ablate(
             return _report(study, folder)
 
 
-def report(study: Study, folder: Path) -> str:
+def report(study: Study, folder: str | Path) -> str:
     """Writes and prints the report of the rows in the folder, and returns its table in Markdown. Runs nothing.
 
     Raises ValueError if there are no rows, and otherwise as `ablate`.
     """
+    folder = Path(folder)
     check_place(folder)
     if not folder.is_dir():
         raise ValueError(f"report: expected rows in {folder}, got none")

@@ -3,9 +3,12 @@
 import abc
 import dataclasses
 import math
+import reprlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from rnnjax.runs.execution import as_json
 
@@ -20,7 +23,7 @@ class Outcome(NamedTuple):
     `score` and `loss` are None for a seed that diverged, and `diverged` is the step at which it did. `steps` is the
     number of steps trained, `solved` the step at which a task was solved. The curve has a step and a score for each
     evaluation. `parameters` is the number of parameters. `seconds` (without compiling) and `tokens_per_second` are
-    those of all seeds that were trained together, and None if they are not known.
+    those of all seeds that were trained together, and None if they are not known. Without tokens, rows are counted.
     """
 
     seed: int
@@ -85,9 +88,12 @@ class Trials(Trainer):
         return self.identity(), described(config)
 
     def run(self, config: Any, seeds: Sequence[int], progress: Progress) -> list[Outcome]:
-        """Raises ValueError if the function returns another number of scores, or outcomes of other seeds."""
+        """Raises ValueError unless the function returns a score for each seed, in their order."""
         start = time.perf_counter()
-        found = list(self.train(config, seeds))
+        found = self.train(config, seeds)
+        if isinstance(found, (str, Mapping)) or not np.iterable(found):
+            raise ValueError(f"train: expected a sequence of scores, one for each seed, got {reprlib.repr(found)}")
+        found = list(found)
         seconds = time.perf_counter() - start
         progress(1.0)
         if len(found) != len(seeds):
@@ -95,6 +101,8 @@ class Trials(Trainer):
         outcomes = []
         for seed, score in zip(seeds, found, strict=True):
             if not isinstance(score, Outcome):
+                if np.shape(score) or not np.issubdtype(np.asarray(score).dtype, np.number):
+                    raise ValueError(f"train: expected a number or an Outcome for each seed, got {reprlib.repr(score)}")
                 finite = math.isfinite(score)
                 score = Outcome(seed, float(score) if finite else None, diverged=None if finite else 0, seconds=seconds)
             if score.seed != seed:

@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rnnjax.data.batching import Batch
+from rnnjax.fields import check_range
 
 
 class PairBatch(NamedTuple):
@@ -99,7 +100,7 @@ def batches(
     every row has weight 1; without a seed, rows stay in order. The last batch is filled up with rows of weight and
     length 0, so that all batches have the same shape and every row is used once. Raises ValueError for arrays with
     different numbers of rows, for no rows, for lengths that are not 0 to the number of steps, for weights that are
-    negative or not finite, and for batch_size below 1.
+    negative or not finite, for batch_size below 1, and for a negative seed.
     """
     inputs, targets = jax.tree.map(np.asarray, (inputs, targets))
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves((inputs, targets))]
@@ -116,8 +117,9 @@ def batches(
             raise ValueError(f"inputs, targets, lengths, weights: expected {count} rows in each, got {shape[0]}")
     if count == 0:
         raise ValueError("inputs: expected at least one row, got none")
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    check_range("batch_size", batch_size, 1)
+    if seed is not None:
+        check_range("seed", seed, 0)
     most = steps if isinstance(inputs, np.ndarray) and inputs.ndim > 1 else np.inf  # of a tree nobody knows
     if not ((np.mod(given_lengths, 1) == 0) & (given_lengths >= 0) & (given_lengths <= most)).all():
         raise ValueError(f"lengths: expected integers from 0 to {most}, the steps of the inputs, got others")

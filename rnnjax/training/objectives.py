@@ -71,10 +71,13 @@ def classification(
     for another number of class weights, and for one that is not above 0.
     """
     if class_weights is not None:
+        if isinstance(class_weights, (str, Mapping)) or not np.iterable(class_weights):
+            raise ValueError(f"class_weights: expected a sequence of numbers, got {class_weights!r}")
         if len(class_weights) != classes:
             raise ValueError(f"class_weights: expected {classes}, one for each class, got {len(class_weights)}")
-        if not all(0 < weight < math.inf for weight in class_weights):
-            raise ValueError(f"class_weights: expected numbers above 0, got {tuple(class_weights)}")
+        for weight in class_weights:
+            if not isinstance(weight, (int, float, np.number)) or not 0 < weight < math.inf:
+                raise ValueError(f"class_weights: expected numbers above 0, got {weight!r}")
 
     def objective(params: Any, batch: Batch, key: jax.Array | None) -> Sums:
         logits = apply(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rnnjax.fields import check_fields
+from rnnjax.fields import check_fields, check_range
 
 Rule = Literal["adam", "adamw", "nadam", "sgd", "lion", "muon"]
 Schedule = Literal["constant", "linear", "cosine", "step"]
@@ -69,13 +69,16 @@ class Optimizer:
             raise ValueError(f"momentum: expected optimizer sgd, got {self.optimizer}")
         if self.schedule == "step" and self.warmup:
             raise ValueError(f"warmup: expected none with the schedule step, got {self.warmup}")
+        if self.decayed == "all" and not self._weight_decay:
+            raise ValueError("decayed: expected a weight decay above 0 for 'all', got none")
 
     def transformation(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
         """The optax transformation for a training of `steps` updates, with `epoch_steps` updates in each epoch.
 
         Its state holds the current learning rate. It does not clip or average: `train_step` does. Raises ValueError for
-        the schedule step without `epoch_steps`.
+        fewer than one step, and for the schedule step without `epoch_steps`.
         """
+        check_range("steps", steps, 1)
         rate = self._rate(steps, epoch_steps)
         # For `optax.adam`, b1 and b2 become arrays too, which affects the rounding of its bias corrections.
         rule = optax.adam if self.optimizer == "adam" else self._rule
@@ -86,6 +89,10 @@ class Optimizer:
         """`transformation` after gradient clipping, for update loops of your own."""
         clipping = optax.identity() if self.clip is None else optax.clip_by_global_norm(self.clip)
         return optax.chain(clipping, self.transformation(steps, epoch_steps))
+
+    @property
+    def _weight_decay(self) -> float:
+        return USUAL_DECAY.get(self.optimizer, 0.0) if self.weight_decay is None else self.weight_decay
 
     def _rate(self, steps: int, epoch_steps: int | None) -> Callable[[Any], Any]:
         rate, rising = float(self.learning_rate), round(self.warmup * steps)
@@ -104,8 +111,7 @@ class Optimizer:
 
     def _rule(self, learning_rate: Any) -> optax.GradientTransformation:
         """The optimizer with a learning rate that may be traced."""
-        given = self.weight_decay
-        weight_decay = USUAL_DECAY.get(self.optimizer, 0.0) if given is None else given
+        weight_decay = self._weight_decay
         if self.optimizer == "muon":
             return optax.contrib.muon(
                 learning_rate,

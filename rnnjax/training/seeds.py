@@ -41,10 +41,11 @@ class SeedEpoch(NamedTuple):
 class SeedTraining:
     """The training of S seeds that are spread over the devices and compiled once.
 
-    `start(seed)` is the initial state of a seed. `train_batches(seed, epoch)` are its batches; their number and shapes
-    must be the same for all seeds. With more seeds than CPU devices, groups of seeds take turns (`seed_groups`). If the
-    number of seeds is not a multiple of the number of devices, the last seed is trained more than once. Raises
-    ValueError for no seeds, for an objective that carries, and as `train_step`.
+    `start(seed)` is the initial state of a seed. `train_batches(seed, epoch)` are its batches: `epoch_steps` of them,
+    whose shapes must be the same for all seeds. With more seeds than CPU devices, groups of seeds take turns
+    (`seed_groups`). If the number of seeds is not a multiple of the number of devices, the last seed is trained more
+    than once. `steps` is the number of updates in all epochs. Raises ValueError for no seeds, for an objective that
+    carries, and as `train_step`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SeedTraining:
         seeds: Sequence[int],
         *,
         epochs: int,
+        epoch_steps: int,
         clip: float | None = None,
         averaging: float = 0.0,
         skip: int = 0,
@@ -69,7 +71,8 @@ class SeedTraining:
         if Objective.of(objective).carries:
             raise ValueError("objective: expected one without a carry, got one with carries=True")
         self._train_batches, self._validation_batches = train_batches, validation_batches
-        self._epochs, self._skip, self._count = epochs, skip, len(seeds)
+        self._epochs, self._skip, self._seeds = epochs, skip, tuple(seeds)
+        self.steps = epochs * epoch_steps
         mesh = seed_mesh(len(seeds), devices)
         self._groups = seed_groups(seeds, mesh)
         self._step = train_step(objective, optimizer, mesh, clip=clip, averaging=averaging, seeds=True)
@@ -89,8 +92,13 @@ class SeedTraining:
         self._states.append(state)
         return sums
 
-    def seconds_of(self, batch: Any) -> float:
-        """The measured seconds of one step of all seeds on this batch. Do not continue the training afterwards."""
+    def step_seconds(self, batch: Any = None) -> float:
+        """The measured seconds of one step of all seeds on this batch, by default the first batch of the first seed.
+
+        Do not continue the training afterwards.
+        """
+        if batch is None:
+            batch = next(iter(self._train_batches(self._seeds[0], 0)))
         batch, times = self._step.put(_stacked([batch] * len(self._groups[0]))), []
         for _ in range(3):  # the first is compiled, the second may be slower than those that follow
             start = time.perf_counter()
@@ -100,7 +108,7 @@ class SeedTraining:
 
     def epochs(self, watch: Callable[[int], None] = lambda step: None) -> Iterator[SeedEpoch]:
         """Trains, and yields every epoch at its end; `watch` is called with the number of every step."""
-        count = self._count
+        count = len(self._seeds)
         diverged: list[int | None] = [None] * count
         watchdogs = [Watchdog(self._skip) for _ in range(count)]
         done = 0
@@ -150,7 +158,7 @@ class SeedTraining:
                     sums = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), sums)
                     total = sums if total is None else jax.tree.map(np.add, total, sums)
             found += [evaluation.objective.means(own) for own in _rows(total, len(group))]
-        return {name: np.array([own[name] for own in found[: self._count]]) for name in found[0]}
+        return {name: np.array([own[name] for own in found[: len(self._seeds)]]) for name in found[0]}
 
 
 def _rows(sums: Any, count: int) -> list[Any]:

@@ -76,6 +76,7 @@ def test_the_report_has_a_line_a_variant(folder):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_what_has_been_run_is_not_run_again(folder, monkeypatch, capsys):
     asked = []
     plain = MemoryTrainer.run
@@ -195,14 +196,13 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
     ]
 
     class Stub:
-        parameters, compile_seconds = 7, 0.0
+        parameters, compile_seconds, steps = 7, 0.0, 40
         objective = Objective(lambda *_: {}, best="accuracy", highest=True)
 
         def epochs(self, watch):
             return epochs
 
     monkeypatch.setattr(trials, "seed_training", lambda *_: Stub())
-    monkeypatch.setattr(trials, "epoch_steps_of", lambda *_: 10)
     monkeypatch.setattr(trials, "_data", lambda config: None)
     for patience, scores, steps in ((1, [0.9, 0.9], [20, 20]), (None, [0.9, None], [40, 30])):
         config = dataclasses.replace(SMALL, patience=patience)
@@ -212,6 +212,7 @@ def test_a_text_classifier_that_would_have_stopped_has_not_diverged(monkeypatch)
         assert [outcome.diverged for outcome in found] == [None, None if patience else 35]
 
 
+@pytest.mark.slow
 def test_each_of_several_seeds_is_as_if_alone():
     config = STUDIES["smoke"].variants[0].config
     shares = []

@@ -61,6 +61,7 @@ def test_patience_ends_a_seed_where_it_would_have_ended_alone():
     assert patient.score == min(free.curve_scores[: worse + 1])
 
 
+@pytest.mark.slow
 def test_a_sweep_over_own_cells_is_one_line_and_resumes(tmp_path, capsys):
     grid = functools.partial(Study.grid, "Which cell?", "validation loss", TRAINER, SMALL, seeds=2)
     study = grid(cell={"elman": "elman", "mine": Mine()}, learning_rate=[0.01, 0.02])

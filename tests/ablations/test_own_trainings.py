@@ -158,6 +158,11 @@ def test_a_seed_without_a_score_diverged():
 
 WRONG: dict[str, tuple[Any, str]] = {
     "too few": (lambda config, seeds: [0.5], "train: expected a score for each of 2 seeds, got 1"),
+    "none": (lambda config, seeds: None, "train: expected a sequence of scores, one for each seed, got None"),
+    "by seed": (lambda config, seeds: dict.fromkeys(seeds, 0.5), "train: expected a sequence of scores"),
+    "text": (lambda config, seeds: "55", "train: expected a sequence of scores, one for each seed, got '55'"),
+    "texts": (lambda config, seeds: ["0.5", "0.5"], "train: expected a number or an Outcome for each seed, got '0.5'"),
+    "nothing": (lambda config, seeds: [None, 0.5], "train: expected a number or an Outcome for each seed, got None"),
     "other seeds": (
         lambda config, seeds: [Outcome(seed + 1, 0.5) for seed in seeds],
         "train: expected the outcome of seed 0, got that of 1",
@@ -277,6 +282,7 @@ def ran_script(folder, executor):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_script_sweeps_an_own_cell_and_training_without_experiments(tmp_path):
     out = ran_script(tmp_path, "local")
     assert [f"{left} of 3 variants to run" in out for left in (3, 2, 1, 0)] == [True, True, False, True]

@@ -73,8 +73,9 @@ def test_a_changed_variant_is_compared_with_the_one_before_the_change():
 
 
 def test_a_study_has_seeds():
-    with pytest.raises(ValueError, match="seeds: expected at least 1, got 0"):
-        Study("?", "accuracy", MEMORY, [Variant("a", "?", BASE)], seeds=0)
+    for seeds, message in ((0, "at least 1, got 0"), (1.5, "an integer, got 1.5"), (True, "an integer, got True")):
+        with pytest.raises(ValueError, match=f"seeds: expected {message}"):
+            Study("?", "accuracy", MEMORY, [Variant("a", "?", BASE)], seeds=seeds)
 
 
 def test_chosen_variants_bring_their_bases():
@@ -84,6 +85,8 @@ def test_chosen_variants_bring_their_bases():
     assert study.chosen([]) == list(study.variants)
     with pytest.raises(ValueError, match="variants: expected some of a, b, got 'c'"):
         study.chosen(["c"])
+    with pytest.raises(ValueError, match="variants: expected a sequence of names, got the text 'a'"):
+        study.chosen("a")
 
 
 def test_steps_that_stand_on_each_other_are_one_group():

@@ -50,6 +50,7 @@ def float64(problem: Any) -> tuple[Any, Any, Any]:
     return params, np.float64(problem.inputs), tuple(np.float64(leaf) for leaf in problem.state)
 
 
+@pytest.mark.quick("lstm", "layer_norm_lstm")
 @every_cell
 def test_gradients_are_those_of_backpropagation_by_hand(name):
     problem = make_problem(CELLS[name])
@@ -77,6 +78,7 @@ def test_gradients_are_those_of_backpropagation_by_hand(name):
     assert_close(got.whole, np.log10(np.linalg.norm(want, axis=0)))
 
 
+@pytest.mark.quick("lstm", "gru")
 @every_cell
 def test_products_are_those_of_numerical_jacobians(name):
     problem = make_problem(CELLS[name])
@@ -183,6 +185,7 @@ def last_hidden(states):
     return jnp.sum(states.hidden[-1] @ jnp.full(states.hidden.shape[-1], states.hidden.shape[-1] ** -0.5))
 
 
+@pytest.mark.quick("0.9")
 @pytest.mark.parametrize("scale", [0.5, 0.9, 1.0, 2.0])
 def test_tanh_at_rest_is_linear_and_leaves_float32_unharmed(scale):
     problem = linear(scale, 500)

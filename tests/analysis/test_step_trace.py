@@ -57,7 +57,7 @@ def test_a_grus_gates_by_hand():
     ("name", "reverse"),
     slow_unless(
         # Where the state or the output is another one.
-        lambda name, reverse: reverse or name in ("gru", "indrnn", "slstm", "lstmp", "conv_lstm"),
+        lambda name, reverse: reverse or name in ("indrnn", "lstmp"),
         [*((name, False) for name in CELLS if name != "irnn"), ("lstm", True)],
     ),
 )
@@ -149,6 +149,7 @@ def test_a_profiler_that_was_there_is_there_again():
         sys.setprofile(None)
 
 
+@pytest.mark.slow
 def test_every_layer_of_a_model_is_traced_by_its_path():
     both = Bidirectional(RNN(LSTM(), 4, Scan()), RNN(GRU(), 3, Scan()))
     model = SequenceClassifier(9, 5, StackedRNN([both, RNN(Elman(), 2, Scan())]))

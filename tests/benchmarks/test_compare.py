@@ -64,6 +64,7 @@ class Doubling(Elman):
         return jnp.concatenate([state.hidden, 2 * state.hidden], axis=-1)
 
 
+@pytest.mark.slow
 def test_right_wrong_and_failing_recurrences_are_rows(capsys):
     rows = compare(
         [Chunked(2), ("wrong", Wrong()), ("failing", Failing())], [Doubling()], SHAPES[:1], rounds=2, show=True
@@ -108,6 +109,7 @@ def test_cells_are_named_by_the_library_or_by_their_class_or_by_you(own_module, 
     assert {(row["case"]["batch"], row["case"]["time"]) for row in rows} == {(4, 2)}
 
 
+@pytest.mark.slow
 def test_the_same_name_is_measured_anew():
     """What is compiled is kept by cell and recurrence, and not by their names."""
     (_, right), (wrong, _) = (
@@ -126,6 +128,12 @@ def test_the_same_name_is_measured_anew():
             "cells: expected different names, got LSTM",
         ),
         (([Scan()], ["lstn"], SHAPES), "cell: expected one of elman, "),
+        (([Scan()], [LSTM], SHAPES), "cells: expected Cell objects or names of cells, got <class"),
+        ((["scan"], ["lstm"], SHAPES), "recurrences: expected Recurrence objects, got 'scan'"),
+        (([Scan], ["lstm"], SHAPES), "recurrences: expected Recurrence objects, got <class"),
+        ((Scan(), ["lstm"], SHAPES), "recurrences: expected a sequence, got Scan"),
+        (([Scan()], "lstm", SHAPES), "cells: expected a sequence, got 'lstm'"),
+        (([Scan()], ["lstm"], []), "shapes: expected at least one, got none"),
         (([Scan()], ["lstm"], ["2x3"]), "shapes: expected BxTxIxH"),
         (([Scan()], ["lstm"], ["3x3x2x4"]), "shapes: expected batches that 2 devices can share, got 3"),
     ],
@@ -135,22 +143,31 @@ def test_what_cannot_be_compared(arguments, message):
         compare(*arguments)
 
 
-def test_rounds_below_one():
-    with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
-        compare([Scan()], ["lstm"], SHAPES, rounds=0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rounds": 0}, "rounds: expected at least 1, got 0"),
+        ({"task": "backward"}, "task: expected one of .*, got 'backward'"),
+        ({"dtype": "float64"}, "dtype: expected one of .*, got 'float64'"),
+    ],
+)
+def test_options_that_are_not_known(options, message):
+    with pytest.raises(ValueError, match=message):
+        compare([Scan()], ["lstm"], SHAPES, **options)
 
 
 FURTHER = ("mgu", "indrnn", "layer-norm-lstm", "multiplicative-lstm", "slstm", "cornn", "lstmp")
 
 
 # A quick run has two whose states differ from the others'.
-@pytest.mark.parametrize("name", slow_unless(lambda name: name in ("slstm", "lstmp"), zip(FURTHER)))
+@pytest.mark.parametrize("name", slow_unless(lambda name: name == "slstm", zip(FURTHER)))
 def test_every_cell_of_the_library_gives_the_reference_numbers(name):
     (row,) = compare([Scan()], [name], ["2x3x2x4"], task="gradient", rounds=1)
     assert (row["status"], row["reason"]) == ("measured", None)
     assert 0 < max(row["deviation"].values()) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_commands_take_an_own_cell_and_its_rows_are_read_without_it(own_module, tmp_path, monkeypatch, capsys):
     path = tmp_path / "rows.jsonl"
     sizes = ["--times", "3", "--batches", "2", "--hiddens", "2", "--input", "2", "--rounds", "1", "--devices", "2"]

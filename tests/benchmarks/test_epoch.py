@@ -97,6 +97,7 @@ def test_it_is_the_sentiment_studys_preset():
     assert WIDTH_MULTIPLE == parts.WIDTH_MULTIPLE
 
 
+@pytest.mark.slow
 def test_everyone_is_right_and_keeps_its_own_batches(ready):
     assert list(ready) == list(epoch.Epoch().contestants)
     for name, entry in ready.items():

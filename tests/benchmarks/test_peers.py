@@ -42,6 +42,7 @@ def cases(quick_compile):
     return case
 
 
+@pytest.mark.quick("flax-gru", "rnnjax-lstm")
 @pytest.mark.parametrize(("name", "cell"), [("rnnjax", "lstm"), ("rnnjax", "lstmp"), ("rnnjax", "indrnn"), *MAPPED])
 def test_a_peer_gives_the_outputs_and_gradients_of_the_reference(cases, name, cell):
     if name == "torch":

@@ -26,6 +26,7 @@ def measured(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_tables_and_figures_of_throughput(measured, tmp_path, capsys):
     report.main([str(measured), "--out", str(tmp_path)])
     text = (tmp_path / report.REPORT).read_text()

@@ -152,6 +152,7 @@ def test_the_reference_is_the_loop_in_float64():
     assert answers.gradients[1][1, 1, 0] == pytest.approx(slope, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_cell_that_amplifies_roundings_may_deviate_more():
     assert allowed(1e-5, reference(ALL_CELLS["lstm"], SMALL)) == 1e-5
     amplifying = reference(ALL_CELLS["layer-norm-lstm"], Shape(batch=8, time=200, input=32, hidden=64))

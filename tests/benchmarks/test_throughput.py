@@ -57,6 +57,7 @@ def test_every_recurrence_is_a_row_with_its_numbers(every_recurrence):
             assert speed.scan_ratio == (1, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["forward", "gradient"])
 def test_tasks_and_dtypes(task, tmp_path):
     outcomes = measure(
@@ -87,6 +88,7 @@ class Failing(Scan):
         raise TypeError("no such thing\nand more of it")
 
 
+@pytest.mark.quick("values")
 @pytest.mark.parametrize("recurrence", [Wrong(), WrongBackwards()], ids=["values", "gradients"])
 def test_a_wrong_result_is_not_timed_and_ends_the_command_with_an_error(recurrence, tmp_path, monkeypatch):
     monkeypatch.setitem(RECURRENCES, "Wrong()", recurrence)

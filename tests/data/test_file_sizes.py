@@ -47,6 +47,7 @@ LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LARGE)
 def test_parquet_that_unpacks_to_far_more_than_it_is(case, tmp_path):
     write, message = LARGE[case]

@@ -22,7 +22,9 @@ BAD = {
     "negative weight": ({"weights": [1, 1, 1, -1]}, "weights: expected finite numbers of at least 0, got others"),
     "weight nan": ({"weights": [1, 1, 1, np.nan]}, "weights: expected finite numbers of at least 0, got others"),
     "rows": ({"weights": [1, 1, 1]}, "inputs, targets, lengths, weights: expected 4 rows in each, got 3"),
-    "batch_size": ({"batch_size": 0}, "expected at least 1, got 0"),
+    "batch_size": ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+    "batch_size of a kind": ({"batch_size": 2.5}, "batch_size: expected an integer, got 2.5"),
+    "seed": ({"seed": -1}, "seed: expected at least 0, got -1"),
 }
 
 

@@ -64,6 +64,7 @@ def assert_same(path, whole):
             assert (path / file).read_bytes() == (other / file).read_bytes()
 
 
+@pytest.mark.quick("memory-5")
 @pytest.mark.parametrize("after", [1, 5])
 def test_stopped_and_resumed_it_ends_as_if_it_had_not_been(whole, after, tmp_path, capsys):
     name, path = whole[0], tmp_path / "run"
@@ -81,6 +82,7 @@ def test_stopped_and_resumed_it_ends_as_if_it_had_not_been(whole, after, tmp_pat
     assert_same(path, whole)
 
 
+@pytest.mark.quick("memory")
 def test_what_was_written_after_the_checkpoint_is_written_again(whole, tmp_path):
     """As SIGKILL leaves it: lines of blocks that no checkpoint knows of, and half a line."""
     name, path = whole[0], tmp_path / "run"
@@ -102,6 +104,7 @@ def test_a_finished_run_is_resumed_to_the_same_end(whole, tmp_path, capsys):
     assert lines(path) == before
 
 
+@pytest.mark.quick("forecast")
 def test_killed_it_goes_on(whole, tmp_path):
     name, path = whole[0], tmp_path / "run"
     program = [sys.executable, "-m", STUDIES[name].PROGRAM, *arguments(name, path, "--checkpoint-steps", "1")]
@@ -121,6 +124,7 @@ def test_killed_it_goes_on(whole, tmp_path):
             np.testing.assert_allclose(one[field], another[field], rtol=PROCESSES)
 
 
+@pytest.mark.slow
 def test_a_run_that_had_ended_early_has_nothing_left(tmp_path, capsys):
     path = tmp_path / "run"
     options = ["--time", "3", "--updates", "2000", "--recurrence", "scan", "--run-folder", str(path), "--devices", "2"]
@@ -155,6 +159,7 @@ def test_a_run_is_opened_from_python(whole):
     assert run.score.name == {"memory": "score", "forecast": "loss"}[name]
 
 
+@pytest.mark.slow
 def test_the_option_of_checkpoints_by_updates_writes_more_of_them(tmp_path):
     saved = {}
     for steps in (20, 60):

@@ -24,6 +24,7 @@ def plain_loss(tmp_path_factory, reviews, quick_runs):
     return first_loss(reviews, tmp_path_factory.mktemp("plain") / "run")
 
 
+@pytest.mark.slow
 def test_class_weights_change_the_training_loss(tmp_path, reviews, plain_loss):
     twice = first_loss(reviews, tmp_path / "twice", "--class-weights", "2", "2")
     np.testing.assert_allclose(twice, 2 * plain_loss, rtol=1e-6)
@@ -41,6 +42,7 @@ def unequal(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_balanced_weights_are_the_rows_by_the_rows_of_the_class(unequal, tmp_path):
     config = TextClassification(source=str(unequal), balanced=True)
     weights = class_weights(config, prepare(config))

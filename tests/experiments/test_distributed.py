@@ -173,6 +173,7 @@ def test_processes_without_distributed():
         Execution(processes=2)
 
 
+@pytest.mark.slow
 def test_no_cluster_and_no_coordinator_is_one_line(reviews):
     command = [sys.executable, "-m", "experiments.sentiment", "smoke", "--source", reviews, "--distributed"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -60,6 +60,7 @@ def test_a_full_disk_is_named_with_what_is_safe(tmp_path, reviews, capsys):
 # Options of how a run is carried out
 
 
+@pytest.mark.slow
 def test_checkpoints_are_as_many_and_as_often_as_asked(tmp_path, reviews, unbroken):
     often = tmp_path / "steps"
     sentiment.main(new(reviews, often, "--keep", "9", "--checkpoint-steps", "4", "--no-tensorboard"))

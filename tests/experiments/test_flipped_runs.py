@@ -87,6 +87,7 @@ def flip(file, random):
     file.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_no_flipped_byte_goes_unnoticed_that_has_an_effect(finished, tmp_path, capsys, monkeypatch):
     readers = (told, predicted, trained)
     whole = shutil.copytree(finished, tmp_path / "whole")

@@ -82,6 +82,7 @@ STRATEGIES = {
 }
 
 
+@pytest.mark.quick("direct")
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_future_changes_nothing_in_the_past(name, monkeypatch):
     config = dataclasses.replace(STRATEGIES[name], seeds=1)
@@ -109,6 +110,7 @@ def test_the_future_changes_nothing_in_the_past(name, monkeypatch):
     assert np.abs(before.actual[known] - after.actual[known]).max() > 1
 
 
+@pytest.mark.slow
 def test_one_step_ahead_recursive_is_direct(monkeypatch):
     config = dataclasses.replace(TINY, head="gaussian", horizon=1, seeds=1)
     parts = prepared(monkeypatch, config, noise(0))
@@ -123,6 +125,7 @@ def test_one_step_ahead_recursive_is_direct(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_each_seed_is_as_if_it_were_alone_and_keeps_its_best_epoch(monkeypatch):
     config = dataclasses.replace(TINY, seeds=3, epochs=12, patience=2, learning_rate=0.3)
     parts = prepared(monkeypatch, config, noise(0))

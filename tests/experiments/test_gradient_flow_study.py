@@ -74,6 +74,7 @@ def recall(scale, clip, learning_rate=0.1):
     return train(Elman(), params, clip=clip, learning_rate=learning_rate, **options)
 
 
+@pytest.mark.slow
 def test_clipping_bounds_what_explodes_and_leaves_what_vanishes():
     wild, tame = recall(1.5, None), recall(1.5, 1.0)
     assert wild.gradient_norms[0] == tame.gradient_norms[0] > 10

@@ -58,6 +58,7 @@ OUT_OF_BOUNDS = {
 }
 
 
+@pytest.mark.quick("[!h]*")
 @pytest.mark.parametrize("field", OUT_OF_BOUNDS)
 def test_a_config_out_of_bounds(field, hostile):
     value, message = OUT_OF_BOUNDS[field]

@@ -63,6 +63,7 @@ def test_a_run_learns_and_tells_what_it_reached(small_run):
     assert (score.name, score.value) == ("perplexity", final["perplexity"])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(treebank, small_run, tmp_path, capsys):
     path = tmp_path / "run"
     steps = len([line for line in lines(small_run) if line["kind"] == "step"])
@@ -126,6 +127,7 @@ def written(run, **options):
     return pieces
 
 
+@pytest.mark.slow
 def test_text_comes_piece_by_piece_and_hangs_on_the_seed(small_run, capsys):
     pieces = written(small_run, prompt="the cat", length=12, seed=1)
     assert pieces[:2] == ["the", " cat"]
@@ -151,6 +153,7 @@ def test_the_command_writes_what_was_drawn(small_run, capsys):
     assert capsys.readouterr().out == "".join(written(small_run, prompt="the dog", length=8, top_p=0.9))
 
 
+@pytest.mark.slow
 def test_characters_are_written_as_they_are(tmp_path, capsys):
     (tmp_path / "text.txt").write_text("abc\x1b abd\n" * 40)
     options = [*TINY, *TWO, "--epochs", "1", "--source", str(tmp_path / "text.txt"), "--run-folder"]

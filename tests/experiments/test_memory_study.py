@@ -54,6 +54,7 @@ def alone():
     return curve(list(train(TINY, [5])), 0)
 
 
+@pytest.mark.slow
 def test_each_seed_of_many_is_as_it_is_alone_and_all_are_compiled_once(alone):
     blocks = list(train(TINY, [4, 5, 6]))  # on two devices, so that one of the three is trained twice
     assert [block.updates for block in blocks] == [10, 20]

@@ -128,6 +128,7 @@ def test_the_unknown_word_is_no_next_word(text, tmp_path, capsys):
     assert "<" not in after
 
 
+@pytest.mark.slow
 def test_a_window_may_be_longer_than_the_text(text, tmp_path, capsys):
     options = [*TINY, "--epochs", "1", "--steps", "100000000", "--run-folder", str(tmp_path / "run")]
     next_word.main(["text", text, *options])

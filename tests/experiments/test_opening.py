@@ -27,6 +27,7 @@ def trained(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_parameters_of_the_best_epoch_are_opened(trained):
     run = open_run(trained, Template, init)
     assert run.config == Template(**SMALL)

@@ -201,6 +201,7 @@ def names_of(run: Path) -> list[str]:
     return [path.relative_to(run).as_posix() for path in sorted(run.rglob("*"))]
 
 
+@pytest.mark.slow
 def test_the_table_has_every_name_of_a_run(run_folder, resume, tmp_path):
     run = shutil.copytree(run_folder, tmp_path / "run")
     resume(run)

@@ -140,6 +140,7 @@ def test_a_damaged_checkpoint_is_one_line_of_warning(stopped, unbroken, capsys):
 # The next word
 
 
+@pytest.mark.slow
 def test_a_text_study_goes_on_too(tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("the cat sat on the mat, and " * 30, encoding="utf-8")
@@ -163,6 +164,7 @@ def test_a_text_study_goes_on_too(tmp_path, capsys):
 # What a resumed run finds
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_begins(stopped, unbroken, capsys):
     shutil.rmtree(stopped / "checkpoints")
     (stopped / "metrics.jsonl").unlink()
@@ -171,6 +173,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins(stopped, unbroken, caps
     assert lines(stopped) == lines(unbroken)
 
 
+@pytest.mark.slow
 def test_options_of_how_a_run_is_carried_out_are_kept(tmp_path, reviews, unbroken):
     path = tmp_path / "run"
     asked = ["--keep", "9", "--checkpoint-steps", "4", "--no-tensorboard"]

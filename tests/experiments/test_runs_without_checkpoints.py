@@ -62,6 +62,7 @@ def act_after_line(patch, kind, act):
     patch.setattr(Log, "_line", patched)
 
 
+@pytest.mark.quick("ctc")
 @every_study
 def test_a_run_ends_as_finished_and_is_listed(name, sentences, tmp_path, capsys):
     path, statuses, plain = tmp_path / "runs" / name, [], RunFolder.write_status
@@ -88,6 +89,7 @@ SIGTERM, CTRL_C = (terminate, signal.SIGTERM), (press_ctrl_c, signal.SIGINT)
 SIGNALS = [*((name, *SIGTERM) for name in STUDIES), ("tagging", *CTRL_C), ("gradient_flow", *CTRL_C)]
 
 
+@pytest.mark.quick("ctc-*")
 @pytest.mark.parametrize(("name", "act", "number"), SIGNALS)
 def test_a_signal_stops_a_run(name, act, number, sentences, tmp_path, capsys):
     path, (study, _, kind, step) = tmp_path / "run", STUDIES[name]
@@ -131,6 +133,7 @@ def test_an_error_ends_a_run_as_failed(tmp_path, capsys):
     assert "go on with" not in error
 
 
+@pytest.mark.slow
 def test_the_epochs_of_all_networks_of_a_run_are_logged(tmp_path, capsys):
     path = tmp_path / "run"
     tagging.main(arguments("tagging", path, "", "--epochs", "2"))

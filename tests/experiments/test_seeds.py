@@ -40,6 +40,7 @@ def together(config):
     return list(seed_training(config, prepare(config), [3, 1, 2]).epochs())
 
 
+@pytest.mark.slow
 def test_each_of_several_seeds_is_as_if_alone(config, together):
     (alone, *_) = (list(seed_training(config, prepare(config), [seed]).epochs()) for seed in (1,))
     for one, all_of_them in zip(alone, together, strict=True):
@@ -49,6 +50,7 @@ def test_each_of_several_seeds_is_as_if_alone(config, together):
     assert len({float(loss) for loss in together[-1].metrics["loss"]}) == 3
 
 
+@pytest.mark.slow
 def test_seeds_in_one_vectorised_program_are_the_same(config, together, monkeypatch):
     # As on accelerators: all seeds at once.
     monkeypatch.setattr(step, "side_by_side", functools.partial(side_by_side, vectorised=True))
@@ -65,6 +67,7 @@ def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
     np.testing.assert_allclose(losses, [epoch.metrics["loss"][2] for epoch in together], rtol=SEEDS_TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("skip", "ends"), [pytest.param(0, 1, marks=pytest.mark.slow), (2, 3)])
 def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeypatch, skip, ends):
     training = seed_training(dataclasses.replace(config, skip=skip), prepare(config), [3, 1, 2])
@@ -87,6 +90,7 @@ def test_a_seed_that_diverges_does_not_stop_the_others(config, together, monkeyp
     assert np.isnan(epochs[-1].metrics["loss"][1])
 
 
+@pytest.mark.slow
 def test_what_is_scored_are_averaged_parameters(config, together):
     plain = list(seed_training(dataclasses.replace(config, averaging=0.0), prepare(config), [3, 1]).epochs())
     assert np.abs(plain[-1].metrics["loss"] - together[-1].metrics["loss"][:2]).min() > 100 * SEEDS_TOLERANCE

@@ -107,6 +107,7 @@ def test_evaluate_gives_the_numbers_that_training_printed(run_folder, capsys):
     assert "part validation, 12 rows" in out
 
 
+@pytest.mark.slow
 def test_a_run_finds_its_source_again_from_anywhere(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     write_reviews(tmp_path / "mine.csv")
@@ -123,6 +124,7 @@ def test_evaluate_takes_another_source(run_folder, tmp_path, capsys):
     assert "part train, 40 rows" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_names_that_figures_could_read_as_formulas_end_no_run(tmp_path):
     source = write_reviews(tmp_path / "reviews.csv", classes=("$1_$2", "\\frac{^"))
     options = ["--source", str(source), "--epochs", "1", "--run-folder", str(tmp_path / "run")]
@@ -131,6 +133,7 @@ def test_names_that_figures_could_read_as_formulas_end_no_run(tmp_path):
     assert (tmp_path / "run" / "figures" / "confusion_validation.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_test_part_is_scored_once_more(tmp_path, reviews, capsys):
     folder = tmp_path / "parts"
     folder.mkdir()
@@ -150,6 +153,7 @@ def tiny(reviews, path, **changes):
     return TextClassification(**{**options, "dropout": 0.3, "input_dropout": 0.2, "execution": execution, **changes})
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_curve_on_one_device_and_on_two(tmp_path, reviews):
     curves = []
     for devices in (1, 2):
@@ -185,7 +189,8 @@ def test_the_classic_presets_are_the_networks_of_their_names():
     assert shapes == {"dense_0": (128, 32), "dense_1": (32, 16), "head": (16, 1)}
 
 
-@pytest.mark.parametrize("preset", ["gru3", pytest.param("bilstm2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["gru3", "bilstm2"])
 def test_the_classic_presets_run(preset, tmp_path, reviews, capsys):
     options = ["--epochs", "1", "--source", str(reviews), "--run-folder", str(tmp_path / "run")]
     sentiment.main([preset, *TINY, *options])
@@ -221,9 +226,8 @@ def first_loss(reviews, path, **changes):
 
 @pytest.mark.parametrize(
     "change",
-    # One of the network, one of the texts, and one that is drawn.
     [
-        pytest.param(change, id=name, marks=() if name in ("pooling", "cut", "word dropout") else pytest.mark.slow)
+        pytest.param(change, id=name, marks=() if name == "word dropout" else pytest.mark.slow)
         for name, change in CHANGES.items()
     ],
 )

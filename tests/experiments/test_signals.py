@@ -98,6 +98,7 @@ def test_a_signal_whose_exception_is_dropped_is_raised_again(monkeypatch):
             time.sleep(10)
 
 
+@pytest.mark.slow
 def test_a_signal_when_all_is_done_changes_nothing(tmp_path, reviews, monkeypatch):
     plain = RunFolder.write_status
 

@@ -82,6 +82,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.quick("pooling_resealed")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_was_changed_by_hand_is_refused(attack, run, capsys):
     attack(run)

@@ -135,6 +135,7 @@ def test_strings_are_reversed_and_no_string_is_in_two_parts():
     assert all(min(map(len, rows)) < 4 for rows in sources)
 
 
+@pytest.mark.slow
 def test_rendered_symbols_are_held_and_parted_so_that_nearest_patterns_read_them_without_noise():
     config = frames.Rendering(longest=6, symbols=3, noise=0.0, shortest=2, held=4, silence=1)
     data = frames.draw(config, "test", 80)

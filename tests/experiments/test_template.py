@@ -111,6 +111,7 @@ print(run.config.hidden, sum(leaf.size for leaf in run.params["Dense_0"].values(
 """
 
 
+@pytest.mark.slow
 def test_a_copy_of_it_needs_nothing_but_the_library(tmp_path):
     (tmp_path / "template.py").write_text(Path(template.__file__).read_text())
     for script, arguments in ((WHEEL, [*SMALL, "--epochs", "1", "--run-folder", "run"]), (REOPEN, [])):

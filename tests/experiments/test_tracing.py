@@ -58,6 +58,7 @@ def test_a_terminal_without_colours_gets_numbers(run_folder, capsys, monkeypatch
     assert re.match(r"A 0\.\d\d lovely 0\.\d\d film ", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_network_that_reads_padding_says_the_same_in_any_company(reviews, tmp_path):
     run_path = tmp_path / "run"
     options = ["--pad", "start", "--epochs", "1", "--source", str(reviews), "--run-folder", str(run_path)]
@@ -68,6 +69,7 @@ def test_a_network_that_reads_padding_says_the_same_in_any_company(reviews, tmp_
     np.testing.assert_allclose([verdicts.values[-1], company], probabilities(trained, [TEXT])[0, 1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_figures_of_the_verdict_and_of_every_layer(run_folder, tmp_path, capsys):
     folder = tmp_path / "figures"
     sentiment.main(["predict", str(run_folder), TEXT, "!?", "--figures", str(folder)])

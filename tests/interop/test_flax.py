@@ -42,6 +42,7 @@ def run_flax(module: Any, params: Any) -> tuple[Any, Any]:
 
 
 # The two LSTM cells have the same names: once is enough for one of them.
+@pytest.mark.quick("*-single", "OptimizedLSTMCell-stacked_bidirectional")
 @pytest.mark.parametrize(
     ("peer", "shape"),
     [(peer, shape) for peer in PEERS for shape in SHAPES if peer != "LSTMCell" or shape == "single"],

@@ -68,6 +68,7 @@ def run_keras(name: str, shape: str) -> tuple[list[np.ndarray], Any, Any]:
     return weights, outputs, final
 
 
+@pytest.mark.quick("single-lstm", "stacked_bidirectional-gru", "bidirectional-elman", "stacked-gru_reset_before")
 @cells
 @shapes
 def test_outputs_are_keras_and_the_weights_come_back(name, shape):
@@ -151,6 +152,7 @@ def stack_of_five() -> tuple[Any, SequenceClassifier]:
     return model, SequenceClassifier(WORDS, EMBEDDING, recurrent, pooling="mean")
 
 
+@pytest.mark.quick("last_lstm", "pooled_both")
 @pytest.mark.parametrize("build", [last_lstm, pooled_both, stack_of_five])
 def test_whole_models(build, tmp_path):
     model, ours = build()

@@ -166,6 +166,7 @@ def runs_always(name: str, devices: int, carrying: bool) -> bool:
     return devices == 2 and (not carrying or name in ("rnnjax scan", "rnnjax boundaries", "own scan"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "devices", "carrying"),
     slow_unless(runs_always, CASES),

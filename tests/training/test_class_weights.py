@@ -23,6 +23,7 @@ def objective_of(classes, weights):
     return classification(apply, classes, weights), make_params(model), apply
 
 
+@pytest.mark.quick("3-weights1")
 @pytest.mark.parametrize(("classes", "weights"), [(2, (1.0, 4.0)), (3, (0.5, 1.0, 3.0))])
 def test_only_the_training_loss_is_weighted(classes, weights):
     (weighted, params, apply), (plain, _, _) = objective_of(classes, weights), objective_of(classes, None)
@@ -49,8 +50,12 @@ def test_only_the_training_loss_is_weighted(classes, weights):
     ("weights", "message"),
     [
         ((1.0, 2.0, 3.0), "class_weights: expected 2, one for each class, got 3"),
-        ((1.0, 0.0), r"class_weights: expected numbers above 0, got \(1.0, 0.0\)"),
-        ((1.0, float("nan")), "class_weights: expected numbers above 0"),
+        ((1.0, 0.0), "class_weights: expected numbers above 0, got 0.0"),
+        ((1.0, float("nan")), "class_weights: expected numbers above 0, got nan"),
+        ((1.0, "2"), "class_weights: expected numbers above 0, got '2'"),
+        ("12", "class_weights: expected a sequence of numbers, got '12'"),
+        ({0: 1.0, 1: 2.0}, "class_weights: expected a sequence of numbers, got {0: 1.0"),
+        (2.0, "class_weights: expected a sequence of numbers, got 2.0"),
     ],
 )
 def test_weights_that_cannot_be(weights, message):

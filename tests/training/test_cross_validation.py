@@ -80,6 +80,7 @@ def test_folds_are_learnt_each_on_its_own_rows():
     assert np.abs(again[1] - logits[1]).max() > 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compile")
 def test_what_fills_up_a_batch_has_no_weight():
     part = make_folds()

@@ -114,6 +114,7 @@ def test_no_labels_at_all_and_targets_without_width():
     assert float(sums["weight"]) == 2
 
 
+@pytest.mark.quick("float32")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_rows_of_weight_or_length_zero_have_no_gradient_in_a_whole_network(dtype):
     forward, backward = (RNN(GRU(), 4, Scan(), dtype=dtype) for _ in range(2))

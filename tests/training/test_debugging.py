@@ -83,6 +83,7 @@ def test_it_names_the_line_of_what_becomes_infinite():
     assert f"{line_of('# too large for float32')} in power_of: return jnp.exp(100 * w)" in found
 
 
+@pytest.mark.slow
 def test_infinities_that_a_model_masks_with_are_not_blamed():
     model = SequenceClassifier(VOCABULARY, 1, RNN(Elman(), 1, Scan()), pooling="max")
     params = model.init(jax.random.key(0), jnp.zeros((1, 2), jnp.int32))["params"]

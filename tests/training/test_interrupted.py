@@ -40,6 +40,7 @@ def unbroken(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_killed_several_times_ends_with_the_same_bits(unbroken, tmp_path):
     chosen = random.Random()
     step, within = chosen.randint(1, 9), chosen.choice(WRITTEN[1:])

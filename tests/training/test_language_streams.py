@@ -61,6 +61,7 @@ def evaluated(params, devices, rows, steps, resets=None):
     return evaluate_stream(step.replicate(params), step, stream, carry=carry)
 
 
+@pytest.mark.quick("documents")
 @pytest.mark.parametrize("resets", [None, RESETS], ids=["one_document", "documents"])
 def test_the_loss_is_that_of_one_unbroken_pass_for_any_batch_size_and_truncation(params, resets):
     want = unbroken(params, resets)
@@ -147,6 +148,7 @@ def test_training_carries_the_state_and_no_gradient(params):
     assert_close(fresh, states[1].carry, "values")
 
 
+@pytest.mark.slow
 def test_devices_that_share_the_rows_give_one_curve(params):
     (one, losses), (two, same) = trained(params, 1), trained(params, 2)
     assert_close(same, losses, "training")

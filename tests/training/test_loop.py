@@ -58,6 +58,7 @@ def five_parts():
     return [make_batch(90 + i) for i in range(5)]
 
 
+@pytest.mark.slow
 def test_it_learns_which_word_came_first():
     step, evaluation, state = make_run()
     batches = [make_batch(i) for i in range(10)]

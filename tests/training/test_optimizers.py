@@ -155,6 +155,7 @@ WRONG = {
     "weight decay": ({"optimizer": "sgd", "weight_decay": -0.1}, "weight_decay: expected 0 <= share < 1, got -0.1"),
     "of adam": ({"weight_decay": 0.1}, "weight_decay: expected optimizer adamw, sgd, lion or muon, got adam"),
     "momentum": ({"momentum": 0.9}, "momentum: expected optimizer sgd, got adam"),
+    "decayed": ({"decayed": "all"}, "decayed: expected a weight decay above 0 for 'all', got none"),
     "warm step": ({"schedule": "step", "warmup": 0.1}, "warmup: expected none with the schedule step, got 0.1"),
 }
 
@@ -163,6 +164,14 @@ WRONG = {
 def test_values_out_of_range_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         Optimizer(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"), [(0, "at least 1, got 0"), (-1, "at least 1"), (1.5, "an integer, got 1.5")]
+)
+def test_a_training_has_steps(steps, message):
+    with pytest.raises(ValueError, match=f"steps: expected {message}"):
+        Optimizer().transformation(steps)
 
 
 @pytest.mark.parametrize("epoch_steps", [None, 0])

@@ -43,7 +43,7 @@ def part(seed, rows=26):
 
 
 def train(seeds, **options):
-    options = {"epochs": 3, "averaging": 0.9, "clip": 0.5, **options}
+    options = {"epochs": 3, "epoch_steps": 4, "averaging": 0.9, "clip": 0.5, **options}
     own = {seed: part(seed) for seed in seeds}
     training = SeedTraining(
         OBJECTIVE, OPTIMIZER, start, lambda seed, epoch: own[seed](epoch, 0), lambda: part(99)(0, 0), seeds, **options
@@ -59,7 +59,7 @@ def together():
 def test_a_seed_has_the_numbers_that_it_has_alone(together):
     training, epochs = together
     assert [(epoch.epoch, epoch.step, epoch.read) for epoch in epochs] == [(1, 4, 78), (2, 8, 78), (3, 12, 78)]
-    assert training.parameters == 4
+    assert (training.parameters, training.steps) == (4, 12)
     _, alone = train([2])
     for one, other in zip(alone, epochs, strict=True):
         assert list(one.metrics) == ["loss", "absolute", "rmse"]
@@ -91,7 +91,7 @@ def test_a_seed_that_diverges_is_named_with_its_step():
     own = {4: part(4), 2: bad}
     training = SeedTraining(
         OBJECTIVE, OPTIMIZER, start, lambda seed, epoch: own[seed](epoch, 0), lambda: part(99)(0, 0), [4, 2],
-        epochs=2, averaging=0.9,
+        epochs=2, epoch_steps=4, averaging=0.9,
     )  # fmt: skip
     epochs = list(training.epochs())
     assert epochs[-1].diverged == [None, 1]
@@ -101,9 +101,10 @@ def test_a_seed_that_diverges_is_named_with_its_step():
 def test_a_step_is_measured():
     training = SeedTraining(
         OBJECTIVE, OPTIMIZER, start, lambda seed, epoch: part(seed)(epoch, 0), lambda: part(99)(0, 0), [1, 2, 3],
-        epochs=1, averaging=0.9,
+        epochs=1, epoch_steps=4, averaging=0.9,
     )  # fmt: skip
-    assert training.seconds_of(next(part(1)())) > 0
+    assert training.step_seconds() > 0
+    assert training.step_seconds(next(part(2)())) > 0
 
 
 def test_what_cannot_be_trained_side_by_side():
@@ -114,10 +115,10 @@ def test_what_cannot_be_trained_side_by_side():
     uneven = {1: part(1), 2: part(2, rows=9)}
     training = SeedTraining(
         OBJECTIVE, OPTIMIZER, start, lambda seed, epoch: uneven[seed](epoch, 0), lambda: part(99)(0, 0), [1, 2],
-        epochs=1, averaging=0.9,
+        epochs=1, epoch_steps=4, averaging=0.9,
     )  # fmt: skip
     with pytest.raises(ValueError, match="train_batches: expected the same number of batches for every seed"):
         list(training.epochs())
     carrying = Objective(lambda params, batch, key, carry: (sums(params, batch, key), carry), carries=True)
     with pytest.raises(ValueError, match="objective: expected one without a carry, got one with carries=True"):
-        SeedTraining(carrying, OPTIMIZER, start, part, part, [1], epochs=1)  # pyright: ignore[reportArgumentType]
+        SeedTraining(carrying, OPTIMIZER, start, part, part, [1], epochs=1, epoch_steps=4)  # pyright: ignore[reportArgumentType]

@@ -113,6 +113,7 @@ def prepared(name):
     return objective(lambda params, *args, **options: model.apply({"params": params}, *args, **options)), params, batch
 
 
+@pytest.mark.quick("tagging")
 @pytest.mark.parametrize("name", cases())
 def test_rows_without_weight_teach_nothing_and_gradients_are_finite(name):
     objective, params, batch = prepared(name)
@@ -126,6 +127,7 @@ def test_rows_without_weight_teach_nothing_and_gradients_are_finite(name):
     assert_close(light, whole, "gradients")
 
 
+@pytest.mark.quick("tagging")
 @pytest.mark.parametrize("name", cases())
 def test_one_device_and_two_take_the_same_step(name):
     objective, params, batch = prepared(name)

@@ -142,6 +142,7 @@ CASES = [(mapped, axes) for mapped in ("vmap of jit", "shard_map") for axes in A
 CASES += [(mapped, axes) for mapped in MAPS for axes in ("last", "shared kernel") if (mapped, axes) not in CASES]
 
 
+@pytest.mark.quick("vmap of jit-*", "vmap of scan-shared kernel", "shard_map-first")
 @pytest.mark.parametrize(("mapped", "axes"), CASES)
 def test_with_the_gradient_outside(mapped, axes):
     arguments = laid_out(AXES[axes])
@@ -191,6 +192,7 @@ def test_rows_that_devices_share(check):
     assert_alike(got, jax.value_and_grad(plain, argnums=(0, 1, 2))(features, kernel, bias, targets, weights))
 
 
+@pytest.mark.quick("vmap of checkpoint")
 @pytest.mark.parametrize("mapped", ["vmap of jit", "vmap of checkpoint"])
 def test_second_gradients(mapped):
     """Of the loss with respect to everything, times a vector: reverse over reverse, and forward over reverse."""

@@ -71,6 +71,7 @@ def test_dropout_differs_from_step_to_step_and_seed_to_seed():
     assert losses[3] == losses[0]
 
 
+@pytest.mark.quick("2-2")
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_eval_sums_are_numpys(devices, classes):
@@ -151,6 +152,8 @@ def test_the_state_is_donated():
     state = new_state(step)
     step(state, make_batch())
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
+    with pytest.raises(ValueError, match="state: expected one that no step has used, got one that was donated"):
+        step(state, make_batch())
 
 
 def test_a_batch_that_does_not_divide_is_refused():
