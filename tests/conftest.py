@@ -81,8 +81,8 @@ def memory_maps() -> int:
         return 0
 
 
-# Two processes fit into 3 GB where each lets go at this.
-MUCH = 1_100_000_000
+# Two processes fit into 3 GB if each lets go at this size.
+MUCH = 1_300_000_000
 # Every program takes a few maps, and XLA ends a process that has none of its 65,530 left.
 MANY_MAPS = 20_000
 

@@ -73,7 +73,7 @@ def test_values_and_gradients_are_the_oracles(name, recurrence, reverse):
 
 # The backward pass for a sum of both maps, for each map alone with features mixed, and for no recurrent map. A size
 # that leaves no rest compiles in half the time.
-@pytest.mark.quick("lstm-3")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
     slow_unless(

@@ -103,7 +103,7 @@ def test_a_projection_that_changes_nothing_is_the_lstm():
     assert LSTMP(projection=7).init_state(2, 5).hidden.shape == (2, 7)
 
 
-@pytest.mark.quick("MultiplicativeLSTM-*")
+@pytest.mark.slow
 @pytest.mark.parametrize("parametrization", [WeightNorm(), Orthogonal()])
 @pytest.mark.parametrize("kind", [GRUResetBefore, MultiplicativeLSTM])
 def test_a_parametrization_holds_for_the_further_kernel_too(kind, parametrization):

@@ -56,7 +56,7 @@ def test_a_cell_without_fault_passes_every_check():
     assert not report.hints
 
 
-@pytest.mark.quick("indrnn")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["irnn", "indrnn", "layer_norm_lstm"])
 def test_cells_of_the_library_pass(name):
     assert not check_cell(CELLS[name], **QUICK).hints
@@ -65,7 +65,7 @@ def test_cells_of_the_library_pass(name):
 OTHERS = [own_cells.Counting(), own_cells.Further(), own_cells.Associative()]
 
 
-@pytest.mark.quick("Further")
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", OTHERS, ids=lambda cell: type(cell).__name__)
 def test_states_of_other_dtypes_further_products_and_outputs_pass(cell):
     assert not check_cell(cell, **QUICK).hints

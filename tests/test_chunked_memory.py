@@ -39,6 +39,7 @@ def test_boundaries_keep_a_small_part_of_what_gates_keep():
     assert memory(Chunked(200, "boundaries"), time) != boundaries
 
 
+@pytest.mark.quick("100-*")
 @pytest.mark.parametrize(
     ("time", "batch", "hidden", "size"), [(500, 64, 100, 10), (10_000, 64, 100, 50), (100, 16, 512, 30), (5, 0, 4, 10)]
 )

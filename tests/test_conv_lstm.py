@@ -28,6 +28,7 @@ def random_tree(tree, seed=0):
     return jax.tree.map(lambda leaf: random.normal(size=leaf.shape), tree)
 
 
+@pytest.mark.quick("window1*")
 @pytest.mark.parametrize(
     ("window", "spatial"), [((3,), (5,)), ((2,), (4,)), ((3, 2), (4, 3)), ((5, 1), (2, 3)), ((2, 3, 1), (3, 2, 2))]
 )
@@ -97,6 +98,7 @@ def test_sizes_that_do_not_fit_are_named():
         ConvLSTM().init_params(KEY, (4, 4, 2), (4, 5, 2))
 
 
+@pytest.mark.slow
 def test_layers_of_it_run_under_both_recurrences_with_all_that_a_layer_has():
     inputs = 3 * jax.random.normal(KEY, (3, 6, 4, 3, 1))
     lengths = np.array([6, 0, 1])

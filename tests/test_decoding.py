@@ -49,7 +49,7 @@ def answers_by_hand(model, params, choose):
     return np.stack(answers, axis=1)
 
 
-@pytest.mark.quick("none")
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["general", "additive", "none"])
 def test_greedy_answers_are_the_most_probable_tokens_of_the_teacher_forced_model(attention):
     model = make_model(attention)

@@ -167,6 +167,7 @@ def test_a_source_of_length_zero_gives_finite_values_and_gradients(attention):
         assert moved == bool(lengths.any())
 
 
+@pytest.mark.slow
 def test_the_start_is_an_option_that_changes_something():
     bridged, zeros = (encoder_decoder(start=start) for start in ("bridge", "zeros"))
     variables = randomised(bridged)
@@ -179,6 +180,7 @@ def test_the_start_is_an_option_that_changes_something():
     assert np.abs(difference).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_dropout_is_drawn_row_by_row_and_only_in_training():
     model = encoder_decoder(dropout=0.5)
     variables = randomised(model)

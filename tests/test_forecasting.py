@@ -74,6 +74,7 @@ def build(head, steps=1, features=3, **options):
     return model, params, inputs
 
 
+@pytest.mark.slow
 def test_the_network_is_its_parts():
     model, params, inputs = build(Gaussian(), 4, projection=8)
     projected = inputs @ params["projection"]["kernel"] + params["projection"]["bias"]
@@ -112,6 +113,7 @@ def test_one_step_ahead_recursive_is_direct(name):
     np.testing.assert_array_equal(found, direct(model, params, inputs))
 
 
+@pytest.mark.slow
 def test_paths_that_are_drawn_spread_as_a_random_walk_does():
     """A unit that hands on its last input, and a scale of 1: after h steps the standard deviation is sqrt(h)."""
     model = Forecaster(RNN(Elman(activation="relu"), 1, Scan()), Gaussian())

@@ -93,6 +93,7 @@ def test_complex_parameters_stay_complex_in_a_layer_and_its_state_real():
     assert_close(one[1], want[0], "values")
 
 
+@pytest.mark.slow
 @every_recurrence
 def test_complex_parameters_have_the_gradients_of_scan(recurrence):
     @functools.partial(jax.jit, static_argnums=0, compiler_options=FAST_COMPILE)
@@ -124,6 +125,7 @@ class Shuffled(Elman):
         return state._replace(hidden=jnp.tanh(inputs + recurrent + state.hidden[:, extras["order"]]))
 
 
+@pytest.mark.slow
 @every_recurrence
 def test_integers_among_the_parameters_stay_integers(recurrence):
     layer = RNN(Shuffled(), 4, RECURRENCES[recurrence])

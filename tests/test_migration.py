@@ -95,7 +95,7 @@ class Nnx:
 FLAX = {"linen": Linen(), "nnx": Nnx()}
 
 
-@pytest.mark.quick("linen")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLAX)
 def test_flaxs_calls_have_their_calls_here(name):
     flax = FLAX[name]
@@ -149,6 +149,7 @@ def arrays(tree: Any) -> Any:
     return jax.tree.map(np.asarray, tree)
 
 
+@pytest.mark.slow
 def test_keras_calls_have_their_calls_here():
     layer, params = RNN(LSTM(), HIDDEN, Scan()), ours(UP)
     # Final and initial state: hidden, cell, as here.

@@ -72,7 +72,7 @@ def test_a_dropout_rng_means_training_unless_the_caller_says_otherwise(name):
         module.apply(variables, inputs, deterministic=False)
 
 
-@pytest.mark.quick("dropout", "classifier")
+@pytest.mark.quick("dropout")
 @every_module
 def test_a_batch_in_parts_drops_what_the_whole_batch_drops_whatever_kind_the_key_is(name):
     module, inputs = MODULES[name]

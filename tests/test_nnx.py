@@ -28,7 +28,7 @@ from rnnjax.nnx import RNN, StackedRNN, from_linen, to_linen
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
-@pytest.mark.quick("lstm", "conv_lstm")
+@pytest.mark.quick("lstm")
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_has_the_bits_of_linen(name):
     layer = layer_of(CELLS[name], learn_initial_state=True)
@@ -68,6 +68,7 @@ def test_every_mode_has_the_bits_of_linen(mode, reverse):
     assert not differ(turned, given)
 
 
+@pytest.mark.slow
 def test_a_learnt_initial_state_is_begun_from_and_put_back():
     layer = layer_of(LSTM(), learn_initial_state=True)
     inputs, _, _, flags = arguments(LSTM())
@@ -92,7 +93,7 @@ def test_bfloat16_is_computed_in_while_parameters_stay_float32():
     assert RNN(GRU(), 2, 2, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0)).cell["input"]["bias"].dtype == jnp.bfloat16
 
 
-@pytest.mark.quick("mean")
+@pytest.mark.slow
 @pytest.mark.parametrize("merge", ["concat", "sum", "mean", "product"])
 def test_bidirectional_has_the_bits_of_linen(merge):
     layer, args = two_directions(merge)
@@ -201,7 +202,7 @@ def test_parameters_may_have_any_name():
     layer.eval()
 
 
-@pytest.mark.quick("orthogonal")
+@pytest.mark.slow
 @pytest.mark.parametrize("parametrization", [WeightNorm(), Orthogonal()], ids=["weight_norm", "orthogonal"])
 def test_parametrized_kernels_have_the_bits_of_linen(parametrization):
     cell = LSTM(recurrent_map=Dense(parametrization))

@@ -165,6 +165,7 @@ def test_last_is_the_output_at_the_last_valid_step():
         wide.last(final)
 
 
+@pytest.mark.slow
 def test_importing_the_library_does_not_import_nnx():
     code = "import sys, rnnjax; assert 'flax.nnx' not in sys.modules; import rnnjax.nnx; rnnjax.nnx.RNN"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

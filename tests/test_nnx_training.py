@@ -175,6 +175,7 @@ def test_split_merge_and_copies_are_equal_layers():
     assert nnx.graphdef(layer_of(LSTM())) != nnx.graphdef(layer_of(LSTM(), zoneout=0.1))
 
 
+@pytest.mark.quick("one")
 @pytest.mark.parametrize("kind", ["one", "stack"])
 def test_steps_are_the_call_and_compile_once(kind):
     layer = layer_of(GRU(), learn_initial_state=True)
@@ -199,6 +200,7 @@ def test_steps_are_the_call_and_compile_once(kind):
     assert np.abs(want - layer(inputs)[0]).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_layers_are_trees_that_jax_itself_takes():
     layer, inputs = layer_of(LSTM()), arguments(LSTM())[0]
     assert_equal(jax.jit(lambda layer: layer(inputs))(layer), nnx.jit(lambda layer: layer(inputs))(layer))

@@ -47,6 +47,7 @@ class PlainReadOut(Cell):
         return ReadOut().output(extras.extras, state, inputs)
 
 
+@pytest.mark.quick("boundaries")
 @pytest.mark.parametrize("recurrence", FEW_RECURRENCES)
 def test_an_output_may_differ_from_the_state_in_value_and_size(recurrence):
     layer = RNN(ReadOut(), 4, FEW_RECURRENCES[recurrence])

@@ -82,6 +82,7 @@ def test_each_option_acts_in_training_drawn_anew_from_every_key(option):
     assert bool((final.hidden == want_final.hidden).all()) == (option == "output_dropout")
 
 
+@pytest.mark.slow
 def test_another_recurrence_gets_the_same_from_the_same_key():
     variables, arguments = lstm_arguments()
 
@@ -161,6 +162,7 @@ def test_zoneout_at_evaluation_is_a_mean_with_the_step_before():
     assert_close(got, swap(np.stack(want)), "values")
 
 
+@pytest.mark.slow
 def test_the_mean_of_many_draws_of_one_step_is_its_evaluation():
     """Zoneout's expectation is exact for one step, and so is that of masks that multiply what goes into a sum."""
     cell, draws = Elman(activation="relu", bias_init=nn.initializers.constant(50.0)), 20_000  # linear there

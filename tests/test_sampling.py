@@ -50,6 +50,7 @@ def test_reading_on_is_reading_the_whole():
     assert_close(whole, (state, logits[:, -1]), "values")
 
 
+@pytest.mark.slow
 def test_a_carried_state_writes_what_the_whole_prompt_would():
     key = jax.random.key(3)
     drawn, _, _ = sample(MODEL, PARAMS, read(MODEL, PARAMS, TEXT), key, 12)

@@ -64,6 +64,7 @@ def test_the_stabiliser_does_not_show():
     np.testing.assert_allclose(cell.step(params, x, state).hidden, cell.step(params, x, moved).hidden, rtol=1e-5)
 
 
+@pytest.mark.quick("chunked-*")
 @pytest.mark.parametrize("exponential", [False, True])
 @pytest.mark.parametrize("recurrence", [Scan(), Chunked(16, "boundaries")], ids=["scan", "chunked"])
 def test_gates_at_a_thousand_either_way_leave_all_finite(recurrence, exponential):
@@ -88,6 +89,7 @@ def test_gates_at_a_thousand_either_way_leave_all_finite(recurrence, exponential
     assert (final.normaliser >= 1).all()
 
 
+@pytest.mark.slow
 def test_many_steps_are_those_of_float64():
     cell = SLSTM(heads=2, recurrent_init=orthogonal)
     random = np.random.default_rng(1)

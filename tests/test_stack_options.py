@@ -29,6 +29,7 @@ def layer_norm(x, params, rms=False):
     return scaled * params["scale"] + (0 if rms else params["bias"])
 
 
+@pytest.mark.quick("None-residual", "rms-plain", "layer-residual")
 @pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
 @pytest.mark.parametrize("norm", [None, "layer", "rms"])
 def test_a_stack_is_its_layers_with_what_stands_between_them(norm, residual):
@@ -44,6 +45,7 @@ def test_a_stack_is_its_layers_with_what_stands_between_them(norm, residual):
     assert_close((got, final), (np.where(valid, below, 0), tuple(finals)), "values")
 
 
+@pytest.mark.slow
 def test_dropout_stands_between_layers_in_training_only():
     stack, variables, inputs = two_layers(dropout=0.5)
     plain, _, _ = two_layers()

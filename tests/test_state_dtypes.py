@@ -78,7 +78,7 @@ def count(recurrence: Recurrence, dtype: Any, time: int) -> Any:
     return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(params, inputs, start.phase)
 
 
-@pytest.mark.quick("Scan*bfloat16", "*boundaries*float32")
+@pytest.mark.quick("*boundaries*bfloat16")
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("recurrence", [Scan(), Chunked(7, "gates"), Chunked(7, "boundaries")], ids=str)
 def test_arrays_of_a_state_keep_the_dtype_and_shape_that_the_cell_gives(recurrence, dtype):

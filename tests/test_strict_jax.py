@@ -65,7 +65,7 @@ def assert_equal(got: Any, want: Any) -> None:
 
 
 # That a quick run can do without: where the computation is equal, values are.
-@pytest.mark.quick("gru")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_values_are_those_of_plain_jax(name):
     problem = jax.tree.map(jnp.asarray, make_problem(ALL[name]))

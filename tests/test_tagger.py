@@ -80,6 +80,7 @@ def test_only_a_bidirectional_tagger_reads_the_future():
         assert (np.abs(first).max() > 1e-4) == reads
 
 
+@pytest.mark.slow
 def test_dropout_drops_the_same_features_at_every_step_of_both_places():
     model = tagger(None, RNN(GRU(), HIDDEN, Scan()), dropout=0.5)
     variables = random_variables(model, REAL)

@@ -51,6 +51,7 @@ RECURRENCES: dict[str, Recurrence] = {
 }
 
 
+@pytest.mark.quick("default-1-both", "gates-1-both")
 @pytest.mark.usefixtures("without_annotation_checks")  # a symbolic size is no int
 @pytest.mark.quick("default-1-both", "unrolled-1-time", "gates-1-both", "boundaries-1-batch")
 @pytest.mark.parametrize("symbolic", ["batch", "time", "both"])
@@ -81,7 +82,7 @@ def test_export_with_a_batch_or_time_that_is_not_known(name, order, symbolic):
     assert_close(exported.call(variables, inputs), function(variables, inputs), "values")
 
 
-@pytest.mark.quick("scan-1", "gates-0", "size-1", f"boundaries-{TIME}")
+@pytest.mark.quick("scan-1", "gates-0", "size-1")
 @pytest.mark.parametrize(("name", "time"), [*product(RECURRENCES, (0, 1, TIME)), ("gates", 3), ("boundaries", 3)])
 def test_debug_nans_finds_none_where_there_is_none(name, time):
     """As `--debug-nans` runs a step again: operation by operation."""
@@ -145,7 +146,7 @@ def test_a_batch_of_nothing_has_gradients_of_zero(name, recurrence):
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients))
 
 
-@pytest.mark.quick("rank-rnn-*", "dtype-rnn-*", "dtype-tied-boundaries", "rank-mean-boundaries")
+@pytest.mark.quick("rank-rnn-boundaries", "dtype-rnn-gates", "dtype-rnn-unrolled", "dtype-tied-boundaries")
 @pytest.mark.parametrize(("name", "recurrence"), CASES)
 @pytest.mark.parametrize("check", ["rank", "dtype"])
 def test_strict_promotion_changes_nothing(check, name, recurrence):
@@ -194,7 +195,7 @@ def test_strict_promotion_in_half_precision(recurrence, dtype):
         jax.eval_shape(jax.grad(loss), variables)
 
 
-@pytest.mark.quick("last-boundaries")
+@pytest.mark.quick("max-boundaries")
 @every_case
 def test_explicit_axes(name, recurrence):
     model, inputs = models(SEQUENTIAL[recurrence])[name]

@@ -201,7 +201,7 @@ def test_numbers_are_those_outside_of_every_transformation(transformation, recur
     assert_close(got, want, f"{order} gradients", tolerance=TOLERANCE)
 
 
-@pytest.mark.quick("jit-gates")
+@pytest.mark.slow
 @pytest.mark.parametrize("recurrence", ["gates", "boundaries"])
 @pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint], ids=["jit", "checkpoint"])
 def test_a_gradient_does_not_hang_on_those_taken_before(recurrence, wrap):

@@ -52,6 +52,7 @@ def test_seeds_side_by_side_are_independent(outcomes):
         assert (one.steps, one.curve_steps) == (other.steps, other.curve_steps) == (64, [32, 64])
 
 
+@pytest.mark.slow
 def test_patience_ends_a_seed_where_it_would_have_ended_alone():
     config = dataclasses.replace(SMALL, learning_rate=0.5, epochs=6)
     (free,) = TRAINER.run(config, [0], lambda share: None)

@@ -75,7 +75,7 @@ def test_a_changed_variant_is_compared_with_the_one_before_the_change():
 def test_a_study_has_seeds():
     for seeds, message in ((0, "at least 1, got 0"), (1.5, "an integer, got 1.5"), (True, "an integer, got True")):
         with pytest.raises(ValueError, match=f"seeds: expected {message}"):
-            Study("?", "accuracy", MEMORY, [Variant("a", "?", BASE)], seeds=seeds)
+            Study("?", "accuracy", MEMORY, [Variant("a", "?", BASE)], seeds=seeds)  # pyright: ignore[reportArgumentType]
 
 
 def test_chosen_variants_bring_their_bases():
@@ -109,6 +109,7 @@ def test_many_curves_are_drawn_in_panels_that_each_have_the_base():
     assert panels[1].get_title() == "all (2 of 2)"
 
 
+@pytest.mark.slow
 def test_shipped_studies_have_networks():
     for study in STUDIES.values():
         for variant in study.variants:

@@ -34,7 +34,7 @@ def softmax(logits):
     return np.exp(pair) / np.exp(pair).sum(axis=-1, keepdims=True)
 
 
-@pytest.mark.quick("both ways")
+@pytest.mark.quick("one way")
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_each_verdict_is_that_of_the_prefix_alone(model):
     logits = logits_of(model)

@@ -7,7 +7,6 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
-from tables import slow_unless
 
 from benchmarks import compare, report, throughput
 from benchmarks.peers.comparison import Comparison
@@ -160,7 +159,8 @@ FURTHER = ("mgu", "indrnn", "layer-norm-lstm", "multiplicative-lstm", "slstm", "
 
 
 # A quick run has two whose states differ from the others'.
-@pytest.mark.parametrize("name", slow_unless(lambda name: name == "slstm", zip(FURTHER)))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FURTHER)
 def test_every_cell_of_the_library_gives_the_reference_numbers(name):
     (row,) = compare([Scan()], [name], ["2x3x2x4"], task="gradient", rounds=1)
     assert (row["status"], row["reason"]) == ("measured", None)

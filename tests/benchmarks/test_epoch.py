@@ -117,6 +117,7 @@ def test_everyone_is_right_and_keeps_its_own_batches(ready):
     }
 
 
+@pytest.mark.slow
 def test_an_epoch_trains_everyone_alike_and_compiles_nothing(timed):
     epochs, compilations = timed
     assert compilations == 0

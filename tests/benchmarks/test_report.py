@@ -42,6 +42,7 @@ def test_tables_and_figures_of_throughput(measured, tmp_path, capsys):
     assert imread(figure).std() > 0.05
 
 
+@pytest.mark.slow
 def test_a_figure_draws_the_rows_numbers(measured):
     outcomes = [from_row(json.loads(line))[0] for line in measured.read_text().splitlines()]
     figure = throughput_figure("title", outcomes)

@@ -34,6 +34,7 @@ def every_recurrence(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_every_recurrence_is_a_row_with_its_numbers(every_recurrence):
     outcomes = read(every_recurrence)
     assert {outcome.case.recurrence for outcome in outcomes} == set(RECURRENCES)
@@ -88,7 +89,7 @@ class Failing(Scan):
         raise TypeError("no such thing\nand more of it")
 
 
-@pytest.mark.quick("values")
+@pytest.mark.slow
 @pytest.mark.parametrize("recurrence", [Wrong(), WrongBackwards()], ids=["values", "gradients"])
 def test_a_wrong_result_is_not_timed_and_ends_the_command_with_an_error(recurrence, tmp_path, monkeypatch):
     monkeypatch.setitem(RECURRENCES, "Wrong()", recurrence)
@@ -109,6 +110,7 @@ def test_a_case_that_fails_is_a_row_with_its_reason(tmp_path, monkeypatch, capsy
     assert "1 of 2 cases failed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resuming_measures_what_is_missing_only(every_recurrence, tmp_path, capsys):
     path = tmp_path / "rows"
     lines = every_recurrence.read_text().splitlines(keepends=True)

@@ -96,6 +96,7 @@ def test_what_was_written_after_the_checkpoint_is_written_again(whole, tmp_path)
     assert_same(path, whole)
 
 
+@pytest.mark.quick("memory")
 def test_a_finished_run_is_resumed_to_the_same_end(whole, tmp_path, capsys):
     name, path = whole
     before = lines(path)
@@ -104,7 +105,7 @@ def test_a_finished_run_is_resumed_to_the_same_end(whole, tmp_path, capsys):
     assert lines(path) == before
 
 
-@pytest.mark.quick("forecast")
+@pytest.mark.slow
 def test_killed_it_goes_on(whole, tmp_path):
     name, path = whole[0], tmp_path / "run"
     program = [sys.executable, "-m", STUDIES[name].PROGRAM, *arguments(name, path, "--checkpoint-steps", "1")]

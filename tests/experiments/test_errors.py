@@ -233,6 +233,7 @@ def test_labels_outside_the_runs_classes(run_folder, tmp_path, capsys):
     assert "row 1: expected a label of ['0', '1'] in column 'label', got 'no'" in error
 
 
+@pytest.mark.slow
 def test_longer_texts_are_cut_and_counted(tmp_path, reviews, capsys):
     options = ["--source", str(reviews), "--longest", "6", "--run-folder", str(tmp_path / "run")]
     sentiment.main(["smoke", *TINY, *options])

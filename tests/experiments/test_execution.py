@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("quick_runs")
 # How runs end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_diverged_run_keeps_its_last_good_checkpoint(debug, tmp_path, reviews, capsys):
     path = tmp_path / "run"
@@ -35,6 +36,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(debug, tmp_path, reviews,
         assert read(path / "checkpoints" / name, "position.json")["step"] <= found["step"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_with_what_is_safe(tmp_path, reviews, capsys):
     path = tmp_path / "run"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

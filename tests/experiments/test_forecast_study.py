@@ -82,7 +82,7 @@ STRATEGIES = {
 }
 
 
-@pytest.mark.quick("direct")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_future_changes_nothing_in_the_past(name, monkeypatch):
     config = dataclasses.replace(STRATEGIES[name], seeds=1)

@@ -20,6 +20,7 @@ from rnnjax.analysis import gradient_memory
 TINY = ["--time", "12", "--hidden", "4", "--batch", "3", "--updates", "5", "--train-time", "6"]
 
 
+@pytest.mark.slow
 def test_it_prints_and_leaves_what_it_measured(tmp_path, capsys):
     path = tmp_path / "run"
     gradient_flow.main([*TINY, "--scales", "1.5", "0.5", "--back", "7", "--run-folder", str(path)])

@@ -93,6 +93,7 @@ def scores(capsys, *arguments):
     return {line.split()[0]: line.split()[1:] for line in table}
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_batch_size_or_truncation(small_run, treebank, capsys):
     final = lines(small_run)[-1]
     for options in ([], ["--batch-size", "1", "--steps", "50"], ["--batch-size", "8", "--steps", "3"]):

@@ -65,6 +65,7 @@ def test_each_seed_of_many_is_as_it_is_alone_and_all_are_compiled_once(alone):
     assert compiled._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_vectorised_seeds_are_the_same_too_and_a_key_is_its_own_sequences(alone):
     state = training.initial_state(TINY, 5)
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), state._replace(key=jax.random.key(4)), state)
@@ -74,6 +75,7 @@ def test_vectorised_seeds_are_the_same_too_and_a_key_is_its_own_sequences(alone)
     assert np.abs(losses[1] - losses[0]).min() > 1e-4
 
 
+@pytest.mark.slow
 def test_how_it_is_run_changes_no_update(alone):
     other = curve(list(train(dataclasses.replace(TINY, recurrence="chunked", block=20), [5])), 0)
     np.testing.assert_allclose(other[:20], alone[:20], rtol=TOLERANCE)

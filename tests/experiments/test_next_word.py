@@ -108,6 +108,7 @@ def test_the_next_word_of_a_text_is_learnt_and_predicted_from_its_run(text_run, 
     assert epochs[-1]["validation_perplexity"] < 2
 
 
+@pytest.mark.slow
 def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
     options = [*TINY, "--epochs", "1", "--prompt", "the mat", "--run-folder", str(tmp_path / "run")]
     next_word.main(["text", text, *options])
@@ -119,6 +120,7 @@ def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
     assert "<unk>" not in out.split("after")[1]
 
 
+@pytest.mark.slow
 def test_the_unknown_word_is_no_next_word(text, tmp_path, capsys):
     # Two words are known; most of what follows is not.
     options = [*TINY, "--epochs", "1", "--vocabulary", "3", "--prompt", "the", "--run-folder", str(tmp_path / "run")]

@@ -132,6 +132,7 @@ class Other(GRU):
     """Another one with the same fields."""
 
 
+@pytest.mark.slow
 def test_a_run_is_not_resumed_with_another_class_of_cell(tmp_path):
     path = tmp_path / "run"
     config = Template(**{**SMALL, "epochs": 1}, cell=Mine(), execution=Execution(run_folder=path, devices=1))

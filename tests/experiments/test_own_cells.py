@@ -116,6 +116,7 @@ def test_a_run_is_opened_again_with_the_cell_named_again(trained, own, capsys):
         assert name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_runs")
 def test_the_own_cell_is_what_is_trained(trained, own, reviews, tmp_path):
     other = tmp_path / "elman"

@@ -81,6 +81,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_written_again(left, sto
     assert lines(stopped) == lines(unbroken)
 
 
+@pytest.mark.slow
 def test_it_may_be_stopped_again(stopped, unbroken):
     with pytest.MonkeyPatch.context() as patch:
         act_after(patch, 14, terminate)

@@ -109,6 +109,7 @@ def test_a_signal_stops_a_run(name, act, number, sentences, tmp_path, capsys):
 DIVERGING = {"tagging": ["--learning-rate", "1e38"], "restaurant": ["--learning-rate", "1e38", "--epochs", "20"]}
 
 
+@pytest.mark.quick("tagging")
 @pytest.mark.parametrize("name", DIVERGING)
 def test_a_run_with_a_network_that_diverges_has_diverged(name, sentences, tmp_path, capsys):
     path, study = tmp_path / "run", STUDIES[name][0]

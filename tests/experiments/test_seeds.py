@@ -59,6 +59,7 @@ def test_seeds_in_one_vectorised_program_are_the_same(config, together, monkeypa
         np.testing.assert_allclose(one.metrics["loss"], other.metrics["loss"], rtol=SEEDS_TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_seed_is_the_same_as_in_a_run_of_its_own(config, together, tmp_path):
     execution = Execution(run_folder=tmp_path / "run", devices=1, tensorboard=False)
     train(dataclasses.replace(config, seed=2, execution=execution), "sentiment-smoke")

@@ -40,6 +40,7 @@ def lines(study, folder, capsys, *options):
     return printed, recorded
 
 
+@pytest.mark.slow
 @every_study
 def test_a_run_prints_baselines_and_networks_and_follows_from_its_seed(study, tmp_path, capsys):
     printed, first = lines(study, tmp_path / "first", capsys)

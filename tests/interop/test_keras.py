@@ -152,7 +152,7 @@ def stack_of_five() -> tuple[Any, SequenceClassifier]:
     return model, SequenceClassifier(WORDS, EMBEDDING, recurrent, pooling="mean")
 
 
-@pytest.mark.quick("last_lstm", "pooled_both")
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [last_lstm, pooled_both, stack_of_five])
 def test_whole_models(build, tmp_path):
     model, ours = build()

@@ -194,6 +194,7 @@ def test_activations(activation, function):
     assert_outputs(layer, params, outputs, single(Elman()))
 
 
+@pytest.mark.quick("lstm")
 @cells
 def test_initial_states(name):
     layer = single(CELLS[name])

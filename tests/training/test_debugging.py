@@ -46,6 +46,7 @@ def line_of(words):
     return f"tests/training/test_debugging.py:{next(n for n, line in enumerate(lines, 1) if line.endswith(words))}"
 
 
+@pytest.mark.quick("chunked")
 @pytest.mark.parametrize("recurrence", [Scan(), Chunked(3)], ids=["scan", "chunked"])
 def test_it_names_the_line_in_a_cell(recurrence):
     model = SequenceClassifier(VOCABULARY, 4, RNN(Spoilt(), 8, recurrence), pooling="last")

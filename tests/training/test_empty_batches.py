@@ -87,6 +87,7 @@ CASES = [("adam skip", objective, devices) for objective in OBJECTIVES for devic
 CASES += [("adam", "infinite", 2), ("sgd", "infinite", 2)]
 
 
+@pytest.mark.quick("adam skip-infinite-1", "adam skip-sum-2", "sgd-*-2")
 @pytest.mark.parametrize(("optimizer", "objective", "devices"), CASES)
 def test_nothing_but_the_step_number_goes_on(optimizer, objective, devices):
     optimizer = OPTIMIZERS[optimizer]

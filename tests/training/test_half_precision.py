@@ -113,7 +113,7 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.quick("bfloat16-*", "float32-True-adamw")
+@pytest.mark.quick("bfloat16-False-adamw", "bfloat16-False-sgd", "float32-True-adamw")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
 @pytest.mark.parametrize(
     ("dtype", "x64"), [("bfloat16", False), ("float16", False), ("float32", True), ("float64", True)]

@@ -75,6 +75,7 @@ def test_it_learns_which_word_came_first():
     assert np.trace(report.validation.totals["confusion"]) == round(30 * report.validation["accuracy"])
 
 
+@pytest.mark.slow
 def test_one_device_and_two_give_the_same_curve():
     (one_steps, one_epochs), (two_steps, two_epochs) = curve(1), curve(2)
     assert [report.step for report in one_steps] == list(range(1, 11))

@@ -71,6 +71,7 @@ OBJECTIVES = {
 }
 
 
+@pytest.mark.quick("next token-bfloat16", "five classes-float16", "two classes-float64", "stream-float32")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_losses_and_sums_are_wide_whatever_the_logits_are(objective, dtype):

@@ -15,7 +15,7 @@ class Stop(Exception):
     """In place of a signal."""
 
 
-@pytest.mark.quick("2")
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_run_goes_on_on_another_number_of_devices(devices, tmp_path):
     def losses(path, devices, stop_at=None, resume=False):

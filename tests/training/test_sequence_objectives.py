@@ -127,7 +127,7 @@ def test_rows_without_weight_teach_nothing_and_gradients_are_finite(name):
     assert_close(light, whole, "gradients")
 
 
-@pytest.mark.quick("tagging")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases())
 def test_one_device_and_two_take_the_same_step(name):
     objective, params, batch = prepared(name)

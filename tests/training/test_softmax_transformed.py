@@ -177,6 +177,7 @@ def test_with_the_gradient_inside(mapped):
     assert_alike(got, expected("first")[1])
 
 
+@pytest.mark.quick("True")
 @pytest.mark.parametrize("check", [True, False])
 def test_rows_that_devices_share(check):
     """One problem's rows on two devices, with the gradient outside."""
