@@ -11,7 +11,8 @@ from experiments.memory.cells import RecurrentInit, starting
 from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN, Unrolled
 from rnnjax.commands.cells import CellOption
 from rnnjax.data.digits import Digits
-from rnnjax.data.memory_tasks import Adding, Copy, MemoryTask, Order, Parity, Recall
+from rnnjax.data.memory_task import MemoryTask
+from rnnjax.data.memory_tasks import Adding, Copy, Order, Parity, Recall
 from rnnjax.fields import check_fields
 from rnnjax.runs import SeedsConfig
 from rnnjax.training.capacity import check_layers

@@ -11,7 +11,7 @@ from experiments.memory.config import Memory
 from experiments.memory.train import Block
 from rnnjax.analysis import SeedCurve, seed_curves
 from rnnjax.analysis.seed_plots import Panel
-from rnnjax.data.memory_tasks import MemoryTask
+from rnnjax.data.memory_task import MemoryTask
 from rnnjax.runs.metrics import finite, known
 from rnnjax.runs.report import table
 from rnnjax.training.divergence import far_above_chance

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.data.memory_tasks import Levels, MemoryTask, Sample
+from rnnjax.data.memory_task import Levels, MemoryTask, Sample
 from rnnjax.extras import extra
 
 TEST = 360

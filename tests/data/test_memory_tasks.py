@@ -10,7 +10,8 @@ import pytest
 from sklearn.svm import SVC
 
 from rnnjax.data.digits import TEST, Digits, digits
-from rnnjax.data.memory_tasks import Adding, Copy, Levels, Order, Parity, Recall
+from rnnjax.data.memory_task import Levels
+from rnnjax.data.memory_tasks import Adding, Copy, Order, Parity, Recall
 
 MANY = 4000
 TASKS = {task.__class__.__name__: task for task in (Adding(30), Copy(7), Recall(9), Parity(11), Order(30), Digits())}
