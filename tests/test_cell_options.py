@@ -11,7 +11,7 @@ import pytest
 from flax_modules import apply, make_problem, swap
 from jax.sharding import PartitionSpec
 from reference import assert_close
-from tables import CELLS, HIDDEN, INPUT, flat
+from tables import CELLS, HIDDEN, INPUT, MATRIX_CELLS, flat
 
 from rnnjax import RNN, FlaxCell, Scan
 from rnnjax.cells import LSTM, Elman, PeepholeLSTM, PointwiseCell
@@ -42,7 +42,7 @@ def test_what_reads_like_a_size_or_an_activation_is_no_forget_bias(kind, argumen
         kind(argument)
 
 
-ALL: dict[str, Any] = CELLS | {"lstm_of_two_biases": LSTM(second_bias=True)}
+ALL: dict[str, Any] = MATRIX_CELLS | {"lstm_of_two_biases": LSTM(second_bias=True)}
 
 # What each initialiser draws, of which a cell has a part.
 DRAWN = {

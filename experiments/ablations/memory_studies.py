@@ -8,7 +8,7 @@ from rnnjax.ablations import Study, Variant
 
 TRAINER, WITHIN = MemoryTrainer(), "share within 0.08"
 # Small enough to train a hundred of them in some hours on two cores.
-QUICK = Memory(hidden=32, batch=32, updates=2_000, block=100, evaluation=500, learning_rate=1e-2)
+QUICK = Memory(hidden=32, batch_size=32, updates=2_000, block=100, evaluation=500, learning_rate=1e-2)
 LENGTHS = (50, 100, 200, 400)
 
 
@@ -17,7 +17,7 @@ def cells_memory() -> Study:
     # Copying ten of eight symbols needs more hidden units, more updates and a learning rate that decays.
     tasks = {
         "adding": dataclasses.replace(QUICK, task="adding"),
-        "copy": dataclasses.replace(QUICK, task="copy", hidden=64, batch=16, updates=4_000, schedule="linear"),
+        "copy": dataclasses.replace(QUICK, task="copy", hidden=64, batch_size=16, updates=4_000, schedule="linear"),
     }
     cells: dict[str, tuple[str, dict]] = {
         "lstm": ("The base: gates and a cell state", {}),
@@ -89,7 +89,9 @@ def init_and_clip() -> Study:
 
 def smoke() -> Study:
     """A test that everything runs."""
-    config = dataclasses.replace(QUICK, task="recall", time=5, hidden=8, batch=16, updates=60, block=20, evaluation=100)
+    config = dataclasses.replace(
+        QUICK, task="recall", time=5, hidden=8, batch_size=16, updates=60, block=20, evaluation=100
+    )
     base = Variant("base", "The base.", config)
     variants = [
         base,

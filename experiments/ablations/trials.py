@@ -74,7 +74,7 @@ class MemoryTrainer(Trainer):
             progress(block.updates / config.updates)
             if config.stop and all(result.settled for result in settled):
                 break
-        later, read = time.perf_counter() - start - first, (blocks - 1) * config.block * config.batch * task.steps
+        later, read = time.perf_counter() - start - first, (blocks - 1) * config.block * config.batch_size * task.steps
         progress(1.0)
         return [
             Outcome(

@@ -79,7 +79,7 @@ class Forecast(SeedsConfig):
     patience: int = 5
     """Early stopping: a seed stops after this number of epochs without a better validation loss, and keeps its best
     epoch."""
-    batch: int = 32
+    batch_size: int = 32
     """Batch size: windows in each update."""
     learning_rate: float = 3e-3
     """Initial learning rate; with warmup, its peak."""
@@ -90,7 +90,7 @@ class Forecast(SeedsConfig):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                "batch",
+                "batch_size",
             ),
             shares=("validation", "test"),
             above_zero=("validation", "test"),

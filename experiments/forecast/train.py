@@ -92,7 +92,7 @@ def loss_of(config: Forecast, params: Any, batch: Inputs) -> jax.Array:
 
 def batch_size(config: Forecast, windows: int) -> int:
     """The batch size, at most the number of windows."""
-    return min(config.batch, windows)
+    return min(config.batch_size, windows)
 
 
 def optimizer_of(config: Forecast, windows: int) -> optax.GradientTransformation:

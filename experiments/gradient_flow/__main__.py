@@ -41,7 +41,7 @@ def trainings(config: GradientFlow, session: LiveRun) -> dict[float, dict[float 
                 Elman(),
                 scaled_params(Elman(), scale, config),
                 time=config.train_time,
-                batch=config.batch,
+                batch=config.batch_size,
                 noise=config.noise,
                 updates=config.updates,
                 learning_rate=config.learning_rate,
@@ -86,7 +86,7 @@ def study(config: GradientFlow) -> Path:
         print(
             f"{config.steps_back} steps back: norms of the gradient with respect to the hidden state h and to the "
             f"whole state s (1 at the last step),\nand the largest singular value of ds_T/ds_t; medians of "
-            f"{config.batch} sequences of {config.time} steps, {config.hidden} features"
+            f"{config.batch_size} sequences of {config.time} steps, {config.hidden} features"
         )
         print(memory_table(rows, config), "\n", sep="")
         results = trainings(config, session)

@@ -36,7 +36,7 @@ class GradientFlow:
     """Number of steps back at which the table compares gradients. Default: 200, or time - 1 if that is smaller."""
     hidden: int = 32
     """Hidden features."""
-    batch: int = 16
+    batch_size: int = 16
     """Number of sequences. Curves and table show their median."""
     noise: float = 0.1
     """Standard deviation of the inputs after the first one, which is -1 or 1."""
@@ -56,7 +56,7 @@ class GradientFlow:
     def __post_init__(self):
         check_fields(
             self,
-            at_least_one=("hidden", "batch", "updates", "train_time"),
+            at_least_one=("hidden", "batch_size", "updates", "train_time"),
             above_zero=("scales", "clip", "learning_rate"),
         )
         if self.time < 2:

@@ -73,7 +73,7 @@ def measure(config: GradientFlow) -> Iterator[Row]:
     direction_key, inputs_key = jax.random.split(jax.random.key(config.seed))
     direction = jax.random.normal(direction_key, (config.hidden,))
     direction /= jnp.linalg.norm(direction)
-    inputs, _ = sequences(inputs_key, config.time, config.batch, config.noise)
+    inputs, _ = sequences(inputs_key, config.time, config.batch_size, config.noise)
 
     def loss(states: Any) -> jax.Array:
         return jnp.sum(states.hidden[-1] @ direction)
@@ -84,7 +84,7 @@ def measure(config: GradientFlow) -> Iterator[Row]:
         return [jnp.median(log10, axis=1) for log10 in (norms.fields.hidden, norms.whole, products)]
 
     for net in NETS:
-        state = net.cell.init_state(config.batch, config.hidden)
+        state = net.cell.init_state(config.batch_size, config.hidden)
         read = inputs if net.driven else jnp.zeros_like(inputs)
         for scale in sorted(config.scales):
             measured = curves(net.cell, scaled_params(net.cell, scale, config), read, state)

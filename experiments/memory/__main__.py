@@ -27,12 +27,12 @@ EXPERIMENT = Experiment(
     command=f"python -m {PROGRAM} [adding | copy | recall | parity | order | digits | smoke]",
     time="10 seconds (smoke) to 5 minutes (copy) on two cores",
 )
-REMEMBERING = Memory(cell="gru", chrono=True, hidden=64, batch=32, learning_rate=1e-2, schedule="linear")
+REMEMBERING = Memory(cell="gru", chrono=True, hidden=64, batch_size=32, learning_rate=1e-2, schedule="linear")
 PRESETS: dict[str, tuple[str, Memory]] = {
     "adding": ("Add the two marked numbers of 400.", replace(REMEMBERING, task="adding", hidden=48, updates=2000)),
     "copy": (
         "Repeat ten symbols after 100 blanks.",
-        replace(REMEMBERING, task="copy", hidden=128, batch=16, updates=15_000),
+        replace(REMEMBERING, task="copy", hidden=128, batch_size=16, updates=15_000),
     ),
     "recall": ("Repeat the first of 200 symbols.", replace(REMEMBERING, task="recall", updates=2000)),
     "parity": ("Is the number of ones in 100 bits odd?", replace(REMEMBERING, task="parity", updates=2000)),
@@ -60,7 +60,7 @@ def study(config: Memory, name: str) -> Path:
     with Session(PROGRAM, name, config) as session:
         print(
             f"{config.task}, T={task.time}, {task.steps} steps: {config.layers} x {config.cell}-{config.hidden}\n"
-            f"{config.seeds} seeds on {mesh.size} devices, at most {config.updates:,} updates of {config.batch} "
+            f"{config.seeds} seeds on {mesh.size} devices, at most {config.updates:,} updates of {config.batch_size} "
             f"sequences\nsolved: {task.criterion}, on sequences not used for training"
         )
         session.begin(objective(config))

@@ -69,7 +69,7 @@ class Memory(SeedsConfig):
     """Initial bias of the forget gate, for cells that have one. Default: that of the cell."""
     chrono: bool = False
     """Chrono initialisation: gates of an LSTM or GRU start with memories of 1 step to the length of the task."""
-    batch: int = 64
+    batch_size: int = 64
     """Batch size: sequences in each update, newly drawn for every update."""
     updates: int = 5000
     """Largest number of updates."""
@@ -86,7 +86,7 @@ class Memory(SeedsConfig):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("time", "hidden", "layers", "batch", "updates", "block", "evaluation"),
+            at_least_one=("time", "hidden", "layers", "batch_size", "updates", "block", "evaluation"),
             above_zero=("recurrent_scale",),
         )
         if self.updates % self.block:

@@ -72,7 +72,7 @@ def train_block(config: Memory, state: TrainState) -> tuple[TrainState, Any]:
         return jax.random.fold_in(jax.random.fold_in(state.key, kind), state.step)
 
     def sample(state: TrainState, _: None) -> Any:
-        return task.sample(key(state, TRAINING), config.batch)
+        return task.sample(key(state, TRAINING), config.batch_size)
 
     state, sums = run_updates(update, sample, state, length=config.block)
     first, recent = state.carry

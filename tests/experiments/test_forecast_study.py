@@ -33,7 +33,7 @@ TINY = Forecast(
     recurrence="scan",
     paths=5,
     epochs=2,
-    batch=16,
+    batch_size=16,
     seeds=2,
     learning_rate=0.02,
 )

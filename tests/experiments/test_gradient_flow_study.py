@@ -17,7 +17,7 @@ from experiments.gradient_flow.recall import Training, sequences, train, trainin
 from rnnjax import Elman
 from rnnjax.analysis import gradient_memory
 
-TINY = ["--time", "12", "--hidden", "4", "--batch", "3", "--updates", "5", "--train-time", "6"]
+TINY = ["--time", "12", "--hidden", "4", "--batch-size", "3", "--updates", "5", "--train-time", "6"]
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_table_and_figure_hold_each_number_in_its_place():
 
 
 def recall(scale, clip, learning_rate=0.1):
-    config = GradientFlow(hidden=16, batch=8)
+    config = GradientFlow(hidden=16, batch_size=8)
     options = {"time": 60, "batch": 8, "noise": 0.1, "updates": 60, "seed": 0}
     params = scaled_params(Elman(), scale, config)
     return train(Elman(), params, clip=clip, learning_rate=learning_rate, **options)
@@ -121,7 +121,7 @@ def test_powers_of_ten():
 BAD_ARGUMENTS = {
     "time": (["--time", "1"], "time: expected at least 2, got 1"),
     "hidden": (["--hidden", "0"], "hidden: expected at least 1, got 0"),
-    "batch": (["--batch", "0"], "batch: expected at least 1, got 0"),
+    "batch_size": (["--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "updates": (["--updates", "0"], "updates: expected at least 1, got 0"),
     "train_time": (["--train-time", "0"], "train_time: expected at least 1, got 0"),
     "back": (["--time", "20", "--back", "20"], "back: expected 1 to 19, less than time, got 20"),

@@ -37,7 +37,15 @@ from rnnjax.training.divergence import WINDOW
 
 # Compiled in half the time of "chunked".
 TINY = Memory(
-    task="recall", time=4, hidden=8, recurrence="scan", batch=8, updates=20, block=10, evaluation=16, learning_rate=0.02
+    task="recall",
+    time=4,
+    hidden=8,
+    recurrence="scan",
+    batch_size=8,
+    updates=20,
+    block=10,
+    evaluation=16,
+    learning_rate=0.02,
 )
 TOLERANCE = 1e-5
 
@@ -205,7 +213,7 @@ def test_it_stops_once_every_seed_has_solved_the_task(stop, last, tmp_path, monk
 def test_every_task_has_a_preset_whose_network_fits_it(task):
     _, config = memory.PRESETS[task]
     assert config.task == task
-    small = dataclasses.replace(config, hidden=2, batch=2, evaluation=2)
+    small = dataclasses.replace(config, hidden=2, batch_size=2, evaluation=2)
     state = jax.eval_shape(lambda: training.initial_state(small, 0))
     _, (losses, *_) = jax.eval_shape(functools.partial(training.train_block, small), state)
     assert losses.shape == (config.block,)
@@ -299,7 +307,7 @@ BAD_ARGUMENTS = {
     "layers": (["--layers", "0"], "layers: expected at least 1, got 0"),
     "seeds": (["--seeds", "0"], "seeds: expected at least 1, got 0"),
     "seed": (["--seed", "4294967295"], "seed: expected 2 seeds below 4294967296, got the first 4294967295"),
-    "batch": (["--batch", "0"], "batch: expected at least 1, got 0"),
+    "batch_size": (["--batch-size", "0"], "batch_size: expected at least 1, got 0"),
     "updates": (["--updates", "75", "--block", "50"], "updates: expected a multiple of block 50, got 75"),
     "learning_rate": (["--learning-rate", "nan"], "learning_rate: expected a number above 0, got nan"),
     "clip": (["--clip", "-1"], "clip: expected a number above 0, got -1.0"),

@@ -21,7 +21,7 @@ from rnnjax.runs.reading import read_run
 
 SYNTHETIC = ["smoke", "--train", "16", "--validation", "8", "--test", "8", "--hidden", "4", "--batch-size", "8"]
 SYNTHETIC += ["--longest", "4", "--devices", "2"]
-FLOW = ["--time", "6", "--hidden", "4", "--batch", "2", "--updates", "2", "--train-time", "4", "--scales", "1"]
+FLOW = ["--time", "6", "--hidden", "4", "--batch-size", "2", "--updates", "2", "--train-time", "4", "--scales", "1"]
 FOLDS = ["--folds", "2", "--proper-epochs", "1", "--epochs", "1", "--hidden", "4", "--longest", "4", "--devices", "2"]
 # The program, the kind of the line after which it is stopped, and the steps that its status knows of then.
 STUDIES = {
