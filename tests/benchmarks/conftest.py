@@ -2,9 +2,10 @@ import jax
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def compilation_cache():
     """A benchmark measures compile times and switches JAX's cache off: the tests after it need it."""
-    before = jax.config.read("jax_enable_compilation_cache")
+    name = "jax_enable_compilation_cache"
+    before = getattr(jax.config, name)
     yield
-    jax.config.update("jax_enable_compilation_cache", before)
+    jax.config.update(name, before)
