@@ -3,12 +3,16 @@
 import importlib
 import importlib.util
 import pkgutil
+import sys
+from collections.abc import Sequence
 
 import experiments
 from rnnjax.commands import run
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
+    if arguments:
+        raise ValueError(f"options: expected none (a study runs by python -m experiments.NAME), got {arguments[0]!r}")
     for module in pkgutil.iter_modules(experiments.__path__):
         name = f"experiments.{module.name}.__main__" if module.ispkg else f"experiments.{module.name}"
         if importlib.util.find_spec(name) is None:
@@ -19,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run("experiments", main)
+    run("experiments", lambda: main(sys.argv[1:]))

@@ -287,3 +287,21 @@ def test_the_package_exports_its_layers_cells_and_recurrences():
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
     public = {name for name, value in vars(rnnjax).items() if not name.startswith("_") and callable(value)}
     assert public == names
+
+
+KINDS: dict[str, tuple[Any, str]] = {
+    "class": (lambda: RNN(GRU, 4), "cell: expected a Cell, such as GRU\\(\\), got <class"),  # pyright: ignore
+    "name": (lambda: RNN("gru", 4), "cell: expected a Cell, such as GRU\\(\\), got 'gru'"),  # pyright: ignore
+    "recurrence": (
+        lambda: RNN(GRU(), 4, Scan),  # pyright: ignore
+        "recurrence: expected a Recurrence, such as Chunked\\(\\), got <class",
+    ),
+    "size": (lambda: RNN(GRU(), "4"), "hidden_size: expected integers, got '4'"),  # pyright: ignore
+    "share": (lambda: RNN(GRU(), 4.0), "hidden_size: expected integers, got 4.0"),  # pyright: ignore
+}
+
+
+@pytest.mark.parametrize(("make", "message"), KINDS.values(), ids=KINDS)
+def test_what_is_no_cell_recurrence_or_size_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -122,7 +122,7 @@ CASES = [
     (name, recurrence)
     for name in models(Scan())
     for recurrence in SEQUENTIAL
-    if recurrence == "boundaries" or name in ("rnn", "stack")
+    if recurrence == "boundaries" or name == "rnn"
 ]
 every_case = pytest.mark.parametrize(("name", "recurrence"), CASES)
 

@@ -74,7 +74,7 @@ class Memory(SeedsConfig):
     updates: int = 5000
     """Largest number of updates."""
     block: int = 50
-    """Updates between two evaluations; they run on the device without host synchronisation."""
+    """Updates between two evaluations; they run on the device without host synchronisation. Schedule step: an epoch."""
     evaluation: int = 512
     """Sequences in each evaluation, newly drawn for every evaluation; for digits, the whole test part is used."""
     stop: bool = True

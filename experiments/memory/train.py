@@ -58,14 +58,14 @@ def initial_state(config: Memory, seed: ArrayLike) -> TrainState:
     inputs = jnp.zeros((1, task.steps, task.features))
     params = parameters_of(lambda: config.network().init(jax.random.fold_in(key, INITIAL), inputs)["params"])
     history = History(jnp.full((), jnp.nan, jnp.float32), jnp.full(WINDOW, jnp.nan, jnp.float32))
-    optimizer = config.transformation(config.updates)
+    optimizer = config.transformation(config.updates, config.block)
     return TrainState.create(params, optimizer, key, history, averaged=config.averaging > 0)
 
 
 def train_block(config: Memory, state: TrainState) -> tuple[TrainState, Any]:
     """One block of one seed; returns the state, and (losses `(U,)`, loss and score of the evaluation, history)."""
     task, measured = config.problem(), objective(config)
-    optimizer = config.transformation(config.updates)
+    optimizer = config.transformation(config.updates, config.block)
     update = update_of(measured, optimizer, clip=config.clip, averaging=config.averaging)
 
     def key(state: TrainState, kind: int) -> jax.Array:

@@ -7,11 +7,14 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from rnnjax.ablations.trainers import Trainer
 from rnnjax.fields import check_range
 
 # The name of a variant is also that of a file.
 NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
+PART = re.compile(r"[a-z0-9.+-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,14 @@ class Study:
 
     @classmethod
     def grid(
-        cls, question: str, score: str, trainer: Trainer, base: Any, *, seeds: int = 3, **axes: Sequence | Mapping
+        cls,
+        question: str,
+        score: str,
+        trainer: Trainer,
+        base: Any,
+        *,
+        seeds: int = 3,
+        **axes: Sequence | np.ndarray | Mapping,
     ) -> "Study":
         """All combinations of values for fields of a config: `grid(..., cell=("lstm", "gru"), learning_rate=(1e-2,))`.
 
@@ -103,16 +113,23 @@ class Study:
         combinations are compared with the first one. Raises ValueError as the study does, for no axis or an empty one,
         and for an axis that is not a field of the config.
         """
+        if not dataclasses.is_dataclass(base) or isinstance(base, type):
+            raise ValueError(f"grid: expected a config, an object of a dataclass, got {reprlib.repr(base)}")
         known_fields = [field.name for field in dataclasses.fields(base)]
         for axis, values in axes.items():
             if axis not in known_fields:
                 raise ValueError(f"grid: expected fields of {type(base).__name__}, got {axis!r}")
-            if isinstance(values, str) or not isinstance(values, Sequence | Mapping):
+            if isinstance(values, str) or not isinstance(values, Sequence | Mapping | np.ndarray):
                 raise ValueError(f"grid: expected a sequence or mapping of values for {axis}, got {values!r}")
         named = {
-            axis: dict(values) if isinstance(values, Mapping) else {str(value): value for value in values}
+            axis: dict(values) if isinstance(values, Mapping) else {str(value): value for value in _plain(values)}
             for axis, values in axes.items()
         }
+        for axis, values in named.items():
+            if wrong := [name for name in values if not PART.fullmatch(name.lower().replace("_", "-"))]:
+                raise ValueError(
+                    f"grid: expected a mapping of names to values for {axis}, since the names would be {wrong[0]!r}"
+                )
         if not named or not all(named.values()):
             raise ValueError("grid: expected axes of at least one value each, got none")
         variants: list[Variant] = []
@@ -122,3 +139,8 @@ class Study:
             name, config = "-".join(names).lower().replace("_", "-"), dataclasses.replace(base, **values)
             variants.append(Variant(name, words, config, variants[0].name if variants else None))
         return cls(question, score, trainer, variants, seeds)
+
+
+def _plain(values: Sequence | np.ndarray) -> Sequence:
+    """The values as Python numbers, if they are NumPy's."""
+    return [value.item() if isinstance(value, np.generic) else value for value in values]

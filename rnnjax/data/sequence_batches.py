@@ -105,11 +105,19 @@ def batches(
     inputs, targets = jax.tree.map(np.asarray, (inputs, targets))
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves((inputs, targets))]
     if not jax.tree.leaves(inputs) or not all(shapes):
-        raise ValueError("inputs, targets: expected arrays with an axis of rows, got none or single numbers")
+        # A list is a tree of its items for JAX.
+        raise ValueError(
+            "inputs, targets: expected arrays with an axis of rows, got none or single numbers (as in a list: give "
+            "numpy.asarray of it)"
+        )
+    if wrong := {leaf.dtype for leaf in jax.tree.leaves((inputs, targets)) if leaf.dtype.kind in "OSU"}:
+        raise ValueError(f"inputs, targets: expected arrays of numbers, got {', '.join(map(str, wrong))}")
     count, steps = shapes[0][0], shapes[0][1] if len(shapes[0]) > 1 else 1
     given_lengths = np.full(count, steps) if lengths is None else np.asarray(lengths)
     given_weights = np.ones(count) if weights is None else np.asarray(weights)
     for name, given in (("lengths", given_lengths), ("weights", given_weights)):
+        if given.dtype.kind not in "biuf":
+            raise ValueError(f"{name}: expected numbers, got an array of {given.dtype}")
         if given.ndim != 1:
             raise ValueError(f"{name}: expected one number for each row, got an array of shape {given.shape}")
     for shape in (*shapes, given_lengths.shape, given_weights.shape):
@@ -121,10 +129,13 @@ def batches(
     if seed is not None:
         check_range("seed", seed, 0)
     most = steps if isinstance(inputs, np.ndarray) and inputs.ndim > 1 else np.inf  # of a tree nobody knows
-    if not ((np.mod(given_lengths, 1) == 0) & (given_lengths >= 0) & (given_lengths <= most)).all():
-        raise ValueError(f"lengths: expected integers from 0 to {most}, the steps of the inputs, got others")
-    if not (np.isfinite(given_weights) & (given_weights >= 0)).all():
-        raise ValueError("weights: expected finite numbers of at least 0, got others")
+    fitting = (np.mod(given_lengths, 1) == 0) & (given_lengths >= 0) & (given_lengths <= most)
+    if not fitting.all():
+        other = given_lengths[~fitting][0]
+        raise ValueError(f"lengths: expected integers from 0 to {most}, the steps of the inputs, got {other}")
+    fitting = np.isfinite(given_weights) & (given_weights >= 0)
+    if not fitting.all():
+        raise ValueError(f"weights: expected finite numbers of at least 0, got {given_weights[~fitting][0]}")
     data = Batch(
         inputs,
         given_lengths.astype(np.int32),

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax.cells import Cell
 from rnnjax.dropout import check_rate, check_zoneout, drop, drop_weights, state_mask, zoneout_masks, zoneout_rates
@@ -33,7 +34,14 @@ class LayerOptions(Protocol):
 
 
 def check_options(layer: Any) -> None:
-    """Raises ValueError for a rate outside [0, 1)."""
+    """Raises ValueError for a rate outside [0, 1), and for a cell, recurrence or size of another kind."""
+    for name, kind, example in (("cell", Cell, "GRU()"), ("recurrence", Recurrence, "Chunked()")):
+        if not isinstance(given := getattr(layer, name), kind):
+            raise ValueError(f"{name}: expected a {kind.__name__}, such as {example}, got {given!r:.100}")
+    sizes = layer.hidden_size if isinstance(layer.hidden_size, (tuple, list)) else (layer.hidden_size,)
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise ValueError(f"hidden_size: expected integers, got {layer.hidden_size!r:.100}")
     for name in RATES:
         check_rate(name, getattr(layer, name))
     check_zoneout(layer.zoneout)

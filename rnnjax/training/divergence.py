@@ -54,7 +54,20 @@ class Watchdog:
         self.first = first
 
     def passes(self, step: int, sums: Sums) -> bool:
-        """Whether the step counts; False if its update was skipped. Raises DivergedError if the training diverged."""
+        """Whether the step counts; False if its update was skipped.
+
+        Raises DivergedError if the training diverged, ValueError for a negative weight, and for `skip` with an
+        optimizer that skips nothing.
+        """
+        if sums["weight"] < 0:
+            raise ValueError(
+                f"objective: expected a weight of at least 0, got {float(sums['weight']):g} in step {step}"
+            )
+        if self._skip and "skipped_in_a_row" not in sums:
+            raise ValueError(
+                f"skip: expected an optimizer that skips (Optimizer(skip={self._skip}) or optax.apply_if_finite), got "
+                "one that does not"
+            )
         if sums["weight"] == 0:
             return True
         loss, norm = float(sums["loss"] / sums["weight"]), float(sums["gradient_norm"])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import jax
 
+from rnnjax.fields import check_range
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
@@ -184,8 +185,10 @@ def fit(
     Raises ValueError for fewer than one epoch, or if all weights of an epoch are zero; DivergedError for a loss that is
     not finite or far above chance; Interrupted if a signal asked to stop; OSError if a checkpoint cannot be written.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs: expected at least 1, got {epochs}")
+    check_range("epochs", epochs, 1)
+    check_range("skip", skip, 0)
+    if patience is not None:
+        check_range("patience", patience, 1)
     watchdog = Watchdog(skip, explain, math.nan if position is None or position.first is None else position.first)
     state = step.replicate(state._replace(carry=()))._replace(carry=step.split(state.carry))
     stopping = False

@@ -68,8 +68,10 @@ class Objective:
         sums, after = self.sums(params, batch, key, carry) if self.carries else (self.sums(params, batch, key), carry)
         if not isinstance(sums, dict):
             raise ValueError(f"objective: expected a dict of sums, got {type(sums).__name__}")
-        if missing := set(NEEDED) - set(sums):
-            raise ValueError(f"objective: expected sums with 'loss' and 'weight', got none of {sorted(missing)}")
+        if missing := [name for name in NEEDED if name not in sums]:
+            raise ValueError(f"objective: expected sums with 'loss' and 'weight', got no {' and no '.join(missing)}")
+        if both := set(self.derived) & set(sums):
+            raise ValueError(f"objective: expected derived metrics with names of their own, got {sorted(both)}")
         if taken := {*MEASURED, *FIELDS} & {*sums, *self.derived}:
             raise ValueError(f"objective: expected names that the train step does not use, got {sorted(taken)}")
         for name in NEEDED:

@@ -67,8 +67,9 @@ def classification(
     `apply(params, tokens, lengths, deterministic=, rows=, rngs=)` returns the logits. The sums are the loss in nats,
     `weight` (of the rows), `accuracy` (weight of the correct rows; the best epoch has the highest), `tokens` (read),
     `chance`, and `confusion` `(C, C)` (rows: true classes, columns: predicted classes). `class_weights` `(C,)` multiply
-    the loss in training only, as in Keras: validation losses and all other metrics do not use them. Raises ValueError
-    for another number of class weights, and for one that is not above 0.
+    the loss in training only, as in Keras: validation losses and all other metrics do not use them. Targets must be 0
+    to C - 1; nobody checks this in a compiled step. Raises ValueError for another number of class weights, for one that
+    is not above 0, and for logits or targets of another shape or kind.
     """
     if class_weights is not None:
         if isinstance(class_weights, (str, Mapping)) or not np.iterable(class_weights):
@@ -87,6 +88,14 @@ def classification(
             **mode(batch, key),
         )
         logits, weights = widen((logits, batch.weights))
+        expected = [(len(batch.weights), classes), *([(len(batch.weights),)] if classes == 2 else [])]
+        if logits.shape not in expected:
+            raise ValueError(f"logits: expected shape {' or '.join(map(str, expected))}, got {logits.shape}")
+        if batch.targets.shape != batch.weights.shape or not np.issubdtype(batch.targets.dtype, np.integer):
+            raise ValueError(
+                f"targets: expected integers of shape {batch.weights.shape}, got {batch.targets.dtype} of shape "
+                f"{batch.targets.shape}"
+            )
         if logits.ndim == 1:
             losses = optax.sigmoid_binary_cross_entropy(logits, batch.targets)
             predicted = (logits > 0).astype(jnp.int32)

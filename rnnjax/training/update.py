@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from rnnjax.dtypes import cast_like, widen
+from rnnjax.fields import check_range
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.objective import Objective, Sums, SumsOf
 from rnnjax.training.state import TrainState
@@ -50,8 +51,8 @@ def update_of(
     It may be called within `jax.jit`, `jax.vmap` and `jax.lax.scan` (see `run_updates`). `gradients` replaces
     `gradient_sums`, for example to sum over devices. `platform` is the platform of the devices (default: JAX's).
     """
-    if histograms is not None and histograms < 1:
-        raise ValueError(f"histograms: expected at least 1, got {histograms}")
+    if histograms is not None:
+        check_range("histograms", histograms, 1)
     if clip is not None and not 0 < clip < math.inf:
         raise ValueError(f"clip: expected a number above 0, got {clip}")
     if not 0 <= averaging < 1:

@@ -49,6 +49,9 @@ def test_a_grid_is_every_combination_beside_the_first():
     assert [variant.base for variant in GRID.variants] == [None, *["lstm-0.5"] * 5]
     assert GRID.variants[3].config == Mine(GRU(), 2.0)
     assert GRID.variants[3].question == "cell gru, rate 2.0"
+    rates = Study.grid("?", "score", Trials(score), Mine(), cell=CELLS, rate=np.array([0.5, -2.0]))
+    assert (rates.variants[1].name, rates.variants[1].config) == ("lstm--2.0", Mine(LSTM(), -2.0))
+    assert type(rates.variants[1].config.rate) is float
     none: tuple[dict[str, Any], ...] = ({}, {"rate": ()})
     for axes in none:
         with pytest.raises(ValueError, match="grid: expected axes of at least one value each, got none"):
@@ -104,6 +107,7 @@ def test_rows_of_another_training_are_not_taken_for_those_of_a_variant(tmp_path)
 
 BAD_GRIDS = {
     "field": ({"rates": [1]}, "grid: expected fields of Mine, got 'rates'"),
+    "cells": ({"cell": [Elman()]}, "grid: expected a mapping of names to values for cell, since the names would be "),
     "number": ({"rate": 0.5}, "grid: expected a sequence or mapping of values for rate, got 0.5"),
     "word": ({"rate": "0.5"}, "grid: expected a sequence or mapping of values for rate, got '0.5'"),
     "empty": ({"rate": []}, "grid: expected axes of at least one value each, got none"),
@@ -114,6 +118,12 @@ BAD_GRIDS = {
 def test_axes_that_make_no_grid(axes, message):
     with pytest.raises(ValueError, match=message):
         Study.grid("?", "score", Trials(score), Mine(), **axes)
+
+
+@pytest.mark.parametrize("base", [Mine, {"rate": 0.5}])
+def test_a_grid_needs_a_config(base):
+    with pytest.raises(ValueError, match="grid: expected a config, an object of a dataclass, got "):
+        Study.grid("?", "score", Trials(score), base, rate=[0.5])
 
 
 def test_a_function_is_no_trainer():

@@ -297,6 +297,15 @@ def test_devices_are_no_more_than_seeds():
         next(train(TINY, []))
 
 
+def test_a_block_is_an_epoch_of_the_schedule_step():
+    kept, decayed = (
+        list(train(dataclasses.replace(TINY, schedule="step", decay=decay, updates=20, stop=False), [0]))
+        for decay in (1.0, 10.0)
+    )
+    np.testing.assert_array_equal(kept[0].losses, decayed[0].losses)
+    assert abs(kept[1].losses - decayed[1].losses).min() > 1e-4
+
+
 BAD_ARGUMENTS = {
     "adding": (["adding", "--time", "1"], "time: expected at least 2 for adding, got 1"),
     "order": (["order", "--time", "9"], "time: expected at least 10 for order, got 9"),

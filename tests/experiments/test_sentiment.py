@@ -257,6 +257,9 @@ def test_the_commands_run_as_programs(tmp_path, reviews):
     assert listed.returncode == 0
     assert "Is a movie review positive or negative?" in listed.stdout
     assert "python -m experiments.sentiment" in listed.stdout
+    unknown = program("experiments", "sentimnt")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1)
+    assert "options: expected none (a study runs by python -m experiments.NAME), got 'sentimnt'" in unknown.stderr
     run = tmp_path / "run"
     done = program("experiments.sentiment", "smoke", "--source", str(reviews), "--run-folder", str(run))
     assert done.returncode == 0, done.stderr

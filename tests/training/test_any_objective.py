@@ -247,3 +247,11 @@ def test_what_is_no_objective_is_named(sums, message):
     state = TrainState.create({"w": jnp.ones(2)}, optimizer, jax.random.key(0))
     with pytest.raises(ValueError, match=message):
         train_step(sums, optimizer, batch_mesh(1))(state, {"x": np.zeros((4, 1))})
+
+
+def test_derived_metrics_have_names_of_their_own():
+    objective = Objective(lambda params, batch, key: {"loss": 1.0, "weight": 1.0}, derived={"loss": lambda means: 0.0})
+    with pytest.raises(
+        ValueError, match=r"objective: expected derived metrics with names of their own, got \['loss'\]"
+    ):
+        objective.carried(None, None, None, ())

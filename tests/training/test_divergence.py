@@ -63,6 +63,13 @@ def test_only_what_the_optimizer_left_out_passes():
         Watchdog().passes(4, bad(skipped_in_a_row=np.int32(1)))
 
 
+def test_an_optimizer_that_skips_nothing_and_a_negative_weight_are_named():
+    with pytest.raises(ValueError, match=r"skip: expected an optimizer that skips \(Optimizer\(skip=3\) or "):
+        Watchdog(skip=3).passes(1, sums())
+    with pytest.raises(ValueError, match="objective: expected a weight of at least 0, got -2 in step 4"):
+        Watchdog().passes(4, {**sums(), "weight": np.float32(-2)})
+
+
 FAR = np.full(WINDOW, 1.01 * FAR_ABOVE)
 LOSSES = {
     "far above": (FAR, 1.0, 1.0, True),

@@ -263,8 +263,22 @@ def test_nothing_to_do_is_an_error():
         evaluate(state.params, evaluation, [])
     with pytest.raises(ValueError, match="batches: expected at least one, got none"):
         run_epoch(state, step, [], lambda report: None)
-    with pytest.raises(ValueError, match="epochs: expected at least 1, got 0"):
-        next(fit(state, step, evaluation, lambda epoch, first: [], lambda: [], 0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected at least 1, got 0"),
+        ({"epochs": 2.5}, "epochs: expected an integer, got 2.5"),
+        ({"patience": 0}, "patience: expected at least 1, got 0"),
+        ({"patience": 1.5}, "patience: expected an integer, got 1.5"),
+        ({"skip": -1}, "skip: expected at least 0, got -1"),
+    ],
+)
+def test_options_out_of_range_are_named(options, message):
+    step, evaluation, state = make_run()
+    with pytest.raises(ValueError, match=message):
+        next(fit(state, step, evaluation, lambda epoch, first: [], lambda: [], **{"epochs": 1, **options}))
 
 
 def test_an_epoch_depends_on_nothing_but_the_state_and_its_batches():

@@ -128,3 +128,24 @@ def test_errors_of_numbers_are_those_of_the_rows_that_count():
     assert sums.keys() == want.keys()
     for name, value in want.items():
         np.testing.assert_allclose(sums[name], value, rtol=SUMS_TOLERANCES["float32"])
+
+
+KINDS: dict[str, tuple[int, dict[str, Any], str]] = {
+    "three of one logit": (3, {}, r"logits: expected shape \(6, 3\), got \(6,\)"),
+    "one class": (1, {}, r"logits: expected shape \(6, 1\), got \(6,\)"),
+    "shares": (2, {"targets": np.full(6, 0.5)}, r"targets: expected integers of shape \(6,\), got float64 of shape"),
+    "column": (
+        2,
+        {"targets": np.zeros((6, 1), int)},
+        r"targets: expected integers of shape \(6,\), got int64 of shape \(6, 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("classes", "other", "message"), KINDS.values(), ids=KINDS)
+def test_logits_and_targets_of_another_kind_are_refused(classes, other, message):
+    rows = np.arange(6, dtype=np.int32)
+    batch = Batch(TOKENS[:6], LENGTHS[:6], rows % 2, np.ones(6, np.float32), rows)._replace(**other)
+    objective = classification(lambda *_, **__: jnp.zeros(6), classes)
+    with pytest.raises(ValueError, match=message):
+        objective({}, batch, None)
