@@ -22,7 +22,7 @@ LONGEST = 200
 # How many examples each README has; after them, what they should have made.
 EXAMPLES = {
     README: 1,
-    "rnnjax/README.md": 13,
+    "rnnjax/README.md": 14,
     "experiments/README.md": 2,
     "experiments/ablations/README.md": 1,
     "benchmarks/README.md": 1,
@@ -35,6 +35,8 @@ assert report.validation["accuracy"] > 0.9, report
     "rnnjax/README.md": """
 import numpy as np
 from rnnjax import Scan
+from rnnjax.testing import check_cell as checked
+checked(GRU(), recurrences=[ByIndex()], dtypes=[], transformations=False, differences=False)
 assert outputs.shape == (8, 50, 128)
 assert not outputs[1, 3:].any()
 np.testing.assert_array_equal(outputs[0, -1, :64], forward.hidden[0])
