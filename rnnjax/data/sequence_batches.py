@@ -35,8 +35,7 @@ def cut_batches(
     The order depends on `seed` and `epoch`; without a seed, rows stay in order. The last batch is filled up with rows
     of length and weight 0. Raises ValueError for batch_size below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    check_range("batch_size", batch_size, 1)
     count = len(data.weights)
     order = np.arange(count) if seed is None else np.random.default_rng([seed, epoch]).permutation(count)
     numbers = np.arange(batch_size, dtype=np.int32)

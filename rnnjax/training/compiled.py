@@ -85,6 +85,7 @@ class CompiledStep:
     def __call__(self, carried: Any, batch: Any) -> Any:
         batch = self.put(batch)
         leaves, structure = jax.tree.flatten((carried, batch))
+        # Asked before the step: on several CPU devices, XLA ends the process when it is given a deleted array.
         if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves):
             raise ValueError("state: expected one that no step has used, got one that was donated to a step before")
         given = structure, *((aval.shape, aval.dtype) for aval in map(jax.typeof, leaves))

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import optax
 
+from rnnjax.fields import check_range
 from rnnjax.training.devices import seed_groups, seed_mesh, start_each
 from rnnjax.training.divergence import DivergedError, Watchdog
 from rnnjax.training.loop import read_sums
@@ -66,8 +67,7 @@ class SeedTraining:
     ):
         if not seeds:
             raise ValueError("seeds: expected at least one, got none")
-        if epochs < 1:
-            raise ValueError(f"epochs: expected at least 1, got {epochs}")
+        check_range("epochs", epochs, 1)
         if Objective.of(objective).carries:
             raise ValueError("objective: expected one without a carry, got one with carries=True")
         self._train_batches, self._validation_batches = train_batches, validation_batches
