@@ -12,6 +12,7 @@ from rnnjax.analysis.plots import confusion_matrix as confusion_matrix
 from rnnjax.analysis.plots import fold_accuracies as fold_accuracies
 from rnnjax.analysis.plots import learning_curves as learning_curves
 from rnnjax.analysis.plots import length_histogram as length_histogram
+from rnnjax.analysis.plots import reliability_figure as reliability_figure
 from rnnjax.analysis.run_plots import RunCurves as RunCurves
 from rnnjax.analysis.run_plots import comparison_figure as comparison_figure
 from rnnjax.analysis.seed_plots import SeedCurve as SeedCurve

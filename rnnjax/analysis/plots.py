@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnjax.analysis.labels import SHORT, label
+from rnnjax.class_scores import Reliability
 from rnnjax.extras import extra
 
 with extra("plots"):
@@ -69,6 +70,29 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.set_yticks(range(size), names)
     axes.set(xlabel="predicted class", ylabel="true class")
     figure.colorbar(image, label="share of the true class")
+    return figure
+
+
+def reliability_figure(found: Reliability) -> Figure:
+    """Accuracy against confidence, by bin, and the share of the rows in each bin below.
+
+    A calibrated classifier is on the diagonal. Source: Niculescu-Mizil and Caruana 2005, "Predicting Good Probabilities
+    with Supervised Learning".
+    """
+    figure = Figure(figsize=(4.6, 5), layout="constrained")
+    curve, share = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bins, filled = len(found.rows), found.rows > 0
+    left = np.arange(bins) / bins
+    options = {"width": 1 / bins, "align": "edge", "edgecolor": "white", "color": BLUE}
+    curve.bar(left[filled], found.accuracy[filled], alpha=0.35, **options)
+    curve.plot([0, 1], [0, 1], color=BLACK, linestyle=":", label="calibrated")
+    curve.plot(found.confidence[filled], found.accuracy[filled], color=ORANGE, marker="o", label="mean of a bin")
+    curve.set(xlim=(0, 1), ylim=(0, 1.03), ylabel="accuracy")
+    curve.set_title(f"expected calibration error {found.error:.4f}", fontsize=11)
+    curve.grid(alpha=0.3)
+    figure.legend(frameon=False, loc="outside upper center", ncols=2)
+    share.bar(left, found.rows / found.rows.sum(), alpha=0.8, **options)
+    share.set(xlabel="confidence: probability of the predicted class", ylabel="share of rows")
     return figure
 
 

@@ -46,6 +46,7 @@ def flows(name: str) -> Any:
 FIGURES: dict[str, Any] = {
     "learning_curves": lambda name: plots.learning_curves([plots.Curve(name, [1.0, 2.0], [1], [1.0])]),
     "length_histogram": None,
+    "reliability_figure": None,
     "confusion_matrix": lambda name: plots.confusion_matrix(np.eye(2), (name, name)),
     "fold_accuracies": lambda name: plots.fold_accuracies([name], [STEPS / 3]),
     "forecast_figure": forecast,

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram
+from rnnjax.analysis import confusion_matrix, learning_curves, length_histogram, reliability_figure
 from rnnjax.analysis.plots import Curve
+from rnnjax.class_scores import Reliability
 
 
 def test_learning_curves_hold_steps_and_epochs():
@@ -53,3 +54,22 @@ def test_a_length_histogram_counts_every_text_and_says_how_many_are_cut():
     assert sum(bar.get_height() for bar in axes.patches) == 100
     assert [line.get_xdata()[0] for line in axes.lines] == [20, 25, 25]
     assert "cap 25: 20.0% are cut" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_reliability_figure_shows_accuracy_and_share_of_the_bins_with_rows():
+    found = Reliability(
+        np.array([0, 30, 0, 10]), np.array([np.nan, 0.4, np.nan, 0.9]), np.array([np.nan, 0.5, np.nan, 0.8])
+    )
+    figure: Any = reliability_figure(found)
+    curve, share = figure.axes
+    diagonal, means = curve.lines
+    np.testing.assert_array_equal(diagonal.get_xydata(), [[0, 0], [1, 1]])
+    np.testing.assert_array_equal(means.get_xydata(), [[0.4, 0.5], [0.9, 0.8]])
+    assert [(bar.get_x(), bar.get_width(), bar.get_height()) for bar in curve.patches] == [
+        (0.25, 0.25, 0.5),
+        (0.75, 0.25, 0.8),
+    ]
+    assert [bar.get_height() for bar in share.patches] == [0, 0.75, 0, 0.25]
+    # 0.75 * 0.1 + 0.25 * 0.1
+    assert curve.get_title() == "expected calibration error 0.1000"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["calibrated", "mean of a bin"]
