@@ -28,7 +28,7 @@ class Epoch:
     text_column: str = "text"
     """Column of the texts, in files."""
     label_column: str = "label"
-    """Column of the labels, in files: integers from 0 or names."""
+    """Column of the labels, in files: integers from 0 or 1, or names."""
     hold_out: float = 0.1
     """Share left out of training, if the source has no validation part."""
     vocabulary: int = 10_000

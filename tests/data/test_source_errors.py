@@ -67,20 +67,20 @@ BAD_FILES = {
         lines({"text": "a", "label": "pos"}),
         "two classes in column 'label', got only 'pos'",
     ),
-    "labels from 1": (
+    "labels from 2": (
         "films.csv",
-        "text,label\na,1\nb,2\n",
-        ": expected integer labels 0 to 1 in column 'label', got 1, 2",
+        "text,label\na,2\nb,3\n",
+        ": expected integer labels 0 to 1, or 1 to 2, in column 'label', got 2, 3",
     ),
     "gap in labels": (
         "films.csv",
         "text,label\na,0\nb,5\n",
-        ": expected integer labels 0 to 1 in column 'label', got 0, 5",
+        ": expected integer labels 0 to 1, or 1 to 2, in column 'label', got 0, 5",
     ),
     "negative label": (
         "films.csv",
         "text,label\na,0\nb,-1\n",
-        ": expected integer labels 0 to 1 in column 'label', got -1, 0",
+        ": expected integer labels 0 to 1, or 1 to 2, in column 'label', got -1, 0",
     ),
     "fractional label": (
         "films.jsonl",

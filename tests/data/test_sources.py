@@ -77,6 +77,16 @@ def test_integer_labels_are_classes_from_zero(tmp_path, suffix):
     assert source.classes == ("0", "1", "2")
 
 
+def test_integer_labels_may_be_classes_from_one(tmp_path):
+    stars = [{"text": f"text {n}", "label": n % 10 + 1} for n in range(20)]
+    source = load_source(write(tmp_path / "stars.jsonl", stars))
+    assert source.classes == ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
+    assert source.train.labels == [n % 10 for n in range(20)]
+    other = write(tmp_path / "other.csv", [{"text": "a", "label": 10}, {"text": "b", "label": 0}])
+    with pytest.raises(ValueError, match=r"row 2: expected a label of \['1', '2', .*, got '0'"):
+        load_source(other, classes=source.classes)
+
+
 def test_given_classes_fix_the_order_of_names_and_name_the_integers(tmp_path):
     path = write(tmp_path / "named.csv", ROWS)
     source = load_source(path, classes=("pos", "other", "neg"))
