@@ -11,7 +11,9 @@ import jax
 
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Parts, class_weights, facts, prepare
+from experiments.sentiment.halves import LINE, by_half, in_halves, line_of, two_fold
 from rnnjax.analysis import confusion_matrix, length_histogram
+from rnnjax.class_scores import macro_f1
 from rnnjax.data.sources import resolved
 from rnnjax.models import logits_of
 from rnnjax.runs.folder import VOCABULARY
@@ -35,7 +37,8 @@ from rnnjax.training.processes import is_first, say
 def train(config: TextClassification, name: str, program: str = "experiments.sentiment") -> Path:
     """Trains a text classifier, and returns the path of its run folder.
 
-    The final scores are those of the epoch with the best validation accuracy.
+    The final scores are those of the epoch with the best validation accuracy; `two_fold_accuracy` is that of the epochs
+    that one half of the validation part chose, on the other half.
     """
     start = time.perf_counter()
     datasets.disable_progress_bars()
@@ -51,7 +54,12 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         optimizer = config.transformation(steps, epoch_steps)
         first = first_state(model, optimizer, config.seed, averaged=config.averaging > 0)
         objective = classification(logits_of(model), len(parts.classes), class_weights(config, parts))
-        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
+        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(by_half(objective), mesh)
+        held_out = {
+            name: in_halves(part, config.seed_of_data)
+            for name, part in (("validation", parts.validation), ("test", parts.test))
+            if part is not None
+        }
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
         session.begin(objective, facts_of_data, {VOCABULARY: parts.tokenizer.to_str(pretty=True)})
@@ -64,6 +72,7 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         def watch(report: EpochReport, progress: Progress) -> None:
             progress.epoch(report)
             reports.append(report)
+            session.log.line(LINE, line_of(report))
 
         params = session.train(
             first,
@@ -72,21 +81,32 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
             step=step,
             evaluation=evaluation,
             train_batches=lambda epoch, batch: loader.batches(parts.train, config.seed, epoch, batch),
-            validation_batches=lambda: loader.batches(parts.validation),
+            validation_batches=lambda: loader.batches(held_out["validation"]),
         )
         scores = {
-            part: evaluate(evaluation.replicate(params), evaluation, loader.batches(data))
-            for part, data in (("validation", parts.validation), ("test", parts.test))
-            if data is not None
+            name: with_f1(evaluate(evaluation.replicate(params), evaluation, loader.batches(part)))
+            for name, part in held_out.items()
         }
         if is_first():
-            session.finish(objective, scores, ("loss", "accuracy"))
+            halves = two_fold(session.lines(LINE), held_out["validation"].labels[:, 1])
+            further = {} if halves is None else {"validation": {"two_fold_accuracy": halves.accuracy}}
+            session.finish(objective, scores, ("loss", "accuracy"), further)
+            if halves is not None:
+                print(
+                    "accuracy on one half of the validation part, of the epoch that the other half chose: "
+                    f"{halves.accuracy:.4f} (epochs {' and '.join(map(str, halves.epochs))})"
+                )
             draw(session, parts, loader, scores)
             for part, score in scores.items():
                 print(f"\n{part}\n{confusion_table(confusion_of(score), parts.classes)}")
             print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), session, reports, scores))
             print(f"run folder {session.path}")
     return session.path
+
+
+def with_f1(scores: Scores) -> Scores:
+    """The scores with the macro F1 over all classes of the run."""
+    return dataclasses.replace(scores, metrics=scores.metrics | {"macro_f1": macro_f1(confusion_of(scores))})
 
 
 def wall_times(

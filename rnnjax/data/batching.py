@@ -113,9 +113,9 @@ def collate(
 ) -> Batch:
     """The batch of a plan, filled up to `batch_size` rows, or only the rows in `part`; only these are read.
 
-    With padding at the end, the lengths give the end of each sequence. With padding at the start, padding is treated
-    like any other step, as in networks without masks, and every length is the width. Raises ValueError for a `pad`
-    other than "start" or "end".
+    The labels are integers, one `(N,)` or several `(N, ...)` for each sequence. With padding at the end, the lengths
+    give the end of each sequence. With padding at the start, padding is treated like any other step, as in networks
+    without masks, and every length is the width. Raises ValueError for a `pad` other than "start" or "end".
     """
     if pad not in ("start", "end"):
         raise ValueError(f"pad: expected 'start' or 'end', got {pad!r}")
@@ -132,7 +132,7 @@ def collate(
             tokens[b, plan.width - len(sequence) :] = sequence
     if pad == "start":
         lengths[: len(chosen)] = plan.width
-    filled = np.zeros(len(rows), np.int32)
+    filled = np.zeros((len(rows), *labels.shape[1:]), np.int32)
     filled[: len(chosen)] = labels[chosen]
     weights = (rows < len(plan.rows)).astype(np.float32)
     return Batch(tokens, lengths, filled, weights, rows)

@@ -27,6 +27,18 @@ class Fold(NamedTuple):
     test: np.ndarray
 
 
+def deal(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold `(N,)` of each row, at random: the rows of one class after the other are dealt to the folds in turn.
+
+    Of each class, and of all rows, two folds have numbers of rows that differ by at most 1.
+    """
+    random = np.random.default_rng(seed)
+    dealt = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
+    fold = np.empty(len(labels), int)
+    fold[dealt] = np.arange(len(labels)) % folds
+    return fold
+
+
 def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[Fold]:
     """K random folds with the same share of each class. Each row is a test row of one fold.
 
@@ -35,9 +47,8 @@ def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> list[Fold]:
     rarest = min(np.unique(labels, return_counts=True)[1])
     if not 2 <= folds <= rarest:
         raise ValueError(f"folds: expected 2 to {rarest}, the rows of the rarest class, got {folds}")
-    random = np.random.default_rng(seed)
-    dealt = np.concatenate([random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)])
-    tests = [np.sort(dealt[fold::folds]) for fold in range(folds)]
+    dealt = deal(labels, folds, seed)
+    tests = [np.flatnonzero(dealt == fold) for fold in range(folds)]
     return [Fold(np.setdiff1d(np.arange(len(labels)), test), test) for test in tests]
 
 

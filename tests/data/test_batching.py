@@ -140,6 +140,11 @@ def test_collate_pads_the_end_and_fills_up_the_batch():
     assert [field.dtype.name for field in batch] == ["int32", "int32", "int32", "float32", "int32"]
 
 
+def test_a_sequence_may_have_several_labels():
+    batch = collate(SEQUENCES, np.stack([LABELS, LABELS + 5], axis=1), PLAN, 5, part=slice(1, 5))
+    np.testing.assert_array_equal(batch.targets, [[0, 5], [1, 6], [0, 0], [0, 0]])
+
+
 def test_collate_pads_the_start_so_that_padding_is_read():
     batch = collate(SEQUENCES, LABELS, PLAN, 5, pad="start")
     want = [[0, 0, 8, 9], [0, 5, 6, 7], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]

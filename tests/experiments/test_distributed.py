@@ -88,10 +88,16 @@ def assert_same_losses(run, alone):
             )
 
 
+def correct(run):
+    """Of each epoch and half of the validation part: whole numbers, which no order of summation changes."""
+    return [line["correct"] for line in lines(run, "halves")], lines(run, "final")[0]["two_fold_accuracy"]
+
+
 @pytest.mark.slow
 def test_four_processes_give_the_losses_of_one(alone, reviews, tmp_path):
     outputs = finish(start(tmp_path / "run", reviews, 4, "--epochs", "3"))
     assert_same_losses(tmp_path / "run", alone)
+    assert correct(tmp_path / "run") == correct(alone)
     assert "4 devices" in outputs[0]
     assert "best epoch" in outputs[0]
     assert not any(line for out in outputs[1:] for line in out.splitlines() if not line.startswith("[Gloo]"))

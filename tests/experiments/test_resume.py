@@ -222,5 +222,8 @@ def test_a_run_goes_on_without_what_it_does_not_need(damage, stopped, unbroken):
         sentiment.main(["--resume", str(stopped), *TWO])
     assert (stopped / "figures" / "one.png").exists()
     assert read(stopped, "status.json")["status"] == "finished"
-    assert lines(stopped)[-5:] == lines(unbroken)[-5:]
+    wanted = lines(unbroken)[-5:]
+    if damage is no_metrics:  # it needs every epoch
+        assert 0 < wanted[-1].pop("two_fold_accuracy") < 1
+    assert lines(stopped)[-5:] == wanted
     assert len(read(stopped, "environment.json")["resumed"]) == 1
