@@ -5,42 +5,47 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import datasets
-import jax
 import numpy as np
 import tyro
+from jax.sharding import Mesh
 
-from experiments.sentiment.data import Loader, digest, read_part, split_source
-from experiments.sentiment.tracing import look_inside
+from experiments.sentiment.data import Loader, Part, digest, read_part, split_source
+from experiments.sentiment.evaluation import draw_scores, mistakes, score_tables
+from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
 from experiments.sentiment.trained import Trained, open_run
-from rnnjax.analysis import class_probabilities
+from rnnjax.class_scores import log_probabilities
 from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import LabelledTexts, load_source
+from rnnjax.fields import check_range
 from rnnjax.files import make_folder
 from rnnjax.models import logits_of
 from rnnjax.runs import RunFolder
-from rnnjax.runs.report import confusion_table, table
-from rnnjax.training import batch_mesh, classification, eval_step, use_cpu_cores
-from rnnjax.training import evaluate as score_batches
-from rnnjax.training.objectives import confusion_of
+from rnnjax.training import batch_mesh, use_cpu_cores
+from rnnjax.training.devices import over_rows
+
+# The number of characters shown of a text.
+START = 80
+
+
+def logits_over(trained: Trained, part: Part, mesh: Mesh) -> np.ndarray:
+    """The logits `(N, C)` of a part, or `(N,)` for two classes; the rows of a batch are split over the mesh."""
+    loader = Loader(trained.config, part.read, mesh.size)
+    apply = logits_of(trained.model)
+    score = over_rows(lambda params, batch: apply(params, batch.inputs, batch.lengths), trained.params, mesh)
+    classes = len(trained.classes)
+    result = np.zeros((len(part.labels), *(() if classes == 2 else (classes,))), np.float32)
+    for plan in loader.plans(part):
+        result[plan.rows] = score(loader.batch(part, plan))[: len(plan.rows)]
+    return result
 
 
 def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
     """The class probabilities `(N, C)` of the texts. A text without known words is scored too."""
     part = read_part(trained.tokenizer, LabelledTexts(list(texts), [0] * len(texts)), trained.config)
-    loader = Loader(trained.config, part.read, devices=1)
-
-    @jax.jit
-    def score(params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
-        return class_probabilities(logits_of(trained.model)(params, tokens, lengths))
-
-    result = np.zeros((len(texts), len(trained.classes)), np.float32)
-    for plan in loader.plans(part):
-        batch = loader.batch(part, plan)
-        result[plan.rows] = score(trained.params, batch.inputs, batch.lengths)[: len(plan.rows)]
-    return result
+    return np.exp(log_probabilities(logits_over(trained, part, batch_mesh(1))))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,8 +80,7 @@ def predict(options: Predict) -> None:
         if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
             raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
     if options.figures is not None:
-        RunFolder.check_new(options.figures, "figures")
-        make_folder(options.figures)
+        new_folder(options.figures)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
         # Class names of an untrusted run folder must not break the columns.
         names = [printable(name) for name in trained.classes]
@@ -88,7 +92,7 @@ def predict(options: Predict) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(TrainedRun):
-    """Evaluate a run: accuracy, loss and confusion matrix."""
+    """Evaluate a run: accuracy, macro F1, loss, calibration and confusion matrix."""
 
     source: str | None = None
     """Another source, as for training; default: the validation part of the source of the run."""
@@ -98,8 +102,15 @@ class Evaluate(TrainedRun):
     """Name of the column with the texts."""
     label_column: str = "label"
     """Name of the column with the labels."""
+    errors: int = 0
+    """List this many mistakes, the most confident first, each with the prediction after each word."""
+    figures: Path | None = None
+    """A new folder for figures: reliability, and the prediction after each word of the listed mistakes."""
     devices: int | None = None
     """Number of devices that share a batch; default: all."""
+
+    def __post_init__(self):
+        check_range("errors", self.errors, 0)
 
 
 def evaluate(options: Evaluate) -> None:
@@ -107,6 +118,23 @@ def evaluate(options: Evaluate) -> None:
     use_cpu_cores(options.devices)
     datasets.disable_progress_bars()
     trained = open_run(options.run)
+    if options.errors:
+        check_order(trained.config)
+    texts, name = texts_to_score(trained, options)
+    if options.figures is not None:
+        new_folder(options.figures)
+    part = read_part(trained.tokenizer, texts, trained.config)
+    logs = log_probabilities(logits_over(trained, part, batch_mesh(options.devices)))
+    print(printable(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows"))
+    print(score_tables(logs, part.labels, trained.classes))
+    if options.figures is not None:
+        draw_scores(logs, part.labels, options.figures)
+    if options.errors:
+        list_mistakes(trained, texts, logs, options.errors, options.figures)
+
+
+def texts_to_score(trained: Trained, options: Evaluate) -> tuple[LabelledTexts, str]:
+    """The texts that the options name, and the name of their part. Raises ValueError if there is no such part."""
     if options.source is None:
         source = split_source(trained.config)
         if digest(source.validation) != trained.held_out:
@@ -123,11 +151,27 @@ def evaluate(options: Evaluate) -> None:
     if texts is None:
         have = [part for part in parts if parts[part] is not None]
         raise ValueError(f"part: expected one of {have}, which the source has, got {name!r}")
-    mesh = batch_mesh(options.devices)
-    part = read_part(trained.tokenizer, texts, trained.config)
-    loader = Loader(trained.config, part.read, mesh.size)
-    step = eval_step(classification(logits_of(trained.model), len(trained.classes)), mesh)
-    scores = score_batches(step.replicate(trained.params), step, loader.batches(part))
-    print(printable(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows"))
-    print(table(("accuracy", "loss"), [(f"{scores['accuracy']:.4f}", f"{scores.loss:.4f}")]))
-    print(confusion_table(confusion_of(scores), trained.classes))
+    return texts, name
+
+
+def list_mistakes(trained: Trained, texts: LabelledTexts, logs: np.ndarray, count: int, figures: Path | None) -> None:
+    """Prints the most confident mistakes, each with the prediction after each word, which is also drawn."""
+    rows = mistakes(logs, np.asarray(texts.labels))
+    print(f"\n{min(count, len(rows))} of {len(rows):,} mistakes, the most confident first")
+    for number, row in enumerate(map(int, rows[:count]), start=1):
+        text, predicted = texts.texts[row], int(logs[row].argmax())
+        true, guess = (trained.classes[label] for label in (texts.labels[row], predicted))
+        words, probability = " ".join(text.split()), np.exp(logs[row, predicted])
+        start = words if len(words) <= START else f"{words[:START]}..."
+        print()
+        print(printable(f"{number}. true {true}, predicted {guess} with probability {probability:.4f}: {start}"))
+        verdicts = trace_verdicts(trained, text)
+        print_verdicts(verdicts)
+        if figures is not None:
+            draw_verdicts(verdicts, figures, f"mistake_{number}")
+
+
+def new_folder(path: Path) -> None:
+    """Makes a folder for figures. Raises FileExistsError if there is something with this name."""
+    RunFolder.check_new(path, "figures")
+    make_folder(path)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from experiments.sentiment.config import TextClassification
 from experiments.sentiment.trained import Trained
 from rnnjax import SequenceClassifier
 from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
@@ -55,11 +56,16 @@ def compiled_logits(model: SequenceClassifier, params: Any, tokens: jax.Array, l
     return logits_of(model)(params, tokens, lengths)
 
 
+def check_order(config: TextClassification) -> None:
+    """Raises ValueError if the texts of a run cannot be traced."""
+    if config.word_order != "true":
+        raise ValueError(f"trace: expected a run that reads words in their true order, got {config.word_order}")
+
+
 def trace_verdicts(trained: Trained, text: str) -> Verdicts:
     """The probability after each word of the second of two classes, or of the predicted class of more."""
     config = trained.config
-    if config.word_order != "true":
-        raise ValueError(f"trace: expected a run that reads words in their true order, got {config.word_order}")
+    check_order(config)
     encoding = trained.tokenizer.encode(text)
     tokens = np.asarray(encoding.ids, np.int32)
     verdicts = verdict_trace(
@@ -98,12 +104,18 @@ def print_verdicts(verdicts: Verdicts) -> None:
     console.print(Text(f"probability of {printable(verdicts.shown_class)}{key}; changed by {', '.join(turns)}"))
 
 
+def draw_verdicts(verdicts: Verdicts, folder: Path, name: str) -> None:
+    """Writes a PNG file with the prediction after each word, if there are words."""
+    if verdicts.spans:
+        drawn = verdicts.words, verdicts.values, verdicts.shown_class
+        save_figure(folder / f"{name}_verdict.png", lambda: verdict_figure(*drawn))
+
+
 def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:
     """Writes PNG files: the prediction after each word, and the gates and states of each recurrent layer."""
     if not verdicts.spans:
         return
-    drawn = verdicts.words, verdicts.values, verdicts.shown_class
-    save_figure(folder / f"{name}_verdict.png", lambda: verdict_figure(*drawn))
+    draw_verdicts(verdicts, folder, name)
     config = trained.config
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]

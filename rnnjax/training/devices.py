@@ -1,5 +1,6 @@
 """The devices of a run (CPU cores, GPUs or TPU chips) as one mesh that splits the batch."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -116,3 +117,14 @@ def side_by_side(function: Callable[..., Any], mesh: Mesh, vectorised: bool | No
     # Nothing is summed over the mesh. `check_vma` is off because the two branches of `optax.apply_if_finite` differ in
     # what varies over the mesh.
     return jax.shard_map(local, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+
+
+def over_rows(function: Callable[[Any, Any], Any], params: Any, mesh: Mesh) -> Callable[[Any], Any]:
+    """`function(params, batch)` as a compiled function of the batch; rows of batch and outputs are split over the mesh.
+
+    The parameters are copied to every device once. The outputs of a row must not depend on other rows of the batch,
+    whose number must be a multiple of the devices.
+    """
+    whole, rows = PartitionSpec(), PartitionSpec(AXIS)
+    split = jax.shard_map(function, mesh=mesh, in_specs=(whole, rows), out_specs=rows, check_vma=False)
+    return functools.partial(jax.jit(split), jax.device_put(params, NamedSharding(mesh, whole)))
