@@ -112,7 +112,7 @@ METRICS = {
         7,
         "line 7: expected the line that was written",
     ),
-    "no end": (metrics(lambda lines: lines[:-4]), 19, "expected a last line with the seal "),
+    "no end": (metrics(lambda lines: lines[:-4]), 22, "expected a last line with the seal "),
 }
 
 
