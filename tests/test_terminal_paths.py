@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from experiments.sentiment.evaluation import score_tables
 from experiments.sentiment.tracing import Verdicts, print_verdicts
+from rnnjax.class_scores import log_probabilities
 from rnnjax.commands import parse, run
 from rnnjax.runs.report import Progress, confusion_table, table
 from rnnjax.training import DivergedError, Interrupted
@@ -39,6 +41,7 @@ PATHS = {
     "an unknown option": lambda: parse(Options, "p", [f"--{HOSTILE}"]),
     "a table": lambda: print(table((HOSTILE,), [(HOSTILE,)])),
     "classes": lambda: print(confusion_table(np.eye(1), [HOSTILE])),
+    "classes with scores": lambda: print(score_tables(log_probabilities(np.eye(3)), np.arange(3), [HOSTILE] * 3)),
     "a line above the bar": lambda: Progress(1).say(HOSTILE),
     "a traced text": lambda: print_verdicts(
         Verdicts(HOSTILE, np.zeros(1, np.int32), [(0, len(HOSTILE))], HOSTILE, np.array([0.5]))
