@@ -57,6 +57,8 @@ def cached_losses(
     Every token is scored before it enters the cache. Resets of the stream restore the state of the network; the cache
     is kept. Losses do not depend on the window length of the stream. Raises ValueError for a stream of several rows.
     """
+    # A text never fills a larger cache.
+    options = dataclasses.replace(options, size=min(options.size, len(stream.tokens)))
     state, cache, losses = first_state(features, params, stream), empty_cache(features, params, options), []
     for window in stream:
         reading = read_window(features, params, window, state)
