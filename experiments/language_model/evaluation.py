@@ -30,7 +30,9 @@ from rnnjax.training import (
 
 Rule = Literal["rms", "sgd"]
 # Learning rate and decay.
-DEFAULTS: Mapping[Rule, tuple[float, float]] = {"rms": (5e-4, 0.02), "sgd": (0.05, 0.0)}
+DEFAULTS: Mapping[Rule, tuple[float, float]] = {"rms": (5e-5, 0.002), "sgd": (0.05, 0.0)}
+# Rows of the training text whose gradient is squared, as in the authors' program: other options depend on it.
+GRADIENT_ROWS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,9 +65,11 @@ class Evaluate(TrainedRun):
     dynamic_rule: Rule = "rms"
     """Steps divided by the root mean squared gradients of the training text, or plain gradient descent."""
     dynamic_learning_rate: float | None = None
-    """Learning rate of dynamic evaluation; default: 5e-4 for rms, 0.05 for sgd."""
+    """Learning rate of dynamic evaluation; default: 5e-5 for rms, 0.05 for sgd."""
     dynamic_decay: float | None = None
-    """Pull back to the trained parameters in each step; default: 0.02 for rms, 0 for sgd."""
+    """Pull back to the trained parameters in each step; default: 0.002 for rms, 0 for sgd."""
+    dynamic_epsilon: float = 2e-5
+    """What rms adds to the root mean squared gradient before it divides by it."""
     dynamic_window: int = 5
     """Tokens between two gradient steps."""
     dynamic_text: str | None = None
@@ -91,7 +95,7 @@ class Evaluate(TrainedRun):
             default if value is None else value
             for value, default in zip(given, DEFAULTS[self.dynamic_rule], strict=True)
         )
-        return DynamicEvaluation(learning_rate=rate, decay=decay)
+        return DynamicEvaluation(learning_rate=rate, decay=decay, epsilon=self.dynamic_epsilon)
 
 
 def evaluate(options: Evaluate) -> None:
@@ -160,8 +164,9 @@ def adapted_rows(trained: Trained, options: Evaluate, plain: Mapping[str, tuple[
             found.append((name, words, loss, losses))
     if options.dynamic:
         dynamic, window = options.dynamic_evaluation(), options.dynamic_window
-        words = f"dynamic, {options.dynamic_rule}: learning rate {dynamic.learning_rate:g}, "
-        words += f"decay {dynamic.decay:g}, window {window}"
+        words = f"dynamic, {options.dynamic_rule}: learning rate {dynamic.learning_rate:g}, decay {dynamic.decay:g}, "
+        words += f"epsilon {dynamic.epsilon:g}, " if options.dynamic_rule == "rms" else ""
+        words += f"window {window}"
         rms = training_gradients(trained, options) if options.dynamic_rule == "rms" else None
         for name, (part, loss) in plain.items():
             losses = dynamic_losses(features, params, part.stream(1, window), dynamic, rms)
@@ -179,5 +184,5 @@ def training_gradients(trained: Trained, options: Evaluate) -> Any:
         train = own_corpus(trained).parts["train"]
     else:
         train = parts_of(trained, options.dynamic_text, options.text_column)["train"]
-    stream = train.stream(trained.config.batch_size, options.dynamic_window)
+    stream = train.stream(GRADIENT_ROWS, options.dynamic_window)
     return root_mean_squares(trained.features, trained.params, stream)

@@ -24,14 +24,15 @@ class DynamicEvaluation:
         params += -learning_rate g / (rms + epsilon) + min(1, decay rms / mean(rms)) (trained - params)
 
     from the gradient g of the mean loss of the window. `rms` are the root mean squared gradients of each parameter
-    (`root_mean_squares`). Without them it is plain SGD, `params += -learning_rate g + decay (trained - params)`. Choose
-    the numbers on validation data. Raises ValueError for a number below 0, an epsilon that is not above 0, and a decay
-    above 1. Source: Krause, Kahembwe, Murray and Renals 2018, "Dynamic Evaluation of Neural Sequence Models".
+    (`root_mean_squares`), and `mean(rms)` is the mean over all arrays of their means, as in the authors' program, whose
+    epsilon is the default. Without `rms` it is plain SGD, `params += -learning_rate g + decay (trained - params)`.
+    Choose the numbers on validation data. Raises ValueError for a number below 0, an epsilon that is not above 0, and a
+    decay above 1. Source: Krause, Kahembwe, Murray and Renals 2018, "Dynamic Evaluation of Neural Sequence Models".
     """
 
     learning_rate: float
     decay: float = 0.0
-    epsilon: float = 1e-3
+    epsilon: float = 2e-5
 
     def __post_init__(self):
         if not 0 <= self.learning_rate < math.inf:
@@ -48,8 +49,8 @@ class DynamicEvaluation:
             return jax.tree.map(lambda leaf: jnp.full_like(leaf, self.learning_rate, shape=()), wide), jax.tree.map(
                 lambda leaf: jnp.full_like(leaf, self.decay, shape=()), wide
             )
-        leaves = jax.tree.leaves(rms)
-        mean = sum(leaf.sum() for leaf in leaves) / sum(leaf.size for leaf in leaves)
+        means = [leaf.mean() for leaf in jax.tree.leaves(rms)]
+        mean = sum(means) / len(means)
         return (
             jax.tree.map(lambda leaf: self.learning_rate / (leaf + self.epsilon), rms),
             jax.tree.map(lambda leaf: jnp.minimum(1, self.decay * leaf / mean), rms),

@@ -139,11 +139,14 @@ def test_adapted_scores_stand_beside_the_plain_ones_in_a_table_of_their_own(smal
             trained.features,
             trained.params,
             parts["validation"].stream(1, 4),
-            DynamicEvaluation(learning_rate=5e-4, decay=0.02),
-            root_mean_squares(trained.features, trained.params, parts["train"].stream(3, 4)),
+            DynamicEvaluation(learning_rate=5e-5, decay=0.002),
+            root_mean_squares(trained.features, trained.params, parts["train"].stream(100, 4)),
         ),
     ]
-    words = "cache: size 500, theta 0.3, lambda 0.1", "dynamic, rms: learning rate 0.0005, decay 0.02, window 4"
+    words = (
+        "cache: size 500, theta 0.3, lambda 0.1",
+        "dynamic, rms: learning rate 5e-05, decay 0.002, epsilon 2e-05, window 4",
+    )
     for line, how, losses in zip((cached, dynamic), words, found, strict=True):
         cells = [score[1], in_words(losses.mean(), "word"), f"{losses.mean():.4f}"]
         assert re.split(r"  +", line) == ["validation", how, *cells]
@@ -156,7 +159,7 @@ def test_what_is_not_given_is_not_adapted(small_run, treebank, capsys):
     language_model.main(["evaluate", str(small_run), *TWO, "--source", valid, "--dynamic", *own])
     plain, adapted = capsys.readouterr().out.split("\n\n")
     *_, line = adapted.splitlines()
-    assert re.split(r"  +", line)[:2] == ["text", "dynamic, rms: learning rate 0, decay 0.5, window 5"]
+    assert re.split(r"  +", line)[:2] == ["text", "dynamic, rms: learning rate 0, decay 0.5, epsilon 2e-05, window 5"]
     without, score, loss = re.split(r"  +", line)[2:]
     assert without == score
     assert loss in plain
@@ -167,6 +170,7 @@ BAD_ADAPTATIONS = {
     "cache_theta": (["--cache-theta", "-1"], "theta: expected a number of at least 0, got -1.0"),
     "cache_lambda": (["--cache-lambda", "1"], "lambda: expected 0 <= share < 1, got 1.0"),
     "dynamic_window": (["--dynamic-window", "0"], "dynamic_window: expected at least 1, got 0"),
+    "dynamic_epsilon": (["--dynamic-epsilon", "0"], "epsilon: expected a number above 0, got 0.0"),
     "dynamic_decay": (["--dynamic-decay", "2"], "decay: expected 0 <= decay <= 1, got 2.0"),
     "dynamic_text": (
         ["--dynamic-rule", "sgd", "--dynamic-text", "a.txt"],
