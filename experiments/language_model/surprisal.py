@@ -23,6 +23,9 @@ from rnnjax.files import make_folder, save_figure
 from rnnjax.runs import RunFolder
 from rnnjax.training import token_losses
 
+# Characters that figures cannot show otherwise: the font has no control pictures.
+SIGNS = {" ": "␣", "\n": "↵"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Surprisal(TrainedRun):
@@ -61,8 +64,9 @@ def surprisals(trained: Trained, text: str, where: str = "text") -> Surprisals:
 
 
 def words_of(trained: Trained, tokens: np.ndarray) -> list[str]:
-    """The tokens as strings without a space or a line end in them."""
-    return [printable(trained.vocabulary.tokens[token]).replace(" ", "␣") for token in tokens]
+    """The tokens as strings, with a visible sign for a space and for a line end."""
+    words = (trained.vocabulary.tokens[token] for token in tokens)
+    return [SIGNS.get(word, printable(word)) for word in words]
 
 
 def surprisal(options: Surprisal) -> None:
@@ -93,13 +97,10 @@ def print_surprisals(trained: Trained, found: Surprisals) -> None:
     spans = [(end - len(word), end) for word, end in zip(found.words, ends.tolist(), strict=True)]
     text, bits = between.join(found.words), found.bits
     coloured = print_coloured(text, spans, bits.tolist(), lambda value: to_hex(SURPRISALS(value / most)))
-    mean = float(np.nanmean(bits))
+    mean, number = float(np.nanmean(bits)), int(np.isfinite(bits).sum())
+    perplexity = f", {in_words(mean * math.log(2), level)}" if level == "word" else ""
     key = f" (white 0 bits, orange {most:.1f} and more)" if coloured else ""
-    number = np.isfinite(bits).sum()
-    print(
-        f"{number} {level}s predicted, {np.nansum(bits):.2f} bits, {mean:.3f} bits per {level}; "
-        f"{in_words(mean * math.log(2), level)}{key}"
-    )
+    print(f"{number} {level}s predicted, {np.nansum(bits):.2f} bits: {mean:.3f} bits per {level}{perplexity}{key}")
 
 
 def draw_surprisals(trained: Trained, found: Surprisals, folder: Path, name: str) -> None:

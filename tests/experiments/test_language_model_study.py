@@ -238,6 +238,11 @@ def test_characters_are_written_as_they_are(tmp_path, capsys):
     epoch = next(line for line in lines(tmp_path / "run") if line["kind"] == "epoch")
     np.testing.assert_allclose(epoch["validation_bits_per_character"], epoch["validation_loss"] / np.log(2))
     assert "\x1b" not in "".join(written(tmp_path / "run", prompt="ab", length=60))
+    capsys.readouterr()
+    language_model.main(["surprisal", str(tmp_path / "run"), "ab c\n"])
+    words, total = capsys.readouterr().out.splitlines()
+    assert [word for word, _ in bits_of(words)] == ["a", "b", "␣", "c", "↵"]
+    assert re.fullmatch(r"5 characters predicted, \d+\.\d\d bits: \d\.\d{3} bits per character", total)
     error = complaint(capsys, "generate", tmp_path / "run", "--prompt", "xyz")[1]
     assert "prompt: expected characters of the training part, which has no <unk>, got 'x' and 2 others" in error
 
@@ -288,7 +293,7 @@ def test_the_surprisals_of_a_text_are_those_of_its_score(small_run, tmp_path, ca
     words, total = capsys.readouterr().out.splitlines()
     assert [word for word, _ in bits_of(words)] == found.words == text.replace("\n", "<eos>").split()
     np.testing.assert_allclose([bits for _, bits in bits_of(words)], found.bits, atol=0.0051)
-    summary = re.match(r"(\d+) words predicted, ([\d.]+) bits, ([\d.]+) bits per word; ", total)
+    summary = re.match(r"(\d+) words predicted, ([\d.]+) bits: ([\d.]+) bits per word, ", total)
     assert summary is not None
     number, sum_of, mean = summary.groups()
     assert int(number) == len(found.bits)
