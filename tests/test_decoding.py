@@ -1,5 +1,6 @@
 """Answers of the encoder-decoder: against the teacher-forced model, token by token."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -115,7 +116,61 @@ def test_the_loop_stops_when_every_row_has_ended():
     np.testing.assert_array_equal(got.tokens[:, :3], want.tokens)
 
 
+def test_beams_find_the_best_of_all_answers():
+    rows, length = 4, 3
+    # Every answer that ends, or has the whole length: 1 + 5 + 25 with an end, 125 without.
+    every = [
+        (*text, END)[:length]
+        for count in range(length + 1)
+        for text in itertools.product([word for word in range(VOCABULARY) if word != END], repeat=count)
+    ]
+    padded = np.array([[*text, *[END] * (length - len(text))] for text in every], np.int32)
+    targets = jnp.asarray(np.insert(padded[:, :-1], 0, START, axis=1))
+    for alpha in (0.0, 2.0):
+        options: Any = {"start": START, "end": END, "length": length, "length_penalty": alpha}
+        got = decode(MODEL, PARAMS, SOURCES[:rows], LENGTHS[:rows], **options, beams=len(every))
+        for row in range(rows):
+            sources = jnp.repeat(SOURCES[row : row + 1], len(every), axis=0)
+            lengths = jnp.repeat(LENGTHS[row : row + 1], len(every))
+            logits = apply(MODEL, {"params": PARAMS}, sources, targets, lengths)
+            each = np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), padded[..., None], axis=2)[..., 0]
+            counts = np.array([len(text) for text in every])
+            totals = (each * (np.arange(length) < counts[:, None])).sum(axis=1) / ((5 + counts) / 6) ** alpha
+            np.testing.assert_array_equal(got.tokens[row], padded[totals.argmax()])
+            assert got.lengths[row] == (padded[totals.argmax()] != END).sum()
+
+
+@pytest.mark.slow
+def test_one_beam_is_greedy_and_several_find_more():
+    options: Any = {"start": START, "end": END, "length": LENGTH}
+    greedy = decode(MODEL, PARAMS, SOURCES, LENGTHS, **options)
+    one, many = (decode(MODEL, PARAMS, SOURCES, LENGTHS, **options, beams=beams) for beams in (1, 5))
+    np.testing.assert_array_equal(one.tokens, greedy.tokens)
+    np.testing.assert_array_equal(one.lengths, greedy.lengths)
+    assert (many.tokens != greedy.tokens).any()
+
+
+def test_a_repetition_penalty_counts_what_was_decoded():
+    sampling = Sampling(temperature=0, repetition_penalty=3.0)
+    got = decode(MODEL, PARAMS, SOURCES, LENGTHS, start=START, end=END, length=LENGTH, sampling=sampling)
+    tokens = np.asarray(got.tokens)
+    targets = jnp.asarray(np.insert(tokens[:, :-1], 0, START, axis=1))
+    logits = np.array(apply(MODEL, {"params": PARAMS}, SOURCES, targets, LENGTHS))
+    for row, text in enumerate(tokens.tolist()):
+        for t in range(min(got.lengths[row] + 1, LENGTH)):
+            for word in set(text[:t]):
+                logits[row, t, word] *= 1 / 3 if logits[row, t, word] > 0 else 3
+            assert text[t] == logits[row, t].argmax()
+    assert (tokens != decode(MODEL, PARAMS, SOURCES, LENGTHS, start=START, end=END, length=LENGTH).tokens).any()
+
+
 WRONG = {
+    "beams": ({"beams": 0}, "beams: expected at least 1, got 0"),
+    "beams_and_sampling": (
+        {"beams": 2, "sampling": Sampling(top_k=2)},
+        "beams: expected no sampling, because a beam search draws nothing, got Sampling",
+    ),
+    "length_penalty": ({"length_penalty": 1.0}, r"length_penalty: expected beams to choose from, got 1\.0 without"),
     "start": ({"start": 6}, "start: expected a token of 0 to 5, got 6"),
     "end": ({"end": -1}, "end: expected a token of 0 to 5, got -1"),
     "length": ({"length": 0}, "length: expected at least 1, got 0"),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax_modules import random_variables
+from flax_modules import apply, random_variables
 from reference import assert_close
 
 from rnnjax import GRU, LSTM, RNN, LanguageModel, Scan, StackedRNN
@@ -47,7 +47,9 @@ def test_reading_on_is_reading_the_whole():
     after = read(MODEL, PARAMS, TEXT[:, 3:], read(MODEL, PARAMS, TEXT[:, :3]))
     assert_close(after, whole, "values")
     logits, state = MODEL.apply({"params": PARAMS}, TEXT)
-    assert_close(whole, (state, logits[:, -1]), "values")
+    assert_close((whole.state, whole.logits), (state, logits[:, -1]), "values")
+    seen = [[word in text for word in range(9)] for text in TEXT.tolist()]
+    np.testing.assert_array_equal(after.seen, seen)
 
 
 @pytest.mark.slow
@@ -67,6 +69,45 @@ def test_a_carried_state_writes_what_the_whole_prompt_would():
         logits, _ = MODEL.apply({"params": PARAMS}, text)
         text = jnp.concatenate([text, logits[:, -1].argmax(axis=-1)[:, None]], axis=1)
     np.testing.assert_array_equal(text[:, 7:], sharp)
+
+
+def test_a_text_ends_with_its_first_stop_token():
+    begun, key = read(MODEL, PARAMS, TEXT), jax.random.key(4)
+    drawn, _, _ = sample(MODEL, PARAMS, begun, key, 12)
+    stop = (int(drawn[0, 2]), int(drawn[1, 8]))
+    ended, state, _ = sample(MODEL, PARAMS, begun, key, 12, stop=stop)
+    lengths = [next(t for t, token in enumerate(row) if token in stop) + 1 for row in drawn.tolist()]
+    assert max(lengths) < 12
+    assert lengths[0] != lengths[1]
+    for row, length in enumerate(lengths):
+        np.testing.assert_array_equal(ended[row, :length], drawn[row, :length])
+        assert (ended[row, length:] == ended[row, length - 1]).all()
+        # The state is that after the stop token, whatever the other row goes on with.
+        alone = jnp.concatenate([TEXT[row : row + 1], ended[row : row + 1, :length]], axis=1)
+        got = jax.tree.map(lambda leaf, row=row: leaf[row : row + 1], (state.state, state.logits))
+        assert_close(got, tuple(read(MODEL, PARAMS, alone))[:2], "values")
+
+
+def test_logits_of_tokens_in_the_text_are_penalised():
+    logits, seen = jnp.array([2.0, 2.0, -2.0, -2.0]), jnp.array([True, False, True, False])
+    np.testing.assert_allclose(Sampling(repetition_penalty=1.25).penalised(logits, seen), [1.6, 2, -2.5, -2], rtol=1e-6)
+    np.testing.assert_array_equal(Sampling().penalised(logits, seen), logits)
+
+
+def test_a_penalty_counts_the_prompt_and_what_was_drawn():
+    penalty = Sampling(temperature=0, repetition_penalty=4.0)
+    drawn, _, _ = sample(MODEL, PARAMS, read(MODEL, PARAMS, TEXT), jax.random.key(0), 8, penalty)
+    whole = jnp.concatenate([TEXT, drawn], axis=1)
+    logits = np.array(apply(MODEL, {"params": PARAMS}, whole)[0])
+    changed = 0
+    for row, text in enumerate(whole.tolist()):
+        for t in range(7, 15):
+            plain = logits[row, t - 1].argmax()
+            for word in set(text[:t]):
+                logits[row, t - 1, word] *= 1 / 4 if logits[row, t - 1, word] > 0 else 4
+            assert text[t] == logits[row, t - 1].argmax()
+            changed += text[t] != plain
+    assert changed > 0
 
 
 def test_every_token_is_told_in_order_while_the_loop_runs():
@@ -90,6 +131,7 @@ WRONG = {
     "nan": ({"temperature": float("nan")}, "temperature: expected a number of at least 0, got nan"),
     "top_k": ({"top_k": 0}, "top_k: expected at least 1, got 0"),
     "top_p": ({"top_p": 0.0}, "top_p: expected 0 < share <= 1, got 0.0"),
+    "repetition_penalty": ({"repetition_penalty": 0.0}, "repetition_penalty: expected a number above 0, got 0.0"),
     "top_p_above": ({"top_p": 1.5}, "top_p: expected 0 < share <= 1, got 1.5"),
 }
 

@@ -10,15 +10,16 @@ Command: `python -m experiments.language_model ptb-small --source FOLDER`.
 import sys
 
 from experiments.language_model.config import PYTHON, Language
+from experiments.language_model.evaluation import Evaluate, evaluate
 from experiments.language_model.generation import Generate, generate
+from experiments.language_model.surprisal import Surprisal, surprisal
 from experiments.language_model.train import PROGRAM, train
-from experiments.language_model.trained import Evaluate, evaluate
 from rnnjax.commands import Experiment, run, study_command
 
 EXPERIMENT = Experiment(
     question="Which word, or which character, comes next, and what does a network write?",
     command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
-    "evaluate RUN",
+    "evaluate RUN | surprisal RUN TEXT",
     time="smoke 15 seconds, shakespeare 15 minutes, ptb-small 25 minutes, ptb-400 an hour on two cores",
 )
 DEFAULT = "smoke"
@@ -65,7 +66,8 @@ PRESETS = {
 }
 
 
-main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, {Generate: generate, Evaluate: evaluate})
+COMMANDS = {Generate: generate, Evaluate: evaluate, Surprisal: surprisal}
+main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, COMMANDS)
 
 if __name__ == "__main__":
     run(PROGRAM, lambda: main(sys.argv[1:]))

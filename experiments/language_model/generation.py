@@ -1,6 +1,7 @@
-"""Text generation with a trained language model, printed token by token."""
+"""Text generation with a trained language model: sampled and printed token by token, or the result of a beam search."""
 
 import dataclasses
+import reprlib
 import signal
 import sys
 from collections.abc import Callable
@@ -11,11 +12,13 @@ import numpy as np
 from experiments.language_model.config import Language
 from experiments.language_model.data import tokens_of
 from experiments.language_model.trained import Trained, open_run
+from rnnjax.beam_search import check_search
 from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import TokenVocabulary
 from rnnjax.data.tokens import LINE_END, UNKNOWN
 from rnnjax.fields import check_fields
-from rnnjax.sampling import Sampling, read, sample
+from rnnjax.sampling import Begun, Sampling, read, sample, search
+from rnnjax.training.capacity import check_capacity
 
 LONGEST = 10_000_000
 
@@ -27,13 +30,22 @@ class Generate(TrainedRun):
     prompt: str = ""
     """The beginning of the text; it starts a line."""
     length: int = 200
-    """Number of tokens to generate."""
+    """Number of tokens to generate, at most."""
+    stop: tuple[str, ...] = ()
+    """Stop after any of these tokens, for example "<eos>", the end of a line of words."""
     temperature: float = 1.0
     """Sampling temperature; 0: always the most probable token."""
     top_k: int | None = None
     """Draw only from this number of most probable tokens."""
     top_p: float | None = None
     """Draw only from the smallest set of tokens with this total probability."""
+    repetition_penalty: float = 1.0
+    """Make tokens of the text less probable (Keskar et al. 2019): above 0 their logits are divided by this number,
+    below 0 multiplied; the paper uses 1.2 with low temperatures."""
+    beams: int | None = None
+    """Write the most probable text that a beam search with this number of hypotheses finds, instead of sampling."""
+    length_penalty: float = 0.0
+    """Exponent of the length in the scores of a beam search (Wu et al. 2016): above 0, longer texts are preferred."""
     seed: int = 0
     """Random seed."""
 
@@ -42,10 +54,30 @@ class Generate(TrainedRun):
         if self.length > LONGEST:
             raise ValueError(f"length: expected at most {LONGEST:,}, got {self.length}")
         self.sampling()
+        if self.beams is None:
+            if self.length_penalty:
+                raise ValueError(
+                    f"length_penalty: expected beams to choose from, got {self.length_penalty} without beams"
+                )
+            return
+        check_search(self.beams, self.length, self.length_penalty)
+        for name, default in (("temperature", 1.0), ("top_k", None), ("top_p", None), ("seed", 0)):
+            if (value := getattr(self, name)) != default:
+                raise ValueError(f"{name}: expected none with beams, because nothing is drawn, got {value}")
+        if self.beams * self.length > LONGEST:
+            raise ValueError(f"beams: expected at most {LONGEST:,} tokens in all, got {self.beams * self.length:,}")
 
     def sampling(self) -> Sampling:
         """The sampling distribution. Raises ValueError for values out of range."""
-        return Sampling(self.temperature, self.top_k, self.top_p)
+        return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
+
+    def stops(self, vocabulary: TokenVocabulary) -> tuple[int, ...]:
+        """The indices of the stop tokens. Raises ValueError for one that is not in the vocabulary."""
+        known = {token: index for index, token in enumerate(vocabulary.tokens)}
+        for token in self.stop:
+            if token not in known:
+                raise ValueError(f"stop: expected {vocabulary.level}s of the vocabulary, got {reprlib.repr(token)}")
+        return tuple(known[token] for token in self.stop)
 
 
 def prompt_tokens(config: Language, vocabulary: TokenVocabulary, prompt: str) -> np.ndarray:
@@ -99,20 +131,25 @@ class Writer:
         return text
 
 
+def warn_of_unknown(trained: Trained, text: str, name: str) -> None:
+    """Says on standard error which tokens of a text become `<unk>`."""
+    if unknown := unknown_words(trained, text):
+        print(f"{UNKNOWN} replaces unknown tokens of {name}: {', '.join(unknown)}", file=sys.stderr)
+
+
 def generate(options: Generate) -> None:
     """The command `generate`."""
     trained = open_run(options.run)
-    if unknown := unknown_words(trained, options.prompt):
-        print(f"{UNKNOWN} replaces unknown tokens of the prompt: {', '.join(unknown)}", file=sys.stderr)
+    warn_of_unknown(trained, options.prompt, "the prompt")
     write_text(trained, options, lambda text: print(text, end="", flush=True))
 
 
 def write_text(trained: Trained, options: Generate, write: Callable[[str], None]) -> None:
     """Writes the prompt and the generated text, token by token.
 
-    Raises ValueError as `prompt_tokens`, BrokenPipeError if the output is closed.
+    Raises ValueError as `prompt_tokens` and for an unknown stop token, BrokenPipeError if the output is closed.
     """
-    prompt = prompt_tokens(trained.config, trained.vocabulary, options.prompt)
+    prompt, stop = prompt_tokens(trained.config, trained.vocabulary, options.prompt), options.stops(trained.vocabulary)
     writer = Writer(trained.vocabulary, write)
     for token in prompt if trained.vocabulary.line_end is None else prompt[1:]:
         writer(token)
@@ -120,19 +157,48 @@ def write_text(trained: Trained, options: Generate, write: Callable[[str], None]
     # A loop on a device cannot be stopped: Ctrl-C ends the process.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        drawn = sample(
-            trained.model,
-            trained.params,
-            begun,
-            jax.random.key(options.seed),
-            options.length,
-            options.sampling(),
-            lambda tokens: writer(tokens[0]),
-        )
-        jax.block_until_ready(drawn)
-        jax.effects_barrier()
+        if options.beams is None:
+            write_sampled(trained, options, begun, stop, writer)
+        else:
+            write_searched(trained, options, begun, options.beams, stop, writer)
     finally:
         signal.signal(signal.SIGINT, before)
     if writer.broken is not None:
         raise writer.broken
     write("\n")
+
+
+def write_sampled(trained: Trained, options: Generate, begun: Begun, stop: tuple[int, ...], writer: Writer) -> None:
+    """Writes each token as soon as it is drawn."""
+    drawn = sample(
+        trained.model,
+        trained.params,
+        begun,
+        jax.random.key(options.seed),
+        options.length,
+        options.sampling(),
+        lambda tokens: writer(tokens[0]),
+        stop,
+    )
+    jax.block_until_ready(drawn)
+    jax.effects_barrier()
+
+
+def write_searched(
+    trained: Trained, options: Generate, begun: Begun, beams: int, stop: tuple[int, ...], writer: Writer
+) -> None:
+    """Writes the best hypothesis of a beam search. Raises ValueError for more hypotheses than fit into memory."""
+    # Logits, probabilities and scores of every token after every hypothesis.
+    check_capacity(f"{beams:,} beams", 16 * beams * len(trained.vocabulary))
+    found = search(
+        trained.model,
+        trained.params,
+        begun,
+        beams,
+        options.length,
+        stop,
+        options.length_penalty,
+        options.repetition_penalty,
+    )
+    for token in np.asarray(found.tokens)[0, 0, : int(found.lengths[0, 0])]:
+        writer(token)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from experiments.sentiment.tracing import check_order, draw_verdicts, look_insid
 from experiments.sentiment.trained import Trained, open_run
 from rnnjax.class_scores import log_probabilities
 from rnnjax.commands import TrainedRun, printable
+from rnnjax.commands.texts import given_texts
 from rnnjax.data import LabelledTexts, load_source
 from rnnjax.fields import check_range
 from rnnjax.files import make_folder
@@ -67,18 +67,7 @@ class Predict(TrainedRun):
 def predict(options: Predict) -> None:
     """The command `predict`."""
     trained = open_run(options.run)
-    texts = options.texts
-    if not texts and sys.stdin is not None:
-        try:
-            # Only newlines end a line: other separators, such as U+0085, are text.
-            texts = [line.decode("utf-8").rstrip("\r\n") for line in sys.stdin.buffer]
-        except UnicodeDecodeError as error:
-            raise ValueError(f"standard input: expected UTF-8, got: {error}") from error
-    if not texts:
-        raise ValueError("texts: expected at least one, got none")
-    for number, text in enumerate(texts, start=1):
-        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise ValueError(f"text {number}: expected UTF-8, got {text!r}")
+    texts = given_texts(options.texts)
     if options.figures is not None:
         new_folder(options.figures)
     for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):

@@ -8,23 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.colors import to_hex
-from rich.console import Console
-from rich.style import Style
-from rich.text import Text
 
 from experiments.sentiment.config import TextClassification
 from experiments.sentiment.trained import Trained
 from rnnjax import SequenceClassifier
-from rnnjax.analysis import step_figure, trace_steps, turning_words, verdict_figure, verdict_trace
+from rnnjax.analysis import trace_steps, turning_words, verdict_figure, verdict_trace
 from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
+from rnnjax.commands.texts import draw_steps, print_coloured
 from rnnjax.data import Plan, Sequences, collate
 from rnnjax.files import save_figure
 from rnnjax.models import logits_of
 
 SHOWN_TURNS = 3
-# The maximum number of steps in a figure of gates.
-MOST_STEPS = 40
 
 
 class Verdicts(NamedTuple):
@@ -82,26 +78,19 @@ def trace_verdicts(trained: Trained, text: str) -> Verdicts:
 
 def print_verdicts(verdicts: Verdicts) -> None:
     """Prints the text with each word coloured by the prediction after it, or with the probability after it."""
-    console = Console(soft_wrap=True, highlight=False)
     if not verdicts.spans:
-        console.print("no words: the prediction is that of the bias", style="italic")
+        print("no words: the prediction is that of the bias")
         return
-    coloured = console.is_terminal and console.color_system in ("256", "truecolor") and not console.no_color
-    if coloured:
-        line = Text(printable(verdicts.text))
-        for (start, end), value in zip(verdicts.spans, verdicts.values, strict=True):
-            line.stylize(Style(color="black", bgcolor=to_hex(VERDICTS(float(value)))), start, end)
-    else:
-        pairs = zip(verdicts.words, verdicts.values, strict=True)
-        line = Text(" ".join(f"{printable(word)} {value:.2f}" for word, value in pairs))
-    console.print(line)
+    coloured = print_coloured(
+        verdicts.text, verdicts.spans, verdicts.values.tolist(), lambda value: to_hex(VERDICTS(value))
+    )
     before = np.concatenate([[0.5], verdicts.values])
     turns = [
         f"{printable(verdicts.words[step])} ({before[step]:.2f} to {before[step + 1]:.2f})"
         for step in turning_words(verdicts.values, SHOWN_TURNS)
     ]
     key = " (blue high, orange low)" if coloured else ""
-    console.print(Text(f"probability of {printable(verdicts.shown_class)}{key}; changed by {', '.join(turns)}"))
+    print(f"probability of {printable(verdicts.shown_class)}{key}; changed by {', '.join(turns)}")
 
 
 def draw_verdicts(verdicts: Verdicts, folder: Path, name: str) -> None:
@@ -122,9 +111,4 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     width = config.longest if config.pad == "start" else len(tokens)
     batch = collate(Sequences.of([tokens]), np.zeros(1, np.int32), Plan(np.zeros(1, int), width), 1, config.pad)
     traces = trace_steps(trained.model, {"params": trained.params}, *map(jnp.asarray, (batch.inputs, batch.lengths)))
-    shown = words[-MOST_STEPS:]
-    part = f", the last {len(shown)} of {len(words)} words" if len(shown) < len(words) else ""
-    for path, trace in traces.items():
-        steps = {gate: values[0, -len(shown) :] for gate, values in trace.items()}
-        draw = functools.partial(step_figure, shown, steps, title=f"{path}{part}")
-        save_figure(folder / f"{name}_{path.replace('/', '_')}.png", draw)
+    draw_steps(traces, words, folder, name)

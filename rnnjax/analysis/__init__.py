@@ -20,6 +20,7 @@ from rnnjax.analysis.seed_plots import seed_curves as seed_curves
 from rnnjax.analysis.step_trace import trace_cell as trace_cell
 from rnnjax.analysis.step_trace import trace_steps as trace_steps
 from rnnjax.analysis.text_plots import step_figure as step_figure
+from rnnjax.analysis.text_plots import surprisal_figure as surprisal_figure
 from rnnjax.analysis.text_plots import turning_words as turning_words
 from rnnjax.analysis.text_plots import verdict_figure as verdict_figure
 from rnnjax.analysis.verdicts import class_probabilities as class_probabilities

@@ -25,7 +25,7 @@ def gradient_sums(objective: Objective) -> Gradients:
     Gradient and sums are in float32 at least.
     """
 
-    def summed(params: Any, batch: Any, key: jax.Array, carry: Any) -> tuple[Any, Sums, Any]:
+    def summed(params: Any, batch: Any, key: jax.Array | None, carry: Any) -> tuple[Any, Sums, Any]:
         def loss(params: Any) -> tuple[jax.Array, tuple[Sums, Any]]:
             sums, after = objective.carried(params, batch, key, carry)
             return sums["loss"], (sums, after)

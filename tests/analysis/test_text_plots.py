@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnjax.analysis import fold_accuracies, step_figure, turning_words, verdict_figure
+from rnnjax.analysis import fold_accuracies, step_figure, surprisal_figure, turning_words, verdict_figure
 
 WORDS = ["this", "is", "not", "good"]
 
@@ -75,3 +75,38 @@ def test_fold_accuracies_show_every_fold_and_the_mean():
     np.testing.assert_allclose([first_mean.get_xdata()[0], second_mean.get_xdata()[0]], [1.7 / 3, 0.9])
     assert len({tuple(point) for point in first.get_xydata()}) == 3
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_a_surprisal_figure_shows_every_word_with_its_bits():
+    bits = np.array([np.nan, 2.0, 12.0, 4.0])
+    figure = surprisal_figure(WORDS, bits, 8.0, "character")
+    axes: Any = figure.axes[0]
+    np.testing.assert_array_equal([bar.get_height() for bar in axes.patches], [0, 2, 12, 4])
+    mean, chance = (line.get_ydata()[0] for line in axes.lines)
+    assert (mean, chance) == (6.0, 8.0)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == WORDS
+    assert axes.get_xlabel() == "character"
+    # The more surprising, the darker, up to that of equal probabilities.
+    reds_to_blues = [bar.get_facecolor()[2] for bar in axes.patches]
+    assert reds_to_blues[2] < reds_to_blues[3] < reds_to_blues[1] < 1 == reds_to_blues[0]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "mean 6.00 bits",
+        "equal probabilities 8.00 bits",
+    ]
+
+
+def test_the_most_surprising_of_many_words_are_named():
+    words, bits = [f"w{i}" for i in range(100)], np.ones(100)
+    bits[20], bits[60:62] = 9.0, [8.0, 7.0]
+    axes: Any = surprisal_figure(words, bits, 8.0).axes[0]
+    assert axes.get_xlabel() == "word number"
+    named = {text.get_text() for text in axes.texts}
+    assert {"w20", "w60"} <= named
+    assert "w61" not in named
+
+
+def test_surprisals_of_other_lengths_or_none_are_errors():
+    with pytest.raises(ValueError, match=r"bits: expected one for each of 4 words, at least one number, got \(3,\)"):
+        surprisal_figure(WORDS, np.zeros(3), 8.0)
+    with pytest.raises(ValueError, match=r"bits: expected one for each of 4 words, at least one number, got \(4,\)"):
+        surprisal_figure(WORDS, np.full(4, np.nan), 8.0)

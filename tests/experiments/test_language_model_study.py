@@ -1,6 +1,7 @@
 """The language model study: a tiny training, going on with it, scores and text of its run."""
 
 import functools
+import io
 import re
 
 import numpy as np
@@ -12,11 +13,24 @@ from small_runs import TWO, act_after, checkpoints, lines, read, terminate
 from tiny_texts import text_of, write_treebank
 
 from experiments.language_model import __main__ as language_model
+from experiments.language_model import evaluation
 from experiments.language_model import train as training
-from experiments.language_model.generation import Generate, write_text
+from experiments.language_model.generation import Generate, prompt_tokens, write_text
+from experiments.language_model.scores import in_words
+from experiments.language_model.surprisal import surprisals
 from experiments.language_model.trained import open_run
 from rnnjax.runs import Session
 from rnnjax.runs.reading import read_run
+from rnnjax.sampling import read as read_prompt
+from rnnjax.sampling import search
+from rnnjax.training import (
+    DynamicEvaluation,
+    NeuralCache,
+    cached_losses,
+    capacity,
+    dynamic_losses,
+    root_mean_squares,
+)
 
 complaint = functools.partial(complaint_of, language_model)
 TINY = ["--hidden", "6", "--embedding", "5", "--steps", "7", "--batch-size", "3", "--epochs", "2", "--cell", "gru"]
@@ -110,6 +124,66 @@ def test_scores_do_not_depend_on_batch_size_or_truncation(small_run, treebank, c
     assert set(scores(capsys, small_run, *TWO, "--source", treebank)) == {"train", "validation"}
 
 
+def test_adapted_scores_stand_beside_the_plain_ones_in_a_table_of_their_own(small_run, capsys, monkeypatch):
+    trained = open_run(small_run)
+    monkeypatch.setattr(evaluation, "open_run", lambda path: trained)  # so that both sides share what is compiled
+    language_model.main(["evaluate", str(small_run), *TWO, "--cache", "--dynamic", "--dynamic-window", "4"])
+    plain, adapted = capsys.readouterr().out.split("\n\n")
+    score = re.search(r"^validation .* (perplexity [\d.]+)  ", plain, re.MULTILINE)
+    cached, dynamic = adapted.splitlines()[3:]
+    assert score is not None
+    parts = evaluation.own_corpus(trained).parts
+    found = [
+        cached_losses(trained.features, trained.params, parts["validation"].stream(1, 50), NeuralCache()),
+        dynamic_losses(
+            trained.features,
+            trained.params,
+            parts["validation"].stream(1, 4),
+            DynamicEvaluation(learning_rate=5e-5, decay=0.002),
+            root_mean_squares(trained.features, trained.params, parts["train"].stream(100, 4)),
+        ),
+    ]
+    words = (
+        "cache: size 500, theta 0.3, lambda 0.1",
+        "dynamic, rms: learning rate 5e-05, decay 0.002, epsilon 2e-05, window 4",
+    )
+    for line, how, losses in zip((cached, dynamic), words, found, strict=True):
+        cells = [score[1], in_words(losses.mean(), "word"), f"{losses.mean():.4f}"]
+        assert re.split(r"  +", line) == ["validation", how, *cells]
+
+
+@pytest.mark.slow
+def test_what_is_not_given_is_not_adapted(small_run, treebank, capsys):
+    valid = str(treebank / "ptb.valid.txt")
+    own = ["--dynamic-text", valid, "--dynamic-learning-rate", "0", "--dynamic-decay", "0.5"]
+    language_model.main(["evaluate", str(small_run), *TWO, "--source", valid, "--dynamic", *own])
+    plain, adapted = capsys.readouterr().out.split("\n\n")
+    *_, line = adapted.splitlines()
+    assert re.split(r"  +", line)[:2] == ["text", "dynamic, rms: learning rate 0, decay 0.5, epsilon 2e-05, window 5"]
+    without, score, loss = re.split(r"  +", line)[2:]
+    assert without == score
+    assert loss in plain
+
+
+BAD_ADAPTATIONS = {
+    "cache_size": (["--cache-size", "0"], "cache_size: expected at least 1, got 0"),
+    "cache_theta": (["--cache-theta", "-1"], "theta: expected a number of at least 0, got -1.0"),
+    "cache_lambda": (["--cache-lambda", "1"], "lambda: expected 0 <= share < 1, got 1.0"),
+    "dynamic_window": (["--dynamic-window", "0"], "dynamic_window: expected at least 1, got 0"),
+    "dynamic_epsilon": (["--dynamic-epsilon", "0"], "epsilon: expected a number above 0, got 0.0"),
+    "dynamic_decay": (["--dynamic-decay", "2"], "decay: expected 0 <= decay <= 1, got 2.0"),
+    "dynamic_text": (
+        ["--dynamic-rule", "sgd", "--dynamic-text", "a.txt"],
+        "dynamic_text: expected rule rms, which needs it, got sgd",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_ADAPTATIONS.values(), ids=BAD_ADAPTATIONS)
+def test_bad_options_of_evaluate_are_one_line(options, message, small_run, capsys):
+    assert message in complaint(capsys, "evaluate", small_run, *options)[1]
+
+
 def test_a_source_that_has_changed_is_an_error(small_run, treebank, tmp_path, capsys, monkeypatch):
     (treebank / "ptb.test.txt").write_text("the cat\n" * 9)
     try:
@@ -164,8 +238,108 @@ def test_characters_are_written_as_they_are(tmp_path, capsys):
     epoch = next(line for line in lines(tmp_path / "run") if line["kind"] == "epoch")
     np.testing.assert_allclose(epoch["validation_bits_per_character"], epoch["validation_loss"] / np.log(2))
     assert "\x1b" not in "".join(written(tmp_path / "run", prompt="ab", length=60))
+    capsys.readouterr()
+    language_model.main(["surprisal", str(tmp_path / "run"), "ab c\n"])
+    words, total = capsys.readouterr().out.splitlines()
+    assert [word for word, _ in bits_of(words)] == ["a", "b", "␣", "c", "↵"]
+    assert re.fullmatch(r"5 characters predicted, \d+\.\d\d bits: \d\.\d{3} bits per character", total)
     error = complaint(capsys, "generate", tmp_path / "run", "--prompt", "xyz")[1]
     assert "prompt: expected characters of the training part, which has no <unk>, got 'x' and 2 others" in error
+
+
+def test_a_text_ends_with_a_stop_token(small_run, capsys):
+    pieces = written(small_run, prompt="the dog", length=50, stop=("<eos>",), seed=1)
+    assert pieces.index("\n") == len(pieces) - 2  # and the end of the output
+    assert len(pieces) < 52
+    assert pieces[:-1] == written(small_run, prompt="the dog", length=50, seed=1)[: len(pieces) - 1]
+    error = complaint(capsys, "generate", small_run, "--stop", "cat", "zebra")[1]
+    assert "stop: expected words of the vocabulary, got 'zebra'" in error
+
+
+def test_beams_that_do_not_fit_into_memory_are_an_error(small_run, monkeypatch):
+    trained = open_run(small_run)
+    monkeypatch.setattr(capacity, "memory", lambda: 1000)
+    with pytest.raises(ValueError, match="5,000 beams: expected at most 1,000 bytes, this machine's memory, got "):
+        write_text(trained, Generate(small_run, beams=5000, length=3), lambda text: None)
+
+
+def test_beams_write_the_best_hypothesis(small_run):
+    trained, options = open_run(small_run), {"prompt": "the dog", "length": 6, "stop": ("<eos>",)}
+    prompt = prompt_tokens(trained.config, trained.vocabulary, "the dog")
+    begun = read_prompt(trained.model, trained.params, prompt[None])
+    end = trained.vocabulary.line_end
+    for penalty in (0.0, 3.0):
+        best = search(trained.model, trained.params, begun, 4, 6, (end,), penalty, 1.2)
+        tokens = np.asarray(best.tokens[0, 0])[: best.lengths[0, 0]]
+        words = ["\n" if token == end else f" {trained.vocabulary.tokens[token]}" for token in tokens]
+        got = written(small_run, **options, beams=4, length_penalty=penalty, repetition_penalty=1.2)
+        assert got == ["the", " dog", *words, "\n"]
+
+
+# Surprisal
+
+
+def bits_of(line):
+    return [(word, float(bits)) for word, bits in re.findall(r"(\S+) (\d+\.\d\d)", line)]
+
+
+def test_the_surprisals_of_a_text_are_those_of_its_score(small_run, tmp_path, capsys):
+    text = text_of(9, seed=4)
+    (tmp_path / "text.txt").write_text(f"\n{text}")  # the score has no first token, and a text starts a line
+    loss = float(scores(capsys, small_run, *TWO, "--source", tmp_path / "text.txt")["text"][-2])
+    found = surprisals(open_run(small_run), text)
+    np.testing.assert_allclose(found.bits.mean() * np.log(2), loss, atol=6e-5)
+    language_model.main(["surprisal", str(small_run), text])
+    words, total = capsys.readouterr().out.splitlines()
+    assert [word for word, _ in bits_of(words)] == found.words == text.replace("\n", "<eos>").split()
+    np.testing.assert_allclose([bits for _, bits in bits_of(words)], found.bits, atol=0.0051)
+    summary = re.match(r"(\d+) words predicted, ([\d.]+) bits: ([\d.]+) bits per word, ", total)
+    assert summary is not None
+    number, sum_of, mean = summary.groups()
+    assert int(number) == len(found.bits)
+    np.testing.assert_allclose(float(sum_of), found.bits.sum(), atol=0.0051)
+    np.testing.assert_allclose(float(mean), found.bits.mean(), atol=0.00051)
+    assert total.endswith(in_words(found.bits.mean() * np.log(2), "word"))
+
+
+def test_on_a_terminal_tokens_are_coloured_and_unknown_ones_are_named(small_run, capsys, monkeypatch):
+    for name, value in (("FORCE_COLOR", "1"), ("COLORTERM", "truecolor"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    language_model.main(["surprisal", str(small_run), "the cat zebra"])
+    out, error = capsys.readouterr()
+    line, key = out.splitlines()
+    assert re.sub(r"\x1b\[[\d;]*m", "", line) == "the cat <unk> <eos>"
+    assert key.endswith("(white 0 bits, orange 3.7 and more)")
+    assert error == "<unk> replaces unknown tokens of the text: zebra\n"
+    blues = [int(blue) for blue in re.findall(r"48;2;\d+;\d+;(\d+)m", line)]
+    assert len(blues) == 4
+    # The more surprising, the less blue is left of the white.
+    assert np.argmin(blues) == surprisals(open_run(small_run), "the cat zebra").bits.argmax()
+
+
+@pytest.mark.slow
+def test_figures_of_surprisals_and_of_every_layer(small_run, tmp_path, capsys):
+    folder = tmp_path / "figures"
+    language_model.main(["surprisal", str(small_run), "the cat sat", "a dog", "--figures", str(folder)])
+    names = [f"text_{number}_{what}.png" for number in (1, 2) for what in ("recurrent_layers_0", "surprisal")]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all(imread(folder / name).std() > 0.02 for name in names)
+    error = complaint(capsys, "surprisal", small_run, "the", "--figures", folder)[1]
+    assert f"figures: expected a new path, got {folder}, which exists" in error
+
+
+def test_texts_of_a_command_may_come_from_standard_input(small_run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the cat\na dog\n")))
+    language_model.main(["surprisal", str(small_run)])
+    lines = capsys.readouterr().out.splitlines()
+    assert [[word for word, _ in bits_of(line)] for line in lines[::2]] == [
+        ["the", "cat", "<eos>"],
+        ["a", "dog", "<eos>"],
+    ]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert "texts: expected at least one, got none" in complaint(capsys, "surprisal", small_run)[1]
+    assert "text 1: expected at least 2 words, got 1" in complaint(capsys, "surprisal", small_run, "")[1]
 
 
 # Bad input
@@ -176,6 +350,24 @@ BAD_OPTIONS = {
     "top_p": (["--top-p", "1.1"], "top_p: expected 0 < share <= 1, got 1.1"),
     "length": (["--length", "0"], "length: expected at least 1, got 0"),
     "longest": (["--length", "99999999"], "length: expected at most 10,000,000, got 99999999"),
+    "repetition_penalty": (["--repetition-penalty", "0"], "repetition_penalty: expected a number above 0, got 0.0"),
+    "beams": (["--beams", "0"], "beams: expected at least 1, got 0"),
+    "beams_and_temperature": (
+        ["--beams", "3", "--temperature", "0.5"],
+        "temperature: expected none with beams, because nothing is drawn, got 0.5",
+    ),
+    "beams_and_top_p": (
+        ["--beams", "3", "--top-p", "0.5"],
+        "top_p: expected none with beams, because nothing is drawn, got 0.5",
+    ),
+    "beams_and_length": (
+        ["--beams", "3", "--length", "9999999"],
+        "beams: expected at most 10,000,000 tokens in all, got 29,999,997",
+    ),
+    "length_penalty": (
+        ["--length-penalty", "1"],
+        "length_penalty: expected beams to choose from, got 1.0 without beams",
+    ),
     "seed": (["--seed", "-1"], "seed: expected 0 to 4294967295, got -1"),
 }
 
