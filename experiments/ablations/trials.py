@@ -30,7 +30,7 @@ TEXT_FIELDS = (
 # Fields of the config of a text classifier that determine its data.
 DATA = (
     *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
-    *("seed", "data_seed"),
+    *("seed", "data_seed", "ngrams", "ngram_texts"),
 )
 
 
@@ -106,7 +106,7 @@ class ClassifierTrainer(SeedTrainer):
         Raises ValueError for an invalid network.
         """
         rest = _rest(config, TEXT_FIELDS)
-        if config.layers == 0:
+        if config.layers == 0 and not config.ngrams:
             rest["word_order"] = "true"  # a bag of words ignores the order
         if config.patience is not None and config.patience >= config.epochs:
             rest["patience"] = None

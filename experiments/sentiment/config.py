@@ -3,8 +3,10 @@
 import dataclasses
 from typing import Literal
 
+import flax.linen as nn
 import jax.numpy as jnp
 
+from experiments.sentiment.evidence import Corrected, kinds_of
 from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
@@ -41,6 +43,13 @@ class TextClassification(RunConfig):
     """Where shorter texts are padded. The network reads padding at the start like words, and skips it at the end."""
     word_order: Order = "true"
     """Order of the words of a text."""
+    ngrams: int = 0
+    """Longest n-gram, in words, of a linear model whose log-odds the network corrects. Beside the embedding of a word,
+    the network reads what the n-grams that end at it add to these log-odds; 0: no linear model."""
+    ngram_texts: int = 3
+    """Number of training texts that an n-gram must be in."""
+    baseline: bool = False
+    """Also fit the baseline, a logistic regression on word n-grams (about a minute for 25,000 reviews)."""
     embedding: int = 64
     """Embedding size."""
     cell: CellOption = "lstm"
@@ -85,12 +94,16 @@ class TextClassification(RunConfig):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("rows", "longest", "embedding", "hidden", "dense", "buckets"),
+            at_least_one=("rows", "longest", "ngram_texts", "embedding", "hidden", "dense", "buckets"),
             shares=("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
         )
         known_cell(self.cell)
         if self.balanced and self.class_weights:
             raise ValueError("class_weights: expected none with balanced, got some")
+        if self.ngrams < 0:
+            raise ValueError(f"ngrams: expected at least 0, got {self.ngrams}")
+        if self.ngrams and self.pad == "start":
+            raise ValueError("pad: expected end with ngrams, got start")
         if self.layers < 0:
             raise ValueError(f"layers: expected at least 0, got {self.layers}")
         if not self.layers and self.pooling == "last":
@@ -106,7 +119,7 @@ class TextClassification(RunConfig):
         return self.seed if self.data_seed is None else self.data_seed
 
 
-def build_model(config: TextClassification, vocabulary: int, classes: int) -> SequenceClassifier:
+def build_model(config: TextClassification, vocabulary: int, classes: int) -> nn.Module:
     """The network of a config."""
     dtype = jnp.dtype(config.dtype)
 
@@ -123,15 +136,18 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> Se
 
     check_layers(config.layers, config.hidden)
     layers = [Bidirectional(layer(), layer()) if config.bidirectional else layer() for _ in range(config.layers)]
-    return SequenceClassifier(
+    kinds = kinds_of(classes)
+    network = SequenceClassifier(
         vocabulary_size=vocabulary,
         embedding_size=config.embedding,
         recurrent=None if not layers else layers[0] if len(layers) == 1 else StackedRNN(layers),
-        logits=1 if classes == 2 else classes,
+        logits=kinds,
         pooling=config.pooling,
         dense=config.dense,
         word_dropout=config.word_dropout,
         input_dropout=config.input_dropout,
         dropout=config.dropout,
+        features=config.ngrams * kinds,
         dtype=dtype,
     )
+    return Corrected(network) if config.ngrams else network

@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from experiments.sentiment.config import TextClassification
+from experiments.sentiment.evidence import EVIDENCE, FOLDS, LinearModels, folds_of
 from rnnjax.commands import printable
 from rnnjax.data import (
     Batch,
@@ -26,19 +27,26 @@ from rnnjax.data import (
     without,
 )
 from rnnjax.data.stored_texts import batches, in_file_order
+from rnnjax.runs import RunFolder
 from rnnjax.runs.report import table
 from rnnjax.training.capacity import check_capacity
+from rnnjax.training.processes import on_first_process
+from rnnjax.untrusted import kind_of
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
 
 
 class Part(NamedTuple):
-    """The word indices of a part: the whole texts, and as the network reads them."""
+    """The word indices of a part: the whole texts, and as the network reads them.
+
+    `models` are the numbers of the linear models that give the evidence of the texts, if there is any.
+    """
 
     whole: Sequences
     read: Sequences
     labels: np.ndarray
+    models: np.ndarray
 
 
 class Parts(NamedTuple):
@@ -53,6 +61,7 @@ class Parts(NamedTuple):
     duplicates: int
     held_out: str
     fingerprint: str
+    linear: LinearModels | None
 
 
 class Split(NamedTuple):
@@ -108,24 +117,47 @@ def read_part(tokenizer: Tokenizer, part: LabelledTexts, config: TextClassificat
     """The word indices of a part, truncated and ordered as the config says."""
     whole = encode(tokenizer, part.texts)
     read = whole.truncated(config.longest, config.cut).ordered(config.word_order)
-    return Part(whole, read, np.asarray(part.labels, np.int32))
+    labels = np.asarray(part.labels, np.int32)
+    return Part(whole, read, labels, np.full(len(labels), FOLDS))
 
 
-def prepare(config: TextClassification) -> Parts:
-    """The data of the config, with a vocabulary learnt from the training texts only."""
+def prepare(config: TextClassification, earlier: RunFolder | None = None) -> Parts:
+    """The data of the config, with a vocabulary and linear models learnt from the training texts only.
+
+    `earlier` is the folder of a run that is resumed: it keeps its linear models.
+    """
     source = split_source(config)
     tokenizer, unique_words = learn_vocabulary(source.train.texts, config.vocabulary)
+    train, linear = read_part(tokenizer, source.train, config), None
+    if config.ngrams:
+        train = train._replace(models=folds_of(train.labels, config.seed_of_data))
+        linear = linear_models(config, train, (tokenizer.get_vocab_size(), len(source.classes), config.ngrams), earlier)
     return Parts(
         tokenizer=tokenizer,
         classes=source.classes,
-        train=read_part(tokenizer, source.train, config),
+        train=train,
         validation=read_part(tokenizer, source.validation, config),
         test=None if source.test is None else read_part(tokenizer, source.test, config),
         unique_words=unique_words,
         duplicates=source.duplicates,
         held_out=digest(source.validation),
         fingerprint=fingerprint(source),
+        linear=linear,
     )
+
+
+def linear_models(
+    config: TextClassification, train: Part, sizes: tuple[int, int, int], earlier: RunFolder | None
+) -> LinearModels:
+    """The linear models of the training part, the same in all processes. `sizes` are those of `from_json`."""
+
+    def text() -> bytes:
+        if earlier is not None and kind_of(earlier.path / EVIDENCE) is not None:
+            return json.dumps(earlier.artifact(EVIDENCE)).encode()
+        fitted = LinearModels.fit(train.read, train.labels, train.models, *sizes, config.ngram_texts)
+        return fitted.to_json().encode()
+
+    return LinearModels.from_json(json.loads(on_first_process(text)), *sizes)
 
 
 def class_weights(config: TextClassification, parts: Parts) -> tuple[float, ...] | None:
@@ -152,20 +184,28 @@ def facts(parts: Parts, config: TextClassification) -> str:
         f"classes: {printable(', '.join(parts.classes))}\n{table(headers, rows)}\n"
         f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
         f"({unknown:.1%} of the text is outside); {parts.duplicates:,} duplicates of held-out texts left out"
+        + (f"\n{len(parts.linear.ngrams.keys):,} n-grams in the linear model" if parts.linear is not None else "")
     )
 
 
 class Loader:
     """Batches of the parts, with bucket widths chosen on the training part.
 
-    `share` is (process, processes) if each of several processes makes an equal share of the rows of every batch. Raises
-    ValueError if the devices cannot be shared evenly.
+    `share` is (process, processes) if each of several processes makes an equal share of the rows of every batch. With
+    linear models, the inputs of a batch are `Evidence`. Raises ValueError if the devices cannot be shared evenly.
     """
 
-    def __init__(self, config: TextClassification, train: Sequences, devices: int, share: tuple[int, int] = (0, 1)):
+    def __init__(
+        self,
+        config: TextClassification,
+        train: Sequences,
+        devices: int,
+        share: tuple[int, int] = (0, 1),
+        linear: LinearModels | None = None,
+    ):
         if devices % share[1]:
             raise ValueError(f"devices: expected as many in each of {share[1]} processes, got {devices} in all")
-        self.config = config
+        self.config, self.linear = config, linear
         # The network reads padding at the start: a text needs the same amount of it in every batch.
         self.widths = (
             (config.longest,) if config.pad == "start" else bucket_widths(train.lengths, config.buckets, WIDTH_MULTIPLE)
@@ -173,6 +213,11 @@ class Loader:
         # Rows of weight 0 fill a batch up to a multiple of the devices.
         self.filled = -(-config.batch_size // devices) * devices
         self.part = share_of(self.filled, *share)
+
+    @property
+    def _word_size(self) -> int:
+        """The number of inputs of the network at each word."""
+        return self.config.embedding + (0 if self.linear is None else self.linear.features)
 
     def plans(self, part: Part, seed: int | None = None, epoch: int = 0) -> list[Plan]:
         """The plans of the batches of an epoch, shuffled by the seed; without a seed, in file order within each width.
@@ -182,7 +227,7 @@ class Loader:
         widest = max(self.widths[-1], int(part.read.lengths.max(initial=1)))
         # The embedded batch is a lower bound of what it needs. The config may be untrusted.
         check_capacity(
-            f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self.config.embedding
+            f"a batch of {self.filled:,} texts of {widest:,} words", 4 * self.filled * widest * self._word_size
         )
         return plan_epoch(
             part.read.lengths,
@@ -195,7 +240,12 @@ class Loader:
 
     def batch(self, part: Part, plan: Plan) -> Batch:
         """The batch of a plan, or the share of this process."""
-        return collate(part.read, part.labels, plan, self.filled, self.config.pad, self.part)
+        batch = collate(part.read, part.labels, plan, self.filled, self.config.pad, self.part)
+        if self.linear is None:
+            return batch
+        models = np.full(self.filled, FOLDS)
+        models[: len(plan.rows)] = part.models[plan.rows]
+        return batch._replace(inputs=self.linear.inputs(batch.inputs, batch.lengths, models[self.part]))
 
     def batches(self, part: Part, seed: int | None = None, epoch: int = 0, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, starting with batch number `first`."""

@@ -32,7 +32,7 @@ START = 80
 
 def logits_over(trained: Trained, part: Part, mesh: Mesh) -> np.ndarray:
     """The logits `(N, C)` of a part, or `(N,)` for two classes; the rows of a batch are split over the mesh."""
-    loader = Loader(trained.config, part.read, mesh.size)
+    loader = Loader(trained.config, part.read, mesh.size, linear=trained.linear)
     apply = logits_of(trained.model)
     score = over_rows(lambda params, batch: apply(params, batch.inputs, batch.lengths), trained.params, mesh)
     classes = len(trained.classes)

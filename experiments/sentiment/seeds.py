@@ -17,7 +17,7 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
     """
     if config.data_seed is None:
         raise ValueError("data_seed: expected one that all seeds share, got none")
-    loader = Loader(config, parts.train.read, devices=1)
+    loader = Loader(config, parts.train.read, devices=1, linear=parts.linear)
     epoch_steps = len(loader.plans(parts.train))
     model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
     optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
@@ -38,7 +38,7 @@ def seed_training(config: TextClassification, parts: Parts, seeds: Sequence[int]
 
 def seconds_of(config: TextClassification, parts: Parts, seeds: Sequence[int]) -> float:
     """The estimated seconds of all steps, from one measured step of the most frequent batch width."""
-    loader = Loader(config, parts.train.read, devices=1)
+    loader = Loader(config, parts.train.read, devices=1, linear=parts.linear)
     plans = loader.plans(parts.train, seeds[0])
     widths = [plan.width for plan in plans]
     usual = max(set(widths), key=widths.count)

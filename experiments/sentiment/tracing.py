@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,6 @@ from matplotlib.colors import to_hex
 
 from experiments.sentiment.config import TextClassification
 from experiments.sentiment.trained import Trained
-from rnnjax import SequenceClassifier
 from rnnjax.analysis import trace_steps, turning_words, verdict_figure, verdict_trace
 from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
@@ -47,9 +47,9 @@ def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | 
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def compiled_logits(model: SequenceClassifier, params: Any, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+def compiled_logits(model: nn.Module, params: Any, inputs: Any, lengths: jax.Array) -> jax.Array:
     """The logits, by one compiled function for all texts, so that each shape is compiled only once."""
-    return logits_of(model)(params, tokens, lengths)
+    return logits_of(model)(params, inputs, lengths)
 
 
 def check_order(config: TextClassification) -> None:
@@ -64,8 +64,14 @@ def trace_verdicts(trained: Trained, text: str) -> Verdicts:
     check_order(config)
     encoding = trained.tokenizer.encode(text)
     tokens = np.asarray(encoding.ids, np.int32)
+
+    def logits(tokens: np.ndarray, lengths: np.ndarray) -> jax.Array:
+        return compiled_logits(trained.model, trained.params, trained.inputs(tokens, lengths), lengths)
+
     verdicts = verdict_trace(
-        lambda tokens, lengths: compiled_logits(trained.model, trained.params, tokens, lengths),
+        lambda tokens, lengths: compiled_logits(
+            trained.model, trained.params, trained.inputs(tokens, lengths), lengths
+        ),
         tokens,
         longest=config.longest,
         cut=config.cut,
@@ -110,5 +116,6 @@ def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -
     tokens, words = verdicts.tokens[kept], verdicts.words[kept]
     width = config.longest if config.pad == "start" else len(tokens)
     batch = collate(Sequences.of([tokens]), np.zeros(1, np.int32), Plan(np.zeros(1, int), width), 1, config.pad)
-    traces = trace_steps(trained.model, {"params": trained.params}, *map(jnp.asarray, (batch.inputs, batch.lengths)))
+    read = trained.inputs(batch.inputs, batch.lengths), batch.lengths
+    traces = trace_steps(trained.model, {"params": trained.params}, *jax.tree.map(jnp.asarray, read))
     draw_steps(traces, words, folder, name)

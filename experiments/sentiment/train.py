@@ -9,8 +9,10 @@ from pathlib import Path
 import datasets
 import jax
 
+from experiments.sentiment.baseline import WORDS, check_baseline, linear_accuracies
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Parts, class_weights, facts, prepare
+from experiments.sentiment.evidence import EVIDENCE
 from experiments.sentiment.halves import LINE, by_half, in_halves, line_of, two_fold
 from rnnjax.analysis import confusion_matrix, length_histogram
 from rnnjax.class_scores import macro_f1
@@ -44,10 +46,12 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
     datasets.disable_progress_bars()
     mesh = batch_mesh(config.execution.devices)
     config = dataclasses.replace(config, source=resolved(config.source))
+    check_baseline(config)
     with Session(program, name, config) as session:
-        parts = prepare(config)
+        parts = prepare(config, session.folder if session.resuming else None)
         say(facts(parts, config))
-        loader = Loader(config, parts.train.read, mesh.size, (jax.process_index(), jax.process_count()))
+        share = jax.process_index(), jax.process_count()
+        loader = Loader(config, parts.train.read, mesh.size, share, parts.linear)
         epoch_steps = len(loader.plans(parts.train))
         steps = epoch_steps * config.epochs
         model = build_model(config, parts.tokenizer.get_vocab_size(), len(parts.classes))
@@ -62,7 +66,10 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         }
 
         facts_of_data = {"classes": parts.classes, "held_out": parts.held_out, "fingerprint": parts.fingerprint}
-        session.begin(objective, facts_of_data, {VOCABULARY: parts.tokenizer.to_str(pretty=True)})
+        artifacts = {VOCABULARY: parts.tokenizer.to_str(pretty=True)}
+        if parts.linear is not None:
+            artifacts[EVIDENCE] = parts.linear.to_json()
+        session.begin(objective, facts_of_data, artifacts)
         preparing = time.perf_counter() - start
         say(f"\n{model_table(first.params)}\n")
         say(f"{mesh.size} devices, batch widths {', '.join(map(str, loader.widths))}; run folder {session.path}\n")
@@ -89,8 +96,13 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
         }
         if is_first():
             halves = two_fold(session.lines(LINE), held_out["validation"].labels[:, 1])
-            further = {} if halves is None else {"validation": {"two_fold_accuracy": halves.accuracy}}
+            further = linear_accuracies(config, parts)
+            linear = [(part, WORDS[name], f"{value:.4f}") for part in further for name, value in further[part].items()]
+            if halves is not None:
+                further["validation"]["two_fold_accuracy"] = halves.accuracy
             session.finish(objective, scores, ("loss", "accuracy"), further)
+            if linear:
+                print(f"\n{table(('part', 'linear classifier', 'accuracy'), linear)}")
             if halves is not None:
                 print(
                     "accuracy on one half of the validation part, of the epoch that the other half chose: "

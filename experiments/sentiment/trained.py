@@ -4,10 +4,12 @@ import reprlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
+import numpy as np
 from tokenizers import Tokenizer
 
 from experiments.sentiment.config import TextClassification, build_model
-from rnnjax import SequenceClassifier
+from experiments.sentiment.evidence import EVIDENCE, FOLDS, LinearModels
 from rnnjax.data import load_vocabulary
 from rnnjax.runs import load_record
 from rnnjax.runs.folder import CONFIG, VOCABULARY
@@ -25,8 +27,13 @@ class Trained(NamedTuple):
     classes: tuple[str, ...]
     held_out: str
     tokenizer: Tokenizer
-    model: SequenceClassifier
+    model: nn.Module
     params: Any
+    linear: LinearModels | None
+
+    def inputs(self, tokens: np.ndarray, lengths: np.ndarray) -> Any:
+        """The inputs of the network for tokens `(B, T)`: with their evidence, if the run has linear models."""
+        return tokens if self.linear is None else self.linear.inputs(tokens, lengths, np.full(len(tokens), FOLDS))
 
 
 def open_run(path: Path) -> Trained:
@@ -37,9 +44,16 @@ def open_run(path: Path) -> Trained:
     record = load_record(path, TextClassification, FACTS, (VOCABULARY,))
     classes = check_classes(path / CONFIG, record.facts["classes"])
     tokenizer = load_vocabulary(path / VOCABULARY)
+    linear = None
+    if record.config.ngrams:
+        sizes = tokenizer.get_vocab_size(), len(classes), record.config.ngrams
+        try:
+            linear = LinearModels.from_json(record.folder.artifact(EVIDENCE), *sizes)
+        except ValueError as error:
+            raise ValueError(f"{path / EVIDENCE}: {error}") from error
     model = build_model(record.config, tokenizer.get_vocab_size(), len(classes))
     params = record.best_params(param_shapes(model))
-    return Trained(record.config, classes, record.facts["held_out"], tokenizer, model, params)
+    return Trained(record.config, classes, record.facts["held_out"], tokenizer, model, params, linear)
 
 
 def check_classes(file: Path, classes: list[Any]) -> tuple[str, ...]:

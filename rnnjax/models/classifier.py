@@ -24,10 +24,11 @@ class SequenceClassifier(nn.Module):
 
     `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None for a bag of words. `pooling` reduces its outputs
     over the steps of each sequence ("last": the last step; "mean", "max"). `word_dropout` drops whole steps of the
-    embedding, `input_dropout` drops its features, the same ones at every step. `dense` gives the sizes of hidden dense
-    layers. `logits` is 1 for two classes (the loss applies the sigmoid), C for C classes. Tokens must be below
-    `vocabulary_size`. Raises ValueError for an unknown pooling, pooling "last" without a recurrent layer, a size below
-    1 or a dropout outside [0, 1).
+    embedding, `input_dropout` drops its features, the same ones at every step. `features` is the number of further
+    inputs of each step, which follow the embedding and are not dropped. `dense` gives the sizes of hidden dense layers.
+    `logits` is 1 for two classes (the loss applies the sigmoid), C for C classes. Tokens must be below
+    `vocabulary_size`. Raises ValueError for an unknown pooling, pooling "last" without a recurrent layer, a size out of
+    range or a dropout outside [0, 1).
     """
 
     vocabulary_size: int
@@ -39,6 +40,7 @@ class SequenceClassifier(nn.Module):
     word_dropout: float = 0.0
     input_dropout: float = 0.0
     dropout: float = 0.0
+    features: int = 0
     dtype: Any = None
 
     def __post_init__(self):
@@ -50,6 +52,8 @@ class SequenceClassifier(nn.Module):
             check_linen("recurrent", self.recurrent)
         check_sizes(self, ("vocabulary_size", "embedding_size", "logits"))
         self.dense = tuple(self.dense)  # the module must be hashable
+        if self.features < 0:
+            raise ValueError(f"features: expected at least 0, got {self.features}")
         if any(size < 1 for size in self.dense):
             raise ValueError(f"dense: expected sizes of at least 1, got {self.dense}")
         for name in ("word_dropout", "input_dropout", "dropout"):
@@ -65,12 +69,13 @@ class SequenceClassifier(nn.Module):
         *,
         deterministic: bool | None = None,
         rows: jax.Array | None = None,
+        features: jax.Array | None = None,
     ) -> jax.Array:
         """Logits `(B,)` if `logits` is 1, else `(B, C)`, at least float32, from tokens `(B, T)` padded on the right.
 
         Dropout is active if there is an rng "dropout", unless `deterministic=True`. `rows (B,)` are the row numbers
-        within the whole batch (see `Dropout`). A length above T is treated as T; a sequence of length 0 is pooled to
-        zeros.
+        within the whole batch (see `Dropout`). `features` are `(B, T, features)`, if the model has any. A length above
+        T is treated as T; a sequence of length 0 is pooled to zeros. Raises ValueError for features of another shape.
         """
         tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
         embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")
@@ -79,6 +84,7 @@ class SequenceClassifier(nn.Module):
             inputs, rows, deterministic=deterministic
         )
         inputs = Dropout(self.input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        inputs = self._with_features(inputs, features)
         if self.recurrent is None:
             outputs, final_state = inputs, None
         else:
@@ -93,6 +99,14 @@ class SequenceClassifier(nn.Module):
         pooled, head = DenseHead(self.logits, self.dtype, name="head")(pooled)
         logits = head.logits(pooled)
         return logits[:, 0] if self.logits == 1 else logits
+
+    def _with_features(self, inputs: jax.Array, features: jax.Array | None) -> jax.Array:
+        expected = (*inputs.shape[:2], self.features)
+        if features is None and (not self.features or self.is_initializing()):
+            features = jnp.zeros(expected, inputs.dtype)
+        if features is None or features.shape != expected:
+            raise ValueError(f"features: expected shape {expected}, got {None if features is None else features.shape}")
+        return jnp.concatenate([inputs, features.astype(inputs.dtype)], axis=-1) if self.features else inputs
 
     def _pool(self, outputs: jax.Array, final_state: Any, lengths: jax.Array | None) -> jax.Array:
         if self.recurrent is not None and self.pooling == "last":

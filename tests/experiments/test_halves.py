@@ -17,7 +17,7 @@ TOLERANCE = 1e-6
 
 def part_of(labels):
     sequences = Sequences.of([[1]] * len(labels))
-    return Part(sequences, sequences, np.array(labels, np.int32))
+    return Part(sequences, sequences, np.array(labels, np.int32), np.zeros(len(labels), int))
 
 
 @pytest.mark.parametrize("counts", [(50, 50), (13, 8, 1, 5, 20), (1, 1)])
