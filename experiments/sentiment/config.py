@@ -61,7 +61,7 @@ class TextClassification(RunConfig):
     """Number of recurrent layers; 0: a bag of words."""
     bidirectional: bool = True
     """Use bidirectional layers."""
-    pooling: Literal["last", "mean", "max"] = "max"
+    pooling: Literal["last", "mean", "max", "mean-max"] = "max"
     """Pooling of the outputs over time."""
     dense: tuple[int, ...] = ()
     """Sizes of dense layers with ReLU between the pooling and the head."""

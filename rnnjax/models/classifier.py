@@ -14,7 +14,7 @@ from rnnjax.models.head import DenseHead
 from rnnjax.modes import check_linen, is_deterministic, static
 from rnnjax.types import Lengths, Tokens
 
-POOLINGS = ("last", "mean", "max")
+POOLINGS = ("last", "mean", "max", "mean-max")
 
 
 class SequenceClassifier(nn.Module):
@@ -23,19 +23,19 @@ class SequenceClassifier(nn.Module):
         embedding -> word and variational dropout -> recurrent -> pooling -> dropout -> dense layers, ReLU -> dense
 
     `recurrent` is an `RNN`, `Bidirectional` or `StackedRNN`, or None for a bag of words. `pooling` reduces its outputs
-    over the steps of each sequence ("last": the last step; "mean", "max"). `word_dropout` drops whole steps of the
-    embedding, `input_dropout` drops its features, the same ones at every step. `features` is the number of further
-    inputs of each step, which follow the embedding and are not dropped. `dense` gives the sizes of hidden dense layers.
-    `logits` is 1 for two classes (the loss applies the sigmoid), C for C classes. Tokens must be below
-    `vocabulary_size`. Raises ValueError for an unknown pooling, pooling "last" without a recurrent layer, a size out of
-    range or a dropout outside [0, 1).
+    over the steps of each sequence: "last" (the last step), "mean", "max", or "mean-max" (both, side by side).
+    `word_dropout` drops whole steps of the embedding, `input_dropout` drops its features, the same ones at every step.
+    `features` is the number of further inputs of each step, which follow the embedding and are not dropped. `dense`
+    gives the sizes of hidden dense layers. `logits` is 1 for two classes (the loss applies the sigmoid), C for C
+    classes. Tokens must be below `vocabulary_size`. Raises ValueError for an unknown pooling, pooling "last" without a
+    recurrent layer, a size out of range or a dropout outside [0, 1).
     """
 
     vocabulary_size: int
     embedding_size: int
     recurrent: nn.Module | None
     logits: int = 1
-    pooling: Literal["last", "mean", "max"] = "last"
+    pooling: Literal["last", "mean", "max", "mean-max"] = "last"
     dense: Sequence[int] = ()
     word_dropout: float = 0.0
     input_dropout: float = 0.0
@@ -114,14 +114,23 @@ class SequenceClassifier(nn.Module):
         batch, steps, _ = outputs.shape
         counts = jnp.full(batch, steps) if lengths is None else jnp.clip(jnp.asarray(lengths), 0, steps)
         valid = jnp.arange(steps)[None, :, None] < counts[:, None, None]
-        if self.pooling == "mean":
-            # Sum and count are at least float32: the largest float16 is 65,504, and bfloat16 counts only up to 256.
-            wide = at_least_float32(outputs.dtype)
-            # Outputs of recurrent layers are zero past the length, embeddings are not.
-            own = outputs if self.recurrent is not None else jnp.where(valid, outputs, 0)
-            mean = own.sum(axis=1, dtype=wide) / jnp.maximum(counts, 1)[:, None].astype(wide)
-            return mean.astype(outputs.dtype)
-        # Not minus infinity: a check for non-finite values must not find it here.
-        lowest = jnp.finfo(outputs.dtype).min
-        highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)
-        return jnp.where(counts[:, None] > 0, highest, 0)
+        # Outputs of recurrent layers are zero past the length, embeddings are not.
+        own = outputs if self.recurrent is not None else jnp.where(valid, outputs, 0)
+        pooled = {"mean": lambda: _mean(own, counts), "max": lambda: _max(outputs, valid)}
+        return jnp.concatenate([pooled[name]() for name in self.pooling.split("-")], axis=-1)
+
+
+def _mean(outputs: jax.Array, counts: jax.Array) -> jax.Array:
+    """The mean over the steps of each sequence, of outputs `(B, T, F)` that are zero past its end."""
+    # Sum and count are at least float32: the largest float16 is 65,504, and bfloat16 counts only up to 256.
+    wide = at_least_float32(outputs.dtype)
+    mean = outputs.sum(axis=1, dtype=wide) / jnp.maximum(counts, 1)[:, None].astype(wide)
+    return mean.astype(outputs.dtype)
+
+
+def _max(outputs: jax.Array, valid: jax.Array) -> jax.Array:
+    """The maximum over the valid steps of each sequence; zero for a sequence without steps."""
+    # Not minus infinity: a check for non-finite values must not find it here.
+    lowest = jnp.finfo(outputs.dtype).min
+    highest = jnp.where(valid, outputs, lowest).max(axis=1, initial=lowest)
+    return jnp.where(valid.any(axis=1), highest, 0)
