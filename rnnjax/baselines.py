@@ -1,6 +1,7 @@
 """The linear baseline of text classification: logistic regression on word n-grams."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from rnnjax.extras import extra
 EXTRA = "baselines"
 # Words and single punctuation marks.
 TOKEN = r"\w+|[^\w\s]"
+# Limit on the words of an n-gram, since a file may be untrusted.
+MOST_WORDS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,3 +93,24 @@ class FittedNgrams:
             for start in range(len(words) - size + 1)
         }
         return self.biases + sum(self.weights[ngram] for ngram in sorted(found & self.weights.keys()))
+
+    def to_json(self) -> str:
+        """The weights as a JSON text."""
+        weights = {ngram: row.tolist() for ngram, row in self.weights.items()}
+        return json.dumps({"longest": self.longest, "biases": self.biases.tolist(), "weights": weights})
+
+    @classmethod
+    def from_json(cls, value: Any, classes: int) -> "FittedNgrams":
+        """The classifier of `to_json`. Raises ValueError for a value that is not one of this number of classes."""
+        if not isinstance(value, dict) or value.keys() != {"longest", "biases", "weights"}:
+            raise ValueError(f"baseline: expected longest, biases and weights, got {str(value)[:60]!r}")
+        longest, biases, weights = value["longest"], value["biases"], value["weights"]
+        if type(longest) is not int or not 1 <= longest <= MOST_WORDS:
+            raise ValueError(f"baseline: expected longest of 1 to {MOST_WORDS}, got {str(longest)[:60]!r}")
+        if not isinstance(weights, dict):
+            raise ValueError(f"baseline: expected an object of weights, got {str(weights)[:60]!r}")
+        size = 1 if classes == 2 else classes
+        for name, row in (("biases", biases), *weights.items()):
+            if not isinstance(row, list) or len(row) != size or not all(type(item) in (int, float) for item in row):
+                raise ValueError(f"baseline: expected {size} numbers for {name[:60]!r}, got {str(row)[:60]!r}")
+        return cls({ngram: np.array(row, float) for ngram, row in weights.items()}, np.array(biases, float), longest)

@@ -7,17 +7,13 @@ Command: `python -m experiments.sentiment`, or with a preset, `python -m experim
 import dataclasses
 import sys
 
-from experiments.sentiment.config import TextClassification
+from experiments.sentiment.config import Ensemble, TextClassification
+from experiments.sentiment.ensemble import ensemble
 from experiments.sentiment.scoring import Evaluate, Predict, evaluate, predict
 from experiments.sentiment.train import train
 from rnnjax.commands import Experiment, run, study_command
 
 PROGRAM = "experiments.sentiment"
-EXPERIMENT = Experiment(
-    question="Is a movie review positive or negative?",
-    command=f"python -m {PROGRAM} [bigru-max | bilstm-max | lstm | gru3 | bilstm2 | smoke | predict | evaluate]",
-    time="bigru-max 4 to 6 minutes, bilstm-max 2, gru3 4, bilstm2 5, lstm 5 to 6, smoke 10 seconds on two cores",
-)
 DEFAULT = "bigru-max"
 PREFIX = "sentiment-"
 BILSTM_MAX = TextClassification(
@@ -72,8 +68,16 @@ PRESETS = {
     ),
 }
 
+COMMANDS = {Predict: predict, Evaluate: evaluate, Ensemble: ensemble}
+EXPERIMENT = Experiment(
+    question="Is a movie review positive or negative?",
+    command=f"python -m {PROGRAM} [{' | '.join([*PRESETS, *(command.__name__.lower() for command in COMMANDS)])}]",
+    time="bigru-max 4 to 6 minutes, bilstm-max 2, gru3 4, bilstm2 5, lstm 5 to 6, smoke 10 seconds on two cores",
+)
 
-main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, {Predict: predict, Evaluate: evaluate})
+main = study_command(
+    PRESETS, DEFAULT, PROGRAM, PREFIX, train, {Predict: predict, Evaluate: evaluate, Ensemble: ensemble}
+)
 
 if __name__ == "__main__":
     run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -5,6 +5,7 @@ from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
+import tyro
 
 from experiments.sentiment.evidence import Corrected, kinds_of
 from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
@@ -12,7 +13,7 @@ from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data.sequences import Order
 from rnnjax.fields import check_fields
-from rnnjax.runs import RunConfig
+from rnnjax.runs import RunConfig, RunPlace
 from rnnjax.training.capacity import check_layers
 
 RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
@@ -117,6 +118,32 @@ class TextClassification(RunConfig):
     def seed_of_data(self) -> int:
         """The seed of the hold-out."""
         return self.seed if self.data_seed is None else self.data_seed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Average several runs: the log-probabilities of their classes, with weights chosen on their common hold-out.
+
+    The result is a run folder for predict and evaluate. It names the run folders, which must stay where they are.
+    """
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """The run folders. All must have the same hold-out: train them with the same --data-seed."""
+    baseline: bool = False
+    """Also include the baseline, a logistic regression on word n-grams."""
+    equal: bool = False
+    """Give all members the same weight."""
+    cell: str | None = None
+    """The cell of the runs, if it is your own, as module:Name."""
+    execution: RunPlace = dataclasses.field(default_factory=RunPlace)
+    """Run folder, and devices."""
+
+    def __post_init__(self):
+        check_fields(self)
+        if len(self.runs) + self.baseline < 2:
+            raise ValueError(f"runs: expected at least two, or one and the baseline, got {len(self.runs)}")
+        if not self.runs:
+            raise ValueError("runs: expected at least one, got none")
 
 
 def build_model(config: TextClassification, vocabulary: int, classes: int) -> nn.Module:

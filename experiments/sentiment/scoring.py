@@ -2,50 +2,27 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import datasets
 import numpy as np
 import tyro
-from jax.sharding import Mesh
 
-from experiments.sentiment.data import Loader, Part, digest, read_part, split_source
 from experiments.sentiment.evaluation import draw_scores, mistakes, score_tables
+from experiments.sentiment.predictions import logs_over
 from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
-from experiments.sentiment.trained import Trained, open_run
-from rnnjax.class_scores import log_probabilities
+from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
 from rnnjax.commands import TrainedRun, printable
 from rnnjax.commands.texts import given_texts
 from rnnjax.data import LabelledTexts, load_source
 from rnnjax.fields import check_range
 from rnnjax.files import make_folder
-from rnnjax.models import logits_of
 from rnnjax.runs import RunFolder
 from rnnjax.training import batch_mesh, use_cpu_cores
-from rnnjax.training.devices import over_rows
 
 # The number of characters shown of a text.
 START = 80
-
-
-def logits_over(trained: Trained, part: Part, mesh: Mesh) -> np.ndarray:
-    """The logits `(N, C)` of a part, or `(N,)` for two classes; the rows of a batch are split over the mesh."""
-    loader = Loader(trained.config, part.read, mesh.size, linear=trained.linear)
-    apply = logits_of(trained.model)
-    score = over_rows(lambda params, batch: apply(params, batch.inputs, batch.lengths), trained.params, mesh)
-    classes = len(trained.classes)
-    result = np.zeros((len(part.labels), *(() if classes == 2 else (classes,))), np.float32)
-    for plan in loader.plans(part):
-        result[plan.rows] = score(loader.batch(part, plan))[: len(plan.rows)]
-    return result
-
-
-def probabilities(trained: Trained, texts: Sequence[str]) -> np.ndarray:
-    """The class probabilities `(N, C)` of the texts. A text without known words is scored too."""
-    part = read_part(trained.tokenizer, LabelledTexts(list(texts), [0] * len(texts)), trained.config)
-    return np.exp(log_probabilities(logits_over(trained, part, batch_mesh(1))))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,11 +43,12 @@ class Predict(TrainedRun):
 
 def predict(options: Predict) -> None:
     """The command `predict`."""
-    trained = open_run(options.run)
+    trained = open_any(options.run)
     texts = given_texts(options.texts)
     if options.figures is not None:
         new_folder(options.figures)
-    for number, (text, row) in enumerate(zip(texts, probabilities(trained, texts), strict=True), start=1):
+    rows = np.exp(logs_over(trained, texts, batch_mesh(1)))
+    for number, (text, row) in enumerate(zip(texts, rows, strict=True), start=1):
         # Class names of an untrusted run folder must not break the columns.
         names = [printable(name) for name in trained.classes]
         shares = " ".join(f"{name}={share:.4f}" for name, share in zip(names, row, strict=True))
@@ -106,30 +84,25 @@ def evaluate(options: Evaluate) -> None:
     """The command `evaluate`."""
     use_cpu_cores(options.devices)
     datasets.disable_progress_bars()
-    trained = open_run(options.run)
+    trained = open_any(options.run)
     if options.errors:
-        check_order(trained.config)
+        check_order(trained)
     texts, name = texts_to_score(trained, options)
     if options.figures is not None:
         new_folder(options.figures)
-    part = read_part(trained.tokenizer, texts, trained.config)
-    logs = log_probabilities(logits_over(trained, part, batch_mesh(options.devices)))
-    print(printable(f"{options.source or trained.config.source}, part {name}, {len(part.labels):,} rows"))
-    print(score_tables(logs, part.labels, trained.classes))
+    logs, labels = logs_over(trained, texts.texts, batch_mesh(options.devices)), np.asarray(texts.labels)
+    print(printable(f"{options.source or trained.config.source}, part {name}, {len(labels):,} rows"))
+    print(score_tables(logs, labels, trained.classes))
     if options.figures is not None:
-        draw_scores(logs, part.labels, options.figures)
+        draw_scores(logs, labels, options.figures)
     if options.errors:
         list_mistakes(trained, texts, logs, options.errors, options.figures)
 
 
-def texts_to_score(trained: Trained, options: Evaluate) -> tuple[LabelledTexts, str]:
+def texts_to_score(trained: Trained | TrainedEnsemble, options: Evaluate) -> tuple[LabelledTexts, str]:
     """The texts that the options name, and the name of their part. Raises ValueError if there is no such part."""
     if options.source is None:
-        source = split_source(trained.config)
-        if digest(source.validation) != trained.held_out:
-            raise ValueError(
-                f"{trained.config.source}: expected the texts that the run held out, got others: it has changed"
-            )
+        source = held_out_source(trained)
         order = ("validation",)
     else:
         source = load_source(options.source, options.text_column, options.label_column, trained.classes)
@@ -143,7 +116,9 @@ def texts_to_score(trained: Trained, options: Evaluate) -> tuple[LabelledTexts, 
     return texts, name
 
 
-def list_mistakes(trained: Trained, texts: LabelledTexts, logs: np.ndarray, count: int, figures: Path | None) -> None:
+def list_mistakes(
+    trained: Trained | TrainedEnsemble, texts: LabelledTexts, logs: np.ndarray, count: int, figures: Path | None
+) -> None:
     """Prints the most confident mistakes, each with the prediction after each word, which is also drawn."""
     rows = mistakes(logs, np.asarray(texts.labels))
     print(f"\n{min(count, len(rows))} of {len(rows):,} mistakes, the most confident first")

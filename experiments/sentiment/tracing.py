@@ -1,24 +1,21 @@
 """The prediction after each word of a text, as a coloured line and as figures."""
 
-import functools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.colors import to_hex
 
-from experiments.sentiment.config import TextClassification
-from experiments.sentiment.trained import Trained
-from rnnjax.analysis import trace_steps, turning_words, verdict_figure, verdict_trace
+from experiments.sentiment.predictions import prefix_logs
+from experiments.sentiment.trained import Trained, TrainedEnsemble
+from rnnjax.analysis import trace_steps, turning_words, verdict_figure
 from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
 from rnnjax.commands.texts import draw_steps, print_coloured
 from rnnjax.data import Plan, Sequences, collate
 from rnnjax.files import save_figure
-from rnnjax.models import logits_of
 
 SHOWN_TURNS = 3
 
@@ -27,7 +24,6 @@ class Verdicts(NamedTuple):
     """The words of a text, and the probability `(T,)` of one class after each of them."""
 
     text: str
-    tokens: np.ndarray
     spans: list[tuple[int, int]]
     shown_class: str
     values: np.ndarray
@@ -37,49 +33,33 @@ class Verdicts(NamedTuple):
         return [self.text[start:end] for start, end in self.spans]
 
 
-def look_inside(trained: Trained, text: str, on_terminal: bool, figures: Path | None, name: str) -> None:
-    """Prints the predictions after each word, draws them with the gates and states into a folder, or both."""
+def look_inside(
+    trained: Trained | TrainedEnsemble, text: str, on_terminal: bool, figures: Path | None, name: str
+) -> None:
+    """Prints the predictions after each word, draws them into a folder, or both; with the gates and states of a run."""
     verdicts = trace_verdicts(trained, text)
     if on_terminal:
         print_verdicts(verdicts)
     if figures is not None:
-        draw_traces(trained, verdicts, figures, name)
+        draw_verdicts(verdicts, figures, name)
+        if isinstance(trained, Trained) and verdicts.spans:
+            draw_traces(trained, verdicts, figures, name)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def compiled_logits(model: nn.Module, params: Any, inputs: Any, lengths: jax.Array) -> jax.Array:
-    """The logits, by one compiled function for all texts, so that each shape is compiled only once."""
-    return logits_of(model)(params, inputs, lengths)
-
-
-def check_order(config: TextClassification) -> None:
+def check_order(trained: Trained | TrainedEnsemble) -> None:
     """Raises ValueError if the texts of a run cannot be traced."""
-    if config.word_order != "true":
-        raise ValueError(f"trace: expected a run that reads words in their true order, got {config.word_order}")
+    for run in trained.runs if isinstance(trained, TrainedEnsemble) else [trained]:
+        if (order := run.config.word_order) != "true":
+            raise ValueError(f"trace: expected a run that reads words in their true order, got {order}")
 
 
-def trace_verdicts(trained: Trained, text: str) -> Verdicts:
+def trace_verdicts(trained: Trained | TrainedEnsemble, text: str) -> Verdicts:
     """The probability after each word of the second of two classes, or of the predicted class of more."""
-    config = trained.config
-    check_order(config)
-    encoding = trained.tokenizer.encode(text)
-    tokens = np.asarray(encoding.ids, np.int32)
-
-    def logits(tokens: np.ndarray, lengths: np.ndarray) -> jax.Array:
-        return compiled_logits(trained.model, trained.params, trained.inputs(tokens, lengths), lengths)
-
-    verdicts = verdict_trace(
-        lambda tokens, lengths: compiled_logits(
-            trained.model, trained.params, trained.inputs(tokens, lengths), lengths
-        ),
-        tokens,
-        longest=config.longest,
-        cut=config.cut,
-        pad=config.pad,
-    )
-    two = len(trained.classes) == 2 or not len(tokens)
-    shown = len(trained.classes) - 1 if two else int(verdicts[-1].argmax())
-    return Verdicts(text, tokens, list(encoding.offsets), trained.classes[shown], verdicts[:, shown])
+    check_order(trained)
+    spans, logs = prefix_logs(trained, text)
+    two = len(trained.classes) == 2 or not spans
+    shown = len(trained.classes) - 1 if two else int(logs[-1].argmax())
+    return Verdicts(text, spans, trained.classes[shown], np.exp(logs[:, shown]))
 
 
 def print_verdicts(verdicts: Verdicts) -> None:
@@ -107,13 +87,11 @@ def draw_verdicts(verdicts: Verdicts, folder: Path, name: str) -> None:
 
 
 def draw_traces(trained: Trained, verdicts: Verdicts, folder: Path, name: str) -> None:
-    """Writes PNG files: the prediction after each word, and the gates and states of each recurrent layer."""
-    if not verdicts.spans:
-        return
-    draw_verdicts(verdicts, folder, name)
+    """Writes a PNG file for each recurrent layer, with its gates and states at each word; there must be words."""
     config = trained.config
+    encoded = np.asarray(trained.tokenizer.encode(verdicts.text).ids, np.int32)
     kept = slice(-config.longest, None) if config.cut == "start" else slice(config.longest)
-    tokens, words = verdicts.tokens[kept], verdicts.words[kept]
+    tokens, words = encoded[kept], verdicts.words[kept]
     width = config.longest if config.pad == "start" else len(tokens)
     batch = collate(Sequences.of([tokens]), np.zeros(1, np.int32), Plan(np.zeros(1, int), width), 1, config.pad)
     read = trained.inputs(batch.inputs, batch.lengths), batch.lengths
