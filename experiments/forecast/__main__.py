@@ -10,11 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.forecast.baselines import Remainder, linear_autoregression
+from experiments.forecast.baselines import Remainder, linear_autoregression, network_parts
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, prepare
 from experiments.forecast.figures import figures
-from experiments.forecast.files import write_future, write_test
+from experiments.forecast.files import future, tested
+from experiments.forecast.fitted import Fitted
 from experiments.forecast.results import (
     evaluate,
     facts,
@@ -24,6 +25,7 @@ from experiments.forecast.results import (
     step_table,
     verdict,
 )
+from experiments.forecast.scoring import Evaluate, Predict, evaluate_run, predict
 from experiments.forecast.train import (
     Epoch,
     check_all_learnt,
@@ -33,17 +35,18 @@ from experiments.forecast.train import (
     own_seeds,
     train,
 )
+from experiments.forecast.trained import save
 from rnnjax.commands import Experiment, run, study_command
 from rnnjax.data.sequence_batches import fingerprint_of
-from rnnjax.data.windows import Windows
-from rnnjax.runs import Session, save_arrays
+from rnnjax.files import write_text
+from rnnjax.runs import Session
 from rnnjax.training.devices import seed_mesh
 
 PROGRAM = "experiments.forecast"
 PREFIX = "forecast-"
 EXPERIMENT = Experiment(
     question="Does a recurrent network forecast better than simple rules?",
-    command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke]",
+    command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke | predict | evaluate]",
     time="15 seconds (smoke) to 3 minutes (temperatures) on two cores",
 )
 PRESETS: dict[str, tuple[str, Forecast]] = {
@@ -102,7 +105,7 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
         ),
     ),
 }
-PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.csv"
+FORECASTS, TESTED = "forecasts.csv", "test_forecasts.csv"
 
 
 def study(config: Forecast, name: str) -> Path:
@@ -116,18 +119,17 @@ def study(config: Forecast, name: str) -> Path:
         print(facts(config, parts))
         print(f"{config.name}: {config.seeds} seeds on {devices} devices, at most {config.epochs} epochs")
         linear = linear_autoregression(parts)
-        read = Remainder.of(linear, parts.training) if config.linear else same
-        parts = parts._replace(training=read(parts.training), validation=read(parts.validation), test=read(parts.test))
+        remainder = Remainder.of(linear, parts.training) if config.linear else None
+        parts = network_parts(parts, remainder)
         params, epochs = fit(session, config, parts)
         outcome = evaluate(config, parts, linear, params)
         for line in score_lines(config, outcome):
             session.log.line("score", line)
         session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
         path = session.path
-        if not (path / PARAMETERS).exists():  # they exist if a finished run is resumed
-            save_arrays(path / PARAMETERS, params)
-        write_future(path / FORECASTS, config, parts, params, read)
-        write_test(path / TESTED, parts, outcome)
+        save(session.folder, Fitted.of(parts, linear, remainder), params)
+        write_text(path / FORECASTS, future(config, parts, remainder, params))
+        write_text(path / TESTED, tested(parts, outcome))
         for name, draw in figures(config, parts, outcome, epochs).items():
             session.log.figure(session.step, name, draw)
         best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
@@ -142,11 +144,6 @@ def study(config: Forecast, name: str) -> Path:
             f"forecasts of the test part {path / TESTED}\nrun folder {path}"
         )
     return path
-
-
-def same(windows: Windows) -> Windows:
-    """The windows unchanged, for a network without the linear part."""
-    return windows
 
 
 def unfinished(config: Forecast, last: Epoch) -> str:
@@ -174,7 +171,7 @@ def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epo
     return best, epochs
 
 
-main = study_command(PRESETS, "stocks", PROGRAM, PREFIX, study)
+main = study_command(PRESETS, "stocks", PROGRAM, PREFIX, study, {Predict: predict, Evaluate: evaluate_run})
 
 if __name__ == "__main__":
     run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -164,8 +164,8 @@ class Remainder(NamedTuple):
     def of(cls, linear: Linear, training: Windows) -> "Remainder":
         """The remainder of this autoregression, with the scales of the training part."""
         series = range(len(linear.parts.scaled))
-        own = cls(linear, np.ones(len(series)))(training).targets
-        return cls(linear, np.array([np.sqrt(np.mean(own[training.series == number] ** 2.0)) for number in series]))
+        own = cls(linear, np.ones(len(series)))(training).targets.astype(np.float64)
+        return cls(linear, np.array([np.sqrt(np.mean(own[training.series == number] ** 2)) for number in series]))
 
     def __call__(self, of: Windows) -> Windows:
         """The windows with another base, scale and targets."""
@@ -173,6 +173,15 @@ class Remainder(NamedTuple):
         base = np.log(self.linear(of)) if self.linear.parts.windowing.log else self.linear(of)
         scale = self.spread[of.series][:, None]
         return of._replace(base=base, scale=scale, targets=((numbers - base) / scale).astype(np.float32))
+
+
+def network_parts(parts: Parts, remainder: Remainder | None) -> Parts:
+    """The parts with the windows of the network: those of the remainder, if there is one."""
+    if remainder is None:
+        return parts
+    return parts._replace(
+        training=remainder(parts.training), validation=remainder(parts.validation), test=remainder(parts.test)
+    )
 
 
 def _tried(parts: Parts) -> Iterator[tuple[float, Autoregression]]:

@@ -29,11 +29,20 @@ def prepare(config: Forecast) -> Parts:
     table = load(config)
     cuts = cut_dates(table, config.validation, config.test)
     season = _season(config, table, cuts)
-    windowing = Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
+    check_rows(config, table)
+    return scaled_parts(table, cuts, windowing_of(config, season))
+
+
+def windowing_of(config: Forecast, season: int) -> Windowing:
+    """The windowing of the config, with the season of the data."""
+    return Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
+
+
+def check_rows(config: Forecast, table: SeriesTable) -> None:
+    """Raises ValueError if the windows of the table do not fit into memory."""
     rows = sum(len(series.dates) for series in table.series)
     features = 2 + 2 * len(config.calendar) + len(config.extra)
     check_capacity(f"{rows:,} windows", 8 * rows * (config.context + config.horizon) * features)
-    return scaled_parts(table, cuts, windowing)
 
 
 def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:

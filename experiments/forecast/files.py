@@ -1,22 +1,21 @@
-"""Writes the forecasts of a study as CSV files: those of the test part, and those after the last date."""
+"""The forecasts of a study as CSV files: those of the test part, and those after the last date."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas
 
+from experiments.forecast.baselines import Remainder
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts
 from experiments.forecast.results import Outcome, network_quantiles
 from rnnjax.data.windows import Windows, joined
-from rnnjax.files import write_text
 from rnnjax.forecasting import LEVELS
 
 
-def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
-    """Writes a row for each window of the test part and each step ahead.
+def tested(parts: Parts, outcome: Outcome) -> str:
+    """The text of a CSV file with a row for each window of the test part and each step ahead.
 
     A row has the true value, the mean quantiles of all seeds, and the baselines. `known` is the last date before the
     forecast.
@@ -28,18 +27,18 @@ def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
         "step": np.broadcast_to(np.arange(dates.shape[1]) + 1, dates.shape),
         "actual": outcome.actual,
     }
-    _write(path, parts, parts.test, columns | _by_level(outcome.quantiles) | outcome.baselines)
+    return _text(parts, parts.test, columns | _by_level(outcome.quantiles) | outcome.baselines)
 
 
-def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: Callable[[Windows], Windows]) -> None:
-    """Writes a row for each step after the last date of each series: the mean quantiles of all seeds.
+def future(config: Forecast, parts: Parts, remainder: Remainder | None, params: Any) -> str:
+    """The text of a CSV file with a row for each step after the last date of each series.
 
-    `params` are those of all seeds, `(S, ...)`. `read` converts windows to those that the network was trained on.
+    A row has the mean quantiles of all seeds, whose parameters are `params (S, ...)`.
     """
     ends = [one.windows(np.array([len(one.series.values)]), number) for number, one in enumerate(parts.scaled)]
-    windows = read(joined(ends))
+    windows = joined(ends) if remainder is None else remainder(joined(ends))
     quantiles = network_quantiles(config, parts, params, windows)
-    _write(path, parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(quantiles))
+    return _text(parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(quantiles))
 
 
 def _dates(parts: Parts, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
@@ -61,12 +60,12 @@ def _by_level(quantiles: np.ndarray) -> dict[str, np.ndarray]:
     return {str(level): quantiles.mean(axis=0)[..., number] for number, level in enumerate(LEVELS)}
 
 
-def _write(path: Path, parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> None:
-    """Writes columns `(N, H)` of windows, one row for each number, after a column with the name of the series.
+def _text(parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> str:
+    """Columns `(N, H)` of windows as CSV, one row for each number, after a column with the name of the series.
 
     All digits are written: six digits would lose the changes by 10 of a series near 3 million.
     """
     names = np.array([one.series.name for one in parts.scaled], object)[windows.series]
     series = {"series": names.repeat(parts.windowing.horizon)}
     table = pandas.DataFrame(series | {name: column.ravel() for name, column in columns.items()})
-    write_text(path, table.to_csv(index=False, lineterminator="\r\n"))
+    return table.to_csv(index=False, lineterminator="\r\n")

@@ -25,14 +25,9 @@ class Scores(NamedTuple):
     coverage: tuple[float, ...] | None = None
 
 
-def naive_error(values: np.ndarray, season: int) -> float:
-    """The mean absolute error of the seasonal naive forecast of these values, of which there are more than a season."""
-    return float(np.abs(values[season:] - values[:-season]).mean())
-
-
 def naive_errors(parts: Parts) -> np.ndarray:
     """The naive error of each series in its training part. Raises ValueError if it is 0: MASE is then undefined."""
-    errors = [naive_error(one.series.values[: one.ends[0]], parts.windowing.season) for one in parts.scaled]
+    errors = [one.scaling.naive for one in parts.scaled]
     for one, error in zip(parts.scaled, errors, strict=True):
         if error == 0:
             raise ValueError(

@@ -21,7 +21,7 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     path = tmp_path / "run"
     forecast.main(["smoke", "--epochs", "12", "--run-folder", str(path)])
     out = capsys.readouterr().out
-    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "parameters"}
+    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "forecaster"}
     names |= {"checkpoints", "status.json", "lock", "tensorboard"}
     assert {file.name for file in path.iterdir()} == names | {"forecasts.csv", "test_forecasts.csv"}
     for name in ("forecast", "learning_curves", "calibration"):
