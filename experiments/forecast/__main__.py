@@ -16,14 +16,13 @@ from experiments.forecast.data import Parts, prepare
 from experiments.forecast.figures import figures
 from experiments.forecast.files import future, tested
 from experiments.forecast.fitted import Fitted
+from experiments.forecast.network import calibration_of, network_forecasts
 from experiments.forecast.results import (
     evaluate,
     facts,
     linear_words,
-    result_table,
+    report,
     score_lines,
-    step_table,
-    verdict,
 )
 from experiments.forecast.scoring import Evaluate, Predict, evaluate_run, predict
 from experiments.forecast.train import (
@@ -122,23 +121,21 @@ def study(config: Forecast, name: str) -> Path:
         remainder = Remainder.of(linear, parts.training) if config.linear else None
         parts = network_parts(parts, remainder)
         params, epochs = fit(session, config, parts)
-        outcome = evaluate(config, parts, linear, params)
+        calibration = calibration_of(config, parts, params)
+        network = network_forecasts(config, parts, params, calibration)
+        outcome = evaluate(config, parts, linear, network)
         for line in score_lines(config, outcome):
             session.log.line("score", line)
         session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
         path = session.path
-        save(session.folder, Fitted.of(parts, linear, remainder), params)
-        write_text(path / FORECASTS, future(config, parts, remainder, params))
+        save(session.folder, Fitted.of(parts, linear, remainder, calibration), params)
+        write_text(path / FORECASTS, future(parts, network))
         write_text(path / TESTED, tested(parts, outcome))
         for name, draw in figures(config, parts, outcome, epochs).items():
             session.log.figure(session.step, name, draw)
         best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
         print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
-        print(f"\nthe test part\n{result_table(config, outcome)}")
-        print(
-            f"MASE: mean absolute error / that of the seasonal naive forecast (season {parts.windowing.season}) in "
-            f"the training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
-        )
+        print(f"\nthe test part\n{report(config, parts, outcome)}")
         print(
             f"{session.seconds:.1f} s of training\nforecasts beyond the last date {path / FORECASTS}\n"
             f"forecasts of the test part {path / TESTED}\nrun folder {path}"

@@ -102,8 +102,9 @@ def lags(of: Windows, windowing: Windowing, order: int) -> np.ndarray:
     The calendar features are those of the first forecast step: those of the other steps are linear in them. The values
     one season earlier are included for every forecast step.
     """
-    count = len(of.origins)
-    parts = [of.past[:, -order:], of.known[:, windowing.context - 1], of.extra[:, -order:].reshape(count, -1)]
+    count, extra = len(of.origins), of.extra.shape[-1]
+    parts = [of.past[:, -order:], of.known[:, windowing.context - 1]]
+    parts.append(of.extra[:, -order:].reshape(count, order * extra))
     if windowing.relative == "season":
         parts.append(of.known[:, windowing.context :, -1])
     return np.concatenate(parts, axis=1, dtype=np.float64)
@@ -177,11 +178,7 @@ class Remainder(NamedTuple):
 
 def network_parts(parts: Parts, remainder: Remainder | None) -> Parts:
     """The parts with the windows of the network: those of the remainder, if there is one."""
-    if remainder is None:
-        return parts
-    return parts._replace(
-        training=remainder(parts.training), validation=remainder(parts.validation), test=remainder(parts.test)
-    )
+    return parts if remainder is None else parts.map(remainder)
 
 
 def _tried(parts: Parts) -> Iterator[tuple[float, Autoregression]]:

@@ -60,6 +60,11 @@ class Forecast(SeedsConfig):
     """direct: forecast all steps at once. recursive: forecast one step at a time, and feed it back as an input."""
     head: Literal["point", "gaussian", "quantile"] = "quantile"
     """Output for each value. point: the median. gaussian: mean and standard deviation. quantile: seven quantiles."""
+    intervals: Literal["network", "split", "adaptive"] = "adaptive"
+    """Intervals of the forecasts. network: as the head gives them. split: moved so that they cover the right share of
+    the validation part. adaptive: also moved after each date, by whether earlier forecasts contained it."""
+    adaptation: float = 0.1
+    """Intervals adaptive: step size, in units of the mean absolute error in the validation part."""
     paths: int = 100
     """Sample paths of a recursive Gaussian forecast."""
     cell: CellOption = "gru"
@@ -93,7 +98,7 @@ class Forecast(SeedsConfig):
                 "batch_size",
             ),
             shares=("validation", "test"),
-            above_zero=("validation", "test"),
+            above_zero=("validation", "test", "adaptation"),
         )
         known_cell(self.cell)
         if not self.value:

@@ -1,23 +1,21 @@
 """The forecasts of a study as CSV files: those of the test part, and those after the last date."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas
 
-from experiments.forecast.baselines import Remainder
-from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts
-from experiments.forecast.results import Outcome, network_quantiles
-from rnnjax.data.windows import Windows, joined
+from experiments.forecast.network import Network
+from experiments.forecast.results import Outcome
+from rnnjax.data.windows import Windows
 from rnnjax.forecasting import LEVELS
 
 
 def tested(parts: Parts, outcome: Outcome) -> str:
     """The text of a CSV file with a row for each window of the test part and each step ahead.
 
-    A row has the true value, the mean quantiles of all seeds, and the baselines. `known` is the last date before the
+    A row has the true value, the mean forecast of all seeds, and the baselines. `known` is the last date before the
     forecast.
     """
     known, dates = _dates(parts, parts.test)
@@ -27,18 +25,13 @@ def tested(parts: Parts, outcome: Outcome) -> str:
         "step": np.broadcast_to(np.arange(dates.shape[1]) + 1, dates.shape),
         "actual": outcome.actual,
     }
-    return _text(parts, parts.test, columns | _by_level(outcome.quantiles) | outcome.baselines)
+    return _text(parts, parts.test, columns | _by_level(outcome.mean) | outcome.baselines)
 
 
-def future(config: Forecast, parts: Parts, remainder: Remainder | None, params: Any) -> str:
-    """The text of a CSV file with a row for each step after the last date of each series.
-
-    A row has the mean quantiles of all seeds, whose parameters are `params (S, ...)`.
-    """
-    ends = [one.windows(np.array([len(one.series.values)]), number) for number, one in enumerate(parts.scaled)]
-    windows = joined(ends) if remainder is None else remainder(joined(ends))
-    quantiles = network_quantiles(config, parts, params, windows)
-    return _text(parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(quantiles))
+def future(parts: Parts, network: Network) -> str:
+    """The text of a CSV file with a row for each step after the last date of each series: the mean forecast."""
+    windows = parts.last.take(parts.last.origins == [parts.scaled[number].ends[-1] for number in parts.last.series])
+    return _text(parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(network.future[-1]))
 
 
 def _dates(parts: Parts, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
@@ -56,8 +49,8 @@ def date_words(dates: np.ndarray) -> np.ndarray:
 
 
 def _by_level(quantiles: np.ndarray) -> dict[str, np.ndarray]:
-    """The mean over the seeds of quantiles `(S, N, H, Q)`, as one column for each level."""
-    return {str(level): quantiles.mean(axis=0)[..., number] for number, level in enumerate(LEVELS)}
+    """Quantiles `(N, H, Q)` as one column for each level."""
+    return {str(level): quantiles[..., number] for number, level in enumerate(LEVELS)}
 
 
 def _text(parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> str:

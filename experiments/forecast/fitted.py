@@ -7,13 +7,15 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from experiments.forecast.baselines import Autoregression, Linear, Remainder, Ridge
+from experiments.forecast.baselines import Autoregression, Linear, Remainder, Ridge, network_parts
 from experiments.forecast.config import Forecast
-from experiments.forecast.data import Parts, check_rows, windowing_of, windows
+from experiments.forecast.data import Parts, check_rows, windowing_of
+from rnnjax.conformal import Calibration
 from rnnjax.data.frequency import Cycle, Frequency
 from rnnjax.data.series import SeriesTable
 from rnnjax.data.windows import Cuts, Relative, Scaled, Scaling, Windowing
 from rnnjax.fields import check_range, check_type
+from rnnjax.forecasting import LEVELS
 
 # Limits, since a run folder may be untrusted.
 MOST_SERIES, MOST_SECONDS = 100_000, 10**9
@@ -30,9 +32,10 @@ class Fitted(NamedTuple):
     linear: Autoregression
     linear_scales: np.ndarray  # of the windows of the autoregression, for each series
     residuals: np.ndarray | None  # scales of what the autoregression leaves over; None without `--linear`
+    calibration: Calibration | None  # None for the intervals of the network
 
     @classmethod
-    def of(cls, parts: Parts, linear: Linear, remainder: Remainder | None) -> "Fitted":
+    def of(cls, parts: Parts, linear: Linear, remainder: Remainder | None, calibration: Calibration | None) -> "Fitted":
         return cls(
             parts.table.frequency,
             parts.cuts,
@@ -42,6 +45,7 @@ class Fitted(NamedTuple):
             linear.model,
             np.array([one.scaling.scale for one in linear.parts.scaled]),
             None if remainder is None else remainder.spread,
+            calibration,
         )
 
     def features(self, config: Forecast) -> int:
@@ -50,8 +54,8 @@ class Fitted(NamedTuple):
 
     def applied(
         self, config: Forecast, table: SeriesTable, where: str, since: np.datetime64 | None = None
-    ) -> tuple[Parts, Linear, Remainder | None]:
-        """The series of another table, scaled and forecast as those of the run.
+    ) -> tuple[Parts, Linear]:
+        """The series of another table, scaled for the network of the run, and the autoregression.
 
         A single series fits that of a run with a single one, whatever their names. The test part begins at the date
         `since`, or at that of the run, and may be empty. Raises ValueError for a series that the run does not have, and
@@ -78,7 +82,8 @@ class Fitted(NamedTuple):
         scalings = [scaling._replace(scale=float(scale)) for scaling, scale in zip(scalings, scales, strict=True)]
         relative = dataclasses.replace(own, relative=model.relative)
         linear = Linear(model, _parts(table, cuts, relative, scalings))
-        return parts, linear, None if self.residuals is None else Remainder(linear, self.residuals[rows])
+        remainder = None if self.residuals is None else Remainder(linear, self.residuals[rows])
+        return network_parts(parts, remainder), linear
 
     def to_json(self) -> dict[str, Any]:
         """The JSON values from which `from_json` makes an equal object."""
@@ -86,6 +91,7 @@ class Fitted(NamedTuple):
             {name: np.asarray(value).tolist() for name, value in scaling._asdict().items()} for scaling in self.scalings
         ]
         models = [{name: value.tolist() for name, value in model._asdict().items()} for model in self.linear.models]
+        calibration = self.calibration
         return {
             "frequency": dataclasses.asdict(self.frequency),
             "cuts": [str(date) for date in self.cuts],
@@ -95,6 +101,7 @@ class Fitted(NamedTuple):
             "linear": {**self.linear._asdict(), "models": models},
             "linear_scales": self.linear_scales.tolist(),
             "residuals": None if self.residuals is None else self.residuals.tolist(),
+            "calibration": calibration and {name: value.tolist() for name, value in calibration._asdict().items()},
         }
 
     @classmethod
@@ -121,6 +128,7 @@ class Fitted(NamedTuple):
             _autoregression(values["linear"], windowing_of(config, season), frequency, len(config.extra), len(names)),
             _numbers(values["linear_scales"], "linear_scales", (len(names),), positive=True),
             _numbers(values["residuals"], "residuals", (len(names),), positive=True) if config.linear else None,
+            _calibration(values["calibration"], config),
         )
 
 
@@ -132,7 +140,7 @@ def _calendar(frequency: Frequency, cycles: Sequence[Cycle]) -> int:
 def _parts(table: SeriesTable, cuts: Cuts, windowing: Windowing, scalings: Sequence[Scaling]) -> Parts:
     pairs = zip(table.series, scalings, strict=True)
     scaled = tuple(Scaled(series, windowing, cuts, table.frequency, scaling) for series, scaling in pairs)
-    return Parts(table, cuts, windowing, scaled, *(windows(scaled, part) for part in range(3)))
+    return Parts.of(table, cuts, windowing, scaled)
 
 
 def _fields(value: Any, name: str, fields: Sequence[str]) -> dict[str, Any]:
@@ -182,6 +190,18 @@ def _cuts(value: Any) -> Cuts:
     if cuts is None or not cuts.validation <= cuts.test:  # also not a date
         raise ValueError(f"cuts: expected two dates in order, got {reprlib.repr(value)}")
     return cuts
+
+
+def _calibration(value: Any, config: Forecast) -> Calibration | None:
+    if (value is None) != (config.intervals == "network"):
+        raise ValueError(f"calibration: expected offsets unless intervals is network, got {reprlib.repr(value)}")
+    if value is None:
+        return None
+    _fields(value, "calibration", Calibration._fields)
+    shape = config.seeds + 1, config.horizon  # of all seeds and their mean forecast
+    return Calibration(
+        _numbers(value["offsets"], "offsets", (*shape, len(LEVELS) // 2)), _numbers(value["units"], "units", shape)
+    )
 
 
 def _scaling(value: Any, config: Forecast) -> Scaling:

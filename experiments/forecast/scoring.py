@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.forecast.baselines import Linear, Remainder, network_parts
+from experiments.forecast.baselines import Linear
 from experiments.forecast.data import Parts
 from experiments.forecast.files import future
-from experiments.forecast.results import day, evaluate, result_table, step_table, verdict
+from experiments.forecast.results import day, evaluate, report
 from experiments.forecast.sources import load
 from experiments.forecast.trained import Trained, open_run
 from rnnjax.commands import TrainedRun, printable
@@ -31,7 +31,7 @@ class Source(TrainedRun):
     series: str | None = None
     """Files: column with the name of the series."""
 
-    def opened(self, since: np.datetime64 | None = None) -> tuple[Trained, Parts, Linear, Remainder | None]:
+    def opened(self, since: np.datetime64 | None = None) -> tuple[Trained, Parts, Linear]:
         """The trained run, and the series in its scaling."""
         trained = open_run(self.run)
         names = ("source", "date", "date_format", "value", "series")
@@ -48,8 +48,8 @@ class Predict(Source):
 
 def predict(options: Predict) -> None:
     """The command `predict`."""
-    trained, parts, _, remainder = options.opened()
-    text = future(trained.config, parts, remainder, trained.params)
+    trained, parts, _ = options.opened()
+    text = future(parts, trained.forecasts(parts))
     # The names of series in an untrusted file must not control the terminal.
     sys.stdout.write("".join(f"{printable(line)}\n" for line in text.split("\r\n")[:-1]))
 
@@ -71,7 +71,7 @@ def evaluate_run(options: Evaluate) -> None:
         since = np.datetime64("NaT")
     if since is not None and np.isnat(since):
         raise ValueError(f"since: expected a date like 2001-01-31, got {options.since!r}")
-    trained, parts, linear, remainder = options.opened(since)
+    trained, parts, linear = options.opened(since)
     config = trained.config
     for one in parts.scaled:
         if not len(one.origins(2)):
@@ -80,6 +80,6 @@ def evaluate_run(options: Evaluate) -> None:
                 f"{day(parts.cuts.test)} on (--since), after {parts.windowing.first} earlier ones, got "
                 f"{one.ends[2] - one.ends[1]} after {one.ends[1]}"
             )
-    outcome = evaluate(config, network_parts(parts, remainder), linear, trained.params)
+    outcome = evaluate(config, parts, linear, trained.forecasts(parts))
     print(printable(f"{config.source}, from {day(parts.cuts.test)} on, {len(parts.test.origins):,} windows"))
-    print(f"{result_table(config, outcome)}\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}")
+    print(report(config, parts, outcome))

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import jax
 
 from experiments.forecast.config import Forecast
+from experiments.forecast.data import Parts
 from experiments.forecast.fitted import Fitted
+from experiments.forecast.network import Network, network_forecasts
 from experiments.forecast.train import FORECAST_BATCH, initial_state
 from rnnjax.runs import RunFolder, load_record, load_result_arrays, load_values, save_result
 from rnnjax.runs.results import VALUES
@@ -21,6 +23,10 @@ class Trained(NamedTuple):
     config: Forecast
     fitted: Fitted
     params: Any  # of all seeds, (S, ...)
+
+    def forecasts(self, parts: Parts) -> Network:
+        """The forecasts of series (`Fitted.applied`)."""
+        return network_forecasts(self.config, parts, self.params, self.fitted.calibration)
 
 
 def save(folder: RunFolder, fitted: Fitted, params: Any) -> None:

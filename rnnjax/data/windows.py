@@ -181,6 +181,11 @@ class Scaled:
         start = self.ends[part - 1] if part else 0
         return np.arange(max(start, self.windowing.first), self.ends[part] - self.windowing.horizon + 1)
 
+    def last_origins(self) -> np.ndarray:
+        """The origins after those of the test part, up to the end of the series: only some of the targets are known."""
+        end = self.ends[-1]
+        return np.arange(max(self.ends[1], self.windowing.first, end - self.windowing.horizon + 1), end + 1)
+
     def _past(self, origins: np.ndarray) -> np.ndarray:
         return origins[:, None] + np.arange(-self.windowing.context, 0)
 

@@ -79,6 +79,12 @@ def test_a_file_that_ends_earlier_is_forecast_as_the_test_part_was(left, run, tm
             np.testing.assert_allclose(float(one[level]), float(other[level]), rtol=TOGETHER)
 
 
+def test_a_file_that_ends_before_the_test_part_is_forecast_too(run, tmp_path, capsys):
+    found = predicted(capsys, run, "--source", write(tmp_path / "early.csv", 60))
+    assert [row["date"] for row in found[:3]] == ["2001-03-02", "2001-03-03", "2001-03-04"]
+    assert all(0 < float(row["0.025"]) <= float(row["0.5"]) <= float(row["0.975"]) < 100 for row in found)
+
+
 def test_one_of_the_series_is_forecast_alone_or_in_another_order(run, tmp_path, capsys):
     both = predicted(capsys, run)
     alone = predicted(capsys, run, "--source", write(tmp_path / "south.csv", shops=("south",)))
@@ -99,9 +105,10 @@ def test_it_scores_the_same_file_as_the_run_did(run, capsys):
             (row,) = [row for row in out.splitlines() if row.startswith(line["forecast"] + " ")][:1]
             assert f"{line['mase']:.3f}" in row
     own = next(line for line in lines if line.get("forecast") == "mean forecast of the seeds")
-    (row,) = [row for row in out.splitlines() if row.startswith("  their mean forecast")]
-    assert f"{own['mae']:.4g}" in row
-    assert f"{own['coverage']['0.8']:.1%}" in row
+    errors, intervals = [row for row in out.splitlines() if row.startswith("  their mean forecast")]
+    assert f"{own['mae']:.4g}" in errors
+    assert f"{own['coverage']['0.8']:.1%}" in intervals
+    assert f"{own['width']['0.8']:.3f}" in intervals
 
 
 def test_it_scores_the_dates_that_are_asked_for(run, tmp_path, capsys):
@@ -191,6 +198,9 @@ HOSTILE = {
     "huge": (["linear_scales"], [10**400, 1], "linear_scales: expected numbers, got [1000"),
     "shape": (["residuals"], [1.0], "residuals: expected the shape [2], got [1]"),
     "none": (["residuals"], None, "residuals: expected scales with the option linear only, got None"),
+    "no calibration": (["calibration"], None, "calibration: expected offsets unless intervals is network, got None"),
+    "offsets": (["calibration", "offsets"], [[[0.0] * 3] * 3] * 2, "offsets: expected the shape [3, 3, 3], got [2, 3"),
+    "units": (["calibration", "units"], [[0.0] * 3] * 2, "units: expected the shape [3, 3], got [2, 3]"),
     "relative": (["linear", "relative"], "other", "relative: expected one of ['none', 'last', 'season', 'window']"),
     "order": (["linear", "order"], 7, "order: expected 1 to 6, got 7"),
     "weights": (["linear", "models", 0, "weights"], [[1.0]], "weights: expected the shape"),
