@@ -100,6 +100,7 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
             hidden=16,
             recurrence="scan",
             learning_rate=0.01,
+            statistical=False,
             seeds=2,
         ),
     ),
@@ -126,6 +127,8 @@ def study(config: Forecast, name: str) -> Path:
         outcome = evaluate(config, parts, linear, network)
         for line in score_lines(config, outcome):
             session.log.line("score", line)
+        for tried in outcome.fits:
+            session.log.line("fit", tried._asdict())
         session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
         path = session.path
         save(session.folder, Fitted.of(parts, linear, remainder, calibration), params)

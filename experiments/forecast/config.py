@@ -75,6 +75,8 @@ class Forecast(SeedsConfig):
     """Number of recurrent layers."""
     linear: bool = False
     """Forecast the residuals of the linear autoregression, which is fitted first (direct only)."""
+    statistical: bool = True
+    """Compare with exponential smoothing, ARIMA and the Theta method of statsmodels, too."""
     projection: int | None = None
     """Units of a dense layer between the inputs and the recurrent layers. Default: no such layer."""
     recurrence: Literal["scan", "chunked"] = "chunked"

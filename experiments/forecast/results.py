@@ -12,6 +12,8 @@ from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, actual
 from experiments.forecast.network import Network
 from experiments.forecast.scores import INTERVALS, Comparison, Scores, compare, naive_errors, score
+from experiments.forecast.statistical import Fit, fit_words, statistical_forecasts
+from rnnjax.commands import printable
 from rnnjax.data.windows import Relative
 from rnnjax.forecasting import MEDIAN
 from rnnjax.runs.report import table
@@ -31,6 +33,7 @@ class Outcome(NamedTuple):
     quantiles: np.ndarray  # (S, N, H, Q), the network's
     mean: np.ndarray  # (N, H, Q), the mean forecast of all seeds
     baselines: dict[str, np.ndarray]  # (N, H)
+    fits: list[Fit]  # of the statistical ones
     scores: dict[str, Scores]  # of the baselines
     seeds: list[Scores]
     together: Scores  # of the mean forecast of all seeds
@@ -44,7 +47,10 @@ def evaluate(config: Forecast, parts: Parts, linear: Linear, network: Network) -
     """Evaluates the baselines and the network on the test part."""
     test = parts.test
     truth, naive = actual(parts, test), naive_errors(parts)[test.series]
-    baselines = baseline_forecasts(parts, linear, test)
+    baselines, fits = baseline_forecasts(parts, linear, test), list[Fit]()
+    if config.statistical:
+        others, fits = statistical_forecasts(parts, test)
+        baselines |= others
     quantiles, together = network.test[:-1], network.test[-1]
     dates = np.array([parts.table.series[k].dates[origin] for k, origin in zip(test.series, test.origins, strict=True)])
 
@@ -63,6 +69,7 @@ def evaluate(config: Forecast, parts: Parts, linear: Linear, network: Network) -
         quantiles,
         together,
         baselines,
+        fits,
         {name: score(forecast, truth, naive) for name, forecast in baselines.items()},
         [scored(own, calibrated) for own in quantiles],
         scored(together, calibrated),
@@ -157,7 +164,8 @@ def report(config: Forecast, parts: Parts, outcome: Outcome) -> str:
         interval_table(config, outcome),
         step_table(config, outcome),
     )
-    return "\n\n".join(part for part in (*tables, verdict(config, outcome)) if part)
+    words = printable(fit_words(outcome.fits)), verdict(config, outcome)
+    return "\n\n".join(part for part in (*tables, *words) if part)
 
 
 def step_table(config: Forecast, outcome: Outcome) -> str:

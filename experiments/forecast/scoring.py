@@ -11,6 +11,7 @@ from experiments.forecast.data import Parts
 from experiments.forecast.files import future
 from experiments.forecast.results import day, evaluate, report
 from experiments.forecast.sources import load
+from experiments.forecast.statistical import can_be_fitted
 from experiments.forecast.trained import Trained, open_run
 from rnnjax.commands import TrainedRun, printable
 
@@ -80,6 +81,9 @@ def evaluate_run(options: Evaluate) -> None:
                 f"{day(parts.cuts.test)} on (--since), after {parts.windowing.first} earlier ones, got "
                 f"{one.ends[2] - one.ends[1]} after {one.ends[1]}"
             )
+    if config.statistical and not can_be_fitted(parts):
+        config = dataclasses.replace(config, statistical=False)
+        print("no exponential smoothing, ARIMA and Theta method: they are fitted to dates before those of validation")
     outcome = evaluate(config, parts, linear, trained.forecasts(parts))
     print(printable(f"{config.source}, from {day(parts.cuts.test)} on, {len(parts.test.origins):,} windows"))
     print(report(config, parts, outcome))

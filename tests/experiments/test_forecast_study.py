@@ -40,6 +40,7 @@ TINY = Forecast(
     batch_size=16,
     seeds=2,
     learning_rate=0.02,
+    statistical=False,
 )
 
 
@@ -85,7 +86,9 @@ def outcome_of(config, parts, linear, params):
 
 
 STRATEGIES = {
-    "direct": dataclasses.replace(TINY, head="quantile", linear=True, relative="season", extra=("one",)),
+    "direct": dataclasses.replace(
+        TINY, head="quantile", linear=True, relative="season", extra=("one",), statistical=True
+    ),
     "recursive": dataclasses.replace(TINY, head="gaussian", strategy="recursive", relative="last"),
 }
 

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from complaints import complaint_of
-from resealed import change_object
+from resealed import adopt, change_config, change_object
 
 from experiments.forecast import __main__ as forecast
 from experiments.forecast.trained import open_run
@@ -21,6 +21,7 @@ TOGETHER = 1e-7
 OPTIONS = [
     *("--series", "shop", "--extra", "price", "--context", "6", "--horizon", "3", "--season", "7"),
     *("--relative", "season", "--linear", "--hidden", "4", "--recurrence", "scan", "--epochs", "2", "--seeds", "2"),
+    "--no-statistical",
 ]
 complaint = functools.partial(complaint_of, forecast)
 
@@ -109,6 +110,21 @@ def test_it_scores_the_same_file_as_the_run_did(run, capsys):
     assert f"{own['mae']:.4g}" in errors
     assert f"{own['coverage']['0.8']:.1%}" in intervals
     assert f"{own['width']['0.8']:.3f}" in intervals
+
+
+def test_what_is_fitted_to_the_training_part_needs_one(copy, tmp_path, capsys):
+    capsys.readouterr()
+    change_config(copy, statistical=True)
+    adopt(copy, copy / "forecaster")
+    forecast.main(["evaluate", str(copy)])
+    assert "exponential smoothing, chosen by the validation part" in capsys.readouterr().out
+    late = tmp_path / "late.csv"
+    rows = write(tmp_path / "whole.csv").read_text().splitlines(keepends=True)
+    late.write_text(rows[0] + "".join(row for row in rows[1:] if row >= "2001-03-20"))
+    forecast.main(["evaluate", str(copy), "--source", str(late)])
+    out = capsys.readouterr().out
+    assert "no exponential smoothing, ARIMA and Theta method: they are fitted" in out
+    assert "exponential smoothing, chosen" not in out
 
 
 def test_it_scores_the_dates_that_are_asked_for(run, tmp_path, capsys):
@@ -214,7 +230,6 @@ def test_values_of_a_stranger_are_checked(name, copy, capsys):
     values = json.loads(file.read_text())
     changed(values, place, value)
     file.write_text(json.dumps(values))
-    (copy / "forecaster" / "checksums.json").unlink()
     seal(copy / "forecaster")
     status, error = complaint(capsys, "predict", copy)
     assert (status, message in error) == (1, True), error
