@@ -4,12 +4,14 @@ Data: monthly prices of five stocks (where no network should be expected to win)
 from vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from experiments.forecast.backtest import backtest_table, fold_of, folds
 from experiments.forecast.baselines import Remainder, linear_autoregression, network_parts
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, prepare
@@ -17,14 +19,9 @@ from experiments.forecast.figures import figures
 from experiments.forecast.files import future, tested
 from experiments.forecast.fitted import Fitted
 from experiments.forecast.network import calibration_of, network_forecasts
-from experiments.forecast.results import (
-    evaluate,
-    facts,
-    linear_words,
-    report,
-    score_lines,
-)
+from experiments.forecast.results import Outcome, day, evaluate, facts, linear_words, report, score_lines
 from experiments.forecast.scoring import Evaluate, Predict, evaluate_run, predict
+from experiments.forecast.sources import load
 from experiments.forecast.train import (
     Epoch,
     check_all_learnt,
@@ -38,7 +35,8 @@ from experiments.forecast.trained import save
 from rnnjax.commands import Experiment, run, study_command
 from rnnjax.data.sequence_batches import fingerprint_of
 from rnnjax.files import write_text
-from rnnjax.runs import Session
+from rnnjax.runs import RunFolder, Session
+from rnnjax.runs.run_files import new_path
 from rnnjax.training.devices import seed_mesh
 
 PROGRAM = "experiments.forecast"
@@ -105,14 +103,33 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
         ),
     ),
 }
-FORECASTS, TESTED = "forecasts.csv", "test_forecasts.csv"
+FORECASTS, TESTED, BACKTEST = "forecasts.csv", "test_forecasts.csv", "backtest.txt"
 
 
 def study(config: Forecast, name: str) -> Path:
     """Trains, prints the results, draws the figures, and returns the path of the run folder.
 
-    Raises DivergedError if a seed diverged (`check_all_learnt`).
+    A backtest has a folder with the run folders of all cut-offs. Raises DivergedError if a seed diverged
+    (`check_all_learnt`).
     """
+    if config.backtest is None:
+        return train_and_test(config, name)[0]
+    folder = config.execution.run_folder or new_path(f"{name}-backtest")
+    RunFolder.check_new(folder)
+    found = []
+    for number, fold in enumerate(folds(config, load(config)), start=1):
+        execution = dataclasses.replace(config.execution, run_folder=folder / f"cut{number}")
+        _, cut, outcome = train_and_test(dataclasses.replace(fold, execution=execution), name)
+        found.append(fold_of(cut, outcome))
+        print()
+    words = backtest_table(found)
+    print(words)
+    write_text(folder / BACKTEST, f"{words}\n")
+    return folder
+
+
+def train_and_test(config: Forecast, name: str) -> tuple[Path, str, Outcome]:
+    """The run folder, the first date of the test part, and the results."""
     with Session(PROGRAM, name, config) as session:
         devices = seed_mesh(config.seeds, config.execution.devices).size
         parts = prepare(config)
@@ -143,7 +160,7 @@ def study(config: Forecast, name: str) -> Path:
             f"{session.seconds:.1f} s of training\nforecasts beyond the last date {path / FORECASTS}\n"
             f"forecasts of the test part {path / TESTED}\nrun folder {path}"
         )
-    return path
+    return path, day(parts.cuts.test), outcome
 
 
 def unfinished(config: Forecast, last: Epoch) -> str:

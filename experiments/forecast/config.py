@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
+
 from rnnjax import RNN, Chunked, Scan, StackedRNN
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
@@ -16,6 +18,17 @@ from rnnjax.training.capacity import check_layers
 
 RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
 HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}
+
+
+def date_of(name: str, text: str) -> np.datetime64:
+    """The date of an option. Raises ValueError for anything else."""
+    try:
+        date = np.datetime64(text, "s")
+    except ValueError:
+        date = np.datetime64("NaT")
+    if np.isnat(date):
+        raise ValueError(f"{name}: expected a date like 2001-01-31, got {text!r:.60}")
+    return date
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,10 @@ class Forecast(SeedsConfig):
     """Share of the dates for validation, which chooses the best epoch."""
     test: float = 0.2
     """Share of the dates for the test part, the last ones."""
+    until: str | None = None
+    """Use the dates before this one only (2001-01-31). Default: all."""
+    backtest: int | None = None
+    """Divide the test part into this number of parts, and train for each of them on the dates before: one run each."""
     context: int = 24
     """Window length: steps read before the origin of a forecast."""
     horizon: int = 6
@@ -97,12 +114,16 @@ class Forecast(SeedsConfig):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                "batch_size",
+                *("batch_size", "backtest"),
             ),
             shares=("validation", "test"),
             above_zero=("validation", "test", "adaptation"),
         )
         known_cell(self.cell)
+        if self.until is not None:
+            date_of("until", self.until)
+        if self.backtest is not None and self.execution.resume is not None:
+            raise ValueError("backtest: expected none with --resume; the run of each part can be resumed")
         if not self.value:
             raise ValueError("value: expected at least one column, got none")
         if self.validation + self.test >= 1:

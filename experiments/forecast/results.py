@@ -13,7 +13,6 @@ from experiments.forecast.data import Parts, actual
 from experiments.forecast.network import Network
 from experiments.forecast.scores import INTERVALS, Comparison, Scores, compare, naive_errors, score
 from experiments.forecast.statistical import Fit, fit_words, statistical_forecasts
-from rnnjax.commands import printable
 from rnnjax.data.windows import Relative
 from rnnjax.forecasting import MEDIAN
 from rnnjax.runs.report import table
@@ -164,7 +163,7 @@ def report(config: Forecast, parts: Parts, outcome: Outcome) -> str:
         interval_table(config, outcome),
         step_table(config, outcome),
     )
-    words = printable(fit_words(outcome.fits)), verdict(config, outcome)
+    words = fit_words(outcome.fits), verdict(config, outcome)
     return "\n\n".join(part for part in (*tables, *words) if part)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.forecast.baselines import Linear
+from experiments.forecast.config import date_of
 from experiments.forecast.data import Parts
 from experiments.forecast.files import future
 from experiments.forecast.results import day, evaluate, report
@@ -37,7 +38,8 @@ class Source(TrainedRun):
         trained = open_run(self.run)
         names = ("source", "date", "date_format", "value", "series")
         given: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
-        config = dataclasses.replace(trained.config, **given)
+        # The other dates of another source are all used.
+        config = dataclasses.replace(trained.config, **given, **({"until": None} if "source" in given else {}))
         trained = trained._replace(config=config)
         return trained, *trained.fitted.applied(config, load(config), config.source, since)
 
@@ -66,12 +68,7 @@ class Evaluate(Source):
 
 def evaluate_run(options: Evaluate) -> None:
     """The command `evaluate`."""
-    try:
-        since = None if options.since is None else np.datetime64(options.since, "s")
-    except ValueError:
-        since = np.datetime64("NaT")
-    if since is not None and np.isnat(since):
-        raise ValueError(f"since: expected a date like 2001-01-31, got {options.since!r}")
+    since = None if options.since is None else date_of("since", options.since)
     trained, parts, linear = options.opened(since)
     config = trained.config
     for one in parts.scaled:

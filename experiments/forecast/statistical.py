@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.forecast.data import Parts
+from rnnjax.commands import printable
 from rnnjax.data.windows import Scaled, Windows
 from rnnjax.errors import first_line
 from rnnjax.extras import extra
@@ -140,7 +141,7 @@ def fit_words(fits: Sequence[Fit]) -> str:
         words = "; ".join(f"{model} ({count} series)" for model, count in chosen.items()) or "none"
         problems = [f"{fit.series!r} with {fit.model} {fit.problem}" for fit in own if fit.problem]
         more = f"; {len(problems)} of {len(own)} fits: {', '.join(problems[:MOST_SHOWN])}" if problems else ""
-        lines.append(f"{name}, chosen by the validation part: {words}{more}")
+        lines.append(printable(f"{name}, chosen by the validation part: {words}{more}"))
     return "\n".join(lines)
 
 
