@@ -82,6 +82,7 @@ def statistical_forecasts(parts: Parts, of: Windows) -> tuple[dict[str, np.ndarr
                 fits += tried
                 if best is not None:
                     found.setdefault(name, np.full((len(of.origins), parts.windowing.horizon), np.nan))[rows] = best
+    # NaN where a series has no model.
     return {name: forecast for name, forecast in found.items() if np.isfinite(forecast).all()}, fits
 
 
@@ -98,8 +99,11 @@ def _best(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what matters is told by `problem`
                 forecast, converged = _forecasts(name, option, one, np.concatenate([validation, origins]))
-        except (ValueError, np.linalg.LinAlgError, ZeroDivisionError) as error:
-            fits.append(Fit(name, one.series.name, words, False, first_line(error)))
+        except (ValueError, IndexError, np.linalg.LinAlgError, ZeroDivisionError) as error:
+            fits.append(Fit(name, one.series.name, words, False, f"failed: {first_line(error)}"))
+            continue
+        if not np.isfinite(forecast).all():
+            fits.append(Fit(name, one.series.name, words, False, "gave forecasts that are not finite"))
             continue
         error = float(np.abs(forecast[: len(validation)] - truth).mean())
         fits.append(Fit(name, one.series.name, words, False, "" if converged else "did not converge"))

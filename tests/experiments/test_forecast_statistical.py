@@ -129,14 +129,19 @@ def test_what_failed_or_did_not_converge_is_told(monkeypatch):
         if name == "theta" or option.get("order") == (1, 1, 1):
             raise np.linalg.LinAlgError("singular")
         forecast, _ = plain(name, option, one, origins)
+        if option.get("order") == (2, 1, 2):
+            forecast[-1, -1] = np.nan
         return forecast, "seasonal" not in option
 
     monkeypatch.setattr(statistical, "_forecasts", patched)
     found, fits = statistical.statistical_forecasts(parts, parts.test)
     assert list(found) == ["exponential smoothing", "ARIMA"]
-    assert [fit.problem for fit in fits if fit.forecast == "theta"] == ["singular"]
+    assert [fit.problem for fit in fits if fit.forecast == "theta"] == ["failed: singular"]
+    assert [(fit.problem, fit.chosen) for fit in fits if fit.model == "order (2, 1, 2)"] == [
+        ("gave forecasts that are not finite", False)
+    ]
     words = statistical.fit_words(fits)
-    assert "; 1 of 1 fits: 's0' with period 7, deseasonalize True singular" in words
+    assert "; 1 of 1 fits: 's0' with period 7, deseasonalize True failed: singular" in words
     assert "theta, chosen by the validation part: none" in words
     assert re.search(
         r"smoothing, chosen .*: .* \(1 series\); 2 of 4 fits: 's0' with seasonal 7 did not converge", words
