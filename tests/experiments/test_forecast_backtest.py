@@ -66,6 +66,7 @@ def scores_of(path):
     return [{**line, "seal": None} for line in lines if line["kind"] == "score"]
 
 
+@pytest.mark.slow
 def test_every_cut_off_is_a_run_that_sees_only_what_is_before(tmp_path, capsys):
     folder, other = tmp_path / "backtest", tmp_path / "other"
     for path, changed in ((folder, COUNT), (other, 90)):
