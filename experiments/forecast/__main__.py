@@ -1,4 +1,4 @@
-"""Forecasts a series with a recurrent network, and with the last value, seasonal naive, drift and linear regression.
+"""Forecasts a series with a recurrent network, and compares it with naive, linear and statistical baselines.
 
 Data: monthly prices of five stocks (where no network should be expected to win) and hourly temperatures of two cities,
 from vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.

@@ -80,6 +80,17 @@ def test_a_file_that_ends_earlier_is_forecast_as_the_test_part_was(left, run, tm
             np.testing.assert_allclose(float(one[level]), float(other[level]), rtol=TOGETHER)
 
 
+def test_a_file_that_begins_later_is_scaled_as_the_run_was(run, tmp_path, capsys):
+    rows = write(tmp_path / "whole.csv").read_text().splitlines(keepends=True)
+    later = tmp_path / "later.csv"
+    later.write_text(rows[0] + "".join(row for row in rows[1:] if row >= "2001-03-01"))
+    found, wanted = predicted(capsys, run, "--source", later), read((run / "forecasts.csv").read_text())
+    for one, other in zip(found, wanted, strict=True):
+        assert (one["series"], one["date"]) == (other["series"], other["date"])
+        for level in ("0.025", "0.5", "0.9"):
+            np.testing.assert_allclose(float(one[level]), float(other[level]), rtol=TOGETHER)
+
+
 def test_a_file_that_ends_before_the_test_part_is_forecast_too(run, tmp_path, capsys):
     found = predicted(capsys, run, "--source", write(tmp_path / "early.csv", 60))
     assert [row["date"] for row in found[:3]] == ["2001-03-02", "2001-03-03", "2001-03-04"]
