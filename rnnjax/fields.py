@@ -16,7 +16,7 @@ MOST_ITEMS = 1_000
 MOST = 2**31 - 1  # for all other options: the largest int32
 LIMITS: Mapping[str, int] = (
     dict.fromkeys(("input", "embedding", "hidden", "hiddens", "dense"), MOST_FEATURES)
-    | {"layers": MOST_LAYERS, "vocabulary": MOST_WORDS, "batch_size": 1_000_000, "buckets": 1_000}
+    | {"layers": MOST_LAYERS, "vocabulary": MOST_WORDS, "batch_size": 1_000_000, "buckets": 1_000, "paths": 1_000_000}
     | dict.fromkeys(("longest", "time", "times", "train_time"), 10_000_000)
 )
 

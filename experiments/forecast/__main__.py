@@ -1,29 +1,27 @@
-"""Forecasts a series with a recurrent network, and with the last value, seasonal naive, drift and linear regression.
+"""Forecasts a series with a recurrent network, and compares it with naive, linear and statistical baselines.
 
 Data: monthly prices of five stocks (where no network should be expected to win) and hourly temperatures of two cities,
 from vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `python -m experiments.forecast`.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from experiments.forecast.baselines import Remainder, linear_autoregression
+from experiments.forecast.backtest import backtest_table, fold_of, folds
+from experiments.forecast.baselines import Remainder, linear_autoregression, network_parts
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, prepare
 from experiments.forecast.figures import figures
-from experiments.forecast.files import write_future, write_test
-from experiments.forecast.results import (
-    evaluate,
-    facts,
-    linear_words,
-    result_table,
-    score_lines,
-    step_table,
-    verdict,
-)
+from experiments.forecast.files import future, tested
+from experiments.forecast.fitted import Fitted
+from experiments.forecast.network import calibration_of, network_forecasts
+from experiments.forecast.results import Outcome, day, evaluate, facts, linear_words, report, score_lines
+from experiments.forecast.scoring import Evaluate, Predict, evaluate_run, predict
+from experiments.forecast.sources import load
 from experiments.forecast.train import (
     Epoch,
     check_all_learnt,
@@ -33,17 +31,19 @@ from experiments.forecast.train import (
     own_seeds,
     train,
 )
+from experiments.forecast.trained import save
 from rnnjax.commands import Experiment, run, study_command
 from rnnjax.data.sequence_batches import fingerprint_of
-from rnnjax.data.windows import Windows
-from rnnjax.runs import Session, save_arrays
+from rnnjax.files import write_text
+from rnnjax.runs import RunFolder, Session
+from rnnjax.runs.run_files import new_path
 from rnnjax.training.devices import seed_mesh
 
 PROGRAM = "experiments.forecast"
 PREFIX = "forecast-"
 EXPERIMENT = Experiment(
     question="Does a recurrent network forecast better than simple rules?",
-    command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke]",
+    command=f"python -m {PROGRAM} [stocks | sunspots | temperatures | file --source FILE | smoke | predict | evaluate]",
     time="15 seconds (smoke) to 3 minutes (temperatures) on two cores",
 )
 PRESETS: dict[str, tuple[str, Forecast]] = {
@@ -98,55 +98,69 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
             hidden=16,
             recurrence="scan",
             learning_rate=0.01,
+            statistical=False,
             seeds=2,
         ),
     ),
 }
-PARAMETERS, FORECASTS, TESTED = "parameters", "forecasts.csv", "test_forecasts.csv"
+FORECASTS, TESTED, BACKTEST = "forecasts.csv", "test_forecasts.csv", "backtest.txt"
 
 
 def study(config: Forecast, name: str) -> Path:
     """Trains, prints the results, draws the figures, and returns the path of the run folder.
 
-    Raises DivergedError if a seed diverged (`check_all_learnt`).
+    A backtest has a folder with the run folders of all cut-offs. Raises DivergedError if a seed diverged
+    (`check_all_learnt`).
     """
+    if config.backtest is None:
+        return train_and_test(config, name)[0]
+    folder = config.execution.run_folder or new_path(f"{name}-backtest")
+    RunFolder.check_new(folder)
+    found = []
+    for number, fold in enumerate(folds(config, load(config)), start=1):
+        execution = dataclasses.replace(config.execution, run_folder=folder / f"cut{number}")
+        _, cut, outcome = train_and_test(dataclasses.replace(fold, execution=execution), name)
+        found.append(fold_of(cut, outcome))
+        print()
+    words = backtest_table(found)
+    print(words)
+    write_text(folder / BACKTEST, f"{words}\n")
+    return folder
+
+
+def train_and_test(config: Forecast, name: str) -> tuple[Path, str, Outcome]:
+    """The run folder, the first date of the test part, and the results."""
     with Session(PROGRAM, name, config) as session:
         devices = seed_mesh(config.seeds, config.execution.devices).size
         parts = prepare(config)
         print(facts(config, parts))
         print(f"{config.name}: {config.seeds} seeds on {devices} devices, at most {config.epochs} epochs")
         linear = linear_autoregression(parts)
-        read = Remainder.of(linear, parts.training) if config.linear else same
-        parts = parts._replace(training=read(parts.training), validation=read(parts.validation), test=read(parts.test))
+        remainder = Remainder.of(linear, parts.training) if config.linear else None
+        parts = network_parts(parts, remainder)
         params, epochs = fit(session, config, parts)
-        outcome = evaluate(config, parts, linear, params)
+        calibration = calibration_of(config, parts, params)
+        network = network_forecasts(config, parts, params, calibration)
+        outcome = evaluate(config, parts, linear, network)
         for line in score_lines(config, outcome):
             session.log.line("score", line)
+        for tried in outcome.fits:
+            session.log.line("fit", tried._asdict())
         session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
         path = session.path
-        if not (path / PARAMETERS).exists():  # they exist if a finished run is resumed
-            save_arrays(path / PARAMETERS, params)
-        write_future(path / FORECASTS, config, parts, params, read)
-        write_test(path / TESTED, parts, outcome)
+        save(session.folder, Fitted.of(parts, linear, remainder, calibration), params)
+        write_text(path / FORECASTS, future(parts, network))
+        write_text(path / TESTED, tested(parts, outcome))
         for name, draw in figures(config, parts, outcome, epochs).items():
             session.log.figure(session.step, name, draw)
         best = ", ".join(f"{epoch}" for epoch in epochs[-1].best)
         print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
-        print(f"\nthe test part\n{result_table(config, outcome)}")
-        print(
-            f"MASE: mean absolute error / that of the seasonal naive forecast (season {parts.windowing.season}) in "
-            f"the training part\n\n{step_table(config, outcome)}\n\n{verdict(config, outcome)}"
-        )
+        print(f"\nthe test part\n{report(config, parts, outcome)}")
         print(
             f"{session.seconds:.1f} s of training\nforecasts beyond the last date {path / FORECASTS}\n"
             f"forecasts of the test part {path / TESTED}\nrun folder {path}"
         )
-    return path
-
-
-def same(windows: Windows) -> Windows:
-    """The windows unchanged, for a network without the linear part."""
-    return windows
+    return path, day(parts.cuts.test), outcome
 
 
 def unfinished(config: Forecast, last: Epoch) -> str:
@@ -174,7 +188,7 @@ def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epo
     return best, epochs
 
 
-main = study_command(PRESETS, "stocks", PROGRAM, PREFIX, study)
+main = study_command(PRESETS, "stocks", PROGRAM, PREFIX, study, {Predict: predict, Evaluate: evaluate_run})
 
 if __name__ == "__main__":
     run(PROGRAM, lambda: main(sys.argv[1:]))

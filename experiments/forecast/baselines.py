@@ -102,8 +102,9 @@ def lags(of: Windows, windowing: Windowing, order: int) -> np.ndarray:
     The calendar features are those of the first forecast step: those of the other steps are linear in them. The values
     one season earlier are included for every forecast step.
     """
-    count = len(of.origins)
-    parts = [of.past[:, -order:], of.known[:, windowing.context - 1], of.extra[:, -order:].reshape(count, -1)]
+    count, extra = len(of.origins), of.extra.shape[-1]
+    parts = [of.past[:, -order:], of.known[:, windowing.context - 1]]
+    parts.append(of.extra[:, -order:].reshape(count, order * extra))
     if windowing.relative == "season":
         parts.append(of.known[:, windowing.context :, -1])
     return np.concatenate(parts, axis=1, dtype=np.float64)
@@ -164,8 +165,8 @@ class Remainder(NamedTuple):
     def of(cls, linear: Linear, training: Windows) -> "Remainder":
         """The remainder of this autoregression, with the scales of the training part."""
         series = range(len(linear.parts.scaled))
-        own = cls(linear, np.ones(len(series)))(training).targets
-        return cls(linear, np.array([np.sqrt(np.mean(own[training.series == number] ** 2.0)) for number in series]))
+        own = cls(linear, np.ones(len(series)))(training).targets.astype(np.float64)
+        return cls(linear, np.array([np.sqrt(np.mean(own[training.series == number] ** 2)) for number in series]))
 
     def __call__(self, of: Windows) -> Windows:
         """The windows with another base, scale and targets."""
@@ -173,6 +174,11 @@ class Remainder(NamedTuple):
         base = np.log(self.linear(of)) if self.linear.parts.windowing.log else self.linear(of)
         scale = self.spread[of.series][:, None]
         return of._replace(base=base, scale=scale, targets=((numbers - base) / scale).astype(np.float32))
+
+
+def network_parts(parts: Parts, remainder: Remainder | None) -> Parts:
+    """The parts with the windows of the network: those of the remainder, if there is one."""
+    return parts if remainder is None else parts.map(remainder)
 
 
 def _tried(parts: Parts) -> Iterator[tuple[float, Autoregression]]:

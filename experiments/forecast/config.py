@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
+
 from rnnjax import RNN, Chunked, Scan, StackedRNN
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
@@ -16,6 +18,17 @@ from rnnjax.training.capacity import check_layers
 
 RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
 HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}
+
+
+def date_of(name: str, text: str) -> np.datetime64:
+    """The date of an option. Raises ValueError for anything else."""
+    try:
+        date = np.datetime64(text, "s")
+    except ValueError:
+        date = np.datetime64("NaT")
+    if np.isnat(date):
+        raise ValueError(f"{name}: expected a date like 2001-01-31, got {text!r:.60}")
+    return date
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,10 @@ class Forecast(SeedsConfig):
     """Share of the dates for validation, which chooses the best epoch."""
     test: float = 0.2
     """Share of the dates for the test part, the last ones."""
+    until: str | None = None
+    """Use the dates before this one only (2001-01-31). Default: all."""
+    backtest: int | None = None
+    """Divide the test part into this number of parts, and train for each of them on the dates before: one run each."""
     context: int = 24
     """Window length: steps read before the origin of a forecast."""
     horizon: int = 6
@@ -60,6 +77,11 @@ class Forecast(SeedsConfig):
     """direct: forecast all steps at once. recursive: forecast one step at a time, and feed it back as an input."""
     head: Literal["point", "gaussian", "quantile"] = "quantile"
     """Output for each value. point: the median. gaussian: mean and standard deviation. quantile: seven quantiles."""
+    intervals: Literal["network", "split", "adaptive"] = "adaptive"
+    """Intervals of the forecasts. network: as the head gives them. split: moved so that they cover the right share of
+    the validation part. adaptive: also moved after each date, by whether earlier forecasts contained it."""
+    adaptation: float = 0.1
+    """Intervals adaptive: step size, in units of the mean absolute error in the validation part."""
     paths: int = 100
     """Sample paths of a recursive Gaussian forecast."""
     cell: CellOption = "gru"
@@ -70,6 +92,8 @@ class Forecast(SeedsConfig):
     """Number of recurrent layers."""
     linear: bool = False
     """Forecast the residuals of the linear autoregression, which is fitted first (direct only)."""
+    statistical: bool = True
+    """Compare with exponential smoothing, ARIMA and the Theta method of statsmodels, too."""
     projection: int | None = None
     """Units of a dense layer between the inputs and the recurrent layers. Default: no such layer."""
     recurrence: Literal["scan", "chunked"] = "chunked"
@@ -90,12 +114,16 @@ class Forecast(SeedsConfig):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                "batch_size",
+                *("batch_size", "backtest"),
             ),
             shares=("validation", "test"),
-            above_zero=("validation", "test"),
+            above_zero=("validation", "test", "adaptation"),
         )
         known_cell(self.cell)
+        if self.until is not None:
+            date_of("until", self.until)
+        if self.backtest is not None and self.execution.resume is not None:
+            raise ValueError("backtest: expected none with --resume; the run of each part can be resumed")
         if not self.value:
             raise ValueError("value: expected at least one column, got none")
         if self.validation + self.test >= 1:

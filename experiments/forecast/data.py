@@ -1,6 +1,6 @@
 """The data of a study of forecasts: the series, and the windows of each part."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,23 @@ class Parts(NamedTuple):
     training: Windows
     validation: Windows
     test: Windows
+    last: Windows  # after those of the test part, up to the end of each series: only some of the targets are known
+
+    @classmethod
+    def of(cls, table: SeriesTable, cuts: Cuts, windowing: Windowing, scaled: Sequence[Scaled]) -> "Parts":
+        """The windows of scaled series."""
+
+        def windows(origins: Callable[[Scaled], np.ndarray]) -> Windows:
+            return joined([one.windows(origins(one), number) for number, one in enumerate(scaled)])
+
+        training, validation, test = (windows(lambda one, part=part: one.origins(part)) for part in range(3))
+        last = windows(Scaled.last_origins)
+        return cls(table, cuts, windowing, tuple(scaled), training, validation, test, last)
+
+    def map(self, change: Callable[[Windows], Windows]) -> "Parts":
+        """The parts with changed windows."""
+        changed = {name: change(getattr(self, name)) for name in ("training", "validation", "test", "last")}
+        return self._replace(**changed)
 
 
 def prepare(config: Forecast) -> Parts:
@@ -29,11 +46,20 @@ def prepare(config: Forecast) -> Parts:
     table = load(config)
     cuts = cut_dates(table, config.validation, config.test)
     season = _season(config, table, cuts)
-    windowing = Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
+    check_rows(config, table)
+    return scaled_parts(table, cuts, windowing_of(config, season))
+
+
+def windowing_of(config: Forecast, season: int) -> Windowing:
+    """The windowing of the config, with the season of the data."""
+    return Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
+
+
+def check_rows(config: Forecast, table: SeriesTable) -> None:
+    """Raises ValueError if the windows of the table do not fit into memory."""
     rows = sum(len(series.dates) for series in table.series)
     features = 2 + 2 * len(config.calendar) + len(config.extra)
     check_capacity(f"{rows:,} windows", 8 * rows * (config.context + config.horizon) * features)
-    return scaled_parts(table, cuts, windowing)
 
 
 def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
@@ -61,12 +87,7 @@ def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:
                     f"horizon: expected one that fits in the {name} part, got {windowing.horizon} steps and "
                     f"{one.ends[part] - one.ends[part - 1]} dates of {one.series.name!r} in it"
                 )
-    return Parts(table, cuts, windowing, scaled, *(windows(scaled, part) for part in range(3)))
-
-
-def windows(scaled: Sequence[Scaled], part: int) -> Windows:
-    """The windows of all series in a part."""
-    return joined([one.windows(one.origins(part), number) for number, one in enumerate(scaled)])
+    return Parts.of(table, cuts, windowing, scaled)
 
 
 def actual(parts: Parts, of: Windows) -> np.ndarray:

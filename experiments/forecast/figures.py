@@ -21,7 +21,7 @@ MOST_PANELS = 6
 def figures(
     config: Forecast, parts: Parts, outcome: Outcome, epochs: Sequence[Epoch]
 ) -> dict[str, Callable[[], Figure]]:
-    """A function for each figure, by name; there is no calibration figure for point forecasts."""
+    """A function for each figure, by name; there is no calibration figure without intervals."""
     names = [f"seed {config.seed + i}" for i in range(config.seeds)]
     drawn = {
         "forecast": functools.partial(_forecast, config, parts, outcome),
@@ -33,7 +33,7 @@ def figures(
             names,
         ),
     }
-    if config.head != "point":
+    if outcome.together.coverage is not None:
         below = (outcome.actual[..., None] <= outcome.quantiles).mean(axis=(1, 2))
         inside = [share.mean(axis=(0, 1)) for share in covered(outcome.quantiles, outcome.actual)]
         drawn["calibration"] = functools.partial(
@@ -58,7 +58,7 @@ def _forecast(config: Forecast, parts: Parts, outcome: Outcome) -> Figure:
                 one.series.values[shown],
                 dates,
                 outcome.actual[row],
-                outcome.quantiles[:, row].mean(axis=0),
+                outcome.mean[row],
                 outcome.baselines[best][row],
             )
         )

@@ -1,24 +1,21 @@
-"""Writes the forecasts of a study as CSV files: those of the test part, and those after the last date."""
+"""The forecasts of a study as CSV files: those of the test part, and those after the last date."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas
 
-from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts
-from experiments.forecast.results import Outcome, network_quantiles
-from rnnjax.data.windows import Windows, joined
-from rnnjax.files import write_text
+from experiments.forecast.network import Network
+from experiments.forecast.results import Outcome
+from rnnjax.data.windows import Windows
 from rnnjax.forecasting import LEVELS
 
 
-def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
-    """Writes a row for each window of the test part and each step ahead.
+def tested(parts: Parts, outcome: Outcome) -> str:
+    """The text of a CSV file with a row for each window of the test part and each step ahead.
 
-    A row has the true value, the mean quantiles of all seeds, and the baselines. `known` is the last date before the
+    A row has the true value, the mean forecast of all seeds, and the baselines. `known` is the last date before the
     forecast.
     """
     known, dates = _dates(parts, parts.test)
@@ -28,18 +25,13 @@ def write_test(path: Path, parts: Parts, outcome: Outcome) -> None:
         "step": np.broadcast_to(np.arange(dates.shape[1]) + 1, dates.shape),
         "actual": outcome.actual,
     }
-    _write(path, parts, parts.test, columns | _by_level(outcome.quantiles) | outcome.baselines)
+    return _text(parts, parts.test, columns | _by_level(outcome.mean) | outcome.baselines)
 
 
-def write_future(path: Path, config: Forecast, parts: Parts, params: Any, read: Callable[[Windows], Windows]) -> None:
-    """Writes a row for each step after the last date of each series: the mean quantiles of all seeds.
-
-    `params` are those of all seeds, `(S, ...)`. `read` converts windows to those that the network was trained on.
-    """
-    ends = [one.windows(np.array([len(one.series.values)]), number) for number, one in enumerate(parts.scaled)]
-    windows = read(joined(ends))
-    quantiles = network_quantiles(config, parts, params, windows)
-    _write(path, parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(quantiles))
+def future(parts: Parts, network: Network) -> str:
+    """The text of a CSV file with a row for each step after the last date of each series: the mean forecast."""
+    windows = parts.last.take(parts.last.origins == [parts.scaled[number].ends[-1] for number in parts.last.series])
+    return _text(parts, windows, {"date": _dates(parts, windows)[1]} | _by_level(network.future[-1]))
 
 
 def _dates(parts: Parts, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
@@ -57,16 +49,16 @@ def date_words(dates: np.ndarray) -> np.ndarray:
 
 
 def _by_level(quantiles: np.ndarray) -> dict[str, np.ndarray]:
-    """The mean over the seeds of quantiles `(S, N, H, Q)`, as one column for each level."""
-    return {str(level): quantiles.mean(axis=0)[..., number] for number, level in enumerate(LEVELS)}
+    """Quantiles `(N, H, Q)` as one column for each level."""
+    return {str(level): quantiles[..., number] for number, level in enumerate(LEVELS)}
 
 
-def _write(path: Path, parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> None:
-    """Writes columns `(N, H)` of windows, one row for each number, after a column with the name of the series.
+def _text(parts: Parts, windows: Windows, columns: Mapping[str, np.ndarray]) -> str:
+    """Columns `(N, H)` of windows as CSV, one row for each number, after a column with the name of the series.
 
     All digits are written: six digits would lose the changes by 10 of a series near 3 million.
     """
     names = np.array([one.series.name for one in parts.scaled], object)[windows.series]
     series = {"series": names.repeat(parts.windowing.horizon)}
     table = pandas.DataFrame(series | {name: column.ravel() for name, column in columns.items()})
-    write_text(path, table.to_csv(index=False, lineterminator="\r\n"))
+    return table.to_csv(index=False, lineterminator="\r\n")

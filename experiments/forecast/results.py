@@ -1,16 +1,19 @@
 """The results of a study of forecasts on its test part, and their tables."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.forecast.baselines import Linear, baseline_forecasts
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, actual
+from experiments.forecast.network import Network
 from experiments.forecast.scores import INTERVALS, Comparison, Scores, compare, naive_errors, score
-from experiments.forecast.train import forecasts
-from rnnjax.data.windows import Relative, Windows, undone
+from experiments.forecast.statistical import Fit, fit_words, statistical_forecasts
+from rnnjax.data.windows import Relative
 from rnnjax.forecasting import MEDIAN
 from rnnjax.runs.report import table
 
@@ -27,48 +30,53 @@ class Outcome(NamedTuple):
 
     actual: np.ndarray  # (N, H)
     quantiles: np.ndarray  # (S, N, H, Q), the network's
+    mean: np.ndarray  # (N, H, Q), the mean forecast of all seeds
     baselines: dict[str, np.ndarray]  # (N, H)
+    fits: list[Fit]  # of the statistical ones
     scores: dict[str, Scores]  # of the baselines
     seeds: list[Scores]
     together: Scores  # of the mean forecast of all seeds
+    plain: Scores  # the same without calibration
     naive: np.ndarray  # (N,), the divisor of MASE
     comparison: Comparison  # of one seed, on average
     all_seeds: Comparison  # of the mean forecast of all seeds
 
 
-def evaluate(config: Forecast, parts: Parts, linear: Linear, params: Any) -> Outcome:
-    """Evaluates the baselines and the parameters `(S, ...)` of all seeds on the test part."""
+def evaluate(config: Forecast, parts: Parts, linear: Linear, network: Network) -> Outcome:
+    """Evaluates the baselines and the network on the test part."""
     test = parts.test
     truth, naive = actual(parts, test), naive_errors(parts)[test.series]
-    baselines = baseline_forecasts(parts, linear, test)
-    quantiles = network_quantiles(config, parts, params, test)
-    together = quantiles.mean(axis=0)
+    baselines, fits = baseline_forecasts(parts, linear, test), list[Fit]()
+    if config.statistical:
+        others, fits = statistical_forecasts(parts, test)
+        baselines |= others
+    quantiles, together = network.test[:-1], network.test[-1]
     dates = np.array([parts.table.series[k].dates[origin] for k, origin in zip(test.series, test.origins, strict=True)])
 
-    def scored(own: np.ndarray) -> Scores:
-        return score(own[..., MEDIAN], truth, naive, None if config.head == "point" else own)
+    def scored(own: np.ndarray, intervals: bool) -> Scores:
+        return score(own[..., MEDIAN], truth, naive, own if intervals else None)
 
     def errors(forecast: np.ndarray) -> np.ndarray:
         return np.abs(truth - forecast).mean(axis=-1) / naive
 
+    plain = config.head != "point"
+    calibrated = plain or config.intervals != "network"
     others = {name: errors(forecast) for name, forecast in baselines.items()}
     one = np.mean([errors(own) for own in quantiles[..., MEDIAN]], axis=0)
     return Outcome(
         truth,
         quantiles,
+        together,
         baselines,
+        fits,
         {name: score(forecast, truth, naive) for name, forecast in baselines.items()},
-        [scored(own) for own in quantiles],
-        scored(together),
+        [scored(own, calibrated) for own in quantiles],
+        scored(together, calibrated),
+        scored(network.plain[-1], plain),
         naive,
         compare(one, others, dates, config.horizon),
         compare(errors(together[..., MEDIAN]), others, dates, config.horizon),
     )
-
-
-def network_quantiles(config: Forecast, parts: Parts, params: Any, windows: Windows) -> np.ndarray:
-    """Quantiles `(S, N, H, Q)` of windows in the units of the series, from the parameters `(S, ...)` of all seeds."""
-    return np.stack([undone(own, windows, parts.windowing.log) for own in forecasts(config, params, windows)])
 
 
 def facts(config: Forecast, parts: Parts) -> str:
@@ -92,7 +100,8 @@ def facts(config: Forecast, parts: Parts) -> str:
     return (
         f"{table(headers, rows)}\n{parts.table.frequency} from date to date, season {parts.windowing.season}; "
         f"validation from {day(parts.cuts.validation)}, test from {day(parts.cuts.test)}\n"
-        f"{config.context} steps are read, {config.horizon} forecast ({config.strategy}, {config.head}); "
+        f"{config.context} steps are read, {config.horizon} forecast ({config.strategy}, {config.head}; intervals "
+        f"{config.intervals}); "
         f"values are relative to {FROM[config.relative]}{logarithms}"
     )
 
@@ -104,22 +113,58 @@ def day(date: np.datetime64) -> str:
 
 def result_table(config: Forecast, outcome: Outcome) -> str:
     """A table of all baselines and seeds, the mean and standard deviation of the seeds, and their mean forecast."""
-    rows = [_row(name, scores) for name, scores in outcome.scores.items()]
-    rows += [_row(f"{config.name}, seed {config.seed + i}", scores) for i, scores in enumerate(outcome.seeds)]
+    headers = ("forecast", "MAE", "RMSE", "MASE", "sMAPE", "CRPS", "pinball")
+    return table(headers, [[name, *_errors(scores)] for name, scores in _rows(config, outcome)])
+
+
+def interval_table(config: Forecast, outcome: Outcome) -> str:
+    """A table of how often the intervals contained the value, and of their width; empty without intervals."""
+    headers = [words for nominal in INTERVALS for words in (f"{nominal:.0%} covers", "width")]
+    rows = [*_rows(config, outcome), ("  without calibration", outcome.plain)]
+    rows = [[name, *_intervals(scores)] for name, scores in rows if scores.coverage is not None]
+    return table(("forecast", *headers), rows) if rows else ""
+
+
+def _rows(config: Forecast, outcome: Outcome) -> list[tuple[str, Scores]]:
+    rows = [*outcome.scores.items()]
+    rows += [(f"{config.name}, seed {config.seed + i}", scores) for i, scores in enumerate(outcome.seeds)]
     if len(outcome.seeds) > 1:
-        numbers = np.array([[own.mae, own.rmse, own.mase, *(own.coverage or ())] for own in outcome.seeds])
-        for name, (mae, rmse, mase, *coverage) in (
-            ("mean of the seeds", numbers.mean(axis=0)),
-            ("standard deviation", numbers.std(axis=0, ddof=1)),
-        ):
-            rows.append(_row(f"  {name}", Scores(mae, rmse, mase, tuple(coverage) or None)))
-        rows.append(_row("  their mean forecast", outcome.together))
-    return table(("forecast", "MAE", "RMSE", "MASE", *(f"{nominal:.0%} covers" for nominal in INTERVALS)), rows)
+        rows.append(("  mean of the seeds", over_seeds(outcome.seeds, np.mean)))
+        rows.append(("  standard deviation", over_seeds(outcome.seeds, functools.partial(np.std, ddof=1))))
+        rows.append(("  their mean forecast", outcome.together))
+    return rows
 
 
-def _row(name: str, scores: Scores) -> list[str]:
-    coverage = ["" for _ in INTERVALS] if scores.coverage is None else [f"{share:.1%}" for share in scores.coverage]
-    return [name, f"{scores.mae:.4g}", f"{scores.rmse:.4g}", f"{scores.mase:.3f}", *coverage]
+def over_seeds(seeds: Sequence[Scores], statistic: Callable[..., Any]) -> Scores:
+    """A statistic of each score over the seeds."""
+    return jax.tree.map(lambda *numbers: float(statistic(numbers)), *seeds)
+
+
+def _errors(scores: Scores) -> list[str]:
+    return [
+        *(f"{scores.mae:.4g}", f"{scores.rmse:.4g}", f"{scores.mase:.3f}", f"{scores.smape:.2%}"),
+        *(f"{scores.crps:.3f}", f"{scores.pinball:.3f}"),
+    ]
+
+
+def _intervals(scores: Scores) -> list[str]:
+    pairs = zip(scores.coverage or (), scores.width or (), strict=True)
+    return [words for coverage, width in pairs for words in (f"{coverage:.1%}", f"{width:.3f}")]
+
+
+def report(config: Forecast, parts: Parts, outcome: Outcome) -> str:
+    """The tables and the verdict."""
+    divided = (
+        "MASE, CRPS, pinball and widths are divided by the mean absolute error of the seasonal naive forecast (season "
+        f"{parts.windowing.season}) in the training part; without intervals CRPS is MASE"
+    )
+    tables = (
+        f"{result_table(config, outcome)}\n{divided}",
+        interval_table(config, outcome),
+        step_table(config, outcome),
+    )
+    words = fit_words(outcome.fits), verdict(config, outcome)
+    return "\n\n".join(part for part in (*tables, *words) if part)
 
 
 def step_table(config: Forecast, outcome: Outcome) -> str:
@@ -156,12 +201,13 @@ def score_lines(config: Forecast, outcome: Outcome) -> list[dict[str, Any]]:
     """All scores as JSON values."""
     named = [*outcome.scores.items()]
     named += [(f"seed {config.seed + i}", scores) for i, scores in enumerate(outcome.seeds)]
-    named.append(("mean forecast of the seeds", outcome.together))
+    named += [("mean forecast of the seeds", outcome.together), ("without calibration", outcome.plain)]
     return [
         {
             "forecast": name,
             **scores._asdict(),
             "coverage": scores.coverage and dict(zip(map(str, INTERVALS), scores.coverage, strict=True)),
+            "width": scores.width and dict(zip(map(str, INTERVALS), scores.width, strict=True)),
         }
         for name, scores in named
     ]

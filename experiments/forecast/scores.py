@@ -16,23 +16,26 @@ RESAMPLES = 2_000
 CONFIDENCE = 0.95
 
 
+# The part of all levels, from 0 to 1, that is nearest to each of `LEVELS`.
+SHARES = np.diff([0, *((np.array(LEVELS[1:]) + LEVELS[:-1]) / 2), 1])
+
+
 class Scores(NamedTuple):
-    """The scores of forecasts at all origins and steps ahead; `coverage` is None without intervals."""
+    """The scores of forecasts at all origins and steps ahead; the last two are None without intervals."""
 
     mae: float
     rmse: float
     mase: float
+    smape: float
+    crps: float
+    pinball: float
     coverage: tuple[float, ...] | None = None
-
-
-def naive_error(values: np.ndarray, season: int) -> float:
-    """The mean absolute error of the seasonal naive forecast of these values, of which there are more than a season."""
-    return float(np.abs(values[season:] - values[:-season]).mean())
+    width: tuple[float, ...] | None = None  # of each of `INTERVALS`
 
 
 def naive_errors(parts: Parts) -> np.ndarray:
     """The naive error of each series in its training part. Raises ValueError if it is 0: MASE is then undefined."""
-    errors = [naive_error(one.series.values[: one.ends[0]], parts.windowing.season) for one in parts.scaled]
+    errors = [one.scaling.naive for one in parts.scaled]
     for one, error in zip(parts.scaled, errors, strict=True):
         if error == 0:
             raise ValueError(
@@ -46,16 +49,35 @@ def score(forecast: np.ndarray, actual: np.ndarray, naive: np.ndarray, quantiles
     """Scores of forecasts `(N, H)`; `naive (N,)` is the naive error of each window's series in the training part.
 
         MAE = mean |y - f|    RMSE = sqrt(mean (y - f)^2)    MASE = mean |y - f| / naive
+        sMAPE = mean 2 |y - f| / (|y| + |f|)                 0 where both are 0
+        pinball = mean over levels of max(q (y - f_q), (q - 1)(y - f_q)) / naive
+        CRPS = 2 integral over levels q of the pinball loss / naive, as a sum over `LEVELS` weighted by `SHARES`
 
-    Source of the last: Hyndman and Koehler 2006, "Another look at measures of forecast accuracy".
+    Widths are divided by `naive`, too. Without quantiles `(N, H, Q)`, all are equal to the forecast, and the CRPS is
+    equal to MASE. Sources: Hyndman and Koehler 2006, "Another look at measures of forecast accuracy" (MASE); Makridakis
+    1993, "Accuracy measures: theoretical and practical concerns" (sMAPE); Gneiting and Raftery 2007, "Strictly Proper
+    Scoring Rules, Prediction, and Estimation" (CRPS).
     """
-    error = np.abs(actual - forecast)
+    error, size = np.abs(actual - forecast), np.abs(actual) + np.abs(forecast)
+    relative = np.divide(2 * error, size, out=np.zeros(error.shape), where=size > 0)
+    levels, each = np.array(LEVELS), forecast[..., None] if quantiles is None else quantiles
+    over = actual[..., None] - each
+    loss = (np.maximum(levels * over, (levels - 1) * over) / naive[:, None, None]).mean(axis=(0, 1))
     return Scores(
         float(error.mean()),
         float(np.sqrt((error**2).mean())),
         float((error / naive[:, None]).mean()),
+        float(relative.mean()),
+        float(2 * SHARES @ loss),
+        float(loss.mean()),
         None if quantiles is None else tuple(float(inside.mean()) for inside in covered(quantiles, actual)),
+        None if quantiles is None else tuple(float(width.mean()) for width in widths(quantiles, naive)),
     )
+
+
+def widths(quantiles: np.ndarray, naive: np.ndarray) -> list[np.ndarray]:
+    """The width of each of `INTERVALS`, from quantiles `(N, H, Q)`, divided by the naive error."""
+    return [(quantiles[..., high] - quantiles[..., low]) / naive[:, None] for low, high in INTERVALS.values()]
 
 
 def covered(quantiles: np.ndarray, actual: np.ndarray) -> list[np.ndarray]:

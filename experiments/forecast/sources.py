@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from experiments.forecast.config import Forecast
+from experiments.forecast.config import Forecast, date_of
 from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import Columns, Series, SeriesTable, from_table, read_series
 from rnnjax.extras import extra
@@ -16,13 +16,28 @@ GENERATED = 600
 
 
 def load(config: Forecast) -> SeriesTable:
-    """The series of the config. Raises as `read_series`; ModuleNotFoundError if a source is not installed."""
+    """The series of the config, before its date `until`.
+
+    Raises as `read_series`; ModuleNotFoundError if a source is not installed; ValueError if a series has no dates left.
+    """
     if config.source in SOURCES:
-        return SOURCES[config.source](config.fill)
-    if not config.source:
+        table = SOURCES[config.source](config.fill)
+    elif not config.source:
         raise ValueError("source: expected the name of a file, got none")
-    columns = Columns(config.date, config.value, config.series, config.extra, config.date_format)
-    return read_series(Path(config.source).expanduser(), columns, fill=config.fill)
+    else:
+        columns = Columns(config.date, config.value, config.series, config.extra, config.date_format)
+        table = read_series(Path(config.source).expanduser(), columns, fill=config.fill)
+    if config.until is None:
+        return table
+    until = date_of("until", config.until)
+    return table._replace(series=tuple(_before(series, until) for series in table.series))
+
+
+def _before(series: Series, until: np.datetime64) -> Series:
+    end = int(np.searchsorted(series.dates, until))
+    if not end:
+        raise ValueError(f"until: expected a date after {series.dates[0]}, the first of {series.name!r}, got {until}")
+    return series._replace(dates=series.dates[:end], values=series.values[:end], extra=series.extra[:end])
 
 
 def _vega(name: str) -> pandas.DataFrame:

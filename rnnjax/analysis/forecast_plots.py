@@ -61,7 +61,7 @@ def forecast_figure(panels: Sequence[ForecastPanel], levels: Sequence[float], na
         for values, style in lines:
             axes.plot(dates, np.concatenate([before[1], values]), **style)
         axes.axvline(dates[0], color="0.6", linewidth=0.8)
-        locator = AutoDateLocator(maxticks=7)
+        locator = AutoDateLocator(minticks=3, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axes.set_title(label(panel.title), fontsize=9)

@@ -4,6 +4,7 @@ past  [origin - context, origin)      forecast  [origin, origin + horizon)
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -88,41 +89,72 @@ def seasonal_naive(values: np.ndarray, origins: np.ndarray, horizon: int, season
     return values[np.maximum(origins[:, None] - season + np.arange(horizon) % season, 0)]
 
 
-class Scaled:
-    """A normalised series, from which windows are cut; mean, spread and scale are computed from its training part.
+def naive_error(values: np.ndarray, season: int) -> float:
+    """The mean absolute error of the seasonal naive forecast of these values, of which there are more than a season."""
+    return float(np.abs(values[season:] - values[:-season]).mean())
 
-    Raises ValueError for a training part that is too short for a window, or constant, and for a logarithm of numbers
-    that are not above 0.
+
+class Scaling(NamedTuple):
+    """What is computed from the training part of a series, to normalise its numbers and to score forecasts of them."""
+
+    mean: float
+    spread: float  # the standard deviation
+    scale: float  # of windows (see `Windowing`)
+    extra: np.ndarray  # (2, E), mean and standard deviation of the extra columns
+    naive: float  # the mean absolute error of the seasonal naive forecast, in the units of the source
+
+
+class Scaled:
+    """A normalised series, from which windows are cut.
+
+    Its scaling is that of an earlier series, or else is computed from its training part. Raises ValueError for a
+    training part that is too short for a window, or constant, for a logarithm of numbers that are not above 0, and for
+    a series that is too short for the past of a window.
     """
 
-    def __init__(self, series: Series, windowing: Windowing, cuts: Cuts, frequency: Frequency):
+    def __init__(
+        self, series: Series, windowing: Windowing, cuts: Cuts, frequency: Frequency, scaling: Scaling | None = None
+    ):
         self.series, self.windowing = series, windowing
         self.ends = cuts.places(series)
-        self._check(cuts)
+        self._check(cuts, fitted=scaling is not None)
         self.values = np.log(series.values) if windowing.log else series.values
-        self.mean, self.spread = self._spread(self.values, "training part")
-        self.extra = np.empty(series.extra.shape)
-        for column, numbers in enumerate(series.extra.T):
-            mean, spread = self._spread(numbers, f"training part of extra column {column + 1}")
-            self.extra[:, column] = (numbers - mean) / spread
         # Calendar features are also known for the future, beyond the last date.
         self.dates = frequency.after(series.dates[0], np.arange(len(series.dates) + windowing.horizon))
         self.calendar = frequency.calendar(self.dates, windowing.cycles)
-        self.scale = self._scale()
+        self.scaling = self._fitted() if scaling is None else scaling
+        self.extra = (series.extra - self.scaling.extra[0]) / self.scaling.extra[1]
 
-    def _check(self, cuts: Cuts) -> None:
+    def _check(self, cuts: Cuts, fitted: bool) -> None:
         windowing, name = self.windowing, repr(self.series.name)
         if windowing.log and self.series.values.min() <= 0:
             row = int(np.argmax(self.series.values <= 0))
             raise ValueError(
                 f"log: expected numbers above 0 in {name}, got {self.series.values[row]:g} at {self.series.dates[row]}"
             )
-        if self.ends[0] < windowing.first + windowing.horizon:
-            season = f", after a season of {windowing.season}," if windowing.first > windowing.context else ""
+        season = f", after a season of {windowing.season}," if windowing.first > windowing.context else ""
+        if fitted and len(self.series.values) < windowing.first:
+            raise ValueError(
+                f"context: expected a context of {windowing.context}{season} to fit in the series, got "
+                f"{len(self.series.values)} dates of {name}"
+            )
+        if not fitted and self.ends[0] < windowing.first + windowing.horizon:
             raise ValueError(
                 f"horizon: expected a context of {windowing.context}{season} and a horizon of {windowing.horizon} to "
                 f"fit in the training part, got {self.ends[0]} dates of {name} before {cuts.validation}"
             )
+
+    def _fitted(self) -> Scaling:
+        mean, spread = self._spread(self.values, "training part")
+        extra = [
+            self._spread(numbers, f"training part of extra column {column + 1}")
+            for column, numbers in enumerate(self.series.extra.T)
+        ]
+        season = self.windowing.season
+        naive = naive_error(self.series.values[: self.ends[0]], season) if season < self.ends[0] else math.nan
+        # The base of windows needs the mean.
+        self.scaling = Scaling(mean, spread, spread, np.array(extra).reshape(-1, 2).T, naive)
+        return self.scaling._replace(scale=self._scale())
 
     def _spread(self, numbers: np.ndarray, what: str) -> tuple[float, float]:
         train = numbers[: self.ends[0]]
@@ -132,11 +164,12 @@ class Scaled:
         return mean, spread
 
     def _scale(self) -> float:
+        spread = self.scaling.spread
         if self.windowing.relative not in ("last", "season"):
-            return self.spread
+            return spread
         origins = self.origins(0)
         scale = float(np.sqrt(np.mean((self.values[self._future(origins)] - self.base(origins)) ** 2)))
-        if scale <= CONSTANT * self.spread:
+        if scale <= CONSTANT * spread:
             raise ValueError(
                 f"relative: expected the training part of {self.series.name!r} to differ from its base, got a base "
                 f"({self.windowing.relative}) that is equal to it everywhere"
@@ -147,6 +180,11 @@ class Scaled:
         """The origins with the whole horizon in a part (0 training, 1 validation, 2 test); the past may be earlier."""
         start = self.ends[part - 1] if part else 0
         return np.arange(max(start, self.windowing.first), self.ends[part] - self.windowing.horizon + 1)
+
+    def last_origins(self) -> np.ndarray:
+        """The origins after those of the test part, up to the end of the series: only some of the targets are known."""
+        end = self.ends[-1]
+        return np.arange(max(self.ends[1], self.windowing.first, end - self.windowing.horizon + 1), end + 1)
 
     def _past(self, origins: np.ndarray) -> np.ndarray:
         return origins[:, None] + np.arange(-self.windowing.context, 0)
@@ -160,7 +198,7 @@ class Scaled:
         if self.windowing.relative == "season":
             return seasonal_naive(self.values, origins, horizon, self.windowing.season)
         one = {
-            "none": lambda: np.full(len(origins), self.mean),
+            "none": lambda: np.full(len(origins), self.scaling.mean),
             "last": lambda: self.values[origins - 1],
             "window": lambda: self.values[self._past(origins)].mean(axis=1),
         }[self.windowing.relative]()
@@ -174,11 +212,11 @@ class Scaled:
         if self.windowing.relative == "season":
             past_base = self.values[past - self.windowing.season]
             bases = np.concatenate([past_base, base], axis=1)[:, 1:]
-            known.append(((bases - self.mean) / self.spread)[..., None])
-        scale = np.full((len(origins), 1), self.scale)
+            known.append(((bases - self.scaling.mean) / self.scaling.spread)[..., None])
+        scale = np.full((len(origins), 1), self.scaling.scale)
         if self.windowing.relative == "window":
             own = self.values[past].std(axis=1, keepdims=True)
-            scale = np.maximum(own, LEAST_WINDOW * self.spread)
+            scale = np.maximum(own, LEAST_WINDOW * self.scaling.spread)
         values = np.concatenate([self.values, np.full(self.windowing.horizon, np.nan)])
         return Windows(
             past=((values[past] - past_base) / scale).astype(np.float32),

@@ -16,5 +16,8 @@ from rnnjax.runs.live import LiveRun as LiveRun
 from rnnjax.runs.networks import NetworkRun as NetworkRun
 from rnnjax.runs.opening import OpenedRun as OpenedRun
 from rnnjax.runs.opening import open_run as open_run
+from rnnjax.runs.results import load_result_arrays as load_result_arrays
+from rnnjax.runs.results import load_values as load_values
+from rnnjax.runs.results import save_result as save_result
 from rnnjax.runs.session import Session as Session
 from rnnjax.runs.synthetic import SyntheticTask as SyntheticTask

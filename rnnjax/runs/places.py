@@ -31,12 +31,17 @@ def check_place(checkpoint: Path, seals: Mapping[str, str | None]) -> None:
     position = read_position(checkpoint)
     if checkpoint.name != (name := checkpoint_name(position.epoch, position.step)):
         raise MisplacedError(f"{checkpoint}: expected the checkpoint of that name, found the checkpoint {name}")
-    then = _belongs(checkpoint)
-    for what, now in seals.items():
-        if now is not None and then.get(what) != now:
+    check_belongs(checkpoint, seals)
+
+
+def check_belongs(path: Path, seals: Mapping[str, str | None], what: str = "a checkpoint") -> None:
+    """Raises MisplacedError if a sealed folder was written by a run with other `seals`; those that are None pass."""
+    then = _belongs(path)
+    for name, now in seals.items():
+        if now is not None and then.get(name) != now:
             raise MisplacedError(
-                f"{checkpoint}: expected a checkpoint of this run ({what} {now[:12]}), "
-                f"found one that was written with another ({str(then.get(what))[:12]})"
+                f"{path}: expected {what} of this run ({name} {now[:12]}), "
+                f"found one that was written with another ({str(then.get(name))[:12]})"
             )
 
 

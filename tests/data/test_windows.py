@@ -7,7 +7,7 @@ import pytest
 
 from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import Series, SeriesTable
-from rnnjax.data.windows import Cuts, Scaled, Windowing, cut_dates, joined, seasonal_naive, undone
+from rnnjax.data.windows import Cuts, Scaled, Windowing, cut_dates, joined, naive_error, seasonal_naive, undone
 
 HOURS = Frequency("second", 3600)
 PLAIN = Windowing(context=4, horizon=3, season=5, cycles=("day", "week"))
@@ -60,10 +60,13 @@ def test_scaling_is_learnt_from_the_training_part_alone(relative):
     changed.values[TRAIN:] *= 50
     changed.extra[TRAIN:] += 50
     one, other = scaled(series, relative=relative), scaled(changed, relative=relative)
-    assert (one.mean, one.spread, one.scale) == (other.mean, other.spread, other.scale)
+    for number, another in zip(one.scaling, other.scaling, strict=True):
+        np.testing.assert_array_equal(number, another)
     for before, after in zip(one.windows(one.origins(0)), other.windows(other.origins(0)), strict=True):
         np.testing.assert_array_equal(before, after)
-    np.testing.assert_allclose([one.mean, one.spread], [series.values[:TRAIN].mean(), series.values[:TRAIN].std()])
+    train = series.values[:TRAIN]
+    np.testing.assert_allclose(one.scaling[:2], [train.mean(), train.std()])
+    np.testing.assert_allclose(one.scaling.naive, np.mean([abs(train[t] - train[t - 5]) for t in range(5, TRAIN)]))
     np.testing.assert_allclose(one.extra[:TRAIN].mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(one.extra[:TRAIN].std(axis=0), 1)
 
@@ -105,7 +108,7 @@ def test_windows_by_hand(relative):
     np.testing.assert_allclose(windows.extra[0], one.extra[16:20], rtol=1e-6)
     np.testing.assert_allclose(windows.known[0, :, :4], HOURS.calendar(series.dates[17:23], ("day", "week")), atol=1e-6)
     if relative == "season":
-        seasons = (series.values[12:18] - one.mean) / one.spread
+        seasons = (series.values[12:18] - one.scaling.mean) / one.scaling.spread
         np.testing.assert_allclose(windows.known[0, :, 4], seasons, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(undone(windows.targets, windows, False)[0], series.values[20:23], rtol=1e-5)
     assert windows.series.tolist() == [7, 7]
@@ -134,6 +137,28 @@ def test_the_season_is_told_again_where_the_horizon_is_longer():
     np.testing.assert_array_equal(
         seasonal_naive(values, np.array([10, 12]), 5, 3), [[7, 8, 9, 7, 8], [9, 10, 11, 9, 10]]
     )
+
+
+def test_the_naive_error_by_hand():
+    values = np.array([1.0, 2.0, 4.0, 8.0])
+    assert (naive_error(values, 2), naive_error(values, 1)) == ((3 + 6) / 2, (1 + 2 + 4) / 3)
+
+
+def test_a_series_with_the_scaling_of_another_one():
+    one, other = random_series(), random_series(1)
+    fitted = scaled(one, relative="season")
+    short = other._replace(dates=other.dates[:9], values=other.values[:9], extra=other.extra[:9])
+    used = Scaled(short, fitted.windowing, CUTS, HOURS, fitted.scaling)
+    assert used.scaling is fitted.scaling
+    assert (used.scaling.mean, used.scaling.scale) != pytest.approx((short.values.mean(), short.values.std()))
+    windows = used.windows(np.array([9]))  # the context of 4 after a season of 5, and no training part
+    scale, base = fitted.scaling.scale, short.values[0:4]
+    np.testing.assert_allclose(windows.past[0], (short.values[5:9] - base) / scale, rtol=1e-5, atol=1e-6)
+    extra = (short.extra[5:9] - fitted.scaling.extra[0]) / fitted.scaling.extra[1]
+    np.testing.assert_allclose(windows.extra[0], extra, rtol=1e-5, atol=1e-6)
+    shorter = short._replace(dates=short.dates[:8], values=short.values[:8], extra=short.extra[:8])
+    with pytest.raises(ValueError, match=r"a context of 4, after a season of 5, to fit in the series, got 8 dates of"):
+        Scaled(shorter, fitted.windowing, CUTS, HOURS, fitted.scaling)
 
 
 def test_parts_are_cut_at_the_same_dates_for_every_series():

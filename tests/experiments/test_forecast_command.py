@@ -21,7 +21,7 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     path = tmp_path / "run"
     forecast.main(["smoke", "--epochs", "12", "--run-folder", str(path)])
     out = capsys.readouterr().out
-    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "parameters"}
+    names = {"config.json", "environment.json", "metrics.jsonl", "figures", "forecaster"}
     names |= {"checkpoints", "status.json", "lock", "tensorboard"}
     assert {file.name for file in path.iterdir()} == names | {"forecasts.csv", "test_forecasts.csv"}
     for name in ("forecast", "learning_curves", "calibration"):
@@ -30,10 +30,14 @@ def test_it_learns_and_leaves_what_it_measured(tmp_path, capsys):
     by_name = {line["forecast"]: line for line in lines if line["kind"] == "score"}
     assert list(by_name) == [
         *("last value", "seasonal naive", "drift", "linear autoregression"),
-        *("seed 0", "seed 1", "mean forecast of the seeds"),
+        *("seed 0", "seed 1", "mean forecast of the seeds", "without calibration"),
     ]
     assert sum(line["kind"] == "epoch" for line in lines) == 12
-    assert set(by_name["seed 0"]["coverage"]) == {"0.5", "0.8", "0.95"}
+    for name in ("coverage", "width"):
+        assert set(by_name["seed 0"][name]) == {"0.5", "0.8", "0.95"}
+        assert by_name["drift"][name] is None
+    assert by_name["seed 0"]["crps"] < by_name["seed 0"]["mase"]
+    assert by_name["drift"]["crps"] == pytest.approx(by_name["drift"]["mase"], rel=ALL_DIGITS)
     for words in (
         "YES: the mean forecast of 2 seeds beats every baseline; the best of them is the linear autoregression",
         f"{path}",
@@ -71,6 +75,7 @@ BAD_ARGUMENTS = {
         "extra: expected no such columns with a recursive strategy and a horizon above 1, got volume",
     ),
     "shares": (["--validation", "0.5", "--test", "0.5"], "validation, test: expected shares that leave some dates"),
+    "adaptation": (["--adaptation", "0"], "adaptation: expected a number above 0, got 0.0"),
     "test": (["--test", "0"], "test: expected a number above 0, got 0.0"),
     "horizon": (["--horizon", "0"], "horizon: expected at least 1, got 0"),
     "season": (["--season", "0"], "season: expected at least 1, got 0"),

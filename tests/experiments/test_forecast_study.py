@@ -8,21 +8,25 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from experiments.forecast import __main__ as forecast
 from experiments.forecast import baselines, scores, sources
 from experiments.forecast import train as training
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import actual, prepare
-from experiments.forecast.results import FROM, evaluate
+from experiments.forecast.network import calibration_of, network_forecasts
+from experiments.forecast.results import FROM, evaluate, interval_table
 from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import Series, SeriesTable
 from rnnjax.data.windows import undone
-from rnnjax.forecasting import MEDIAN
+from rnnjax.forecasting import LEVELS, MEDIAN
 from rnnjax.training import DivergedError
 
 DAYS = Frequency("second", 86_400)
 LENGTH = 80
+# Of the CRPS of a normal distribution from seven quantiles: 1.4e-2 was measured.
+SEVEN_LEVELS = 3e-2
 TINY = Forecast(
     source="generated",
     context=4,
@@ -36,6 +40,7 @@ TINY = Forecast(
     batch_size=16,
     seeds=2,
     learning_rate=0.02,
+    statistical=False,
 )
 
 
@@ -60,8 +65,7 @@ def prepared(monkeypatch, config, *values):
 
 def remainders(parts, linear):
     """The parts as a network reads them that forecasts what the linear autoregression leaves over."""
-    read = baselines.Remainder.of(linear, parts.training)
-    return parts._replace(training=read(parts.training), validation=read(parts.validation), test=read(parts.test))
+    return baselines.network_parts(parts, baselines.Remainder.of(linear, parts.training))
 
 
 def trained(config, parts):
@@ -76,8 +80,15 @@ def trained(config, parts):
     return training.own_seeds(config, best), epochs
 
 
+def outcome_of(config, parts, linear, params):
+    calibration = calibration_of(config, parts, params)
+    return evaluate(config, parts, linear, network_forecasts(config, parts, params, calibration))
+
+
 STRATEGIES = {
-    "direct": dataclasses.replace(TINY, head="quantile", linear=True, relative="season", extra=("one",)),
+    "direct": dataclasses.replace(
+        TINY, head="quantile", linear=True, relative="season", extra=("one",), statistical=True
+    ),
     "recursive": dataclasses.replace(TINY, head="gaussian", strategy="recursive", relative="last"),
 }
 
@@ -99,10 +110,11 @@ def test_the_future_changes_nothing_in_the_past(name, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, params, others)
     np.testing.assert_array_equal(epochs[-1].validation, other_epochs[-1].validation)
     known = parts.test.origins <= origin
-    before, after = evaluate(config, parts, linear, params), evaluate(config, changed, other_linear, params)
+    before, after = outcome_of(config, parts, linear, params), outcome_of(config, changed, other_linear, params)
     for one, other in [
         *zip(before.baselines.values(), after.baselines.values(), strict=True),
         *zip(before.quantiles, after.quantiles, strict=True),
+        (before.mean, after.mean),
     ]:
         np.testing.assert_array_equal(one[known], other[known])
         # The very next origin knows one number that is another.
@@ -216,10 +228,41 @@ def test_scores_by_hand():
     # Errors 1, 0, 2, 3, of which the first two divide by 2, the others by 4.
     found = scores.score(forecasts, truth, np.array([2.0, 4.0]), quantiles)
     np.testing.assert_allclose(found[:3], [1.5, np.sqrt(14 / 4), (0.5 + 0 + 0.5 + 0.75) / 4])
+    np.testing.assert_allclose(found.smape, (2 * 1 / 3 + 0 + 2 * 2 / 4 + 2 * 3 / 13) / 4)
     assert found.coverage == (0.5, 0.75, 1.0)
+    # Intervals 2, 4 and 6 wide, of which one half divides by 2, the other by 4.
+    assert found.width == (0.75, 1.5, 2.25)
     assert list(scores.INTERVALS) == [0.5, 0.8, 0.95]
-    assert scores.naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 2) == (3 + 6) / 2
-    assert scores.naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 1) == (1 + 2 + 4) / 3
+
+
+def test_a_forecast_of_nothing_has_no_relative_error():
+    assert scores.score(np.zeros((1, 2)), np.zeros((1, 2)), np.ones(1)).smape == 0
+    assert scores.score(np.zeros((1, 2)), np.array([[0.0, -3.0]]), np.ones(1)).smape == 1
+
+
+def test_the_crps_of_quantiles():
+    rng = np.random.default_rng(0)
+    truth, centre, naive = rng.normal(size=(30, 2)), rng.normal(size=(30, 2)), rng.uniform(1, 2, 30)
+    quantiles = np.sort(rng.normal(size=(30, 2, 7)), axis=-1)
+    ends = [0, 0.0625, 0.175, 0.375, 0.625, 0.825, 0.9375, 1]  # half way between the levels
+    total = mean = 0.0
+    for n, h in np.ndindex(30, 2):
+        for i, level in enumerate(LEVELS):
+            over = truth[n, h] - quantiles[n, h, i]
+            loss = (level * over if over > 0 else (level - 1) * over) / naive[n]
+            total += 2 * loss * (ends[i + 1] - ends[i])
+            mean += loss / 7
+    found = scores.score(centre, truth, naive, quantiles)
+    np.testing.assert_allclose([found.crps, found.pinball], [total / 60, mean / 60])
+    # Of a forecast without intervals it is the absolute error.
+    point = scores.score(centre, truth, naive)
+    np.testing.assert_allclose([point.crps, point.pinball], [point.mase, point.mase / 2])
+    # Of a normal distribution, with its density and distribution function, as in Gneiting and Raftery 2007.
+    scale = 1.5
+    z = (truth - centre) / scale
+    exact = scale * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi)) / naive[:, None]
+    normal = centre[..., None] + scale * norm.ppf(LEVELS)
+    np.testing.assert_allclose(scores.score(centre, truth, naive, normal).crps, exact.mean(), rtol=SEVEN_LEVELS)
 
 
 def test_a_series_without_naive_error_has_no_mase(monkeypatch):
@@ -305,11 +348,36 @@ def test_series_of_installed_packages(source, monkeypatch):
         sources.load(Forecast(source=source))
 
 
-def test_coverage_is_only_told_where_there_are_intervals(monkeypatch):
-    config = dataclasses.replace(TINY, head="point", seeds=1)
+@pytest.mark.parametrize("intervals", ["network", "split"])
+def test_coverage_is_only_told_where_there_are_intervals(intervals, monkeypatch):
+    config = dataclasses.replace(TINY, head="point", seeds=1, intervals=intervals)
     parts = prepared(monkeypatch, config, noise(0))
     state = training.initial_state(config, training.inputs_of(parts.training).past.shape[-1], 1, 0)
     linear = baselines.linear_autoregression(parts)
-    outcome = evaluate(config, parts, linear, jax.tree.map(lambda leaf: leaf[None], state.params))
-    assert outcome.seeds[0].coverage is None
-    np.testing.assert_array_equal(outcome.quantiles[..., 0], outcome.quantiles[..., MEDIAN])
+    outcome = outcome_of(config, parts, linear, jax.tree.map(lambda leaf: leaf[None], state.params))
+    assert (outcome.seeds[0].coverage is None) == (intervals == "network")
+    assert outcome.plain.coverage is None
+    assert (interval_table(config, outcome) == "") == (intervals == "network")
+    assert (np.ptp(outcome.quantiles, axis=-1).max() == 0) == (intervals == "network")
+
+
+def test_the_option_of_intervals_changes_their_offsets_and_nothing_else(monkeypatch):
+    names: list[Any] = ["network", "split", "adaptive"]
+    parts = prepared(monkeypatch, TINY, noise(0), noise(1))
+    params, _ = trained(TINY, parts)
+    found = {}
+    for name in names:
+        config = dataclasses.replace(TINY, intervals=name)
+        found[name] = network_forecasts(config, parts, params, calibration_of(config, parts, params))
+    for network in found.values():
+        np.testing.assert_array_equal(network.plain, found["network"].test)
+        np.testing.assert_array_equal(network.test[..., MEDIAN], found["network"].test[..., MEDIAN])
+        np.testing.assert_allclose(network.plain[-1], network.plain[:-1].mean(axis=0), rtol=1e-6)
+    moved = found["split"].test - found["network"].test
+    assert np.abs(moved).max() > 0.01
+    # The first origin of each series has seen nothing new.
+    later = found["adaptive"].test - found["split"].test
+    first = np.flatnonzero(np.diff(parts.test.series, prepend=-1))
+    assert np.abs(later[:, first]).max() == 0
+    assert np.abs(later).max() > 0.01
+    assert np.abs(found["adaptive"].future - found["split"].future).max() > 0.01
