@@ -140,10 +140,8 @@ class Ensemble:
 
     def __post_init__(self):
         check_fields(self)
-        if len(self.runs) + self.baseline < 2:
+        if len(self.runs) + self.baseline < 2 or not self.runs:
             raise ValueError(f"runs: expected at least two, or one and the baseline, got {len(self.runs)}")
-        if not self.runs:
-            raise ValueError("runs: expected at least one, got none")
 
 
 def build_model(config: TextClassification, vocabulary: int, classes: int) -> nn.Module:

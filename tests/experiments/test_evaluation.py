@@ -21,7 +21,7 @@ from experiments.sentiment import __main__ as sentiment
 from experiments.sentiment import train as training
 from experiments.sentiment.data import Loader, read_part, split_source
 from experiments.sentiment.evaluation import mistakes
-from experiments.sentiment.scoring import logits_over, probabilities
+from experiments.sentiment.predictions import logs_over
 from experiments.sentiment.tracing import trace_verdicts
 from experiments.sentiment.trained import open_run
 from rnnjax.class_scores import class_scores, log_probabilities
@@ -54,7 +54,7 @@ def held_out(path):
     """The held-out texts of a run, their labels, and the predicted probabilities."""
     trained = open_run(path)
     texts = split_source(trained.config).validation
-    return list(texts.texts), np.array(texts.labels), probabilities(trained, list(texts.texts))
+    return list(texts.texts), np.array(texts.labels), np.exp(logs_over(trained, texts.texts, batch_mesh(1)))
 
 
 def test_stars_are_learnt_and_scored(stars):
@@ -116,7 +116,7 @@ def test_stars_are_predicted_and_traced(stars, capsys):
     assert words.endswith(f"plot {values[predicted]:.2f}")
     assert turns.startswith(f"probability of {predicted}; changed by ")
     verdicts = trace_verdicts(open_run(path), text)
-    alone = probabilities(open_run(path), [text[:end] for _, end in verdicts.spans])
+    alone = np.exp(logs_over(open_run(path), [text[:end] for _, end in verdicts.spans], batch_mesh(1)))
     np.testing.assert_allclose(verdicts.values, alone[:, int(predicted) - 1], atol=TOLERANCE)
 
 
@@ -165,12 +165,13 @@ def test_a_text_of_a_stranger_is_printed_as_text(run_folder, tmp_path, capsys):
 
 def test_one_device_and_two_give_the_same_logits(stars):
     trained = open_run(stars[0])
-    part = read_part(trained.tokenizer, split_source(trained.config).validation, trained.config)
-    one, two = (logits_over(trained, part, batch_mesh(devices)) for devices in (1, 2))
+    texts = split_source(trained.config).validation
+    one, two = (logs_over(trained, texts.texts, batch_mesh(devices)) for devices in (1, 2))
     np.testing.assert_allclose(one, two, rtol=TOLERANCE, atol=TOLERANCE)
+    part = read_part(trained.tokenizer, texts, trained.config)
     batch = next(Loader(trained.config, part.read, 1).batches(part))
     alone: Any = trained.model.apply({"params": trained.params}, batch.inputs, batch.lengths)
-    np.testing.assert_allclose(one[:20], alone, rtol=TOLERANCE, atol=TOLERANCE)
+    np.testing.assert_allclose(one[:20], log_probabilities(alone), rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def test_bad_options_of_evaluate_are_one_line(stars, tmp_path, capsys):

@@ -9,10 +9,11 @@ from matplotlib.image import imread
 from tiny_reviews import TINY
 
 from experiments.sentiment import __main__ as sentiment
-from experiments.sentiment.scoring import probabilities
+from experiments.sentiment.predictions import logs_over
 from experiments.sentiment.tracing import print_verdicts, trace_verdicts
 from experiments.sentiment.trained import open_run
 from rnnjax.commands import run
+from rnnjax.training import batch_mesh
 
 TEXT = "A lovely <br /> film, an awful plot"
 
@@ -22,7 +23,7 @@ def test_the_verdict_after_each_word_is_that_of_the_text_up_to_it(run_folder):
     verdicts = trace_verdicts(trained, TEXT)
     assert verdicts.words == ["A", "lovely", "film", "an", "awful", "plot"]
     assert verdicts.shown_class == "1"
-    alone = probabilities(trained, [TEXT[:end] for _, end in verdicts.spans])[:, 1]
+    alone = np.exp(logs_over(trained, [TEXT[:end] for _, end in verdicts.spans], batch_mesh(1)))[:, 1]
     np.testing.assert_allclose(verdicts.values, alone, atol=1e-5)
     assert np.ptp(verdicts.values) > 0.2
 
@@ -65,8 +66,10 @@ def test_a_network_that_reads_padding_says_the_same_in_any_company(reviews, tmp_
     sentiment.main(["smoke", *TINY, *options])
     trained = open_run(run_path)
     verdicts = trace_verdicts(trained, TEXT)
-    company = probabilities(trained, [TEXT, "word " * 30])[0, 1]
-    np.testing.assert_allclose([verdicts.values[-1], company], probabilities(trained, [TEXT])[0, 1], atol=1e-6)
+    alone, company = (
+        np.exp(logs_over(trained, texts, batch_mesh(1)))[0, 1] for texts in ([TEXT], [TEXT, "word " * 30])
+    )
+    np.testing.assert_allclose([verdicts.values[-1], company], alone, atol=1e-6)
 
 
 @pytest.mark.slow
