@@ -29,10 +29,19 @@ BILSTM_MAX = TextClassification(
 )
 PRESETS = {
     "bigru-max": (
-        "Train the best model (default): a bidirectional GRU on 800 words with max pooling.",
+        "Train the best model (default): a bidirectional GRU on 800 words that corrects a linear n-gram model.",
         # The changes that helped in the ablation study; with more dropout, averaging profits from a fourth epoch.
         dataclasses.replace(
-            BILSTM_MAX, cell="gru", longest=800, epochs=4, input_dropout=0.4, dropout=0.5, averaging=0.998
+            BILSTM_MAX,
+            ngrams=3,
+            cell="gru",
+            longest=800,
+            epochs=4,
+            pooling="mean-max",
+            word_dropout=0.5,
+            input_dropout=0.5,
+            dropout=0.5,
+            averaging=0.998,
         ),
     ),
     "bilstm-max": (

@@ -70,8 +70,7 @@ def surprisal_figure(words: Sequence[str], bits: np.ndarray, chance: float, unit
     """The surprisal `(T,)` of each word in bits as a bar, their mean, and the words with the largest.
 
     `chance` is the surprisal of every word under equal probabilities, `unit` the name of what the words are. A NaN has
-    no bar. Raises ValueError unless there
-    is one surprisal per word, and at least one that is a number.
+    no bar. Raises ValueError unless there is one surprisal per word, and at least one that is a number.
     """
     bits = np.asarray(bits, np.float64)
     if bits.shape != (len(words),) or not np.isfinite(bits).any():
