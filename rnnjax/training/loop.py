@@ -14,6 +14,7 @@ from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.objective import Sums
+from rnnjax.training.plateau import after_validation
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
@@ -231,6 +232,7 @@ def fit(
             training = float(position.sums["loss"] / position.sums["weight"])
             watchdog.check_validation(position.step, training, validation.loss, validation.chance)
             done, position = position, position.after_epoch(evaluation.objective.score(validation.metrics))
+            state = state._replace(optimizer_state=after_validation(state.optimizer_state, validation.loss))
             yield state, EpochReport.of(done, validation, position.waited == 0, step.objective)
             stopping = False
             rest(state, position)

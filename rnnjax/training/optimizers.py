@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from rnnjax.fields import check_fields, check_range
+from rnnjax.training.plateau import plateau
 
 Rule = Literal["adam", "adamw", "nadam", "sgd", "lion", "muon"]
-Schedule = Literal["constant", "linear", "cosine", "step"]
+Schedule = Literal["constant", "linear", "cosine", "step", "plateau"]
 # PyTorch's default for AdamW, used for Lion too.
 USUAL_DECAY = {"adamw": 0.01, "lion": 0.01}
 
@@ -32,13 +33,15 @@ class Optimizer:
     """Initial learning rate; with warmup, its peak."""
     schedule: Schedule = "constant"
     """Learning rate schedule: linear and cosine decay to 0 at the last update; step divides the learning rate by decay
-    after every epoch."""
+    after every epoch; plateau divides it by decay when the validation loss has stopped falling."""
     warmup: float = 0.0
     """Share of the updates in which the learning rate rises linearly from 0."""
     constant_epochs: int = 1
     """Schedule step: number of epochs before the learning rate starts to decay."""
     decay: float = 2.0
-    """Schedule step: divisor of the learning rate for each later epoch."""
+    """Schedules step and plateau: divisor of the learning rate."""
+    plateau_epochs: int = 1
+    """Schedule plateau: number of epochs without a lower validation loss after which the learning rate is divided."""
     momentum: float = 0.0
     """Nesterov momentum of sgd."""
     weight_decay: float | None = None
@@ -57,7 +60,7 @@ class Optimizer:
     def __post_init__(self):
         check_fields(
             self,
-            at_least_one=("constant_epochs", "decay"),
+            at_least_one=("constant_epochs", "decay", "plateau_epochs"),
             shares=("warmup", "averaging", "momentum"),
             above_zero=("learning_rate", "clip"),
         )
@@ -69,6 +72,8 @@ class Optimizer:
             raise ValueError(f"momentum: expected optimizer sgd, got {self.optimizer}")
         if self.schedule == "step" and self.warmup:
             raise ValueError(f"warmup: expected none with the schedule step, got {self.warmup}")
+        if self.schedule == "plateau" and self.decay == 1:
+            raise ValueError("decay: expected a number above 1 for the schedule plateau, got 1")
         if self.decayed == "all" and not self._weight_decay:
             raise ValueError("decayed: expected a weight decay above 0 for 'all', got none")
 
@@ -83,6 +88,8 @@ class Optimizer:
         # For `optax.adam`, b1 and b2 become arrays too, which affects the rounding of its bias corrections.
         rule = optax.adam if self.optimizer == "adam" else self._rule
         transformation = optax.inject_hyperparams(rule)(learning_rate=rate)
+        if self.schedule == "plateau":
+            transformation = optax.chain(transformation, plateau(1 / self.decay, self.plateau_epochs))
         return optax.apply_if_finite(transformation, self.skip) if self.skip else transformation
 
     def clipped(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
@@ -104,6 +111,7 @@ class Optimizer:
             return lambda step: rate / decay ** jnp.maximum(step // epoch_steps + 1.0 - constant, 0.0)
         shape = {
             "constant": optax.constant_schedule(rate),
+            "plateau": optax.constant_schedule(rate),
             "linear": optax.linear_schedule(rate, 0.0, falling),
             "cosine": optax.cosine_decay_schedule(rate, falling),
         }[self.schedule]

@@ -12,6 +12,7 @@ from rnnjax.dtypes import cast_like, widen
 from rnnjax.fields import check_range
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.objective import Objective, Sums, SumsOf
+from rnnjax.training.plateau import scale_of
 from rnnjax.training.state import TrainState
 
 Update = Callable[[TrainState, Any], tuple[TrainState, Sums]]
@@ -168,4 +169,7 @@ def _optimizer_numbers(optimizer_state: Any) -> Sums:
         )
         for name, field in names.items()
     }
-    return {name: values[0][1] for name, values in found.items() if len(values) == 1}
+    numbers = {name: values[0][1] for name, values in found.items() if len(values) == 1}
+    if "learning_rate" in numbers:
+        numbers["learning_rate"] = numbers["learning_rate"] * scale_of(optimizer_state)
+    return numbers
