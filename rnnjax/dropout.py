@@ -87,6 +87,19 @@ def drop(
     return jnp.where(keep, inputs / (1 - rate), 0)
 
 
+def drop_words(make_key: Callable[[], jax.Array], rate: float, embedded: jax.Array, tokens: jax.Array) -> jax.Array:
+    """Embeddings `(B, T, E)` of tokens `(B, T)`, with whole words dropped: a word is dropped wherever it occurs.
+
+    The embeddings of kept words are scaled by `1 / (1 - rate)`; a rate of 0 makes no key. Source: Gal and Ghahramani
+    2016; Merity, Keskar and Socher 2017, "Regularizing and Optimizing LSTM Language Models".
+    """
+    if rate == 0:
+        return embedded
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(_by_row(make_key()), tokens.ravel())
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate))(keys).reshape(*tokens.shape, 1)
+    return jnp.where(keep, embedded / (1 - rate), 0)
+
+
 def drop_weights(key: jax.Array, cell: Cell, params: CellParams, rate: float) -> CellParams:
     """The parameters with weights of the recurrent kernel and of the further kernels dropped.
 

@@ -1,6 +1,7 @@
 """The config of a language model, and its network."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from rnnjax import RNN, LanguageModel, StackedRNN
@@ -51,12 +52,20 @@ class Language(RunConfig):
     """Tie the weights of the head to the embedding."""
     dropout: float = 0.0
     """Dropout rate before, between and after the layers, with the same mask at every step of a window."""
+    input_dropout: float | None = None
+    """Dropout rate before the first layer, as above. Default: that of dropout."""
+    embedding_dropout: float = 0.0
+    """Dropout rate of whole words, each wherever it occurs in a batch."""
     state_dropout: float = 0.0
     """Dropout rate of the recurrent inputs, with the same mask at every step of a window."""
     weight_dropout: float = 0.0
     """Dropout rate of the recurrent weights, with the same mask for a whole window."""
     zoneout: float = 0.0
     """Zoneout rate: the probability that a state unit keeps its previous value."""
+    activation_penalty: float = 0.0
+    """Weight of the mean square of the last layer's outputs in the training loss."""
+    temporal_penalty: float = 0.0
+    """Weight of the mean squared change of the last layer's outputs from step to step in the training loss."""
     steps: int = 20
     """Window length in tokens: gradients are truncated there; the state is carried into the next window."""
     batch_size: int = 20
@@ -75,10 +84,13 @@ class Language(RunConfig):
         check_fields(
             self,
             at_least_one=("limit", "embedding", "hidden", "layers", "steps"),
-            shares=("dropout", "state_dropout", "weight_dropout", "zoneout"),
+            shares=("dropout", "input_dropout", "embedding_dropout", "state_dropout", "weight_dropout", "zoneout"),
             above_zero=("hold_out",),
         )
         known_cell(self.cell)
+        for name in ("activation_penalty", "temporal_penalty"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
         if self.hold_out >= 0.5:
             raise ValueError(f"hold_out: expected less than half, got {self.hold_out}")
         if self.plain and (self.level, self.documents) != ("word", "none"):
@@ -99,4 +111,12 @@ class Language(RunConfig):
             )
             for layer in range(self.layers)
         ]
-        return LanguageModel(vocabulary, self.embedding, StackedRNN(layers), dropout=self.dropout, tied=self.tied)
+        return LanguageModel(
+            vocabulary,
+            self.embedding,
+            StackedRNN(layers),
+            dropout=self.dropout,
+            tied=self.tied,
+            input_dropout=self.input_dropout,
+            embedding_dropout=self.embedding_dropout,
+        )

@@ -66,7 +66,9 @@ def train(
         features = features_of(model)
         carry = initial_carry(features, params, streams["train"].filled)
         optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
-        objective = next_in_stream(features, config.level)
+        objective = next_in_stream(
+            features, config.level, activation=config.activation_penalty, temporal=config.temporal_penalty
+        )
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)
         vocabulary = corpus.vocabulary.to_str(pretty=True)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rnnjax.dropout import Dropout
+from rnnjax.dropout import Dropout, check_rate, drop_words
 from rnnjax.dtypes import promoted
 from rnnjax.models.embedding import as_tokens, check_sizes, embed
 from rnnjax.models.head import DenseHead, Head
@@ -17,13 +17,14 @@ from rnnjax.types import BatchFlags, Lengths, State, Tokens
 class LanguageModel(nn.Module):
     """Language model: embedding, recurrent stack, and a dense head over the vocabulary at every step.
 
-        embedding -> variational dropout -> recurrent -> variational dropout -> dense
+        embedding -> embedding and variational dropout -> recurrent -> variational dropout -> dense
 
     `recurrent` is a causal `RNN` or `StackedRNN`. With `tied`, the kernel of the head is the transposed embedding; if
-    the sizes differ, a linear projection comes first. Tokens must be below `vocabulary_size`. Raises ValueError for a
-    size below 1, a dropout outside [0, 1), or reversed or bidirectional layers, which would see the word to predict.
-    Sources: Mikolov et al. 2010, "Recurrent neural network based language model"; Press and Wolf 2017, "Using the
-    Output Embedding to Improve Language Models".
+    the sizes differ, a linear projection comes first. `embedding_dropout` drops words wherever they occur in a batch,
+    `input_dropout` features of the embeddings (default: `dropout`). Tokens must be below `vocabulary_size`. Raises
+    ValueError for a size below 1, a dropout outside [0, 1), or reversed or bidirectional layers, which would see the
+    word to predict. Sources: Mikolov et al. 2010, "Recurrent neural network based language model"; Press and Wolf 2017,
+    "Using the Output Embedding to Improve Language Models".
     """
 
     vocabulary_size: int
@@ -32,10 +33,13 @@ class LanguageModel(nn.Module):
     dropout: float = 0.0
     dtype: Any = None
     tied: bool = False
+    input_dropout: float | None = None
+    embedding_dropout: float = 0.0
 
     def __post_init__(self):
         check_sizes(self, ("vocabulary_size", "embedding_size"))
         check_causal(self.recurrent)
+        check_rate("embedding_dropout", self.embedding_dropout)
         super().__post_init__()
 
     def __call__(
@@ -79,7 +83,10 @@ class LanguageModel(nn.Module):
         tokens, deterministic = as_tokens("tokens", tokens), is_deterministic(self, deterministic)
         embedding = nn.Embed(self.vocabulary_size, self.embedding_size, name="embedding")
         inputs = embed(embedding, tokens, self.dtype)
-        inputs = Dropout(self.dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
+        if not deterministic:
+            inputs = drop_words(lambda: self.make_rng("dropout"), self.embedding_dropout, inputs, tokens)
+        input_dropout = self.dropout if self.input_dropout is None else self.input_dropout
+        inputs = Dropout(input_dropout, shared_axes=(1,))(inputs, rows, deterministic=deterministic)
         outputs, final_state = self.recurrent(
             inputs,
             initial_state,

@@ -25,12 +25,17 @@ LARGEST_LOSS = 709.0
 
 def perplexity(means: Means) -> float:
     """The exponential of a mean loss in nats, limited to about the largest float."""
-    return math.exp(min(means["loss"], LARGEST_LOSS))
+    return math.exp(min(_of_tokens(means), LARGEST_LOSS))
 
 
 def bits(means: Means) -> float:
     """A mean loss in nats, converted to bits."""
-    return means["loss"] / math.log(2)
+    return _of_tokens(means) / math.log(2)
+
+
+def _of_tokens(means: Means) -> float:
+    """The loss without the penalty of a training (`next_in_stream`)."""
+    return means["loss"] - means.get("penalty", 0.0)
 
 
 # The metric of a language model, by the kind of its tokens.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.data import Stream, Window
+from rnnjax.dtypes import widen
 from rnnjax.recurrences.recurrence import select, zero_where
 from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.loop import Clock, read_sums
@@ -29,15 +30,28 @@ def initial_carry(features: Callable[..., Any], params: Any, rows: int) -> Any:
     return features(params, jnp.zeros((rows, 0), jnp.int32))[2]
 
 
-def next_in_stream(features: Callable[..., Any], level: str = "word") -> Objective:
+def next_in_stream(
+    features: Callable[..., Any], level: str = "word", *, activation: float = 0.0, temporal: float = 0.0
+) -> Objective:
     """Cross-entropy of a language model over the windows of a stream; the carry is the state of the recurrent stack.
 
         level "word": perplexity = exp(loss);  level "character": bits per character = loss / log(2)
 
     `features(params, tokens, lengths, initial_state, resets, deterministic=, rows=, rngs=)` returns the inputs of the
     head `(B, T, F)`, the kernel and bias of the head, and the final state (`LanguageModel.features`). Gradients flow
-    back to the start of the window. The sums are those of `next_token`. Raises ValueError for another `level`.
+    back to the start of the window. The sums are those of `next_token`. In training, the loss has a further metric
+    added, `penalty`, of the inputs h of the head (after dropout), which perplexity and bits leave out:
+
+        penalty = mean over t, f of activation * h_tf^2 + temporal * (h_tf - h_{t-1,f})^2
+
+    (activation regularisation and temporal activation regularisation, Merity, McCann and Socher 2017, "Revisiting
+    Activation Regularization for Language RNNs"; h before the window counts as equal to the first). Raises ValueError
+    for another `level`, and for a negative weight.
     """
+
+    for name, weight in (("activation", activation), ("temporal", temporal)):
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"{name}: expected a number of at least 0, got {weight}")
 
     def sums(params: Any, window: Window, key: jax.Array | None, carry: Any) -> tuple[Sums, Any]:
         rows, time = window.tokens.shape
@@ -63,9 +77,20 @@ def next_in_stream(features: Callable[..., Any], level: str = "word") -> Objecti
             "accuracy": correct,
             "tokens": window.lengths.sum(),
         }
+        if (activation or temporal) and key is not None:
+            total["penalty"] = _penalty(read, counted, activation, temporal)
+            total["loss"] = total["loss"] + total["penalty"]
         return total, jax.lax.stop_gradient(jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), final, carry))
 
     return language_objective(sums, level, carries=True)
+
+
+def _penalty(read: jax.Array, counted: jax.Array, activation: float, temporal: float) -> jax.Array:
+    """The sum over the counted steps of both penalties, for features `(B, T, F)`, in float32 at least."""
+    read = widen(read)
+    changes = jnp.diff(read, axis=1, prepend=read[:, :1])
+    sizes = activation * (read**2).mean(axis=-1) + temporal * (changes**2).mean(axis=-1)
+    return (sizes * counted).sum()
 
 
 def evaluate_stream(
