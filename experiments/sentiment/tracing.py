@@ -69,9 +69,7 @@ def trace_verdicts(trained: Trained, text: str) -> Verdicts:
         return compiled_logits(trained.model, trained.params, trained.inputs(tokens, lengths), lengths)
 
     verdicts = verdict_trace(
-        lambda tokens, lengths: compiled_logits(
-            trained.model, trained.params, trained.inputs(tokens, lengths), lengths
-        ),
+        logits,
         tokens,
         longest=config.longest,
         cut=config.cut,
