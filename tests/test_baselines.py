@@ -26,12 +26,13 @@ def random_texts(classes, rows, seed):
 def decision(texts, labels, positive, others, longest, least, penalty):
     """The log-odds of one class against all others, as scikit-learn's own pipeline gives them."""
     vectorizer = CountVectorizer(binary=True, ngram_range=(1, longest), min_df=least, token_pattern=r"\w+|[^\w\s]")
-    counts = np.asarray(vectorizer.fit_transform(texts).todense(), np.float64)
+    vectorizer.fit(texts)
+    counts = vectorizer.transform(texts).toarray().astype(np.float64)
     own = labels == positive
     p, q = 1 + counts[own].sum(axis=0), 1 + counts[~own].sum(axis=0)
     ratio = np.log((p / p.sum()) / (q / q.sum()))
     model = LogisticRegression(C=penalty, solver="liblinear", random_state=0).fit(counts * ratio, own)
-    return model.decision_function(np.asarray(vectorizer.transform(others).todense()) * ratio)
+    return model.decision_function(vectorizer.transform(others).toarray() * ratio)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
