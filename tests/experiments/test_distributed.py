@@ -24,7 +24,7 @@ from rnnjax.training import processes as meeting
 ROOT = Path(__file__).parents[2]
 # Two and four processes sum in another order than one (measured: 1.3e-7).
 PROCESSES_TOLERANCE = 2e-6
-# Linear models are fitted in float32 by a program that is compiled otherwise, and stored in float16.
+# Linear models are fitted in float32 by process 0, and stored in float16 (measured: 0; float16 rounds by 5e-4).
 LINEAR_TOLERANCE = 1e-3
 # A process that dies takes its connections along; those that hang are noticed by JAX's heartbeats only.
 SECONDS_TO_NOTICE = 30
@@ -82,12 +82,14 @@ def alone(tmp_path_factory, reviews):
     return run
 
 
-def assert_same_losses(run, alone, tolerance=PROCESSES_TOLERANCE):
+def assert_same_losses(run, alone):
     for kind, names in (("step", ("loss", "gradient_norm")), ("epoch", ("train_loss", "validation_loss"))):
         ours, wanted = lines(run, kind), lines(alone, kind)
         assert [line["step"] for line in ours] == [line["step"] for line in wanted]
         for name in names:
-            np.testing.assert_allclose([line[name] for line in ours], [line[name] for line in wanted], rtol=tolerance)
+            np.testing.assert_allclose(
+                [line[name] for line in ours], [line[name] for line in wanted], rtol=PROCESSES_TOLERANCE
+            )
 
 
 def correct(run):
@@ -117,7 +119,7 @@ def test_two_processes_have_the_linear_models_of_one(reviews, tmp_path):
     np.testing.assert_allclose(trained.linear.weights, linear.weights, atol=LINEAR_TOLERANCE)
     np.testing.assert_allclose(trained.linear.biases, linear.biases, atol=LINEAR_TOLERANCE)
     one = train(dataclasses.replace(trained.config, execution=Execution(run_folder=tmp_path / "one", devices=1)), "one")
-    assert_same_losses(run, one, LINEAR_TOLERANCE)
+    assert_same_losses(run, one)
 
 
 @pytest.mark.slow
