@@ -44,8 +44,8 @@ class WeightedNgrams:
     def fit(self, texts: Sequence[str], labels: Sequence[int] | np.ndarray) -> "FittedNgrams":
         """Fits the coefficients with scikit-learn's solver liblinear.
 
-        Labels are 0 to C - 1. Raises ModuleNotFoundError without scikit-learn, ValueError for fewer than two classes
-        and for texts without a common n-gram.
+        Labels are 0 to C - 1. Raises ModuleNotFoundError without scikit-learn, ValueError for fewer than two classes,
+        a class without texts, and if no n-gram is in enough texts.
         """
         with extra(EXTRA, "n-gram baseline"):
             from sklearn.feature_extraction.text import CountVectorizer
@@ -57,8 +57,13 @@ class WeightedNgrams:
         vectorizer = CountVectorizer(
             binary=True, ngram_range=(1, self.longest), min_df=min(self.least, len(labels)), token_pattern=TOKEN
         )
-        counts: Any = vectorizer.fit_transform(texts)
         classes = int(labels.max()) + 1
+        if different < classes:
+            raise ValueError(f"labels: expected texts of all {classes} classes, got {different} of them")
+        try:
+            counts: Any = vectorizer.fit_transform(texts)
+        except ValueError as error:
+            raise ValueError(f"texts: expected an n-gram in {vectorizer.min_df} of them, got none") from error
         weights, biases = [], []
         for positive in range(1, 2) if classes == 2 else range(classes):
             own = labels == positive

@@ -70,6 +70,7 @@ NEEDS = {
     "import rnnjax.commands": "experiments",
     "import jax; from rnnjax.data.digits import Digits; Digits().sample(jax.random.key(0), 1)": "digits",
     "from rnnjax.data.digits import digits; digits()": "digits",
+    "from rnnjax.baselines import WeightedNgrams; WeightedNgrams().fit(['a'], [0])": "baselines",
     "from rnnjax.interop.files import read_weights_h5; read_weights_h5('a.weights.h5')": "interop",
     "from rnnjax.interop.files import read_safetensors; read_safetensors('a.safetensors')": "interop",
 }

@@ -1,6 +1,7 @@
 """The sequence classifier, against its parts put together by hand in NumPy."""
 
 import functools
+import re
 from typing import Any
 
 import jax
@@ -209,6 +210,47 @@ def test_parameters_are_named_and_shaped_as_documented():
     }
     head = {"kernel": (HIDDEN, 3), "bias": (3,)}
     assert got == {"embedding": {"embedding": (VOCABULARY, EMBEDDING)}, "recurrent": {"cell": gru}, "head": head}
+
+
+FEATURES = jnp.asarray(np.random.default_rng(1).normal(size=(BATCH, TIME, 2)), jnp.float32)
+
+
+@pytest.mark.parametrize("recurrent", [*RECURRENT.values(), None], ids=[*RECURRENT, "bag of words"])
+def test_features_follow_the_embedding(recurrent):
+    model = classifier(recurrent, features=2, logits=3, pooling="mean")
+    variables = randomised(model)  # without features: they are only needed to apply
+    params = variables["params"]
+    inputs = jnp.concatenate([params["embedding"]["embedding"][TOKENS], FEATURES], axis=-1)
+    outputs = (
+        inputs if recurrent is None else apply(recurrent, {"params": params["recurrent"]}, inputs, lengths=LENGTHS)[0]
+    )
+    want = pooled_by_hand("mean", outputs, LENGTHS, recurrent) @ params["head"]["kernel"] + params["head"]["bias"]
+    assert_close(apply(model, variables, TOKENS, LENGTHS, features=FEATURES), want, "values")
+    padded = jnp.where((jnp.arange(TIME) < LENGTHS[:, None])[..., None], FEATURES, 9.0)
+    got = apply(model, variables, TOKENS, LENGTHS, features=padded)
+    assert_close(got, want, "values")
+
+
+def test_features_are_not_dropped_and_have_the_dtype_of_the_network():
+    model = classifier(None, features=2, word_dropout=0.99, input_dropout=0.99, pooling="mean", dtype=jnp.bfloat16)
+    plain = classifier(None, features=2, pooling="mean")
+    variables = randomised(plain)
+    embedding = jax.tree.map(jnp.zeros_like, variables["params"]["embedding"])
+    variables = {"params": {**variables["params"], "embedding": embedding}}
+    got = model.apply(variables, TOKENS, LENGTHS, features=FEATURES, rngs={"dropout": jax.random.key(0)})
+    want = apply(plain, variables, TOKENS, LENGTHS, features=FEATURES)
+    assert_close(got, want, "values", tolerance=BFLOAT16_TOLERANCE, kind="bfloat16")
+
+
+def test_features_of_another_shape_are_errors():
+    with pytest.raises(ValueError, match=r"^features: expected at least 0, got -1$"):
+        classifier(features=-1)
+    for features, given in ((2, None), (2, FEATURES[:, :, :1]), (2, FEATURES[:, 1:]), (0, FEATURES)):
+        model = classifier(features=features)
+        shape = re.escape(str((BATCH, TIME, features)))
+        got = re.escape(str(None if given is None else given.shape))
+        with pytest.raises(ValueError, match=f"features: expected shape {shape}, got {got}"):
+            model.apply(randomised(model), TOKENS, LENGTHS, features=given)
 
 
 def test_unknown_pooling_is_an_error():

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from experiments.sentiment.config import TextClassification
-from experiments.sentiment.evidence import EVIDENCE, FOLDS, LinearModels, folds_of
+from experiments.sentiment.evidence import FOLDS, LinearModels, folds_of, load_models
 from rnnjax.commands import printable
 from rnnjax.data import (
     Batch,
@@ -31,7 +31,6 @@ from rnnjax.runs import RunFolder
 from rnnjax.runs.report import table
 from rnnjax.training.capacity import check_capacity
 from rnnjax.training.processes import on_first_process
-from rnnjax.untrusted import kind_of
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
@@ -152,8 +151,8 @@ def linear_models(
     """The linear models of the training part, the same in all processes. `sizes` are those of `from_json`."""
 
     def text() -> bytes:
-        if earlier is not None and kind_of(earlier.path / EVIDENCE) is not None:
-            return json.dumps(earlier.artifact(EVIDENCE)).encode()
+        if earlier is not None:
+            return load_models(earlier, sizes).to_json().encode()
         fitted = LinearModels.fit(train.read, train.labels, train.models, *sizes, config.ngram_texts)
         return fitted.to_json().encode()
 

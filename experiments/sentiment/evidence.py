@@ -28,6 +28,8 @@ import optax
 from rnnjax import SequenceClassifier
 from rnnjax.data import Batch, Sequences, bucket_widths, collate, plan_epoch
 from rnnjax.data.ngrams import NgramVocabulary
+from rnnjax.runs import RunFolder
+from rnnjax.runs.folder import MOST_ARTIFACT
 from rnnjax.training import TrainState, classification
 from rnnjax.training.capacity import check_capacity
 from rnnjax.training.cross_validation import deal
@@ -78,8 +80,19 @@ class LinearModels(NamedTuple):
     def fit(
         cls, read: Sequences, labels: np.ndarray, fold: np.ndarray, tokens: int, classes: int, longest: int, least: int
     ) -> "LinearModels":
-        """The models of training texts in these folds. Raises as `NgramVocabulary.learn`."""
+        """The models of training texts in these folds.
+
+        Raises ValueError if a fold has all texts, or the models exceed a file of a run, and as `NgramVocabulary.learn`.
+        """
+        if len(np.unique(fold)) < 2:
+            raise ValueError(f"ngrams: expected training texts in at least two folds, got {len(read)} texts")
         ngrams = NgramVocabulary.learn(read, tokens, longest, least)
+        size = _json_size(len(ngrams.keys), kinds_of(classes))
+        if size > MOST_ARTIFACT:
+            raise ValueError(
+                f"ngrams: expected linear models of at most {MOST_ARTIFACT:,} bytes, got {size:,} for "
+                f"{len(ngrams.keys):,} n-grams; raise ngram_texts"
+            )
         encoded = (ngrams.encode(read[n]) for n in range(len(read)))
         bags = Sequences.of(indices[indices > 0] for indices in encoded)
         return cls(ngrams, *fit_linear(bags, labels, fold, len(ngrams.keys) + 1, classes))
@@ -96,7 +109,7 @@ class LinearModels(NamedTuple):
         for row, (length, model) in enumerate(zip(lengths, models, strict=True)):
             words[row, :length] = self.weights[model][self.ngrams.encode(tokens[row, :length])]
         log_odds = words.sum(axis=(1, 2)) + self.biases[models]
-        return Evidence(tokens, words.reshape(rows, steps, -1), log_odds[:, 0] if kinds == 1 else log_odds)
+        return Evidence(tokens, words.reshape(rows, steps, self.features), log_odds[:, 0] if kinds == 1 else log_odds)
 
     def to_json(self) -> str:
         """The models as a JSON text; the arrays are base64 of little-endian bytes."""
@@ -112,8 +125,9 @@ class LinearModels(NamedTuple):
             raise ValueError(f"evidence: expected an object with {', '.join(KINDS)}, got {str(value)[:60]!r}")
         arrays = {name: _array(name, value[name]) for name in KINDS}
         keys, kinds = arrays["keys"], kinds_of(classes)
-        if not (np.diff(keys) > 0).all():
-            raise ValueError("evidence: expected ascending keys, got others")
+        # 0 is no n-gram. A difference could overflow.
+        if not ((keys > 0).all() and (keys[1:] > keys[:-1]).all()):
+            raise ValueError("evidence: expected ascending keys above 0, got others")
         shapes = {"weights": (FOLDS + 1, len(keys) + 1, kinds), "biases": (FOLDS + 1, kinds)}
         for name, shape in shapes.items():
             if arrays[name].size != np.prod(shape):
@@ -127,11 +141,25 @@ class LinearModels(NamedTuple):
 KINDS = {"keys": "<i8", "weights": "<f2", "biases": "<f4"}
 
 
+def _json_size(ngrams: int, kinds: int) -> int:
+    """About the bytes of the JSON text of the models of so many n-grams: base64 has 4 characters for 3 bytes."""
+    return 4 * (8 * ngrams + 2 * (FOLDS + 1) * (ngrams + 1) * kinds) // 3
+
+
 def _array(name: str, text: Any) -> np.ndarray:
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), KINDS[name])
     except (TypeError, ValueError) as error:
         raise ValueError(f"evidence: expected {name} in base64, got {str(text)[:60]!r}") from error
+
+
+def load_models(folder: RunFolder, sizes: tuple[int, int, int]) -> LinearModels:
+    """The linear models of a run; `sizes` as in `from_json`. Raises as `artifact`, and ValueError as `from_json`."""
+    value = folder.artifact(EVIDENCE)
+    try:
+        return LinearModels.from_json(value, *sizes)
+    except ValueError as error:
+        raise ValueError(f"{folder.path / EVIDENCE}: {error}") from error
 
 
 def kinds_of(classes: int) -> int:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from experiments.sentiment.config import Ensemble, TextClassification, build_model
 from experiments.sentiment.data import Split, digest, split_source
-from experiments.sentiment.evidence import EVIDENCE, FOLDS, LinearModels
+from experiments.sentiment.evidence import FOLDS, LinearModels, load_models
 from rnnjax.baselines import FittedNgrams
 from rnnjax.data import load_vocabulary
 from rnnjax.runs import RunFolder, load_record
@@ -136,10 +136,7 @@ def open_run(path: Path) -> Trained:
     linear = None
     if record.config.ngrams:
         sizes = tokenizer.get_vocab_size(), len(classes), record.config.ngrams
-        try:
-            linear = LinearModels.from_json(record.folder.artifact(EVIDENCE), *sizes)
-        except ValueError as error:
-            raise ValueError(f"{path / EVIDENCE}: {error}") from error
+        linear = load_models(record.folder, sizes)
     model = build_model(record.config, tokenizer.get_vocab_size(), len(classes))
     params = record.best_params(param_shapes(model))
     return Trained(record.config, classes, record.facts["held_out"], tokenizer, model, params, linear)

@@ -23,7 +23,7 @@ class NgramVocabulary:
     def __post_init__(self):
         if self.longest < 1:
             raise ValueError(f"ngrams: expected at least 1 token, got {self.longest}")
-        if (self.tokens + 1) ** self.longest >= 2**63:
+        if self.longest > 62 or (self.tokens + 1) ** self.longest >= 2**63:
             raise ValueError(f"ngrams: expected at most 63 bits for n-grams of {self.tokens:,} tokens, got more")
 
     @classmethod

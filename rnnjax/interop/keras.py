@@ -45,12 +45,12 @@ def from_keras(layer: Any, weights: Sequence[Any] | Location) -> dict[str, Any]:
         SequenceClassifier(pooling="mean")          GlobalAveragePooling1D(); "last": return_sequences=False
 
     All other options of Keras must have their defaults (`activation="tanh"`, `recurrent_activation="sigmoid"`); hidden
-    Dense layers have "relu", the head has no activation. Zoneout is an error, because Keras does not have it. Dropout
-    is set separately on each side, and is active only in training.
+    Dense layers have "relu", the head has no activation. Zoneout and `features` are errors, because Keras does not have
+    them. Dropout is set separately on each side, and is active only in training.
 
     Returns the `params` of `layer.apply({"params": params}, ...)` as NumPy arrays of the same numbers and dtype. Raises
     ValueError for weights of a different architecture (with the name of the array, the expected and the actual shape),
-    for zoneout and for a file that is not a complete `.weights.h5`; TypeError for an unsupported layer or cell;
+    for zoneout, `features` and a file that is not a complete `.weights.h5`; TypeError for an unsupported layer or cell;
     ModuleNotFoundError for a path without h5py.
     """
     parts = _parts(layer)
@@ -66,8 +66,8 @@ def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
     """The list for `set_weights` of a Keras layer or model: the inverse of `from_keras`.
 
     A SimpleRNN or LSTM of Keras has one bias, which gets the sum of both. See `from_keras` for what must be the same on
-    both sides. Raises ValueError for `params` of a different layer (with the name of the array), and for zoneout;
-    TypeError for an unsupported layer or cell.
+    both sides. Raises ValueError for `params` of a different layer (with the name of the array), for zoneout and
+    `features`; TypeError for an unsupported layer or cell.
     """
     parts = _parts(layer)
     return list(convert_to(parts, _slots(parts, _list_keys(parts)), params, _encode).values())
@@ -76,6 +76,8 @@ def to_keras(layer: Any, params: Any) -> list[np.ndarray]:
 def _parts(layer: Any) -> list[Part]:
     if not isinstance(layer, SequenceClassifier):
         return recurrent_parts(layer, cells=KERAS_CELLS)
+    if layer.features:
+        raise ValueError(f"features: expected a classifier of tokens alone, got {layer.features} further inputs")
     recurrent = recurrent_parts(layer.recurrent, layer.embedding_size, ("recurrent",), KERAS_CELLS)
     sizes = (output_size(layer.recurrent), *layer.dense, layer.logits)
     names = (*(f"dense_{i}" for i in range(len(layer.dense))), "head")

@@ -188,6 +188,15 @@ def test_the_tenth_layer_of_a_class_comes_after_the_second(tmp_path):
     assert_equal(from_keras(ours, path), from_keras(ours, weights))
 
 
+def test_further_inputs_of_a_classifier_are_refused():
+    ours = SequenceClassifier(WORDS, EMBEDDING, RNN(Elman(), 2), features=3)
+    for convert in (from_keras, to_keras):
+        with pytest.raises(
+            ValueError, match=r"^features: expected a classifier of tokens alone, got 3 further inputs$"
+        ):
+            convert(ours, [])
+
+
 def test_a_file_without_a_head_is_a_recurrent_layers(tmp_path):
     model = keras.Sequential([layers.Input((TIME, INPUT)), layers.LSTM(4, return_sequences=True), layers.GRU(2)])
     weights = randomize(model)
