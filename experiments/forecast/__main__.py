@@ -14,7 +14,7 @@ from tqdm import tqdm
 from experiments.forecast.backtest import backtest_table, fold_of, folds
 from experiments.forecast.baselines import Remainder, linear_autoregression, network_parts
 from experiments.forecast.config import Forecast
-from experiments.forecast.data import Parts, prepare
+from experiments.forecast.data import Parts, lacking_known, prepare
 from experiments.forecast.figures import figures
 from experiments.forecast.files import future, tested
 from experiments.forecast.fitted import Fitted
@@ -32,7 +32,7 @@ from experiments.forecast.train import (
     train,
 )
 from experiments.forecast.trained import save
-from rnnjax.commands import Experiment, run, study_command
+from rnnjax.commands import Experiment, printable, run, study_command
 from rnnjax.data.sequence_batches import fingerprint_of
 from rnnjax.files import write_text
 from rnnjax.runs import RunFolder, Session
@@ -149,7 +149,11 @@ def train_and_test(config: Forecast, name: str) -> tuple[Path, str, Outcome]:
         session.log.line("comparison", {"one": outcome.comparison._asdict(), "all": outcome.all_seeds._asdict()})
         path = session.path
         save(session.folder, Fitted.of(parts, linear, remainder, calibration), params)
-        write_text(path / FORECASTS, future(parts, network))
+        if lacking := lacking_known(config, parts):
+            written = f"no forecasts beyond the last date: {printable(lacking)}"
+        else:
+            write_text(path / FORECASTS, future(parts, network))
+            written = f"forecasts beyond the last date {path / FORECASTS}"
         write_text(path / TESTED, tested(parts, outcome))
         for name, draw in figures(config, parts, outcome, epochs).items():
             session.log.figure(session.step, name, draw)
@@ -157,7 +161,7 @@ def train_and_test(config: Forecast, name: str) -> tuple[Path, str, Outcome]:
         print(f"best epochs {best}, of {len(epochs)}{unfinished(config, epochs[-1])}; {linear_words(linear)}")
         print(f"\nthe test part\n{report(config, parts, outcome)}")
         print(
-            f"{session.seconds:.1f} s of training\nforecasts beyond the last date {path / FORECASTS}\n"
+            f"{session.seconds:.1f} s of training\n{written}\n"
             f"forecasts of the test part {path / TESTED}\nrun folder {path}"
         )
     return path, day(parts.cuts.test), outcome
@@ -171,8 +175,8 @@ def unfinished(config: Forecast, last: Epoch) -> str:
 
 def fit(session: Session, config: Forecast, parts: Parts) -> tuple[Any, list[Epoch]]:
     """The parameters of the best epoch of every seed, and all epochs. Raises DivergedError if a seed diverged."""
-    training, validation = inputs_of(parts.training), inputs_of(parts.validation)
-    session.begin(objective(config), {"fingerprint": fingerprint_of((training, validation, inputs_of(parts.test)))})
+    training, validation, test = (inputs_of(config, own) for own in (parts.training, parts.validation, parts.test))
+    session.begin(objective(config), {"fingerprint": fingerprint_of((training, validation, test))})
     state = session.restore(initial_states(config, training), config.epochs, finite=False)
     epochs = [Epoch.of(line) for line in session.lines("epoch")]
     with tqdm(total=config.epochs, initial=len(epochs), unit="epoch", disable=None, dynamic_ncols=True) as bar:

@@ -100,13 +100,15 @@ def lags(of: Windows, windowing: Windowing, order: int) -> np.ndarray:
     """The inputs of the regression `(N, F)`: what the network reads of the last `order` steps of each window.
 
     The calendar features are those of the first forecast step: those of the other steps are linear in them. The values
-    one season earlier are included for every forecast step.
+    one season earlier and the known columns are included for every forecast step, the latter also for the last steps.
     """
     count, extra = len(of.origins), of.extra.shape[-1]
     parts = [of.past[:, -order:], of.known[:, windowing.context - 1]]
     parts.append(of.extra[:, -order:].reshape(count, order * extra))
     if windowing.relative == "season":
         parts.append(of.known[:, windowing.context :, -1])
+    covariates = of.covariates[:, max(windowing.context - 1 - order, 0) :]
+    parts.append(covariates.reshape(count, covariates.shape[1] * covariates.shape[2]))
     return np.concatenate(parts, axis=1, dtype=np.float64)
 
 

@@ -48,6 +48,11 @@ class Forecast(SeedsConfig):
     """Files with several series in one column: column with the name of the series."""
     extra: tuple[str, ...] = ()
     """Files: columns of further inputs, which are known up to the origin of a forecast."""
+    known: tuple[str, ...] = ()
+    """Files: columns of known future inputs (future covariates), which are read for the steps that are forecast, too.
+    Rows after the last value hold those of the future."""
+    static: tuple[str, ...] = ()
+    """Files: columns of static covariates, with one text or number for each series."""
     fill: bool = False
     """Fill a missing value with the one before it; otherwise it is an error."""
     validation: float = 0.2
@@ -126,6 +131,8 @@ class Forecast(SeedsConfig):
             raise ValueError("backtest: expected none with --resume; the run of each part can be resumed")
         if not self.value:
             raise ValueError("value: expected at least one column, got none")
+        for name in sorted({*self.known} & {*self.value, *self.extra}):
+            raise ValueError(f"known: expected other columns than those of value and extra, got {name!r:.60}")
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"validation, test: expected shares that leave some dates to train on, got {self.validation} and "
@@ -146,8 +153,12 @@ class Forecast(SeedsConfig):
         """The network. Raises ValueError if it does not fit into memory."""
         check_layers(self.layers, self.hidden)
         layers = [RNN(known_cell(self.cell), self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
-        steps = self.horizon if self.strategy == "direct" else 1
-        return Forecaster(StackedRNN(layers), HEADS[self.head], steps, self.projection)
+        return Forecaster(StackedRNN(layers), HEADS[self.head], self.steps, self.projection)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that the network forecasts at once."""
+        return self.horizon if self.strategy == "direct" else 1
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from experiments.forecast.config import Forecast
 from experiments.forecast.sources import load
 from rnnjax.data.series import SeriesTable
+from rnnjax.data.static import StaticColumn, static_columns
 from rnnjax.data.windows import Cuts, Scaled, Windowing, Windows, cut_dates, joined
 from rnnjax.training.capacity import check_capacity
 
@@ -46,19 +47,22 @@ def prepare(config: Forecast) -> Parts:
     table = load(config)
     cuts = cut_dates(table, config.validation, config.test)
     season = _season(config, table, cuts)
-    check_rows(config, table)
-    return scaled_parts(table, cuts, windowing_of(config, season))
+    windowing = windowing_of(config, season, static_columns(config.static, table.series))
+    check_rows(config, table, windowing)
+    return scaled_parts(table, cuts, windowing)
 
 
-def windowing_of(config: Forecast, season: int) -> Windowing:
-    """The windowing of the config, with the season of the data."""
-    return Windowing(config.context, config.horizon, season, config.relative, config.log, tuple(config.calendar))
+def windowing_of(config: Forecast, season: int, static: tuple[StaticColumn, ...]) -> Windowing:
+    """The windowing of the config, with the season and the static columns of the data."""
+    cycles = tuple(config.calendar)
+    return Windowing(config.context, config.horizon, season, config.relative, config.log, cycles, static)
 
 
-def check_rows(config: Forecast, table: SeriesTable) -> None:
+def check_rows(config: Forecast, table: SeriesTable, windowing: Windowing) -> None:
     """Raises ValueError if the windows of the table do not fit into memory."""
     rows = sum(len(series.dates) for series in table.series)
-    features = 2 + 2 * len(config.calendar) + len(config.extra)
+    features = 2 + 2 * len(config.calendar) + len(config.extra) + config.steps * len(config.known)
+    features += sum(column.features for column in windowing.static)
     check_capacity(f"{rows:,} windows", 8 * rows * (config.context + config.horizon) * features)
 
 
@@ -88,6 +92,18 @@ def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:
                     f"{one.ends[part] - one.ends[part - 1]} dates of {one.series.name!r} in it"
                 )
     return Parts.of(table, cuts, windowing, scaled)
+
+
+def lacking_known(config: Forecast, parts: Parts) -> str:
+    """The first date after the end of a series that has no known columns, as words; empty if all are there."""
+    for one in parts.scaled:
+        end = one.ends[-1]
+        for row in np.flatnonzero(np.isnan(one.covariates[end:]).any(axis=1))[:1]:
+            return (
+                f"{config.source}, {one.series.name!r}, {one.dates[end + row]}: expected numbers in the known columns "
+                f"({', '.join(config.known)}) of {config.horizon} dates after the last value, got those of {row}"
+            )
+    return ""
 
 
 def actual(parts: Parts, of: Windows) -> np.ndarray:

@@ -11,8 +11,9 @@ from experiments.forecast.baselines import Autoregression, Linear, Remainder, Ri
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, check_rows, windowing_of
 from rnnjax.conformal import Calibration
-from rnnjax.data.frequency import Cycle, Frequency
+from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import SeriesTable
+from rnnjax.data.static import MOST_TEXTS, StaticColumn
 from rnnjax.data.windows import Cuts, Relative, Scaled, Scaling, Windowing
 from rnnjax.fields import check_range, check_type
 from rnnjax.forecasting import LEVELS
@@ -27,6 +28,7 @@ class Fitted(NamedTuple):
     frequency: Frequency
     cuts: Cuts
     season: int
+    static: tuple[StaticColumn, ...]
     names: tuple[str, ...]  # of the series
     scalings: tuple[Scaling, ...]
     linear: Autoregression
@@ -40,6 +42,7 @@ class Fitted(NamedTuple):
             parts.table.frequency,
             parts.cuts,
             parts.windowing.season,
+            parts.windowing.static,
             tuple(one.series.name for one in parts.scaled),
             tuple(one.scaling for one in parts.scaled),
             linear.model,
@@ -50,7 +53,8 @@ class Fitted(NamedTuple):
 
     def features(self, config: Forecast) -> int:
         """The number of inputs of the network at each step."""
-        return 1 + _calendar(self.frequency, config.calendar) + (config.relative == "season") + len(config.extra)
+        known = _known(self.frequency, windowing_of(config, self.season, self.static))
+        return 1 + known + (config.relative == "season") + len(config.extra) + config.steps * len(config.known)
 
     def applied(
         self, config: Forecast, table: SeriesTable, where: str, since: np.datetime64 | None = None
@@ -69,10 +73,10 @@ class Fitted(NamedTuple):
         for name in names:
             if name not in self.names:
                 raise ValueError(f"{where}: expected series of the run, {reprlib.repr(list(self.names))}, got {name!r}")
-        check_rows(config, table)
+        own = windowing_of(config, self.season, self.static)
+        check_rows(config, table, own)
         cuts = self.cuts if since is None else Cuts(min(self.cuts.validation, since), since)
         rows = [self.names.index(name) for name in names]
-        own = windowing_of(config, self.season)
         model = self.linear
         if model.per_series:
             model = model._replace(models=[model.models[row] for row in rows])
@@ -96,6 +100,7 @@ class Fitted(NamedTuple):
             "frequency": dataclasses.asdict(self.frequency),
             "cuts": [str(date) for date in self.cuts],
             "season": self.season,
+            "static": [{**column._asdict(), "values": list(column.values)} for column in self.static],
             "names": list(self.names),
             "scalings": scalings,
             "linear": {**self.linear._asdict(), "models": models},
@@ -110,6 +115,7 @@ class Fitted(NamedTuple):
         frequency = _frequency(_fields(values, "values", cls._fields)["frequency"])
         season, names = values["season"], values["names"]
         check_range("season", season, 1, MOST_SECONDS)
+        static = _static(values["static"], config.static)
         if not isinstance(names, list) or not 1 <= len(names) <= MOST_SERIES or len({*map(str, names)}) < len(names):
             raise ValueError(f"names: expected 1 to {MOST_SERIES:,} different names, got {reprlib.repr(names)}")
         for name in names:
@@ -123,18 +129,20 @@ class Fitted(NamedTuple):
             frequency,
             _cuts(values["cuts"]),
             season,
+            static,
             tuple(names),
             scalings,
-            _autoregression(values["linear"], windowing_of(config, season), frequency, len(config.extra), len(names)),
+            _autoregression(values["linear"], config, windowing_of(config, season, static), frequency, len(names)),
             _numbers(values["linear_scales"], "linear_scales", (len(names),), positive=True),
             _numbers(values["residuals"], "residuals", (len(names),), positive=True) if config.linear else None,
             _calibration(values["calibration"], config),
         )
 
 
-def _calendar(frequency: Frequency, cycles: Sequence[Cycle]) -> int:
-    """The number of calendar features."""
-    return frequency.calendar(np.zeros(1, "datetime64[s]"), cycles).shape[1]
+def _known(frequency: Frequency, windowing: Windowing) -> int:
+    """The number of calendar and static features."""
+    calendar = frequency.calendar(np.zeros(1, "datetime64[s]"), windowing.cycles).shape[1]
+    return calendar + sum(column.features for column in windowing.static)
 
 
 def _parts(table: SeriesTable, cuts: Cuts, windowing: Windowing, scalings: Sequence[Scaling]) -> Parts:
@@ -206,26 +214,50 @@ def _calibration(value: Any, config: Forecast) -> Calibration | None:
 
 def _scaling(value: Any, config: Forecast) -> Scaling:
     _fields(value, "scalings", Scaling._fields)
-    extra = _numbers(value["extra"], "extra", (2, len(config.extra)))
-    _numbers(value["extra"][1], "extra", (len(config.extra),), positive=True)
+    extra, known = (_column_scales(value[name], name, len(getattr(config, name))) for name in ("extra", "known"))
     numbers = {
         name: float(_numbers(value[name], name, (), positive=name in ("spread", "scale")))
         for name in ("mean", "spread", "scale", "naive")
     }
-    return Scaling(extra=extra, **numbers)
+    return Scaling(extra=extra, known=known, **numbers)
 
 
-def _autoregression(value: Any, windowing: Windowing, frequency: Frequency, extra: int, series: int) -> Autoregression:
+def _column_scales(value: Any, name: str, columns: int) -> np.ndarray:
+    """Mean and standard deviation of each column."""
+    found = _numbers(value, name, (2, columns))
+    _numbers(value[1], name, (columns,), positive=True)
+    return found
+
+
+def _static(value: Any, names: Sequence[str]) -> tuple[StaticColumn, ...]:
+    found = []
+    for name, column in zip(names, _list(value, "static", len(names)), strict=True):
+        _fields(column, "static", StaticColumn._fields)
+        values = column["values"]
+        if column["name"] != name:
+            raise ValueError(f"static: expected the column {name!r:.60}, got {column['name']!r:.60}")
+        check_type("static", values, tuple[str, ...])
+        if len(values) > MOST_TEXTS or len({*values}) < len(values):
+            raise ValueError(f"static: expected at most {MOST_TEXTS:,} different texts, got {reprlib.repr(values)}")
+        mean, spread = (float(_numbers(column[key], key, (), positive=key == "spread")) for key in ("mean", "spread"))
+        found.append(StaticColumn(name, tuple(values), mean, spread))
+    return tuple(found)
+
+
+def _autoregression(
+    value: Any, config: Forecast, windowing: Windowing, frequency: Frequency, series: int
+) -> Autoregression:
     _fields(value, "linear", Autoregression._fields)
     relative, order = value["relative"], value["order"]
     if relative not in get_args(Relative):
         raise ValueError(f"relative: expected one of {list(get_args(Relative))}, got {relative!r:.60}")
     check_range("order", order, 1, windowing.context)
-    # The lags, the calendar features and the extra columns; and the season of every step (see `lags`).
+    # The lags, the calendar and static features and the extra columns; the season and the known columns (see `lags`).
     features = (
-        order * (1 + extra)
-        + _calendar(frequency, windowing.cycles)
+        order * (1 + len(config.extra))
+        + _known(frequency, windowing)
         + (windowing.horizon if relative == "season" else 0)
+        + len(config.known) * (windowing.horizon + min(order, windowing.context - 1))
     )
     models = []
     for model in _list(value["models"], "models", 1, series):

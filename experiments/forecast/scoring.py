@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.forecast.baselines import Linear
 from experiments.forecast.config import date_of
-from experiments.forecast.data import Parts
+from experiments.forecast.data import Parts, lacking_known
 from experiments.forecast.files import future
 from experiments.forecast.results import day, evaluate, report
 from experiments.forecast.sources import load
@@ -52,6 +52,8 @@ class Predict(Source):
 def predict(options: Predict) -> None:
     """The command `predict`."""
     trained, parts, _ = options.opened()
+    if lacking := lacking_known(trained.config, parts):
+        raise ValueError(lacking)
     text = future(parts, trained.forecasts(parts))
     # The names of series in an untrusted file must not control the terminal.
     sys.stdout.write("".join(f"{printable(line)}\n" for line in text.split("\r\n")[:-1]))

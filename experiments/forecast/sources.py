@@ -18,14 +18,29 @@ GENERATED = 600
 def load(config: Forecast) -> SeriesTable:
     """The series of the config, before its date `until`.
 
-    Raises as `read_series`; ModuleNotFoundError if a source is not installed; ValueError if a series has no dates left.
+    Raises as `read_series`; ModuleNotFoundError if a source is not installed; ValueError if a series has no dates left,
+    and for columns that the source does not have. Known columns stay as they are after `until`.
     """
     if config.source in SOURCES:
         table = SOURCES[config.source](config.fill)
+        for name in ("extra", "known", "static"):
+            columns = getattr(config, name)
+            if len(columns) != np.shape(getattr(table.series[0], name))[-1]:
+                raise ValueError(
+                    f"{name}: expected no such columns with the source {config.source}, got {', '.join(columns)}"
+                )
     elif not config.source:
         raise ValueError("source: expected the name of a file, got none")
     else:
-        columns = Columns(config.date, config.value, config.series, config.extra, config.date_format)
+        columns = Columns(
+            date=config.date,
+            values=config.value,
+            series=config.series,
+            extra=config.extra,
+            date_format=config.date_format,
+            known=config.known,
+            static=config.static,
+        )
         table = read_series(Path(config.source).expanduser(), columns, fill=config.fill)
     if config.until is None:
         return table

@@ -68,11 +68,16 @@ class Epoch(NamedTuple):
         return bool(np.all(self.epoch - self.best >= patience))
 
 
-def inputs_of(windows: Windows) -> Inputs:
-    """The inputs of the network: the value of a step, what is known about the next step, and the extra columns."""
+def inputs_of(config: Forecast, windows: Windows) -> Inputs:
+    """The inputs of the network: the value of a step, what is known about the next step, and the extra columns.
+
+    The known columns are those of all steps that the network forecasts at once.
+    """
     context = windows.past.shape[1]
-    past = np.concatenate([windows.past[..., None], windows.known[:, :context], windows.extra], axis=-1)
-    return Inputs(*map(jnp.asarray, (past, windows.known[:, context:], windows.targets)))
+    ahead = [windows.covariates[:, step : step + context] for step in range(config.steps)]
+    past = np.concatenate([windows.past[..., None], windows.known[:, :context], windows.extra, *ahead], axis=-1)
+    future = np.concatenate([windows.known[:, context:], windows.covariates[:, context:]], axis=-1)
+    return Inputs(*map(jnp.asarray, (past, future, windows.targets)))
 
 
 def loss_of(config: Forecast, params: Any, batch: Inputs) -> jax.Array:
@@ -247,7 +252,7 @@ def compiled_forecast(config: Forecast) -> Callable[[Any, jax.Array, Inputs], ja
 
 def forecasts(config: Forecast, params: Any, windows: Windows) -> np.ndarray:
     """Quantiles `(S, N, H, Q)` of windows, in their scaling, from the parameters `(S, ...)` of all seeds."""
-    inputs, forecast = inputs_of(windows), compiled_forecast(config)
+    inputs, forecast = inputs_of(config, windows), compiled_forecast(config)
     found = []
     for row in range(config.seeds):
         own = jax.tree.map(lambda leaf, row=row: leaf[row], params)

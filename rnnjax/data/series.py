@@ -3,6 +3,7 @@
 import dataclasses
 import reprlib
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,13 +22,15 @@ MOST_BYTES = 4 * 2**30
 
 
 class Series(NamedTuple):
-    """A value for each date, and extra columns."""
+    """A value for each date, and further columns."""
 
     name: str
     dates: np.ndarray  # (T,), datetime64[s], one step apart
     values: np.ndarray  # (T,)
     extra: np.ndarray  # (T, E)
     filled: int = 0  # number of dates that were missing
+    known: np.ndarray = np.empty((0, 0))  # (T + F, K), columns that are known up to F dates after the last one
+    static: tuple[str, ...] = ()  # columns with one value for the series
 
 
 class SeriesTable(NamedTuple):
@@ -41,8 +44,10 @@ class SeriesTable(NamedTuple):
 class Columns:
     """The names and roles of the columns of a table.
 
-    Each column of `values` is a separate series, and so is each name in the column `series`, if given. `extra` columns
-    are numbers, too. `date_format` is the format of dates, as in `strptime`.
+    Each column of `values` is a separate series, and so is each name in the column `series`, if given. `extra` and
+    `known` columns are numbers, too. With `known` columns, a series ends at its last value, and rows after it have the
+    known numbers of the future, up to the first one that is missing. `static` columns have one text or number for each
+    series. `date_format` is the format of dates, as in `strptime`.
     """
 
     date: str = "date"
@@ -50,11 +55,14 @@ class Columns:
     series: str | None = None
     extra: tuple[str, ...] = ()
     date_format: str | None = None
+    known: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
 
     @property
     def all(self) -> list[str]:
         """All columns that are read."""
-        names = [self.date, *self.values, *self.extra, *([] if self.series is None else [self.series])]
+        names = [self.date, *self.values, *self.extra, *self.known, *self.static]
+        names += [] if self.series is None else [self.series]
         return list(dict.fromkeys(names))
 
 
@@ -97,7 +105,8 @@ def from_table(table: pandas.DataFrame, columns: Columns, where: str, *, fill: b
 
     With `fill`, missing dates and numbers get the previous number, which is known at that time; the first number of a
     series must be present. Raises ValueError for no rows, fewer than three rows of a series, a missing column, invalid,
-    duplicate or unordered dates, missing, invalid or non-finite numbers, and series with different frequencies.
+    duplicate or unordered dates, missing, invalid or non-finite numbers, static columns that change within a series,
+    and series with different frequencies.
     """
     for name in columns.all:
         if name not in table.columns:
@@ -189,17 +198,48 @@ def _one(
         frequency = infer_frequency(dates)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    numbers = np.stack([_numbers(table[name], dates, where, fill) for name in (column, *columns.extra)], axis=1)
-    dates, numbers, filled = _without_gaps(dates, numbers, frequency, where, fill)
-    return Series(name, dates, numbers[:, 0], numbers[:, 1:], filled), frequency
+    static = tuple(_static(table[name], dates, where) for name in columns.static)
+    known, end = np.empty((0, 0)), len(dates)
+    if columns.known:
+        end = int(np.flatnonzero(~_empty(table[column])).max(initial=0)) + 1
+        lacking = np.any([_empty(table[name]) for name in columns.known], axis=0)
+        last = int(np.flatnonzero(lacking[end:]).min(initial=len(dates) - end)) + end
+        known = _table(table.iloc[:last], columns.known, dates[:last], where, fill)
+        known = _without_gaps(dates[:last], known, frequency, where, fill)[1]
+    numbers = _table(table.iloc[:end], (column, *columns.extra), dates[:end], where, fill)
+    dates, numbers, filled = _without_gaps(dates[:end], numbers, frequency, where, fill)
+    return Series(name, dates, numbers[:, 0], numbers[:, 1:], filled, known, static), frequency
+
+
+def _static(column: Any, dates: np.ndarray, where: str) -> str:
+    """The value of a column that does not change."""
+    words = column.astype(str).str.strip()
+    for row in np.flatnonzero(_empty(column))[:1]:
+        raise ValueError(f"{where}, {dates[row]}: expected a value in column {column.name!r}, got none")
+    for row in np.flatnonzero(words != words.iloc[0])[:1]:
+        first, other = (reprlib.repr(words.iloc[at]) for at in (0, row))
+        raise ValueError(
+            f"{where}: expected one value in static column {column.name!r}, got {first} at {dates[0]} and {other} at "
+            f"{dates[row]}"
+        )
+    return words.iloc[0]
+
+
+def _empty(column: Any) -> np.ndarray:
+    """Whether each value of a column is missing."""
+    return column.isna().to_numpy() | column.astype(str).str.strip().str.lower().isin(("", "na", "nan")).to_numpy()
+
+
+def _table(table: pandas.DataFrame, names: Sequence[str], dates: np.ndarray, where: str, fill: bool) -> np.ndarray:
+    """The numbers of several columns, `(T, K)`."""
+    return np.stack([_numbers(table[name], dates, where, fill) for name in names], axis=1)
 
 
 def _numbers(column: Any, dates: np.ndarray, where: str, fill: bool) -> np.ndarray:
     """The numbers of a column."""
     numbers: Any = pandas.to_numeric(column, errors="coerce")
     numbers = numbers.to_numpy(dtype=float, na_value=np.nan)
-    empty = column.isna().to_numpy() | column.astype(str).str.strip().str.lower().isin(("", "na", "nan")).to_numpy()
-    lacking = ~np.isfinite(numbers)
+    empty, lacking = _empty(column), ~np.isfinite(numbers)
     if fill:
         lacking &= ~empty
         lacking[0] |= bool(empty[0])

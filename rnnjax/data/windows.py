@@ -12,6 +12,7 @@ import numpy as np
 
 from rnnjax.data.frequency import Cycle, Frequency
 from rnnjax.data.series import Series, SeriesTable
+from rnnjax.data.static import StaticColumn, static_features
 
 # The smallest standard deviation that is not due to rounding, relative to the size of the numbers.
 CONSTANT = 1e-9
@@ -38,6 +39,7 @@ class Windows(NamedTuple):
     past: np.ndarray  # (N, C)
     known: np.ndarray  # (N, C + H - 1, K): features known at the origin, for each step after the first of the past
     extra: np.ndarray  # (N, C, E)
+    covariates: np.ndarray  # (N, C + H - 1, K): the known columns for the same steps, NaN where they have ended
     targets: np.ndarray  # (N, H)
     base: np.ndarray  # (N, H)
     scale: np.ndarray  # (N, 1)
@@ -62,6 +64,7 @@ class Windowing:
 
     "window" is from Kim et al. 2022, "Reversible Instance Normalization for Accurate Time-Series Forecasting against
     Distribution Shift". With "season", the base of each step is also an input. `log` takes the logarithm first.
+    `static` describes the static columns of the series, which are features known at every step.
     """
 
     context: int
@@ -70,6 +73,7 @@ class Windowing:
     relative: Relative = "none"
     log: bool = False
     cycles: tuple[Cycle, ...] = ()
+    static: tuple[StaticColumn, ...] = ()
 
     @property
     def first(self) -> int:
@@ -101,6 +105,7 @@ class Scaling(NamedTuple):
     spread: float  # the standard deviation
     scale: float  # of windows (see `Windowing`)
     extra: np.ndarray  # (2, E), mean and standard deviation of the extra columns
+    known: np.ndarray  # (2, K), of the known columns
     naive: float  # the mean absolute error of the seasonal naive forecast, in the units of the source
 
 
@@ -108,8 +113,8 @@ class Scaled:
     """A normalised series, from which windows are cut.
 
     Its scaling is that of an earlier series, or else is computed from its training part. Raises ValueError for a
-    training part that is too short for a window, or constant, for a logarithm of numbers that are not above 0, and for
-    a series that is too short for the past of a window.
+    training part that is too short for a window, or constant, for a logarithm of numbers that are not above 0, for a
+    series that is too short for the past of a window, and for an unknown static value (`static_features`).
     """
 
     def __init__(
@@ -119,11 +124,15 @@ class Scaled:
         self.ends = cuts.places(series)
         self._check(cuts, fitted=scaling is not None)
         self.values = np.log(series.values) if windowing.log else series.values
-        # Calendar features are also known for the future, beyond the last date.
+        # Calendar and static features are also known for the future, beyond the last date.
         self.dates = frequency.after(series.dates[0], np.arange(len(series.dates) + windowing.horizon))
-        self.calendar = frequency.calendar(self.dates, windowing.cycles)
+        static = np.tile(static_features(windowing.static, series), (len(self.dates), 1))
+        self.calendar = np.concatenate([frequency.calendar(self.dates, windowing.cycles), static], axis=1)
         self.scaling = self._fitted() if scaling is None else scaling
         self.extra = (series.extra - self.scaling.extra[0]) / self.scaling.extra[1]
+        self.covariates = np.full((len(self.dates), series.known.shape[1]), np.nan)
+        known = series.known[: len(self.dates)]
+        self.covariates[: len(known)] = (known - self.scaling.known[0]) / self.scaling.known[1]
 
     def _check(self, cuts: Cuts, fitted: bool) -> None:
         windowing, name = self.windowing, repr(self.series.name)
@@ -146,15 +155,17 @@ class Scaled:
 
     def _fitted(self) -> Scaling:
         mean, spread = self._spread(self.values, "training part")
-        extra = [
-            self._spread(numbers, f"training part of extra column {column + 1}")
-            for column, numbers in enumerate(self.series.extra.T)
-        ]
+        extra, known = self._spreads("extra"), self._spreads("known")
         season = self.windowing.season
         naive = naive_error(self.series.values[: self.ends[0]], season) if season < self.ends[0] else math.nan
         # The base of windows needs the mean.
-        self.scaling = Scaling(mean, spread, spread, np.array(extra).reshape(-1, 2).T, naive)
+        self.scaling = Scaling(mean, spread, spread, extra, known, naive)
         return self.scaling._replace(scale=self._scale())
+
+    def _spreads(self, kind: Literal["extra", "known"]) -> np.ndarray:
+        columns = getattr(self.series, kind).T
+        names = [f"training part of {kind} column {column + 1}" for column in range(len(columns))]
+        return np.array([self._spread(*pair) for pair in zip(columns, names, strict=True)]).reshape(-1, 2).T
 
     def _spread(self, numbers: np.ndarray, what: str) -> tuple[float, float]:
         train = numbers[: self.ends[0]]
@@ -207,8 +218,9 @@ class Scaled:
     def windows(self, origins: np.ndarray, number: int = 0) -> Windows:
         """The windows at these origins; `number` is the number of this series. Targets after the last date are NaN."""
         past, future = self._past(origins), self._future(origins)
+        later = np.concatenate([past, future], axis=1)[:, 1:]
         base, past_base = self.base(origins), self.base(origins)[:, :1]
-        known = [self.calendar[np.concatenate([past, future], axis=1)[:, 1:]]]
+        known = [self.calendar[later]]
         if self.windowing.relative == "season":
             past_base = self.values[past - self.windowing.season]
             bases = np.concatenate([past_base, base], axis=1)[:, 1:]
@@ -222,6 +234,7 @@ class Scaled:
             past=((values[past] - past_base) / scale).astype(np.float32),
             known=np.concatenate(known, axis=-1).astype(np.float32),
             extra=self.extra[past].astype(np.float32),
+            covariates=self.covariates[later].astype(np.float32),
             targets=((values[future] - base) / scale).astype(np.float32),
             base=base,
             scale=scale,

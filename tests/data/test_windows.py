@@ -22,7 +22,8 @@ def series_of(values, name="one", extra=None):
 
 def random_series(seed=0):
     rng = np.random.default_rng(seed)
-    return series_of(np.exp(rng.normal(3, 1, LENGTH)), extra=rng.normal(2, 3, (LENGTH, 2)))
+    series = series_of(np.exp(rng.normal(3, 1, LENGTH)), extra=rng.normal(2, 3, (LENGTH, 2)))
+    return series._replace(known=rng.normal(-1, 2, (LENGTH + 2, 2)))
 
 
 CUTS = Cuts(*series_of(np.zeros(LENGTH)).dates[[TRAIN, VALIDATION]])
@@ -46,11 +47,27 @@ def test_the_future_does_not_change_what_was_known(relative, log):
     other = scaled(changed, relative=relative, log=log)
     origins = np.arange(one.windowing.first, origin + 1)
     before, after = one.windows(origins), other.windows(origins)
-    for name in ("past", "known", "extra", "base", "scale"):
+    for name in ("past", "known", "extra", "covariates", "base", "scale"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
     assert np.abs(before.targets - after.targets).max() > 5
     beyond = np.array([origin + 1])
     assert np.abs(one.windows(beyond).past - other.windows(beyond).past).max() > 0.1
+    # What is known for the future is read up to the last step that is forecast.
+    later = scaled(series._replace(known=np.where(np.arange(LENGTH + 2)[:, None] < origin, series.known, 7)))
+    differs = (later.windows(origins).covariates != before.covariates).all(axis=-1)
+    np.testing.assert_array_equal(differs, origins[:, None] + np.arange(-3, 3) >= origin)
+
+
+def test_known_columns_end_where_they_end():
+    series = random_series()
+    found = scaled(series).windows(np.array([LENGTH - 1, LENGTH])).covariates
+    np.testing.assert_allclose(found[0], by_spread(series.known)[LENGTH - 4 : LENGTH + 2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1][:-1], by_spread(series.known)[LENGTH - 3 :], rtol=1e-5, atol=1e-6)
+    assert np.isnan(found[1][-1]).all()
+
+
+def by_spread(numbers):
+    return (numbers - numbers[:TRAIN].mean(axis=0)) / numbers[:TRAIN].std(axis=0)
 
 
 @pytest.mark.parametrize("relative", RELATIVES)
@@ -59,6 +76,7 @@ def test_scaling_is_learnt_from_the_training_part_alone(relative):
     changed = series._replace(values=series.values.copy(), extra=series.extra.copy())
     changed.values[TRAIN:] *= 50
     changed.extra[TRAIN:] += 50
+    changed = changed._replace(known=series.known + 50 * (np.arange(LENGTH + 2) >= TRAIN)[:, None])
     one, other = scaled(series, relative=relative), scaled(changed, relative=relative)
     for number, another in zip(one.scaling, other.scaling, strict=True):
         np.testing.assert_array_equal(number, another)

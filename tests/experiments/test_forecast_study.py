@@ -73,7 +73,7 @@ def trained(config, parts):
     epochs: list[Any] = []
     best: Any = None
     for state, epoch in training.train(
-        config, training.inputs_of(parts.training), training.inputs_of(parts.validation)
+        config, training.inputs_of(config, parts.training), training.inputs_of(config, parts.validation)
     ):
         best = state.carry.params
         epochs.append(epoch)
@@ -152,7 +152,7 @@ def test_each_seed_is_as_if_it_were_alone_and_keeps_its_best_epoch(monkeypatch):
         assert best == waited[ends]
     assert epochs[-1].ends(config.patience) == (len(epochs) < config.epochs)
     assert own[-1].best[0] == epochs[-1].best[1]
-    epochs, validation = epochs[:3], training.inputs_of(parts.validation)
+    epochs, validation = epochs[:3], training.inputs_of(config, parts.validation)
 
     def check(best, losses=(1, 1, 1)):
         last = training.Epoch(3, np.ones(3), np.array(losses), np.array(best))
@@ -352,7 +352,7 @@ def test_series_of_installed_packages(source, monkeypatch):
 def test_coverage_is_only_told_where_there_are_intervals(intervals, monkeypatch):
     config = dataclasses.replace(TINY, head="point", seeds=1, intervals=intervals)
     parts = prepared(monkeypatch, config, noise(0))
-    state = training.initial_state(config, training.inputs_of(parts.training).past.shape[-1], 1, 0)
+    state = training.initial_state(config, training.inputs_of(config, parts.training).past.shape[-1], 1, 0)
     linear = baselines.linear_autoregression(parts)
     outcome = outcome_of(config, parts, linear, jax.tree.map(lambda leaf: leaf[None], state.params))
     assert (outcome.seeds[0].coverage is None) == (intervals == "network")
