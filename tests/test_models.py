@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 VOCABULARY, EMBEDDING, HIDDEN, BATCH, TIME = 11, 5, 4, 6, 7
 LENGTHS = jnp.array([TIME, 0, 1, 3, 5, 2])
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCABULARY, (BATCH, TIME)), jnp.int32)
-POOLINGS = ["last", "mean", "max"]
+POOLINGS = ["last", "mean", "max", "mean-max"]
 
 # Largest error measured on a CPU: 7.2e-3; bfloat16 itself rounds by 4e-3.
 BFLOAT16_TOLERANCE = 2e-2
@@ -50,13 +50,18 @@ def pooled_by_hand(pooling, outputs, lengths, recurrent):
     for output, length in zip(np.asarray(outputs, np.float64), lengths, strict=True):
         steps = output[:length]
         if length == 0:
-            rows.append(np.zeros(output.shape[-1]))
+            rows.append(np.zeros(output.shape[-1] * len(pooling.split("-"))))
         elif pooling == "last" and isinstance(recurrent, Bidirectional):
             # Run down, the last step is the first.
             rows.append(np.concatenate([steps[-1, :HIDDEN], steps[0, HIDDEN:]]))
         else:
             rows.append(
-                {"last": lambda s: s[-1], "mean": lambda s: s.mean(0), "max": lambda s: s.max(0)}[pooling](steps)
+                {
+                    "last": lambda s: s[-1],
+                    "mean": lambda s: s.mean(0),
+                    "max": lambda s: s.max(0),
+                    "mean-max": lambda s: np.concatenate([s.mean(0), s.max(0)]),
+                }[pooling](steps)
             )
     return np.stack(rows)
 
@@ -254,7 +259,7 @@ def test_features_of_another_shape_are_errors():
 
 
 def test_unknown_pooling_is_an_error():
-    with pytest.raises(ValueError, match=r"pooling: expected one of \['last', 'max', 'mean'\], got 'sum'"):
+    with pytest.raises(ValueError, match=r"pooling: expected one of \['last', 'max', 'mean', 'mean-max'\], got 'sum'"):
         classifier(pooling="sum")
 
 
@@ -272,7 +277,7 @@ def test_tokens_of_one_axis_and_dropout_out_of_range_are_errors():
         SequenceClassifier(5, 2, RNN(GRU(), 2), input_dropout=1.5)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "mean-max"])
 def test_without_recurrence_a_text_is_the_bag_of_its_words(pooling):
     model = classifier(None, pooling=pooling, logits=3)
     variables = randomised(model)

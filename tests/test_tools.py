@@ -110,6 +110,7 @@ def models(recurrence: Recurrence) -> dict[str, tuple[Any, Any]]:
         "last": (SequenceClassifier(9, 3, lstm(), 3, dense=(2,), dropout=0.2, word_dropout=0.1), TOKENS),
         "mean": (SequenceClassifier(9, 3, lstm(), pooling="mean", input_dropout=0.2), TOKENS),
         "max": (SequenceClassifier(9, 3, lstm(), pooling="max"), TOKENS),
+        "mean-max": (SequenceClassifier(9, 3, lstm(), pooling="mean-max"), TOKENS),
         "bag": (SequenceClassifier(9, 3, None, pooling="mean"), TOKENS),
         "language_model": (LanguageModel(9, 3, lstm(), dropout=0.2), TOKENS),
         "tied": (LanguageModel(9, 3, lstm(), tied=True), TOKENS),
