@@ -43,9 +43,7 @@ PATHS = {
     "classes": lambda: print(confusion_table(np.eye(1), [HOSTILE])),
     "classes with scores": lambda: print(score_tables(log_probabilities(np.eye(3)), np.arange(3), [HOSTILE] * 3)),
     "a line above the bar": lambda: Progress(1).say(HOSTILE),
-    "a traced text": lambda: print_verdicts(
-        Verdicts(HOSTILE, np.zeros(1, np.int32), [(0, len(HOSTILE))], HOSTILE, np.array([0.5]))
-    ),
+    "a traced text": lambda: print_verdicts(Verdicts(HOSTILE, [(0, len(HOSTILE))], HOSTILE, np.array([0.5]))),
 }
 
 

@@ -18,7 +18,7 @@ from experiments.sentiment import train as training
 from experiments.sentiment.data import split_source
 from experiments.sentiment.ensemble import chosen_weights
 from experiments.sentiment.predictions import averaged, logs_over
-from experiments.sentiment.trained import open_any, open_run
+from experiments.sentiment.trained import open_any, open_ensemble, open_run
 from rnnjax.baselines import WeightedNgrams
 from rnnjax.training import batch_mesh
 
@@ -126,7 +126,7 @@ def test_equal_weights_and_stars(tmp_path, capsys):
     capsys.readouterr()
     sentiment.main(["ensemble", *map(str, runs), "--equal", "--run-folder", str(tmp_path / "both"), *TWO])
     assert "the other half chose" not in capsys.readouterr().out
-    opened = open_any(tmp_path / "both")
+    opened = open_ensemble(tmp_path / "both")
     np.testing.assert_array_equal(opened.weights, [0.5, 0.5])
     texts = ["a vile film", "superb", ""]
     shares = [np.exp(logs_over(open_run(run), texts, batch_mesh(1))) for run in runs]
