@@ -55,7 +55,7 @@ FIGURES: dict[str, Any] = {
     ),
     "loss_curves": lambda name: forecast_plots.loss_curves(np.ones((3, 1)), np.ones((3, 1)), np.zeros(1, int), [name]),
     "verdict_figure": lambda name: text_plots.verdict_figure([name] * 2, np.array([0.2, 0.9]), name),
-    "surprisal_figure": lambda name: text_plots.surprisal_figure([name] * 2, np.array([2.0, 5.0]), 3.0, name),
+    "surprisal_figure": lambda name: text_plots.surprisal_figure([name] * 2, np.array([2.0, 5.0]), 3.0),
     "step_figure": lambda name: text_plots.step_figure([name] * 2, {"hidden": np.eye(2), name: np.eye(2)}, name),
     "comparison_figure": lambda name: run_plots.comparison_figure(
         [run_plots.RunCurves("A", name, {name: RISING})], [run_plots.Panel(name, "epoch")]

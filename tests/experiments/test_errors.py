@@ -246,7 +246,7 @@ def test_longer_texts_are_cut_and_counted(tmp_path, reviews, capsys):
 def test_fields_of_a_config_are_checked_in_the_library_too():
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"hidden": 0}, "hidden: expected at least 1, got 0"),
-        ({"pooling": "sum"}, r"pooling: expected one of \['last', 'mean', 'max'\], got 'sum'"),
+        ({"pooling": "sum"}, r"pooling: expected one of \['last', 'mean', 'max', 'mean-max'\], got 'sum'"),
         ({"learning_rate": "fast"}, "learning_rate: expected float or int, got 'fast'"),
         ({"epochs": True}, "epochs: expected int, got True"),
     )

@@ -46,7 +46,7 @@ def test_a_signal_in_the_final_evaluation_stops_the_run(act, number, tmp_path, r
 
 
 def test_a_signal_before_there_is_a_run_leaves_none(tmp_path, reviews, capsys, monkeypatch):
-    monkeypatch.setattr(training, "prepare", lambda config: terminate())
+    monkeypatch.setattr(training, "prepare", lambda *_: terminate())
     assert complaint_of(sentiment, capsys, *new(reviews, tmp_path / "run")) == (
         143,
         "experiments.sentiment: stopped by SIGTERM\n",
