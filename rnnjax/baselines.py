@@ -17,6 +17,17 @@ TOKEN = r"\w+|[^\w\s]"
 MOST_WORDS = 100
 
 
+def log_count_ratios(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How much more frequent each of N binary features `(..., N)` is in the texts of a class than in the others.
+
+        p = 1 + own,  q = 1 + others;  ratio = log((p / sum of all p) / (q / sum of all q))
+
+    from the numbers of texts with the feature. Source: Wang and Manning 2012.
+    """
+    p, q = 1.0 + own, 1.0 + others
+    return np.log(p / p.sum(axis=-1, keepdims=True)) - np.log(q / q.sum(axis=-1, keepdims=True))
+
+
 @dataclasses.dataclass(frozen=True)
 class WeightedNgrams:
     """Logistic regression on binary word n-grams, each weighted by its naive Bayes log-count ratio.
@@ -67,8 +78,7 @@ class WeightedNgrams:
         weights, biases = [], []
         for positive in range(1, 2) if classes == 2 else range(classes):
             own = labels == positive
-            p, q = (1.0 + np.asarray(counts[rows].sum(axis=0))[0] for rows in (own, ~own))
-            ratio = np.log(p / p.sum()) - np.log(q / q.sum())
+            ratio = log_count_ratios(*(np.asarray(counts[rows].sum(axis=0))[0] for rows in (own, ~own)))
             model = LogisticRegression(C=self.penalty, solver="liblinear", random_state=0)
             model.fit(counts.multiply(ratio).tocsr(), own)
             weights.append(ratio * np.asarray(model.coef_)[0])

@@ -17,10 +17,9 @@ from experiments.language_model.trained import WINDOW, Trained, open_run
 from rnnjax.analysis import surprisal_figure, trace_steps
 from rnnjax.analysis.text_plots import SURPRISALS
 from rnnjax.commands import TrainedRun, printable
-from rnnjax.commands.texts import draw_steps, given_texts, print_coloured
+from rnnjax.commands.texts import draw_steps, given_texts, new_figures, print_coloured
 from rnnjax.data.tokens import LINE_END
-from rnnjax.files import make_folder, save_figure
-from rnnjax.runs import RunFolder
+from rnnjax.files import save_figure
 from rnnjax.training import token_losses
 
 # Characters that figures cannot show otherwise: the font has no control pictures.
@@ -74,8 +73,7 @@ def surprisal(options: Surprisal) -> None:
     trained = open_run(options.run)
     texts = given_texts(options.texts)
     if options.figures is not None:
-        RunFolder.check_new(options.figures, "figures")
-        make_folder(options.figures)
+        new_figures(options.figures)
     for number, text in enumerate(texts, start=1):
         warn_of_unknown(trained, text, "the text")
         found = surprisals(trained, text, f"text {number}")

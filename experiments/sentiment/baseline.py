@@ -5,6 +5,7 @@ import numpy as np
 from experiments.sentiment.config import TextClassification
 from experiments.sentiment.data import Loader, Part, Parts, split_source
 from rnnjax.baselines import EXTRA, WeightedNgrams
+from rnnjax.class_scores import log_probabilities
 from rnnjax.extras import require
 
 # The names of the accuracies in metrics.jsonl, and in words.
@@ -45,5 +46,4 @@ def linear_log_odds(config: TextClassification, parts: Parts, part: Part) -> np.
 
 def accuracy(log_odds: np.ndarray, labels: np.ndarray) -> float:
     """The share of rows whose predicted class is their label."""
-    predicted = log_odds > 0 if log_odds.ndim == 1 else log_odds.argmax(axis=1)
-    return float(np.mean(predicted == labels))
+    return float(np.mean(log_probabilities(log_odds).argmax(axis=1) == labels))

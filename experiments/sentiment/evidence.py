@@ -26,6 +26,7 @@ import numpy as np
 import optax
 
 from rnnjax import SequenceClassifier
+from rnnjax.baselines import log_count_ratios
 from rnnjax.data import Batch, Sequences, bucket_widths, collate, plan_epoch
 from rnnjax.data.ngrams import NgramVocabulary
 from rnnjax.runs import RunFolder
@@ -172,14 +173,13 @@ def folds_of(labels: np.ndarray, seed: int) -> np.ndarray:
     return deal(labels, FOLDS, seed)
 
 
-def log_count_ratios(bags: Sequences, labels: np.ndarray, rows: np.ndarray, size: int, classes: int) -> np.ndarray:
+def counted_ratios(bags: Sequences, labels: np.ndarray, rows: np.ndarray, size: int, classes: int) -> np.ndarray:
     """The log-count ratio `(size, K)` of each feature in the texts `rows`; 0 for the feature 0, which is padding."""
     counts = np.zeros((classes, size))
     for row in rows:
         counts[labels[row], bags[row]] += 1
     own = counts[1:] if classes == 2 else counts
-    p, q = 1 + own[:, 1:], 1 + (counts.sum(axis=0) - own)[:, 1:]
-    ratios = np.log(p / p.sum(axis=1, keepdims=True)) - np.log(q / q.sum(axis=1, keepdims=True))
+    ratios = log_count_ratios(own[:, 1:], (counts.sum(axis=0) - own)[:, 1:])
     return np.pad(ratios, ((0, 0), (1, 0))).T
 
 
@@ -207,7 +207,7 @@ def fit_linear(
     weights, biases = np.zeros((FOLDS + 1, size, kinds), np.float16), np.zeros((FOLDS + 1, kinds), np.float32)
     for model in range(FOLDS + 1):
         rows = np.flatnonzero(fold != model)
-        ratios = jnp.asarray(log_count_ratios(bags, labels, rows, size, classes), jnp.float32)
+        ratios = jnp.asarray(counted_ratios(bags, labels, rows, size, classes), jnp.float32)
         params = {"coefficients": jnp.zeros((size, kinds)), "biases": jnp.zeros(kinds)}
         state = TrainState.create(params, optimizer, jax.random.key(0))
         for batch in itertools.islice(batches(rows), updates):

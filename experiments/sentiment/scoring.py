@@ -14,11 +14,9 @@ from experiments.sentiment.predictions import logs_over
 from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
 from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
 from rnnjax.commands import TrainedRun, printable
-from rnnjax.commands.texts import given_texts
+from rnnjax.commands.texts import given_texts, new_figures
 from rnnjax.data import LabelledTexts, load_source
 from rnnjax.fields import check_range
-from rnnjax.files import make_folder
-from rnnjax.runs import RunFolder
 from rnnjax.training import batch_mesh, use_cpu_cores
 
 # The number of characters shown of a text.
@@ -46,7 +44,7 @@ def predict(options: Predict) -> None:
     trained = open_any(options.run)
     texts = given_texts(options.texts)
     if options.figures is not None:
-        new_folder(options.figures)
+        new_figures(options.figures)
     rows = np.exp(logs_over(trained, texts, batch_mesh(1)))
     for number, (text, row) in enumerate(zip(texts, rows, strict=True), start=1):
         # Class names of an untrusted run folder must not break the columns.
@@ -89,7 +87,7 @@ def evaluate(options: Evaluate) -> None:
         check_order(trained)
     texts, name = texts_to_score(trained, options)
     if options.figures is not None:
-        new_folder(options.figures)
+        new_figures(options.figures)
     logs, labels = logs_over(trained, texts.texts, batch_mesh(options.devices)), np.asarray(texts.labels)
     print(printable(f"{options.source or trained.config.source}, part {name}, {len(labels):,} rows"))
     print(score_tables(logs, labels, trained.classes))
@@ -133,9 +131,3 @@ def list_mistakes(
         print_verdicts(verdicts)
         if figures is not None:
             draw_verdicts(verdicts, figures, f"mistake_{number}")
-
-
-def new_folder(path: Path) -> None:
-    """Makes a folder for figures. Raises FileExistsError if there is something with this name."""
-    RunFolder.check_new(path, "figures")
-    make_folder(path)

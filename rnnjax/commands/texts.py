@@ -11,7 +11,8 @@ import numpy as np
 
 from rnnjax.analysis import step_figure
 from rnnjax.extras import extra
-from rnnjax.files import save_figure
+from rnnjax.files import make_folder, save_figure
+from rnnjax.runs import RunFolder
 from rnnjax.terminal import printable
 
 with extra("experiments"):
@@ -63,6 +64,12 @@ def print_coloured(
         line = Text(" ".join(word if math.isnan(value) else f"{word} {value:.2f}" for word, value in words))
     console.print(line)
     return coloured
+
+
+def new_figures(path: Path) -> None:
+    """Makes a folder for figures. Raises FileExistsError if there is something with this name."""
+    RunFolder.check_new(path, "figures")
+    make_folder(path)
 
 
 def draw_steps(

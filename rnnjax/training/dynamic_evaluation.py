@@ -13,7 +13,7 @@ import numpy as np
 from rnnjax.data import Stream, Window
 from rnnjax.dtypes import cast_like, widen
 from rnnjax.training.streams import initial_carry, next_in_stream
-from rnnjax.training.token_losses import first_state, in_a_row, read_window
+from rnnjax.training.token_losses import in_a_row, read_window, state_before
 from rnnjax.training.update import gradient_sums
 
 
@@ -69,7 +69,7 @@ def dynamic_losses(
     does. Resets of the stream restore the state; the parameters are kept. `params` are not changed. Raises ValueError
     for a stream of several rows.
     """
-    state, losses = first_state(features, params, stream), []
+    state, losses = state_before(features, params, stream), []
     rates, current = options.rates(params, rms), jax.tree.map(jnp.copy, params)
     for window in stream:
         reading = read_window(features, current, window, state)

@@ -13,7 +13,7 @@ import numpy as np
 from rnnjax.data import Stream
 from rnnjax.dtypes import widen
 from rnnjax.fields import check_range
-from rnnjax.training.token_losses import first_state, in_a_row, read_window
+from rnnjax.training.token_losses import in_a_row, read_window, state_before
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def cached_losses(
     """
     # A text never fills a larger cache.
     options = dataclasses.replace(options, size=min(options.size, len(stream.tokens)))
-    state, cache, losses = first_state(features, params, stream), empty_cache(features, params, options), []
+    state, cache, losses = state_before(features, params, stream), empty_cache(features, params, options), []
     for window in stream:
         reading = read_window(features, params, window, state)
         state = reading.state

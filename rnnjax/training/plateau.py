@@ -1,5 +1,6 @@
 """The learning rate schedule that waits for the validation loss: optax's `reduce_on_plateau`, once an epoch."""
 
+import math
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -36,35 +37,34 @@ def after_validation(optimizer_state: Any, loss: float) -> Any:
     """The optimizer state after a validation; unchanged without a schedule `plateau`."""
 
     def leaf(state: Any) -> Any:
-        if not isinstance(state, PlateauState):
+        if not _is_plateau(state):
             return state
         schedule, factor, patience = jax.device_get(state)
         _, after = reduce_on_plateau(float(factor), int(patience)).update({}, schedule, value=loss)
         # Computed on the host, alike in all processes, and put where it was.
         return state._replace(schedule=jax.tree.map(_put, jax.device_get(after), state.schedule))
 
-    return jax.tree.map(leaf, optimizer_state, is_leaf=is_plateau)
-
-
-def _put(value: Any, where: jax.Array) -> jax.Array:
-    return jax.device_put(value, where.sharding)
-
-
-def is_plateau(state: Any) -> bool:
-    """Whether it is the state of a schedule `plateau`."""
-    return isinstance(state, PlateauState)
+    return jax.tree.map(leaf, optimizer_state, is_leaf=_is_plateau)
 
 
 def scale_of(optimizer_state: Any) -> Any:
     """The product of the scales of all schedules `plateau` in an optimizer state; 1 without any."""
-    scale = 1.0
-    for leaf in jax.tree.leaves(optimizer_state, is_leaf=is_plateau):
-        if is_plateau(leaf):
-            scale = scale * leaf.schedule.scale
-    return scale
+    return math.prod(state.schedule.scale for state in _plateaus(optimizer_state))
 
 
 def check_no_plateau(optimizer_state: Any, where: str) -> None:
     """Raises ValueError for a schedule `plateau` in a loop that does not tell it the validation loss."""
-    if any(map(is_plateau, jax.tree.leaves(optimizer_state, is_leaf=is_plateau))):
+    if _plateaus(optimizer_state):
         raise ValueError(f"schedule: expected one that needs no validation loss for {where}, got plateau")
+
+
+def _plateaus(optimizer_state: Any) -> list[PlateauState]:
+    return [leaf for leaf in jax.tree.leaves(optimizer_state, is_leaf=_is_plateau) if _is_plateau(leaf)]
+
+
+def _is_plateau(state: Any) -> bool:
+    return isinstance(state, PlateauState)
+
+
+def _put(value: Any, where: jax.Array) -> jax.Array:
+    return jax.device_put(value, where.sharding)

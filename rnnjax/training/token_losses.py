@@ -51,7 +51,7 @@ def token_losses(features: Callable[..., Any], params: Any, stream: Stream) -> n
     Divided by log(2) they are surprisals in bits (Shannon 1948); their mean is the loss of `evaluate_stream`. Raises
     ValueError for a stream of several rows.
     """
-    state = first_state(features, params, stream)
+    state = state_before(features, params, stream)
     losses = []
     for window in stream:
         reading = read_window(features, params, window, state)
@@ -60,7 +60,7 @@ def token_losses(features: Callable[..., Any], params: Any, stream: Stream) -> n
     return in_a_row(losses, stream)
 
 
-def first_state(features: Callable[..., Any], params: Any, stream: Stream) -> Any:
+def state_before(features: Callable[..., Any], params: Any, stream: Stream) -> Any:
     """The state before a text that is read from its start to its end. Raises ValueError for several rows."""
     if stream.filled != 1:
         raise ValueError(f"rows: expected 1, a text in one unbroken pass, got {stream.filled}")

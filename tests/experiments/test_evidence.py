@@ -21,7 +21,7 @@ from experiments.sentiment import evidence
 from experiments.sentiment.baseline import linear_log_odds
 from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Loader, Part, prepare
-from experiments.sentiment.evidence import FOLDS, SCALE, Corrected, Evidence, LinearModels, folds_of, log_count_ratios
+from experiments.sentiment.evidence import FOLDS, SCALE, Corrected, Evidence, LinearModels, counted_ratios, folds_of
 from experiments.sentiment.predictions import logs_over
 from experiments.sentiment.seeds import seed_training
 from experiments.sentiment.tracing import trace_verdicts
@@ -87,7 +87,7 @@ def test_log_count_ratios_are_counted_by_hand(classes):
     size, random = 6, np.random.default_rng(3)
     bags = Sequences.of(1 + random.permutation(size - 1)[: random.integers(0, size)] for _ in range(TEXTS))
     labels, rows = random_labels(classes), random.permutation(TEXTS)[:25]
-    got = log_count_ratios(bags, labels, rows, size, classes)
+    got = counted_ratios(bags, labels, rows, size, classes)
     positives = [1] if classes == 2 else range(classes)
     want = np.zeros((size, len(positives)))
     for kind, positive in enumerate(positives):

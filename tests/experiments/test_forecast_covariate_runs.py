@@ -9,11 +9,11 @@ import shutil
 import numpy as np
 import pytest
 from complaints import complaint_of
+from resealed import change_forecaster
 from sales_files import COUNT, HORIZON, write
 
 from experiments.forecast import __main__ as forecast
 from experiments.forecast.trained import open_run
-from rnnjax.runs.checksums import seal
 
 # Of float32, whose sums depend on how many windows are computed together: 5e-8 was measured.
 TOGETHER = 1e-6
@@ -152,11 +152,6 @@ def test_without_the_known_future_only_forecasts_are_missing(short, tmp_path, ca
     assert len(predicted(capsys, short, "--source", write(tmp_path / "whole.csv"))) == 2 * HORIZON
 
 
-def changed(values, place, value):
-    *parents, last = place
-    functools.reduce(lambda inner, key: inner[key], parents, values)[last] = value
-
-
 HOSTILE = {
     "none": (["static"], [], "static: expected a list of 2, got []"),
     "fields": (["static", 0], {"name": "climate"}, "static: expected the fields ['mean', 'name', 'spread', 'values']"),
@@ -177,11 +172,7 @@ HOSTILE = {
 def test_values_of_a_stranger_are_checked(name, short, tmp_path, capsys):
     place, value, message = HOSTILE[name]
     copy = shutil.copytree(short, tmp_path / "run")
-    file = copy / "forecaster" / "values.json"
-    values = json.loads(file.read_text())
-    changed(values, place, value)
-    file.write_text(json.dumps(values))
-    seal(copy / "forecaster")
+    change_forecaster(copy, place, value)
     status, error = complaint(capsys, "predict", copy)
     assert (status, message in error) == (1, True), error
     assert "values.json" in error

@@ -9,11 +9,10 @@ import shutil
 import numpy as np
 import pytest
 from complaints import complaint_of
-from resealed import adopt, change_config, change_object
+from resealed import adopt, change_config, change_forecaster, change_object
 
 from experiments.forecast import __main__ as forecast
 from experiments.forecast.trained import open_run
-from rnnjax.runs.checksums import seal
 
 COUNT = 120
 # Of float32, whose sums depend on how many windows are computed together: 2.5e-10 was measured.
@@ -201,11 +200,6 @@ def test_the_forecaster_of_another_run_is_refused(run, copy, capsys):
     assert (status, "expected the result of this run (run other)" in error) == (1, True), error
 
 
-def changed(values, place, value):
-    *parents, last = place
-    functools.reduce(lambda inner, key: inner[key], parents, values)[last] = value
-
-
 HOSTILE = {
     "fields": (["other"], 1, "values: expected the fields"),
     "names": (["names"], ["north", "north"], "names: expected 1 to 100,000 different names"),
@@ -237,11 +231,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_values_of_a_stranger_are_checked(name, copy, capsys):
     place, value, message = HOSTILE[name]
-    file = copy / "forecaster" / "values.json"
-    values = json.loads(file.read_text())
-    changed(values, place, value)
-    file.write_text(json.dumps(values))
-    seal(copy / "forecaster")
+    change_forecaster(copy, place, value)
     status, error = complaint(capsys, "predict", copy)
     assert (status, message in error) == (1, True), error
     assert "values.json" in error
