@@ -66,6 +66,9 @@ class Language(RunConfig):
     """Weight of the mean square of the last layer's outputs in the training loss."""
     temporal_penalty: float = 0.0
     """Weight of the mean squared change of the last layer's outputs from step to step in the training loss."""
+    softmax_samples: int | None = None
+    """Number of words in the softmax of a training step on each device: half are the most frequent words, the others
+    the targets and words drawn from the rest. Default: the whole vocabulary, which scores always use."""
     steps: int = 20
     """Window length in tokens: gradients are truncated there; the state is carried into the next window."""
     batch_size: int = 20
@@ -83,7 +86,7 @@ class Language(RunConfig):
         super().__post_init__()
         check_fields(
             self,
-            at_least_one=("limit", "embedding", "hidden", "layers", "steps"),
+            at_least_one=("limit", "embedding", "hidden", "layers", "steps", "softmax_samples"),
             shares=("dropout", "input_dropout", "embedding_dropout", "state_dropout", "weight_dropout", "zoneout"),
             above_zero=("hold_out",),
         )

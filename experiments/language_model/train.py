@@ -67,7 +67,11 @@ def train(
         carry = initial_carry(features, params, streams["train"].filled)
         optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
         objective = next_in_stream(
-            features, config.level, activation=config.activation_penalty, temporal=config.temporal_penalty
+            features,
+            config.level,
+            activation=config.activation_penalty,
+            temporal=config.temporal_penalty,
+            samples=config.softmax_samples,
         )
         step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
         evaluate = functools.partial(evaluate_stream, carry=carry)

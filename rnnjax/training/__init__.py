@@ -29,6 +29,7 @@ from rnnjax.training.position import Position as Position
 from rnnjax.training.reports import EpochReport as EpochReport
 from rnnjax.training.reports import Scores as Scores
 from rnnjax.training.reports import StepReport as StepReport
+from rnnjax.training.softmax import sampled_softmax_loss as sampled_softmax_loss
 from rnnjax.training.softmax import softmax_loss as softmax_loss
 from rnnjax.training.state import TrainState as TrainState
 from rnnjax.training.step import eval_step as eval_step

@@ -1,6 +1,7 @@
 """The optimizer options that every study has, and the optax transformation that they describe."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -47,8 +48,10 @@ class Optimizer:
     weight_decay: float | None = None
     """Decoupled weight decay: each update subtracts learning rate x weight decay x weight. Default: 0.01 for adamw and
     lion, 0 for the others."""
+    l2: float = 0.0
+    """L2 penalty: adds l2 x weight to the gradient, after gradient clipping; the weight decay of PyTorch's Adam."""
     decayed: Literal["kernels", "all"] = "kernels"
-    """Parameters to which weight decay applies: kernels (arrays with at least two axes), or all."""
+    """Parameters to which weight decay and the L2 penalty apply: kernels (arrays with at least two axes), or all."""
     clip: float | None = None
     """Gradient clipping: largest global norm."""
     averaging: float = 0.0
@@ -67,15 +70,19 @@ class Optimizer:
         if self.weight_decay is not None and not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay: expected 0 <= share < 1, got {self.weight_decay}")
         if self.weight_decay and self.optimizer in ("adam", "nadam"):
-            raise ValueError(f"weight_decay: expected optimizer adamw, sgd, lion or muon, got {self.optimizer}")
+            raise ValueError(
+                f"weight_decay: expected optimizer adamw, sgd, lion or muon, or l2 in its place, got {self.optimizer}"
+            )
+        if not 0 <= self.l2 < math.inf:
+            raise ValueError(f"l2: expected a number of at least 0, got {self.l2}")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum: expected optimizer sgd, got {self.optimizer}")
         if self.schedule == "step" and self.warmup:
             raise ValueError(f"warmup: expected none with the schedule step, got {self.warmup}")
         if self.schedule == "plateau" and self.decay == 1:
             raise ValueError("decay: expected a number above 1 for the schedule plateau, got 1")
-        if self.decayed == "all" and not self._weight_decay:
-            raise ValueError("decayed: expected a weight decay above 0 for 'all', got none")
+        if self.decayed == "all" and not (self._weight_decay or self.l2):
+            raise ValueError("decayed: expected a weight decay or an L2 penalty above 0 for 'all', got none")
 
     def transformation(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
         """The optax transformation for a training of `steps` updates, with `epoch_steps` updates in each epoch.
@@ -88,6 +95,8 @@ class Optimizer:
         # For `optax.adam`, b1 and b2 become arrays too, which affects the rounding of its bias corrections.
         rule = optax.adam if self.optimizer == "adam" else self._rule
         transformation = optax.inject_hyperparams(rule)(learning_rate=rate)
+        if self.l2:
+            transformation = optax.chain(optax.add_decayed_weights(self.l2, self._mask), transformation)
         if self.schedule == "plateau":
             transformation = optax.chain(transformation, plateau(1 / self.decay, self.plateau_epochs))
         return optax.apply_if_finite(transformation, self.skip) if self.skip else transformation

@@ -50,6 +50,44 @@ def softmax_loss(
     return _loss(*vary_alike((features, kernel, bias, targets, weights)))
 
 
+def sampled_softmax_loss(
+    key: jax.Array,
+    samples: int,
+    features: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """An estimate of `softmax_loss` from `samples` of the V words: cheaper steps for training, not for scores.
+
+        logsumexp(logits) ~ log(sum_{known} exp(logits) + (rest / drawn) * sum_{drawn} exp(logits))
+
+    Always known are all N targets, and the first `min(samples // 2, samples - N)` words, which are the most frequent
+    ones in a vocabulary in order of frequency. The others are drawn from the rest without replacement, anew with each
+    key. The sum of exponentials has no bias; its logarithm, the loss, is too low by about half the relative variance of
+    that sum. The second result counts targets that are the most probable among the samples. With V samples or more:
+    exactly `softmax_loss`. Raises ValueError for fewer samples than targets.
+
+    Sources: Bengio and Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic
+    Language Model"; Jean et al. 2015, "On Using Very Large Target Vocabulary for Neural Machine Translation".
+    """
+    words, frequent = len(bias), min(samples // 2, samples - len(targets))
+    if samples >= words:
+        return softmax_loss(features, kernel, bias, targets, weights)
+    if frequent < 0:
+        raise ValueError(
+            f"softmax samples: expected at least the {len(targets):,} targets of a device, got {samples:,}"
+        )
+    known = (jnp.arange(words) < frequent).at[targets].set(True)
+    _, sample = jax.lax.top_k(jnp.where(known, 2.0, jax.random.uniform(key, (words,))), samples)
+    number = known.sum()
+    share = (words - number) / jnp.maximum(samples - number, 1)
+    offsets = jnp.where(known[sample], 0.0, jnp.log(share)).astype(bias.dtype)
+    places = jnp.zeros(words, jnp.int32).at[sample].set(jnp.arange(samples, dtype=jnp.int32))
+    return softmax_loss(features, kernel.T[sample].T, bias[sample] + offsets, places[targets], weights)
+
+
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Dtypes:

@@ -18,11 +18,13 @@ from rnnjax.training.objective import Objective, Sums
 from rnnjax.training.objectives import language_objective
 from rnnjax.training.position import Position
 from rnnjax.training.reports import Scores
-from rnnjax.training.softmax import softmax_loss
+from rnnjax.training.softmax import sampled_softmax_loss, softmax_loss
 
 # States are equal if |new - old| / (1 + |old|) is at most this. Rounding alone makes the cells of a trained LSTM, of
 # size 31, differ by 2e-5 between two passes; the loss then differs by less than 1e-7.
 SAME_STATE = 1e-4
+# Folded into the key of a step, apart from the keys of dropout.
+SAMPLES = 0x5A
 
 
 def initial_carry(features: Callable[..., Any], params: Any, rows: int) -> Any:
@@ -31,7 +33,12 @@ def initial_carry(features: Callable[..., Any], params: Any, rows: int) -> Any:
 
 
 def next_in_stream(
-    features: Callable[..., Any], level: str = "word", *, activation: float = 0.0, temporal: float = 0.0
+    features: Callable[..., Any],
+    level: str = "word",
+    *,
+    activation: float = 0.0,
+    temporal: float = 0.0,
+    samples: int | None = None,
 ) -> Objective:
     """Cross-entropy of a language model over the windows of a stream; the carry is the state of the recurrent stack.
 
@@ -45,8 +52,10 @@ def next_in_stream(
         penalty = mean over t, f of activation * h_tf^2 + temporal * (h_tf - h_{t-1,f})^2
 
     (activation regularisation and temporal activation regularisation, Merity, McCann and Socher 2017, "Revisiting
-    Activation Regularization for Language RNNs"; h before the window counts as equal to the first). Raises ValueError
-    for another `level`, and for a negative weight.
+    Activation Regularization for Language RNNs"; h before the window counts as equal to the first). With `samples`, the
+    loss in training is `sampled_softmax_loss` (each device draws its own sample, so that results depend on their
+    number); in evaluation it is always the full softmax. Raises ValueError for another `level`, a negative weight, and
+    too few samples.
     """
 
     for name, weight in (("activation", activation), ("temporal", temporal)):
@@ -67,9 +76,18 @@ def next_in_stream(
             rngs=None if key is None else {"dropout": key},
         )
         counted = (jnp.arange(time) < window.lengths[:, None]).astype(jnp.float32)
-        loss, correct = softmax_loss(
-            read.reshape(rows * time, -1), kernel, bias, jnp.asarray(window.targets).reshape(-1), counted.reshape(-1)
+        arguments = (
+            read.reshape(rows * time, -1),
+            kernel,
+            bias,
+            jnp.asarray(window.targets).reshape(-1),
+            counted.reshape(-1),
         )
+        if samples is None or key is None:
+            loss, correct = softmax_loss(*arguments)
+        else:
+            own = jax.random.fold_in(jax.random.fold_in(key, SAMPLES), window.rows[0])
+            loss, correct = sampled_softmax_loss(own, samples, *arguments)
         total = {
             "loss": loss,
             "weight": counted.sum(),

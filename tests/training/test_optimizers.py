@@ -28,11 +28,14 @@ def kernels(params):
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
+ADAM = optax.inject_hyperparams(optax.adam)(learning_rate=0.1)
 RULES = {
-    "adam": ({}, optax.inject_hyperparams(optax.adam)(learning_rate=0.1)),
+    "adam": ({}, ADAM),
     "adamw": ({}, optax.adamw(0.1, weight_decay=0.01, mask=kernels)),
     "adamw all": ({"optimizer": "adamw", "decayed": "all", "weight_decay": 0.2}, optax.adamw(0.1, weight_decay=0.2)),
     "adamw none": ({"optimizer": "adamw", "weight_decay": 0.0}, optax.adam(0.1)),
+    "adam l2": ({"l2": 0.3}, optax.chain(optax.add_decayed_weights(0.3, kernels), ADAM)),
+    "adam l2 all": ({"l2": 0.3, "decayed": "all"}, optax.chain(optax.add_decayed_weights(0.3), ADAM)),
     "nadam": ({}, optax.nadam(0.1)),
     "sgd": ({}, optax.sgd(0.1)),
     "sgd momentum": ({"optimizer": "sgd", "momentum": 0.9}, optax.sgd(0.1, momentum=0.9, nesterov=True)),
@@ -58,6 +61,7 @@ def test_every_rule_goes_another_way():
         *({"optimizer": rule} for rule in ("adam", "adamw", "nadam", "sgd", "lion", "muon")),
         *({"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "adamw", "weight_decay": 0.9}),
         {"optimizer": "adamw", "weight_decay": 0.9, "decayed": "all"},
+        *({"l2": 0.9}, {"l2": 0.9, "decayed": "all"}),
     )
     found = [
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(trained(Optimizer(**options).transformation(9)))])
@@ -153,9 +157,13 @@ WRONG = {
     "clip": ({"clip": 0.0}, "clip: expected a number above 0, got 0.0"),
     "averaging": ({"averaging": 1.0}, "averaging: expected 0 <= share < 1, got 1.0"),
     "weight decay": ({"optimizer": "sgd", "weight_decay": -0.1}, "weight_decay: expected 0 <= share < 1, got -0.1"),
-    "of adam": ({"weight_decay": 0.1}, "weight_decay: expected optimizer adamw, sgd, lion or muon, got adam"),
+    "of adam": (
+        {"weight_decay": 0.1},
+        "weight_decay: expected optimizer adamw, sgd, lion or muon, or l2 in its place, got adam",
+    ),
+    "l2": ({"l2": -0.1}, "l2: expected a number of at least 0, got -0.1"),
     "momentum": ({"momentum": 0.9}, "momentum: expected optimizer sgd, got adam"),
-    "decayed": ({"decayed": "all"}, "decayed: expected a weight decay above 0 for 'all', got none"),
+    "decayed": ({"decayed": "all"}, "decayed: expected a weight decay or an L2 penalty above 0 for 'all', got none"),
     "warm step": ({"schedule": "step", "warmup": 0.1}, "warmup: expected none with the schedule step, got 0.1"),
 }
 
