@@ -10,8 +10,9 @@ from typing import Literal
 import datasets
 import tyro
 
-from rnnjax.ablations import Study, ablate, plan, report
+from rnnjax.ablations import Study, Variant, ablate, plan, report
 from rnnjax.commands import parse, run
+from rnnjax.data.sources import resolved
 from rnnjax.fields import check_fields
 from rnnjax.tables import table
 from rnnjax.training import use_cpu_cores
@@ -29,6 +30,8 @@ class Ablations:
     """Run only these variants and those that they are compared with; the report covers all existing rows."""
     seeds: int | None = None
     """Number of seeds (0, 1, ...) of each variant. Default: that of the study."""
+    source: str | None = None
+    """The data of all variants, for a study on texts. Default: those of the study."""
     dry_run: bool = False
     """Run nothing: print what would be run, and the estimated time."""
     report: bool = False
@@ -64,10 +67,26 @@ def run_studies(studies: Mapping[str, Study], arguments: list[str]) -> None:
         raise ValueError(f"study: expected one of {', '.join(studies)}, got {options.study!r}")
     use_cpu_cores()
     datasets.disable_progress_bars()
-    study, folder = studies[options.study], options.folder or Path("runs") / "ablations" / options.study
+    study, folder = (
+        of_source(studies[options.study], options.source),
+        options.folder or Path("runs") / "ablations" / options.study,
+    )
     if options.report:
         report(study, folder)
     elif options.dry_run:
         plan(study, folder, variants=options.variants, seeds=options.seeds)
     else:
         ablate(study, folder, variants=options.variants, seeds=options.seeds, executor=options.executor)
+
+
+def of_source(study: Study, source: str | None) -> Study:
+    """The study with other data; None changes nothing. Raises ValueError for a study whose configs have no source."""
+    if source is None:
+        return study
+    if not all(hasattr(variant.config, "source") for variant in study.variants):
+        raise ValueError(f"source: expected none for a study without texts, got {source!r}")
+
+    def changed(variant: Variant) -> Variant:
+        return dataclasses.replace(variant, config=dataclasses.replace(variant.config, source=resolved(source)))
+
+    return dataclasses.replace(study, variants=[changed(variant) for variant in study.variants])

@@ -45,7 +45,7 @@ class MemoryTrainer(Trainer):
 
     def fingerprint(self, config: Memory) -> Any:
         """Raises ValueError for an invalid network."""
-        return _rest(config, MEMORY_FIELDS), config.problem(), config.network()
+        return rest_of(config, MEMORY_FIELDS), config.problem(), config.network()
 
     def estimate(self, config: Memory, seeds: Sequence[int]) -> float:
         """The estimate from the second block of updates: the first one includes compilation."""
@@ -105,7 +105,7 @@ class ClassifierTrainer(SeedTrainer):
 
         Raises ValueError for an invalid network.
         """
-        rest = _rest(config, TEXT_FIELDS)
+        rest = rest_of(config, TEXT_FIELDS)
         if config.layers == 0 and not config.ngrams:
             rest["word_order"] = "true"  # a bag of words ignores the order
         if config.patience is not None and config.patience >= config.epochs:
@@ -120,7 +120,7 @@ class ClassifierTrainer(SeedTrainer):
         return seed_training(config, _data(config), seeds)
 
 
-def _rest(config: Any, fields: Sequence[str]) -> dict[str, Any]:
+def rest_of(config: Any, fields: Sequence[str]) -> dict[str, Any]:
     """The fields of a config other than these."""
     return {name: value for name, value in described(config).items() if name not in fields}
 

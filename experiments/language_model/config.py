@@ -120,6 +120,6 @@ class Language(RunConfig):
             StackedRNN(layers),
             dropout=self.dropout,
             tied=self.tied,
-            input_dropout=self.input_dropout,
+            input_dropout=self.dropout if self.input_dropout is None else self.input_dropout,
             embedding_dropout=self.embedding_dropout,
         )

@@ -5,34 +5,21 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import datasets
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.data import Corpus, read_corpus
 from experiments.language_model.scores import in_words, unigram_loss
-from rnnjax import LanguageModel
+from experiments.language_model.setup import set_up
 from rnnjax.data import TokenVocabulary
 from rnnjax.data.sources import resolved
-from rnnjax.models import logits_of
 from rnnjax.runs.folder import VOCABULARY
 from rnnjax.runs.report import model_table, table
 from rnnjax.runs.session import Session
-from rnnjax.training import (
-    Objective,
-    Scores,
-    TrainState,
-    batch_mesh,
-    eval_step,
-    evaluate_stream,
-    init_params,
-    initial_carry,
-    next_in_stream,
-)
+from rnnjax.training import Objective, Scores, batch_mesh, eval_step, evaluate_stream
 from rnnjax.training.processes import is_first, say
 
 PROGRAM = "experiments.language_model"
@@ -55,33 +42,17 @@ def train(
         corpus = read_corpus(config)
         check(corpus)
         say(facts(corpus, config))
-        share = jax.process_index(), jax.process_count()
-        streams = {
-            part: text.stream(config.batch_size, config.steps, mesh.size, share) for part, text in corpus.parts.items()
-        }
-        epoch_steps = len(streams["train"])
-        model = config.network(len(corpus.vocabulary))
-        init_key, state_key = jax.random.split(jax.random.key(config.seed))
-        params = begun_at_frequencies(init_params(model, init_key), corpus.parts["train"].tokens)
-        features = features_of(model)
-        carry = initial_carry(features, params, streams["train"].filled)
-        optimizer = config.transformation(epoch_steps * config.epochs, epoch_steps)
-        objective = next_in_stream(
-            features,
-            config.level,
-            activation=config.activation_penalty,
-            temporal=config.temporal_penalty,
-            samples=config.softmax_samples,
-        )
-        step, evaluation = session.train_step(objective, optimizer, mesh), eval_step(objective, mesh)
-        evaluate = functools.partial(evaluate_stream, carry=carry)
+        setup = set_up(config, corpus, mesh.size, (jax.process_index(), jax.process_count()))
+        streams, objective, params = setup.streams, setup.objective, setup.state.params
+        step, evaluation = session.train_step(objective, setup.optimizer, mesh), eval_step(objective, mesh)
+        evaluate = functools.partial(evaluate_stream, carry=setup.state.carry)
         vocabulary = corpus.vocabulary.to_str(pretty=True)
         session.begin(objective, {"fingerprint": corpus.fingerprint}, {VOCABULARY: vocabulary})
         say(f"\n{model_table(params)}\n")
-        say(f"{mesh.size} devices, {epoch_steps:,} steps an epoch; run folder {session.path}\n")
+        say(f"{mesh.size} devices, {setup.epoch_steps:,} steps an epoch; run folder {session.path}\n")
         params = session.train(
-            TrainState.create(params, optimizer, state_key, carry, averaged=config.averaging > 0),
-            epoch_steps * config.epochs,
+            setup.state,
+            setup.epoch_steps * config.epochs,
             lambda report, progress: progress.epoch(report),
             step=step,
             evaluation=evaluation,
@@ -95,22 +66,6 @@ def train(
             finish(session, objective, corpus, scores)
             print(f"{time.perf_counter() - start:.1f} s; run folder {session.path}")
     return session.path
-
-
-def begun_at_frequencies(params: Any, train: np.ndarray) -> Any:
-    """The parameters, with the log frequencies of the training tokens (each count plus one) as the bias of the head.
-
-    Otherwise the first updates push all rare words away from the input of the head. Adam moves each of them as far as
-    any other word, and with tied weights they all get the same large embedding.
-    """
-    counts = np.bincount(train, minlength=len(params["head"]["bias"])) + 1
-    frequencies = jnp.asarray(np.log(counts / counts.sum()), jnp.float32)
-    return {**params, "head": {**params["head"], "bias": frequencies}}
-
-
-def features_of(model: LanguageModel) -> Any:
-    """The features of the model as a function of its parameters and the arguments of the call."""
-    return functools.partial(logits_of(model), method="features")
 
 
 def facts(corpus: Corpus, config: Language) -> str:

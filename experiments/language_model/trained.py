@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.language_model.config import Language
-from experiments.language_model.train import features_of
+from experiments.language_model.setup import features_of
 from rnnjax import LanguageModel
 from rnnjax.data import TokenVocabulary
 from rnnjax.runs import load_record

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from experiments.ablations.studies import STUDIES
 from experiments.ablations.text_studies import SMALL
 from experiments.ablations.trials import ClassifierTrainer, MemoryTrainer
+from experiments.language_model.config import Language
 from experiments.memory.config import Memory
 from experiments.sentiment.config import build_model
 from rnnjax.ablations import Study, Variant
@@ -115,6 +116,8 @@ def test_shipped_studies_have_networks():
         for variant in study.variants:
             if isinstance(variant.config, Memory):
                 variant.config.network()
+            elif isinstance(variant.config, Language):
+                param_shapes(variant.config.network(100))
             else:
                 assert variant.config.data_seed == 0
                 param_shapes(build_model(variant.config, 100, 2))

@@ -13,8 +13,7 @@ from small_runs import TWO, act_after, checkpoints, lines, read, terminate
 from tiny_texts import text_of, write_treebank
 
 from experiments.language_model import __main__ as language_model
-from experiments.language_model import evaluation
-from experiments.language_model import train as training
+from experiments.language_model import evaluation, setup
 from experiments.language_model.generation import Generate, prompt_tokens, write_text
 from experiments.language_model.scores import in_words
 from experiments.language_model.surprisal import surprisals
@@ -58,7 +57,7 @@ def small_run(treebank, tmp_path_factory):
 
 def test_the_head_begins_at_the_frequencies_of_the_tokens():
     params = {"head": {"kernel": np.ones((2, 3)), "bias": np.zeros(3)}, "other": np.ones(1)}
-    begun = training.begun_at_frequencies(params, np.array([2, 0, 2, 2]))
+    begun = setup.begun_at_frequencies(params, np.array([2, 0, 2, 2]))
     np.testing.assert_allclose(np.exp(begun["head"]["bias"]), [2 / 7, 1 / 7, 4 / 7], rtol=1e-6)
     assert begun["head"]["kernel"] is params["head"]["kernel"]
     assert begun["other"] is params["other"]

@@ -42,8 +42,8 @@ def by_hand(key, samples):
 
 
 def sampled(key, samples=SAMPLES):
-    def loss(*arguments):
-        return sampled_softmax_loss(key, samples, *arguments, TARGETS, WEIGHTS)[0]
+    def loss(features, kernel, bias):
+        return sampled_softmax_loss(key, samples, features, kernel, bias, TARGETS, WEIGHTS)[0]
 
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(FEATURES, KERNEL, BIAS)
 
