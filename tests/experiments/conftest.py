@@ -11,6 +11,7 @@ from small_runs import STOPPED_AT, act_after, new, terminate
 from tiny_reviews import TINY, write_reviews
 
 from experiments.sentiment import __main__ as sentiment
+from experiments.sentiment import evidence
 from experiments.sentiment import train as training
 from rnnjax.runs import Session
 
@@ -72,3 +73,11 @@ def stopped_run(tmp_path_factory, reviews):
 def stopped(tmp_path, stopped_run):
     """A copy of the stopped run."""
     return shutil.copytree(stopped_run[0], tmp_path / "stopped run")
+
+
+@pytest.fixture(scope="module")
+def few_updates():
+    """A linear model of a few words is learnt in less than users' thousand updates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "LEAST_UPDATES", 30)
+        yield
