@@ -34,6 +34,8 @@ from rnnjax.training.processes import on_first_process
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
+# The maximum number of classes whose shares are printed.
+MOST_SHARES = 10
 
 
 class Part(NamedTuple):
@@ -175,6 +177,8 @@ def facts(parts: Parts, config: TextClassification) -> str:
             shares = np.bincount(part.labels, minlength=len(parts.classes)) / len(part.labels)
             lengths = part.whole.lengths
             balance = " ".join(f"{share:.1%}" for share in shares)
+            if len(shares) > MOST_SHARES:
+                balance = f"{shares.min():.1%} to {shares.max():.1%}"
             cut = f"{np.sum(lengths > config.longest):,}"
             rows.append((name, f"{len(lengths):,}", balance, f"{lengths.mean():.1f}", f"{lengths.std():.1f}", cut))
     headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
