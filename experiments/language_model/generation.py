@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from experiments.language_model.config import Language
-from experiments.language_model.data import tokens_of
+from experiments.language_model.data import Text, known_lines, tokens_of
 from experiments.language_model.trained import Trained, open_run
 from rnnjax.beam_search import check_search
 from rnnjax.commands import TrainedRun, printable
@@ -86,6 +86,7 @@ def prompt_tokens(config: Language, vocabulary: TokenVocabulary, prompt: str) ->
     if config.level == "word" and not config.plain and tokens and not prompt.endswith("\n"):
         tokens.pop()  # the text continues the last line of the prompt
     before = [] if vocabulary.line_end is None else [vocabulary.line_end]
+    tokens = known_lines(Text(tokens), vocabulary).tokens
     found = np.append(np.array(before, np.int32), vocabulary.encode(tokens, "prompt"))
     if not len(found):
         raise ValueError(
