@@ -52,7 +52,8 @@ def further_fonts(figure: Any) -> Iterator[None]:
     from matplotlib.text import Text  # imported late, because the import is slow
 
     for axes in figure.axes:
-        axes.get_xticklabels(), axes.get_yticklabels()  # makes their texts
+        for made in (axes.get_xticklabels, axes.get_yticklabels):  # which otherwise have no text before they are drawn
+            made()
     texts = figure.findobj(Text)
     if families := further_families(text.get_text() for text in texts):
         for text in texts:

@@ -23,8 +23,9 @@ class Language(RunConfig):
 
     source: str | None = None
     """The data: a text file (UTF-8, perhaps gzipped; its end is held out), a folder with *train.txt, *valid.txt and
-    *test.txt (or .tokens, .raw) such as the Penn Treebank, a source of the sentiment study ("reviews", "imdb", a CSV, TSV, JSON, JSON Lines or Parquet file,
-    or a folder of those), where each text is a document, or "python", the help texts of Python."""
+    *test.txt (or .tokens, .raw) such as the Penn Treebank, a source of the sentiment study ("reviews", "imdb", a CSV,
+    TSV, JSON, JSON Lines or Parquet file, or a folder of those), where each text is a document, or "python", the help
+    texts of Python."""
     text_column: str = "text"
     """Name of the column with the texts."""
     level: Level = "word"
