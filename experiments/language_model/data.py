@@ -106,10 +106,24 @@ def encoded(text: Text, vocabulary: TokenVocabulary, documents: Documents, where
     """The token indices of a text. Raises ValueError for fewer than two tokens, and as `TokenVocabulary.encode`."""
     resets = resets_of(text, documents, vocabulary.level)
     text = known_lines(Text(text.tokens, None if resets is None else np.flatnonzero(resets)), vocabulary)
-    if len(text.tokens) < 2:
-        raise ValueError(f"{where}: expected at least 2 {vocabulary.level}s, got {len(text.tokens)}")
-    tokens = vocabulary.encode(text.tokens, where)
-    return Part(tokens, resets_of(text, documents, vocabulary.level))
+    if vocabulary.level == "subword":
+        part = in_sub_words(text, vocabulary)
+    else:
+        part = Part(vocabulary.encode(text.tokens, where), resets_of(text, documents, vocabulary.level))
+    if len(part.tokens) < 2:
+        raise ValueError(f"{where}: expected at least 2 {vocabulary.level}s, got {len(part.tokens)}")
+    return part
+
+
+def in_sub_words(text: Text, vocabulary: TokenVocabulary) -> Part:
+    """The sub-words of a text in characters; the last of a document is that of its last character."""
+    if text.ends is None:
+        return Part(vocabulary.encode(text.tokens, ""), None)
+    bounds = [0, *(text.ends + 1).tolist(), len(text.tokens)]
+    pieces = [vocabulary.encode(text.tokens[start:end], "") for start, end in itertools.pairwise(bounds)]
+    resets = np.zeros(sum(map(len, pieces)), bool)
+    resets[np.cumsum([len(piece) for piece in pieces[:-1]], dtype=int) - 1] = True
+    return Part(np.concatenate(pieces), resets)
 
 
 def known_lines(text: Text, vocabulary: TokenVocabulary) -> Text:

@@ -8,6 +8,7 @@ from tiny_texts import LINES, text_of, write_treebank
 
 from experiments.language_model.config import Documents, Language
 from experiments.language_model.data import Text, encoded, read_corpus, resets_of
+from rnnjax.data.byte_pairs import bytes_of
 
 
 def corpus(source, **options):
@@ -120,3 +121,28 @@ def test_files_of_a_folder_that_are_not_read_are_named(tmp_path, capsys):
         (tmp_path / name).write_text(text)
     assert list(corpus(tmp_path).parts) == ["train", "validation"]
     assert capsys.readouterr().err == f"{tmp_path}: not read: test.txt.xz\n"
+
+
+def test_sub_words_are_learnt_from_the_training_part_only(tmp_path):
+    text = "the cat sat\nthe hat\n\n" * 20
+    path = tmp_path / "text.txt"
+    path.write_text(text + "zzzzzzzz yyyyyyyy\n" * 10)
+    found = corpus(path, level="subword", vocabulary=270, hold_out=0.2)
+    whole = "".join(bytes_of(word).decode() for part in found.parts for word in words_of(found, part))
+    assert whole == path.read_text()
+    assert all("zz" not in token and "yy" not in token for token in found.vocabulary.tokens)
+    assert "the" in found.vocabulary.tokens
+    for documents, count in (("line", text.count("\n") + 10), ("blank-line", 20)):
+        parts = corpus(path, level="subword", vocabulary=270, hold_out=0.2, documents=documents).parts
+        resets = [part.resets for part in parts.values() if part.resets is not None]
+        assert sum(int(own.sum()) for own in resets) == count
+        assert all((part.tokens[part.resets] == found.vocabulary.line_end).all() for part in parts.values())
+
+
+def test_rows_of_texts_are_documents_of_sub_words_too(tmp_path):
+    rows = [{"text": text} for text in ("a \u7535", "c a\nb", "b") * 10]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = corpus(tmp_path / "rows.jsonl", level="subword", vocabulary=256)
+    resets = [part.resets.sum() for part in found.parts.values() if part.resets is not None]
+    assert sum(resets) == 30
+    assert (found.parts["train"].tokens == found.vocabulary.line_end).sum() > resets[0]
