@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from rnnjax.data.splitting import UNSPACED, unescaped
 from rnnjax.extras import extra
 
 EXTRA = "baselines"
-# Words and single punctuation marks.
-TOKEN = r"\w+|[^\w\s]"
+# Words, single letters of scripts without spaces, and single punctuation marks.
+TOKEN = rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]"
 # Limit on the words of an n-gram, since a file may be untrusted.
 MOST_WORDS = 100
 
@@ -28,6 +29,10 @@ def log_count_ratios(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.log(p / p.sum(axis=-1, keepdims=True)) - np.log(q / q.sum(axis=-1, keepdims=True))
 
 
+def _prepared(text: str) -> str:
+    return unescaped(text).lower()
+
+
 @dataclasses.dataclass(frozen=True)
 class WeightedNgrams:
     """Logistic regression on binary word n-grams, each weighted by its naive Bayes log-count ratio.
@@ -36,10 +41,11 @@ class WeightedNgrams:
         ratio    = log((p / sum of all p) / (q / sum of all q))
         log-odds = sum over the different n-grams of a text of (ratio * coefficient) + bias
 
-    The n-grams have 1 to `longest` words, in lower case, and are in at least `least` training texts. `penalty` is the
-    inverse strength C of the L2 penalty. With more than two classes, each has its own ratios and regression against the
-    others. Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic Classification",
-    who interpolate with a constant weight in place of a penalty. Raises ValueError for values out of range.
+    The n-grams have 1 to `longest` words, in lower case and without HTML entities, and are in at least `least` training
+    texts. `penalty` is the inverse strength C of the L2 penalty. With more than two classes, each has its own ratios
+    and regression against the others. Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and
+    Topic Classification", who interpolate with a constant weight in place of a penalty. Raises ValueError for values
+    out of range.
     """
 
     longest: int = 3
@@ -66,7 +72,11 @@ class WeightedNgrams:
         if (different := len(np.unique(labels))) < 2:
             raise ValueError(f"labels: expected at least two classes, got {different}")
         vectorizer = CountVectorizer(
-            binary=True, ngram_range=(1, self.longest), min_df=min(self.least, len(labels)), token_pattern=TOKEN
+            binary=True,
+            ngram_range=(1, self.longest),
+            min_df=min(self.least, len(labels)),
+            token_pattern=TOKEN,
+            preprocessor=_prepared,
         )
         classes = int(labels.max()) + 1
         if different < classes:
@@ -101,7 +111,7 @@ class FittedNgrams:
         return rows[:, 0] if rows.shape[1] == 1 else rows
 
     def _row(self, text: str) -> np.ndarray:
-        words = re.findall(TOKEN, text.lower())
+        words = re.findall(TOKEN, _prepared(text))
         found = {
             " ".join(words[start : start + size])
             for size in range(1, self.longest + 1)

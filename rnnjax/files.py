@@ -13,6 +13,7 @@ from typing import Any
 
 from rnnjax.errors import first_line
 from rnnjax.extras import extra
+from rnnjax.fonts import further_fonts
 from rnnjax.untrusted import check_file, check_folder, check_own, kind_of
 
 
@@ -105,7 +106,8 @@ def save_figure(path: Path, draw: Callable[[], Any], dots_per_inch: int = 150) -
 def rendered(figure: Any, kind: str, dots_per_inch: float | str) -> bytes:
     """A Matplotlib figure as the content of a file of this kind; "figure" uses the figure's dots per inch.
 
-    Text is never rendered with TeX, whatever Matplotlib's settings are.
+    Text is never rendered with TeX, whatever Matplotlib's settings are. Characters that the font of the figure does not
+    have are taken from other installed fonts.
     """
     with extra("plots", "figure"):
         import matplotlib as mpl  # imported late, because the import is slow
@@ -113,7 +115,7 @@ def rendered(figure: Any, kind: str, dots_per_inch: float | str) -> bytes:
     for text in figure.findobj(lambda artist: hasattr(artist, "set_usetex")):
         text.set_usetex(False)
     file = io.BytesIO()
-    with mpl.rc_context({"text.usetex": False}):
+    with mpl.rc_context({"text.usetex": False}), further_fonts(figure):
         figure.savefig(file, format=kind, dpi=dots_per_inch)
     return file.getvalue()
 

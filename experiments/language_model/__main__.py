@@ -1,4 +1,4 @@
-"""Which token comes next? Language models of words or characters, and text generation.
+"""Which token comes next? Language models of words, sub-words or characters, and text generation.
 
 Data: Marcus et al. 1993, "Building a Large Annotated Corpus of English: The Penn Treebank", as prepared by Mikolov et
 al. 2010, "Recurrent neural network based language model"; any text file. Sources: Zaremba, Sutskever and Vinyals 2014,

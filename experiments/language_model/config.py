@@ -22,23 +22,26 @@ class Language(RunConfig):
     """Train a language model."""
 
     source: str | None = None
-    """The data: a text file (UTF-8; its end is held out), a folder with *train.txt, *valid.txt and *test.txt such as
-    the Penn Treebank, a source of the sentiment study ("reviews", "imdb", a CSV, TSV, JSON, JSON Lines or Parquet file,
-    or a folder of those), where each text is a document, or "python", the help texts of Python."""
+    """The data: a text file (UTF-8, perhaps gzipped; its end is held out), a folder with *train.txt, *valid.txt and
+    *test.txt (or .tokens, .raw) such as the Penn Treebank, a source of the sentiment study ("reviews", "imdb", a CSV,
+    TSV, JSON, JSON Lines or Parquet file, or a folder of those), where each text is a document, or "python", the help
+    texts of Python."""
     text_column: str = "text"
     """Name of the column with the texts."""
     level: Level = "word"
-    """Tokens: words, split at white space, with <eos> at the end of each line; or characters."""
+    """Tokens: words, split at white space, with <eos> at the end of each line; sub-words of bytes, learnt from the
+    training text; or characters."""
     plain: bool = False
     """Use lower-case words without punctuation and line ends."""
     documents: Documents = "none"
     """Where a new document begins, at which the state is reset: nowhere, at each line, or after blank lines."""
     vocabulary: int = 10_000
-    """Vocabulary size: the most frequent tokens are kept, all others become <unk>."""
+    """Vocabulary size: the most frequent tokens are kept, all others become <unk>; of sub-words, at least 256."""
     hold_out: float = 0.1
     """Fraction of a text held out for validation, and the same for the test part, if the source has no such parts."""
     limit: int | None = None
-    """Use only the first tokens of the training text, up to this number; applied before anything is held out."""
+    """Use only the first tokens (of sub-words: characters) of the training text, up to this number; applied before
+    anything is held out."""
     cell: CellOption = "lstm"
     """Recurrent cell: a name from the library, or your own as module:Name. irnn has ReLU and an identity
     initialization; nig to np are peephole-lstm without one part."""

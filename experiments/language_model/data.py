@@ -5,6 +5,7 @@ import importlib
 import itertools
 import math
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,15 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.language_model.config import PYTHON, Documents, Language
+from rnnjax.commands import printable
 from rnnjax.data import SOURCES, Stream, TokenVocabulary, load_texts, split_text
-from rnnjax.data.file_checks import check_file
 from rnnjax.data.sources import LOADERS
+from rnnjax.data.text_files import read_text, text_parts
 from rnnjax.data.tokens import LINE_END, UNKNOWN, Level
-from rnnjax.training.capacity import check_capacity
+from rnnjax.training.processes import is_first
 
 PLAIN_WORD = re.compile(r"[\w']+")
-# train.txt, ptb.valid.txt, wiki.test.tokens
-PART_OF_TEXT = re.compile(r"(?:.+\.)?(train|valid|validation|test)\.(?:txt|tokens)")
 PARTS = ("train", "validation", "test")
 
 
@@ -63,21 +63,20 @@ class Text(NamedTuple):
         """A slice of the text."""
         ends = self.ends
         if ends is not None:
-            last = len(self.tokens) if end is None else end
+            last = range(len(self.tokens))[start:end].stop
             ends = ends[(ends >= start) & (ends < last)] - start
         return Text(self.tokens[start:end], ends)
 
-
-def read_text(file: Path) -> str:
-    """The text of a file. Raises FileNotFoundError if there is none, ValueError if it is not UTF-8."""
-    if not file.is_file():
-        raise FileNotFoundError(f"text: expected a file, got {file}")
-    check_file(file)
-    check_capacity(str(file), file.stat().st_size)
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected UTF-8, got an invalid byte at offset {error.start}") from error
+    def without(self, token: str) -> "Text":
+        """The text without a token; a document that ended with it ends before the token that follows."""
+        kept = np.fromiter((own != token for own in self.tokens), bool, len(self.tokens))
+        if kept.all():
+            return self
+        ends = self.ends
+        if ends is not None:
+            ends = np.unique(np.cumsum(kept)[ends] - kept[ends])
+            ends = ends[ends < kept.sum()]
+        return Text([own for own in self.tokens if own != token], ends)
 
 
 def read_corpus(config: Language) -> Corpus:
@@ -105,10 +104,40 @@ def read_corpus(config: Language) -> Corpus:
 
 def encoded(text: Text, vocabulary: TokenVocabulary, documents: Documents, where: str) -> Part:
     """The token indices of a text. Raises ValueError for fewer than two tokens, and as `TokenVocabulary.encode`."""
-    if len(text.tokens) < 2:
-        raise ValueError(f"{where}: expected at least 2 {vocabulary.level}s, got {len(text.tokens)}")
-    tokens = vocabulary.encode(text.tokens, where)
-    return Part(tokens, resets_of(text, documents, vocabulary.level))
+    resets = resets_of(text, documents, vocabulary.level)
+    text = known_lines(Text(text.tokens, None if resets is None else np.flatnonzero(resets)), vocabulary)
+    if vocabulary.level == "subword":
+        part = in_sub_words(text, vocabulary)
+    else:
+        part = Part(vocabulary.encode(text.tokens, where), resets_of(text, documents, vocabulary.level))
+    if len(part.tokens) < 2:
+        raise ValueError(f"{where}: expected at least 2 {vocabulary.level}s, got {len(part.tokens)}")
+    return part
+
+
+def in_sub_words(text: Text, vocabulary: TokenVocabulary) -> Part:
+    """The sub-words of a text in characters; the last of a document is that of its last character."""
+    if text.ends is None:
+        return Part(vocabulary.encode(text.tokens, ""), None)
+    bounds = [0, *(text.ends + 1).tolist(), len(text.tokens)]
+    pieces = [vocabulary.encode(text.tokens[start:end], "") for start, end in itertools.pairwise(bounds)]
+    resets = np.zeros(sum(map(len, pieces)), bool)
+    resets[np.cumsum([len(piece) for piece in pieces[:-1]], dtype=int) - 1] = True
+    return Part(np.concatenate(pieces), resets)
+
+
+def known_lines(text: Text, vocabulary: TokenVocabulary) -> Text:
+    """The text without line ends if the vocabulary has none, because the training part is a single line.
+
+    Of characters, only the line end at the end of the text is left out: without those between two lines, words would
+    run together.
+    """
+    end = LINE_END[vocabulary.level]
+    if vocabulary.line_end is not None:
+        return text
+    if vocabulary.level == "word":
+        return text.without(end)
+    return text.cut(0, -1) if text.tokens[-1:] == [end] and end not in text.tokens[:-1] else text
 
 
 def resets_of(text: Text, documents: Documents, level: Level) -> np.ndarray | None:
@@ -141,29 +170,16 @@ def read_source(source: str, text_column: str, config: Language) -> dict[str, Te
         topics = importlib.import_module("pydoc_data.topics").topics
         return {"train": Text(tokens_of("\n".join(topics[name] for name in sorted(topics)), config))}
     path = Path(source).expanduser() if source not in SOURCES else Path()
-    found = text_parts(path) if source not in SOURCES and path.is_dir() else {}
-    if found:
-        return {part: Text(tokens_of(read_text(file), config)) for part, file in found.items()}
-    if source in SOURCES or path.is_dir() or path.suffix.lower() in LOADERS.keys() - {".txt"}:
+    if source not in SOURCES and path.is_dir():
+        found = text_parts(path)
+        if found.unread and is_first():
+            print(printable(f"{path}: not read: {', '.join(found.unread)}"), file=sys.stderr)
+        if found.files:
+            return {part: Text(tokens_of(read_text(file), config)) for part, file in found.files.items()}
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    if source in SOURCES or path.is_dir() or (suffixes and suffixes[-1] in LOADERS.keys() - {".txt"}):
         return {part: of_documents(texts, config) for part, texts in load_texts(source, text_column).items()}
     return {"train": Text(tokens_of(read_text(path), config))}
-
-
-def text_parts(folder: Path) -> dict[str, Path]:
-    """The files of a folder with text parts, by part; empty for any other folder.
-
-    Raises ValueError for two files of one part, FileNotFoundError if the training part is missing.
-    """
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if match := PART_OF_TEXT.fullmatch(file.name):
-            part = "validation" if match[1] == "valid" else match[1]
-            if part in found:
-                raise ValueError(f"{folder}: expected one file of the {part} part, got {found[part].name}, {file.name}")
-            found[part] = file
-    if found and "train" not in found:
-        raise FileNotFoundError(f"{folder}: expected a file train.txt, got {[file.name for file in found.values()]}")
-    return found
 
 
 def of_documents(texts: Iterable[str], config: Language) -> Text:

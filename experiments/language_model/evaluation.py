@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 
 from experiments.language_model.data import Corpus, Part, encoded, read_corpus, read_source
-from experiments.language_model.scores import in_words
+from experiments.language_model.scores import in_words, with_bytes
 from experiments.language_model.train import unknown_share
 from experiments.language_model.trained import WINDOW, Trained, open_run
 from rnnjax.commands import TrainedRun, printable
@@ -123,7 +123,7 @@ def evaluate(options: Evaluate) -> None:
                 shown,
                 f"{len(part.tokens):,}",
                 unknown_share(part.tokens, vocabulary),
-                in_words(score.loss, config.level),
+                with_bytes(in_words(score.loss, config.level), score.loss, part.tokens, vocabulary),
                 f"{score.loss:.4f}",
                 f"{score['accuracy']:.4f}",
             )

@@ -1,5 +1,6 @@
 """Text generation with a trained language model: sampled and printed token by token, or the result of a beam search."""
 
+import codecs
 import dataclasses
 import reprlib
 import signal
@@ -10,11 +11,12 @@ import jax
 import numpy as np
 
 from experiments.language_model.config import Language
-from experiments.language_model.data import tokens_of
+from experiments.language_model.data import Text, known_lines, tokens_of
 from experiments.language_model.trained import Trained, open_run
 from rnnjax.beam_search import check_search
 from rnnjax.commands import TrainedRun, printable
 from rnnjax.data import TokenVocabulary
+from rnnjax.data.byte_pairs import bytes_of
 from rnnjax.data.tokens import LINE_END, UNKNOWN
 from rnnjax.fields import check_fields
 from rnnjax.sampling import Begun, Sampling, read, sample, search
@@ -73,11 +75,13 @@ class Generate(TrainedRun):
 
     def stops(self, vocabulary: TokenVocabulary) -> tuple[int, ...]:
         """The indices of the stop tokens. Raises ValueError for one that is not in the vocabulary."""
-        known = {token: index for index, token in enumerate(vocabulary.tokens)}
-        for token in self.stop:
+        shown = bytes_of if vocabulary.level == "subword" else str
+        known = {shown(token): index for index, token in enumerate(vocabulary.tokens)}
+        given = [token.encode() if vocabulary.level == "subword" else token for token in self.stop]
+        for name, token in zip(self.stop, given, strict=True):
             if token not in known:
-                raise ValueError(f"stop: expected {vocabulary.level}s of the vocabulary, got {reprlib.repr(token)}")
-        return tuple(known[token] for token in self.stop)
+                raise ValueError(f"stop: expected {vocabulary.level}s of the vocabulary, got {reprlib.repr(name)}")
+        return tuple(known[token] for token in given)
 
 
 def prompt_tokens(config: Language, vocabulary: TokenVocabulary, prompt: str) -> np.ndarray:
@@ -86,6 +90,7 @@ def prompt_tokens(config: Language, vocabulary: TokenVocabulary, prompt: str) ->
     if config.level == "word" and not config.plain and tokens and not prompt.endswith("\n"):
         tokens.pop()  # the text continues the last line of the prompt
     before = [] if vocabulary.line_end is None else [vocabulary.line_end]
+    tokens = known_lines(Text(tokens), vocabulary).tokens
     found = np.append(np.array(before, np.int32), vocabulary.encode(tokens, "prompt"))
     if not len(found):
         raise ValueError(
@@ -109,7 +114,12 @@ class Writer:
     def __init__(self, vocabulary: TokenVocabulary, write: Callable[[str], None]):
         self._vocabulary, self._write = vocabulary, write
         self._at_start = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.broken: BrokenPipeError | None = None
+
+    def end(self) -> None:
+        """Ends the text, with the end of a line."""
+        self._write(f"{self._rest()}\n")
 
     def __call__(self, token: int) -> None:
         """Prints a token; nothing once the output is closed, because a loop on a device cannot be stopped."""
@@ -120,10 +130,16 @@ class Writer:
         except BrokenPipeError as error:
             self.broken = error
 
+    def _rest(self) -> str:
+        """What is left of a letter that the tokens did not complete."""
+        return printable(self._decoder.decode(b"", final=True))
+
     def _text(self, token: int) -> str:
         if token == self._vocabulary.line_end:
             self._at_start = True
-            return "\n"
+            return f"{self._rest()}\n"
+        if self._vocabulary.level == "subword":  # a letter may be made of several
+            return printable(self._decoder.decode(bytes_of(self._vocabulary.tokens[token])))
         text = printable(self._vocabulary.tokens[token])
         if self._vocabulary.level == "word" and not self._at_start:
             text = f" {text}"
@@ -165,7 +181,7 @@ def write_text(trained: Trained, options: Generate, write: Callable[[str], None]
         signal.signal(signal.SIGINT, before)
     if writer.broken is not None:
         raise writer.broken
-    write("\n")
+    writer.end()
 
 
 def write_sampled(trained: Trained, options: Generate, begun: Begun, stop: tuple[int, ...], writer: Writer) -> None:

@@ -1,7 +1,10 @@
-"""The scores of a language model: perplexity for words, bits per character for characters."""
+"""The scores of a language model: perplexity for words and sub-words, bits per character for characters."""
+
+import math
 
 import numpy as np
 
+from rnnjax.data import TokenVocabulary
 from rnnjax.data.tokens import Level
 from rnnjax.training.objectives import MEASURES
 
@@ -14,9 +17,21 @@ def measured(loss: float, level: Level) -> dict[str, float]:
 def in_words(loss: float, level: Level) -> str:
     """The score of a mean loss in nats, as text."""
     ((name, value),) = measured(loss, level).items()
-    if level == "word":
+    if level != "character":
         return f"{name} {value:.1f}" if value < 1e9 else f"{name} {value:.1e}"
     return f"{value:.3f} {name.replace('_', ' ')}"
+
+
+def with_bytes(words: str, loss: float, tokens: np.ndarray, vocabulary: TokenVocabulary) -> str:
+    """A score with, for sub-words, the bits per byte, which do not depend on the vocabulary.
+
+    bits per byte = loss * predicted tokens / (ln 2 * bytes of the predicted tokens)
+    """
+    if vocabulary.level != "subword":
+        return words
+    lengths = np.array([len(token) for token in vocabulary.tokens])  # a character stands for a byte
+    bits = loss * (len(tokens) - 1) / (math.log(2) * lengths[tokens[1:]].sum())
+    return f"{words}, {bits:.3f} bits per byte"
 
 
 def unigram_loss(train: np.ndarray, held_out: np.ndarray, vocabulary: int) -> float:

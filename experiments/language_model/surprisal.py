@@ -18,6 +18,7 @@ from rnnjax.analysis import surprisal_figure, trace_steps
 from rnnjax.analysis.text_plots import SURPRISALS
 from rnnjax.commands import TrainedRun, printable
 from rnnjax.commands.texts import draw_steps, given_texts, new_figures, print_coloured
+from rnnjax.data.byte_pairs import bytes_of
 from rnnjax.data.tokens import LINE_END
 from rnnjax.files import save_figure
 from rnnjax.training import token_losses
@@ -64,7 +65,10 @@ def surprisals(trained: Trained, text: str, where: str = "text") -> Surprisals:
 
 def words_of(trained: Trained, tokens: np.ndarray) -> list[str]:
     """The tokens as strings, with a visible sign for a space and for a line end."""
-    words = (trained.vocabulary.tokens[token] for token in tokens)
+    words = [trained.vocabulary.tokens[token] for token in tokens]
+    if trained.vocabulary.level == "subword":
+        spelt = (bytes_of(word).decode(errors="replace") for word in words)
+        return ["".join(SIGNS.get(letter, printable(letter)) for letter in word) for word in spelt]
     return [SIGNS.get(word, printable(word)) for word in words]
 
 
@@ -96,7 +100,7 @@ def print_surprisals(trained: Trained, found: Surprisals) -> None:
     text, bits = between.join(found.words), found.bits
     coloured = print_coloured(text, spans, bits.tolist(), lambda value: to_hex(SURPRISALS(value / most)))
     mean, number = float(np.nanmean(bits)), int(np.isfinite(bits).sum())
-    perplexity = f", {in_words(mean * math.log(2), level)}" if level == "word" else ""
+    perplexity = f", {in_words(mean * math.log(2), level)}" if level != "character" else ""
     key = f" (white 0 bits, orange {most:.1f} and more)" if coloured else ""
     print(f"{number} {level}s predicted, {np.nansum(bits):.2f} bits: {mean:.3f} bits per {level}{perplexity}{key}")
 

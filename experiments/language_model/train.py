@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.language_model.config import PYTHON, Language
 from experiments.language_model.data import Corpus, read_corpus
-from experiments.language_model.scores import in_words, unigram_loss
+from experiments.language_model.scores import in_words, unigram_loss, with_bytes
 from experiments.language_model.setup import set_up
 from rnnjax.data import TokenVocabulary
 from rnnjax.data.sources import resolved
@@ -90,5 +90,8 @@ def finish(session: Session, objective: Objective, corpus: Corpus, scores: dict[
     facts = {part: {"unigram_loss": loss} for part, loss in alone.items()}
     session.finish(objective, scores, (objective.best, "accuracy"), facts)
     for part, score in scores.items():
-        words = in_words(score.loss, level), in_words(alone[part], level)
+        words = [
+            with_bytes(in_words(loss, level), loss, corpus.parts[part].tokens, corpus.vocabulary)
+            for loss in (score.loss, alone[part])
+        ]
         print(f"{part}: {words[0]}; {level} frequencies alone: {words[1]}")

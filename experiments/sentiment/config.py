@@ -12,6 +12,7 @@ from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, Stacke
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data.sequences import Order
+from rnnjax.data.text import Kind
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunConfig, RunPlace
 from rnnjax.training.capacity import check_layers
@@ -34,6 +35,11 @@ class TextClassification(RunConfig):
     """Fraction of the training rows held out for validation, if the source has no validation part."""
     rows: int | None = None
     """Number of training rows to use, drawn at random; default: all."""
+    tokens: Kind = "words"
+    """Tokens: words (each emoji, and each letter of Chinese, Japanese, Thai, Lao, Khmer and Burmese, is one), or
+    sub-words of bytes learnt from the training texts (bpe), of which none is unknown."""
+    lowercase: bool = True
+    """Lower-case the texts."""
     vocabulary: int = 20_000
     """Vocabulary size, including padding and the unknown word."""
     longest: int = 400

@@ -34,6 +34,8 @@ from rnnjax.training.processes import on_first_process
 
 # Widths are multiples of the default chunk, so that no chunk is left over.
 WIDTH_MULTIPLE = 20
+# The maximum number of classes whose shares are printed.
+MOST_SHARES = 10
 
 
 class Part(NamedTuple):
@@ -126,7 +128,9 @@ def prepare(config: TextClassification, earlier: RunFolder | None = None) -> Par
     `earlier` is the folder of a run that is resumed: it keeps its linear models.
     """
     source = split_source(config)
-    tokenizer, unique_words = learn_vocabulary(source.train.texts, config.vocabulary)
+    tokenizer, unique_words = learn_vocabulary(
+        source.train.texts, config.vocabulary, kind=config.tokens, lowercase=config.lowercase
+    )
     train, linear = read_part(tokenizer, source.train, config), None
     if config.ngrams:
         train = train._replace(models=folds_of(train.labels, config.seed_of_data))
@@ -159,6 +163,11 @@ def linear_models(
     return LinearModels.from_json(json.loads(on_first_process(text)), *sizes)
 
 
+def without_known(tokens: Sequences) -> np.ndarray:
+    """The numbers of the texts without a known word: all that is read of them is the unknown word, or nothing."""
+    return np.array([n for n in range(len(tokens)) if not (tokens[n] > 1).any()], int)
+
+
 def class_weights(config: TextClassification, parts: Parts) -> tuple[float, ...] | None:
     """The weight of each class in the training loss; None: 1 each."""
     if not config.balanced:
@@ -175,13 +184,17 @@ def facts(parts: Parts, config: TextClassification) -> str:
             shares = np.bincount(part.labels, minlength=len(parts.classes)) / len(part.labels)
             lengths = part.whole.lengths
             balance = " ".join(f"{share:.1%}" for share in shares)
-            cut = f"{np.sum(lengths > config.longest):,}"
-            rows.append((name, f"{len(lengths):,}", balance, f"{lengths.mean():.1f}", f"{lengths.std():.1f}", cut))
-    headers = ("part", "rows", "balance", "mean words", "sd", f"cut to {config.longest}")
+            if len(shares) > MOST_SHARES:
+                balance = f"{shares.min():.1%} to {shares.max():.1%}"
+            cut, unknown = f"{np.sum(lengths > config.longest):,}", f"{len(without_known(part.whole)):,}"
+            means = f"{lengths.mean():.1f}", f"{lengths.std():.1f}"
+            rows.append((name, f"{len(lengths):,}", balance, *means, cut, unknown))
+    words = "words" if config.tokens == "words" else "sub-words"
+    headers = ("part", "rows", "balance", f"mean {words}", "sd", f"cut to {config.longest}", "no word known")
     unknown = parts.train.whole.share_of(1)
     return (
         f"classes: {printable(', '.join(parts.classes))}\n{table(headers, rows)}\n"
-        f"{parts.unique_words:,} unique words in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
+        f"{parts.unique_words:,} unique {words} in training, {parts.tokenizer.get_vocab_size():,} in the vocabulary "
         f"({unknown:.1%} of the text is outside); {parts.duplicates:,} duplicates of held-out texts left out"
         + (f"\n{len(parts.linear.ngrams.keys):,} n-grams in the linear model" if parts.linear is not None else "")
     )

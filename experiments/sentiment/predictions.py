@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.sentiment.data import Loader, read_part
+from experiments.sentiment.data import Loader, read_part, without_known
 from experiments.sentiment.trained import Trained, TrainedEnsemble
 from rnnjax.analysis import verdict_trace
 from rnnjax.class_scores import log_probabilities
-from rnnjax.data import LabelledTexts
+from rnnjax.data import LabelledTexts, encode
 from rnnjax.models import logits_of
 from rnnjax.training.devices import over_rows
 
@@ -39,6 +39,12 @@ def logs_over(trained: Trained | TrainedEnsemble, texts: Sequence[str], mesh: Me
     return log_probabilities(logits)
 
 
+def without_known_words(trained: Trained | TrainedEnsemble, texts: Sequence[str]) -> np.ndarray:
+    """The numbers of the texts of which the run, or every run of the ensemble, knows no word."""
+    runs = trained.runs if isinstance(trained, TrainedEnsemble) else (trained,)
+    return functools.reduce(np.intersect1d, (without_known(encode(run.tokenizer, texts)) for run in runs))
+
+
 def averaged(logs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The log-probabilities `(N, C)` of a weighted sum of log-probabilities `(M, N, C)`.
 
@@ -48,7 +54,10 @@ def averaged(logs: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def prefix_logs(trained: Trained | TrainedEnsemble, text: str) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """The places of the words of a text, and the log-probabilities `(T, C)` after each of them."""
+    """The places of the words of a text, and the log-probabilities `(T, C)` after each of them.
+
+    The text has no HTML entities (`unescaped`). The runs of an ensemble must have the same words.
+    """
     if isinstance(trained, TrainedEnsemble):
         traces = [prefix_logs(run, text) for run in trained.runs]
         spans, logs = traces[0][0], [own for _, own in traces]

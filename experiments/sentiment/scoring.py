@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +12,7 @@ import numpy as np
 import tyro
 
 from experiments.sentiment.evaluation import draw_scores, mistakes, score_tables
-from experiments.sentiment.predictions import logs_over
+from experiments.sentiment.predictions import logs_over, without_known_words
 from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
 from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
 from rnnjax.commands import TrainedRun, printable
@@ -19,8 +21,8 @@ from rnnjax.data import LabelledTexts, load_source
 from rnnjax.fields import check_range
 from rnnjax.training import batch_mesh, use_cpu_cores
 
-# The number of characters shown of a text.
-START = 80
+# The number of characters shown of a text, and of texts named without a known word.
+START, MOST_NAMED = 80, 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ def predict(options: Predict) -> None:
     if options.figures is not None:
         new_figures(options.figures)
     rows = np.exp(logs_over(trained, texts, batch_mesh(1)))
+    warn_of_unknown(without_known_words(trained, texts), texts)
     for number, (text, row) in enumerate(zip(texts, rows, strict=True), start=1):
         # Class names of an untrusted run folder must not break the columns.
         names = [printable(name) for name in trained.classes]
@@ -53,6 +56,20 @@ def predict(options: Predict) -> None:
         print(names[row.argmax()], shares, printable(re.sub(r"[\t\r\n]", " ", text)), sep="\t")
         if options.trace or options.figures is not None:
             look_inside(trained, text, options.trace, options.figures, f"text_{number}")
+
+
+def warn_of_unknown(numbers: np.ndarray, texts: Sequence[str]) -> None:
+    """Names on standard error the texts of which no word is known."""
+    for number in map(int, numbers[:MOST_NAMED]):
+        print(f"text {number + 1}: no word is known: {printable(shortened(texts[number]))}", file=sys.stderr)
+    if len(numbers) > MOST_NAMED:
+        print(f"{len(numbers) - MOST_NAMED:,} further texts: no word is known", file=sys.stderr)
+
+
+def shortened(text: str) -> str:
+    """The start of a text on one line."""
+    words = " ".join(text.split())
+    return words if len(words) <= START else f"{words[:START]}..."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,7 +106,9 @@ def evaluate(options: Evaluate) -> None:
     if options.figures is not None:
         new_figures(options.figures)
     logs, labels = logs_over(trained, texts.texts, batch_mesh(options.devices)), np.asarray(texts.labels)
-    print(printable(f"{options.source or trained.config.source}, part {name}, {len(labels):,} rows"))
+    unknown = len(without_known_words(trained, texts.texts))
+    note = f", {unknown:,} of them without a known word" if unknown else ""
+    print(printable(f"{options.source or trained.config.source}, part {name}, {len(labels):,} rows{note}"))
     print(score_tables(logs, labels, trained.classes))
     if options.figures is not None:
         draw_scores(logs, labels, options.figures)
@@ -123,10 +142,11 @@ def list_mistakes(
     for number, row in enumerate(map(int, rows[:count]), start=1):
         text, predicted = texts.texts[row], int(logs[row].argmax())
         true, guess = (trained.classes[label] for label in (texts.labels[row], predicted))
-        words, probability = " ".join(text.split()), np.exp(logs[row, predicted])
-        start = words if len(words) <= START else f"{words[:START]}..."
+        probability = np.exp(logs[row, predicted])
         print()
-        print(printable(f"{number}. true {true}, predicted {guess} with probability {probability:.4f}: {start}"))
+        print(
+            printable(f"{number}. true {true}, predicted {guess} with probability {probability:.4f}: {shortened(text)}")
+        )
         verdicts = trace_verdicts(trained, text)
         print_verdicts(verdicts)
         if figures is not None:

@@ -15,6 +15,7 @@ from rnnjax.analysis.text_plots import VERDICTS
 from rnnjax.commands import printable
 from rnnjax.commands.texts import draw_steps, print_coloured
 from rnnjax.data import Plan, Sequences, collate
+from rnnjax.data.splitting import unescaped
 from rnnjax.files import save_figure
 
 SHOWN_TURNS = 3
@@ -48,14 +49,19 @@ def look_inside(
 
 def check_order(trained: Trained | TrainedEnsemble) -> None:
     """Raises ValueError if the texts of a run cannot be traced."""
-    for run in trained.runs if isinstance(trained, TrainedEnsemble) else [trained]:
+    runs = trained.runs if isinstance(trained, TrainedEnsemble) else [trained]
+    for run in runs:
         if (order := run.config.word_order) != "true":
             raise ValueError(f"trace: expected a run that reads words in their true order, got {order}")
+    kinds = [run.config.tokens for run in runs]
+    if len(set(kinds)) > 1 or (len(runs) > 1 and "bpe" in kinds):
+        raise ValueError(f"trace: expected runs that read the same words, got tokens {', '.join(kinds)}")
 
 
 def trace_verdicts(trained: Trained | TrainedEnsemble, text: str) -> Verdicts:
     """The probability after each word of the second of two classes, or of the predicted class of more."""
     check_order(trained)
+    text = unescaped(text)
     spans, logs = prefix_logs(trained, text)
     two = len(trained.classes) == 2 or not spans
     shown = len(trained.classes) - 1 if two else int(logs[-1].argmax())

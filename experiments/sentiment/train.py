@@ -108,9 +108,9 @@ def train(config: TextClassification, name: str, program: str = "experiments.sen
                     "accuracy on one half of the validation part, of the epoch that the other half chose: "
                     f"{halves.accuracy:.4f} (epochs {' and '.join(map(str, halves.epochs))})"
                 )
-            draw(session, parts, loader, scores)
             for part, score in scores.items():
-                print(f"\n{part}\n{confusion_table(confusion_of(score), parts.classes)}")
+                print(f"\n{part}\n{confusion_table(confusion_of(score), parts.classes)}", flush=True)
+            draw(session, parts, loader, scores)
             print(wall_times(time.perf_counter() - start, preparing, (step, evaluation), session, reports, scores))
             print(f"run folder {session.path}")
     return session.path

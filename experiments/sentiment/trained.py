@@ -132,7 +132,7 @@ def open_run(path: Path) -> Trained:
     """
     record = load_record(path, TextClassification, FACTS, (VOCABULARY,))
     classes = check_classes(path / CONFIG, record.facts["classes"])
-    tokenizer = load_vocabulary(path / VOCABULARY)
+    tokenizer = load_vocabulary(path / VOCABULARY, record.config.tokens, record.config.lowercase)
     linear = None
     if record.config.ngrams:
         sizes = tokenizer.get_vocab_size(), len(classes), record.config.ngrams

@@ -14,6 +14,8 @@ with extra("plots"):
     from matplotlib.ticker import LogFormatter
 
 BLUE, ORANGE, BLACK = "#0072B2", "#D55E00", "#000000"
+# Limits of a confusion matrix, in classes: of numbers in its cells, of names on its axes, and of its growth.
+NUMBERED, NAMED, LARGEST = 30, 60, 16
 
 
 class Curve(NamedTuple):
@@ -55,20 +57,31 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Counts of true class (rows) against predicted class (columns), shaded by the share within the row."""
+    """Counts of true class (rows) against predicted class (columns), shaded by the share within the row.
+
+    Cells have numbers for at most `NUMBERED` classes, and classes have names for at most `NAMED`. The figure grows with
+    the number of classes up to `LARGEST` only.
+    """
     size = len(classes)
-    figure = Figure(figsize=(max(4.2, 1.2 + 0.7 * size), max(3.6, 0.8 + 0.6 * size)), layout="constrained")
+    side = min(size, LARGEST)
+    figure = Figure(figsize=(max(4.2, 1.2 + 0.7 * side), max(3.6, 0.8 + 0.6 * side)), layout="constrained")
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (true, predicted), count in np.ndenumerate(counts):
-        colour = "white" if share[true, predicted] > 0.5 else "black"
-        text = f"{count:,}\n{share[true, predicted]:.1%}"
-        axes.text(predicted, true, text, ha="center", va="center", color=colour)
-    names = [label(name, SHORT) for name in classes]
-    axes.set_xticks(range(size), names)
-    axes.set_yticks(range(size), names)
-    axes.set(xlabel="predicted class", ylabel="true class")
+    if size <= NUMBERED:
+        for (true, predicted), count in np.ndenumerate(counts):
+            colour = "white" if share[true, predicted] > 0.5 else "black"
+            text = f"{count:,}\n{share[true, predicted]:.1%}"
+            axes.text(predicted, true, text, ha="center", va="center", color=colour, fontsize=10 * side / size)
+    if size <= NAMED:
+        names = [label(name, SHORT) for name in classes]
+        font = min(10.0, 400 / size)
+        # Names that are wider than a column are written upwards.
+        upright = max(map(len, names)) > 8 or size > LARGEST
+        axes.set_xticks(range(size), names, fontsize=font, rotation=90 if upright else 0)
+        axes.set_yticks(range(size), names, fontsize=font)
+    number = "" if size <= NAMED else ", by its number from 0"
+    axes.set(xlabel=f"predicted class{number}", ylabel=f"true class{number}")
     figure.colorbar(image, label="share of the true class")
     return figure
 

@@ -33,8 +33,17 @@ for _bytes, _kind in ((b"\n", NEWLINE), (b'"', QUOTE), (b"[{", OPEN), (b"]}", CL
 def check_file(path: Path) -> None:
     """Raises ValueError for an archive or a compressed file, which could contain files of any name and size.
 
-    Also for a sparse file that is far larger than its space on disk.
+    Also as `check_stored`.
     """
+    check_stored(path)
+    with path.open("rb") as file:
+        packed = file.read(8).startswith(COMPRESSED)
+    if packed or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+        raise ValueError(f"{path}: expected the data itself, got an archive or a compressed file; unpack it first")
+
+
+def check_stored(path: Path) -> None:
+    """Raises ValueError for a sparse file that is far larger than its space on disk."""
     found = path.stat()
     most = most_bytes(found.st_blocks * 512)
     if found.st_size > most:
@@ -42,10 +51,6 @@ def check_file(path: Path) -> None:
             f"{path}: expected at most {most:,} bytes of a file that takes {found.st_blocks * 512:,} on disk, "
             f"got {found.st_size:,}"
         )
-    with path.open("rb") as file:
-        packed = file.read(8).startswith(COMPRESSED)
-    if packed or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
-        raise ValueError(f"{path}: expected the data itself, got an archive or a compressed file; unpack it first")
 
 
 def most_bytes(stored: int) -> int:

@@ -1,17 +1,18 @@
-"""Texts as sequences of integers, with a word-level vocabulary learnt from the training texts only."""
+"""Texts as sequences of integers, with a vocabulary of words or sub-words learnt from the training texts only."""
 
 import hashlib
 import itertools
 import json
 import reprlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.sequences import Sequences
+from rnnjax.data.splitting import WORD, unescaped
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
 from rnnjax.data.tokens import MOST_BYTES, MOST_WORDS
 from rnnjax.extras import extra
@@ -19,13 +20,16 @@ from rnnjax.untrusted import read_json
 
 with extra("text"):
     import pyarrow as pa
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+Kind = Literal["words", "bpe"]
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1
 # The version of the cached words and tokens: increase it if the same texts would give others, or the layout changes.
-FORMAT = b"1"
+FORMAT = b"2"
+# The smallest parts of sub-words: all 256 bytes, each as one printable character.
+BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WORDS = pa.schema({"words": pa.large_string()})
 TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
 # The approximate number of characters encoded at once; the results of the tokenizer are 20 times as large.
@@ -33,59 +37,110 @@ BATCH_CHARACTERS = 1 << 19
 
 
 def learn_vocabulary(
-    texts: Iterable[str], size: int | None = None, special: Sequence[str] = (PAD, OOV)
+    texts: Iterable[str],
+    size: int | None = None,
+    special: Sequence[str] = (PAD, OOV),
+    kind: Kind = "words",
+    lowercase: bool = True,
 ) -> tuple[Tokenizer, int]:
-    """A word-level tokenizer with the most frequent words, and the number of different words in the texts.
+    """A tokenizer with the most frequent words or sub-words, and the number of different ones in the texts.
 
-    Texts are lower-cased; `<br />` is a space; a word is a run of letters, digits, `_` and apostrophes. Index 0 is
-    padding, 1 is any word outside the vocabulary, and words from 2 upwards are sorted by decreasing frequency (ties
+    HTML entities are replaced, `<br />` is a space, and texts are lower-cased unless `lowercase` is false. Index 0 is
+    padding, 1 is any word outside the vocabulary. `size` limits the vocabulary, including special tokens; None keeps
+    every word. What was learnt from stored texts is cached in the cache folder of `datasets`.
+
+    "words": a word is a run of letters, digits, `_` and apostrophes, one emoji, or one letter of a script without
+    spaces (`rnnjax.data.splitting`). Words from index 2 upwards are sorted by decreasing frequency (ties
     alphabetically). If `special` is only PAD, words start at 1, as in older work, and unknown words are 0 like padding.
-    `size` limits the vocabulary, including special tokens; None keeps every word. The words of stored texts are cached
-    in the cache folder of `datasets`. Raises ValueError for a size without room for a word, or texts without words.
+
+    "bpe": sub-words of the bytes of a text by byte pair encoding, so that nothing is unknown: first the 256 bytes, then
+    pairs of sub-words in the order in which they were joined, the most frequent pair first. Source: Sennrich et al.
+    2016, "Neural Machine Translation of Rare Words with Subword Units"; Radford et al. 2019, "Language Models are
+    Unsupervised Multitask Learners" (bytes).
+
+    Raises ValueError for a size without room for a word, texts without words, or an unknown kind.
     """
-    if size is not None and size <= len(special):
-        raise ValueError(f"vocabulary size: expected at least {len(special) + 1} ({_room(special)}), got {size}")
-    words = _words_once(texts, special) if isinstance(texts, StoredTexts) else _words(texts, special)
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind: expected one of {', '.join(get_args(Kind))}, got {kind!r}")
+    fewest = len(special) + (1 if kind == "words" else len(BYTES))
+    if size is not None and size < fewest:
+        raise ValueError(f"vocabulary size: expected at least {fewest} ({_room(special, kind)}), got {size}")
+    if kind == "bpe":
+        reading = [_tokenizer(models.BPE(), lowercase).to_str(), str(size), *special]
+        (learnt,) = _once(texts, reading, lambda texts: [_sub_words(texts, size, special, lowercase)])
+        tokenizer = Tokenizer.from_str(learnt)
+        return tokenizer, tokenizer.get_vocab_size() - len(special)
+    reading = [_tokenizer(models.WordLevel(unk_token=special[-1]), lowercase).to_str(), *special]
+    words = _once(texts, reading, lambda texts: _words(texts, special, lowercase))
     if len(words) <= len(special):
         raise ValueError("vocabulary: expected at least one word in the texts, got none")
     capped = {word: index for index, word in enumerate(words[:size])}
-    return _tokenizer(models.WordLevel(capped, unk_token=special[-1])), len(words) - len(special)
+    return _tokenizer(models.WordLevel(capped, unk_token=special[-1]), lowercase), len(words) - len(special)
 
 
-def _words(texts: Iterable[str], special: Sequence[str]) -> list[str]:
+def _words(texts: Iterable[str], special: Sequence[str], lowercase: bool) -> list[str]:
     """All words of the texts, in the order of their indices."""
-    everything = _tokenizer(models.WordLevel(unk_token=special[-1]))
+    everything = _tokenizer(models.WordLevel(unk_token=special[-1]), lowercase)
     trainer = trainers.WordLevelTrainer(vocab_size=NO_CAP, special_tokens=list(special), show_progress=False)
-    everything.train_from_iterator(batches(texts), trainer)
+    everything.train_from_iterator(batches(map(unescaped, texts)), trainer)
     words = everything.get_vocab()
     return sorted(words, key=words.__getitem__)
 
 
-def _words_once(texts: StoredTexts, special: Sequence[str]) -> list[str]:
-    """The same, cached in the cache folder of `datasets` for the same texts."""
+def _sub_words(texts: Iterable[str], size: int | None, special: Sequence[str], lowercase: bool) -> str:
+    """The tokenizer of sub-words, as JSON."""
+    learning = _tokenizer(models.BPE(), lowercase)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size or NO_CAP,
+        special_tokens=list(special),
+        initial_alphabet=BYTES,
+        show_progress=False,
+        min_frequency=2,
+    )
+    learning.train_from_iterator(batches(map(unescaped, texts)), trainer)
+    model = json.loads(learning.to_str())["model"]
+    # Without the special tokens as such: a text that spells one of them is a text.
+    return _tokenizer(_bpe(model["vocab"], model["merges"]), lowercase).to_str()
+
+
+def _bpe(vocabulary: dict[str, int], merges: list[list[str]]) -> models.BPE:
+    return models.BPE(vocab=vocabulary, merges=[(first, second) for first, second in merges])
+
+
+def _once(texts: Iterable[str], reading: list[str], learn: Callable[[Iterable[str]], list[str]]) -> list[str]:
+    """What is learnt from the texts; for stored texts, cached in the cache folder of `datasets`.
+
+    `reading` are the settings that it depends on.
+    """
+    if not isinstance(texts, StoredTexts):
+        return learn(texts)
     stored, _ = in_file_order(texts)
-    reading = _tokenizer(models.WordLevel(unk_token=special[-1])).to_str()
-    name = f"words-{_fingerprint([reading, *special], stored)}"
-    path = cached_arrow(name, WORDS, lambda: [pa.record_batch([_words(stored, special)], schema=WORDS)])
+    name = f"words-{_fingerprint(reading, stored)}"
+    path = cached_arrow(name, WORDS, lambda: [pa.record_batch([learn(stored)], schema=WORDS)])
     with pa.memory_map(str(path)) as file:
         return pa.ipc.open_stream(file).read_all()["words"].to_pylist()
 
 
-def _room(special: Sequence[str]) -> str:
-    return ", ".join(["padding", "unknown", "one word"] if OOV in special else ["padding", "one word"])
+def _room(special: Sequence[str], kind: Kind) -> str:
+    names = ["padding", "unknown"] if OOV in special else ["padding"]
+    return ", ".join([*names, "one word" if kind == "words" else f"{len(BYTES)} bytes"])
 
 
-def _tokenizer(model: models.Model) -> Tokenizer:
+def _tokenizer(model: models.Model, lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace(Regex(r"(?i)<br\s*/?>"), " "), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\w']+"), behavior="removed")
+    steps = [normalizers.Replace(Regex(r"(?i)<br\s*/?>"), " "), *([normalizers.Lowercase()] if lowercase else [])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    if isinstance(model, models.BPE):
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        # The place of a sub-word is without the space before it.
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
     return tokenizer
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Sequences:
-    """The word indices of each text; a text without a word is a sequence of length 0.
+    """The indices of the words or sub-words of each text; a text without any is a sequence of length 0.
 
     The tokens of stored texts are stored in the cache folder of `datasets` and memory-mapped, so that the same texts
     are only encoded once by the same tokenizer. Raises OSError with the name of the file if it cannot be written.
@@ -105,7 +160,7 @@ def _encoded(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[list[i
     for rows in batches(texts):
         ends = np.cumsum([len(text) for text in rows]) // BATCH_CHARACTERS
         for batch in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(ends)) + 1):
-            yield [encoding.ids for encoding in tokenizer.encode_batch_fast([rows[row] for row in batch])]
+            yield [encoding.ids for encoding in tokenizer.encode_batch_fast([unescaped(rows[row]) for row in batch])]
 
 
 def _fingerprint(reading: list[str], texts: Sequence[str]) -> str:
@@ -138,12 +193,12 @@ def _mapped(path: Path) -> Sequences:
     return Sequences(np.frombuffer(file, np.int32, file.size // 4), np.concatenate(starts), np.concatenate(ends))
 
 
-def load_vocabulary(path: Path) -> Tokenizer:
+def load_vocabulary(path: Path, kind: Kind = "words", lowercase: bool = True) -> Tokenizer:
     """The tokenizer of `learn_vocabulary`, from the JSON file written by its `save`.
 
-    Only the words are taken from the file. All other parts must be those of `learn_vocabulary`, since other parts in an
-    untrusted file could run forever. Raises FileNotFoundError if there is no file, ValueError if it is not the file of
-    such a tokenizer, or is too large.
+    Only the words, and of sub-words what was joined, are taken from the file. All other parts must be those of
+    `learn_vocabulary`, since other parts in an untrusted file could run forever. Raises FileNotFoundError if there is
+    no file, ValueError if it is not the file of such a tokenizer, or is too large.
     """
     if not path.exists():
         raise FileNotFoundError(f"vocabulary: expected a file, got {path}")
@@ -158,16 +213,37 @@ def load_vocabulary(path: Path) -> Tokenizer:
         raise ValueError(f"{path}: expected at most {MOST_WORDS:,} words, got {len(words):,}")
     if (words.get(PAD), words.get(OOV)) != (0, 1) or set(words.values()) != set(range(len(words))):
         raise ValueError(f"{path}: expected {PAD} and {OOV} as 0 and 1 and every index up to {len(words) - 1} once")
-    _check_parts(path, got, json.loads(_tokenizer(models.WordLevel({PAD: 0, OOV: 1}, unk_token=OOV)).to_str()))
-    return _tokenizer(models.WordLevel(words, unk_token=OOV))
+    empty = models.BPE() if kind == "bpe" else models.WordLevel({PAD: 0, OOV: 1}, unk_token=OOV)
+    _check_parts(path, got, json.loads(_tokenizer(empty, lowercase).to_str()))
+    if kind == "bpe":
+        return _tokenizer(_bpe(words, _checked_merges(path, got["model"].get("merges"), words)), lowercase)
+    return _tokenizer(models.WordLevel(words, unk_token=OOV), lowercase)
+
+
+def _checked_merges(path: Path, merges: Any, words: dict[str, int]) -> list[list[str]]:
+    """The pairs of sub-words. Raises ValueError unless they and the bytes make up all sub-words of the vocabulary."""
+    pairs = isinstance(merges, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) and part in words for part in pair)
+        for pair in merges
+    )
+    if not pairs:
+        raise ValueError(f"{path}: expected pairs of sub-words of the vocabulary as merges, got {reprlib.repr(merges)}")
+    joined = [first + second for first, second in merges]
+    # A byte that is missing would be skipped silently.
+    if not {PAD, OOV}.isdisjoint(joined) or {PAD, OOV, *BYTES, *joined} != words.keys():
+        raise ValueError(
+            f"{path}: expected {PAD}, {OOV}, the {len(BYTES)} bytes and what is merged as vocabulary, got "
+            f"{len(words):,} words"
+        )
+    return merges
 
 
 def _check_parts(path: Path, got: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raises ValueError if a file has different parts, apart from the words, than a tokenizer of rnnjax."""
+    """Raises ValueError if a file has different parts, apart from words and merges, than a tokenizer of rnnjax."""
     for tree, ours, where in ((got, expected, ""), (got["model"], expected["model"], "model ")):
         for part in sorted(tree.keys() | ours.keys()):
             # A missing part is equivalent to an empty one.
-            if part not in ("model", "vocab") and (tree.get(part) or None) != (ours.get(part) or None):
+            if part not in ("model", "vocab", "merges") and (tree.get(part) or None) != (ours.get(part) or None):
                 raise ValueError(
                     f"{path}: expected the {where}{part[:100]!r} of learn_vocabulary, {ours.get(part)}, "
                     f"got {reprlib.repr(tree.get(part))}"

@@ -11,6 +11,9 @@ from rnnjax.tables import table as table
 from rnnjax.terminal import printable
 from rnnjax.training import EpochReport, Scores, StepReport
 
+# A confusion matrix of more classes is no longer read; instead, this number of pairs is shown.
+MOST_COLUMNS, MOST_PAIRS = 30, 20
+
 
 def model_table(params: Any) -> str:
     """A table of the layers with their arrays, shapes and numbers of parameters, and the total."""
@@ -27,9 +30,25 @@ def model_table(params: Any) -> str:
 
 
 def confusion_table(counts: np.ndarray, classes: Sequence[str]) -> str:
-    """A table of the confusion matrix (rows: true classes, columns: predicted classes)."""
-    headers = ("true \\ predicted", *classes)
-    return table(headers, [(name, *map(int, row)) for name, row in zip(classes, counts, strict=True)])
+    """A table of the confusion matrix (rows: true classes, columns: predicted classes).
+
+    For more than `MOST_COLUMNS` classes, a table of the pairs of a true and a wrongly predicted class with most rows.
+    """
+    if len(classes) <= MOST_COLUMNS:
+        headers = ("true \\ predicted", *classes)
+        return table(headers, [(name, *map(int, row)) for name, row in zip(classes, counts, strict=True)])
+    wrong, of_class = counts * ~np.eye(len(classes), dtype=bool), counts.sum(axis=1)
+    rows = []
+    for place in np.argsort(-wrong, axis=None, kind="stable")[:MOST_PAIRS]:
+        true, predicted = divmod(int(place), len(classes))
+        if count := int(wrong[true, predicted]):
+            share = f"{count / of_class[true]:.1%}"
+            rows.append((classes[true], classes[predicted], f"{count:,}", share))
+    right = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} rows right"
+    if not rows:
+        return right
+    headers = ("true", "predicted", "rows", "share of the true class")
+    return f"{right}; the most frequent confusions\n{table(headers, rows, words=('predicted',))}"
 
 
 class _NoBar:

@@ -41,6 +41,7 @@ def _of_tokens(means: Means) -> float:
 # The metric of a language model, by the kind of its tokens.
 MEASURES: Mapping[str, Mapping[str, Callable[[Means], float]]] = {
     "word": {"perplexity": perplexity},
+    "subword": {"perplexity": perplexity},
     "character": {"bits_per_character": bits},
 }
 

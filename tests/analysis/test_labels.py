@@ -88,7 +88,6 @@ def test_every_figure_is_in_the_table():
 # A small figure of long names is drawn without its layout.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:constrained_layout not applied:UserWarning")
-@pytest.mark.filterwarnings("ignore:Glyph .* missing from font:UserWarning")
 @pytest.mark.parametrize("figure", [name for name, draw in FIGURES.items() if draw])
 @pytest.mark.parametrize("names", [NAMES[:2], NAMES[2:]], ids=["few", "rest"])
 def test_each_figure_can_be_drawn_with_any_name(figure, names):

@@ -48,6 +48,18 @@ def test_a_confusion_matrix_shows_counts_and_shares():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
 
 
+@pytest.mark.parametrize("classes", [3, 30, 31, 60, 61, 100])
+def test_a_confusion_matrix_of_many_classes_stays_small(classes):
+    counts = np.random.default_rng(classes).integers(0, 9, (classes, classes))
+    figure = confusion_matrix(counts, [f"class {number}" for number in range(classes)])
+    axes: Any = figure.axes[0]
+    assert len(axes.texts) == (classes**2 if classes <= 30 else 0)
+    assert (axes.get_yticklabels()[0].get_text() == "class 0") == (classes <= 60)
+    assert ("by its number" in axes.get_xlabel()) == (classes > 60)
+    assert max(figure.get_size_inches()) < 13
+    np.testing.assert_allclose(axes.images[0].get_array(), counts / counts.sum(axis=1, keepdims=True))
+
+
 def test_a_length_histogram_counts_every_text_and_says_how_many_are_cut():
     lengths = np.repeat([10, 20, 30], [50, 30, 20])
     axes: Any = length_histogram(lengths, 25, (20, 25)).axes[0]

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from experiments.language_model.data import read_text
 from rnnjax.data import file_checks, load_source, series
 from rnnjax.data.series import Columns, read_series
+from rnnjax.data.text_files import read_text
 from rnnjax.training import capacity
 
 

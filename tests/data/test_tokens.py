@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rnnjax.data import TokenVocabulary, split_text
+from rnnjax.data.byte_pairs import BYTES
 
 TEXT = " no it was n't black monday \n but while the <unk> <unk>\n\nN N"
 
@@ -49,14 +50,27 @@ def test_a_vocabulary_comes_back_from_its_file(tmp_path):
 
 
 BAD_FILES = {
-    "other": ({"a": 1}, "expected a level and a list of tokens"),
-    "level": ({"level": "byte", "tokens": ["a"]}, r"level: expected one of \['word', 'character'\], got 'byte'"),
+    "other": ({"a": 1}, "expected a level, and lists of tokens and merges"),
+    "level": (
+        {"level": "byte", "tokens": ["a"]},
+        r"expected one of \['word', 'subword', 'character'\], got 'byte'",
+    ),
     "level_list": ({"level": ["word"], "tokens": ["a"]}, "level: expected one of"),
     "twice": ({"level": "word", "tokens": ["a", "a"]}, "tokens: expected unique tokens, got a duplicate"),
     "none": ({"level": "word", "tokens": []}, "tokens: expected 1 to 10,000,000, got 0"),
     "number": ({"level": "word", "tokens": [1]}, "tokens: expected words, got 1"),
     "list": ({"level": "word", "tokens": [["a"]]}, r"tokens: expected words, got \['a'\]"),
     "long": ({"level": "character", "tokens": ["ab"]}, "tokens: expected characters, got 'ab'"),
+    "merges_of_words": ({"level": "word", "tokens": ["a"], "merges": [["a", "a"]]}, "merges: expected none of words"),
+    "no_bytes": ({"level": "subword", "tokens": ["a"]}, "tokens: expected the 256 bytes and each of the merges"),
+    "no_pair": ({"level": "subword", "tokens": [*BYTES], "merges": [["a"]]}, "expected pairs of tokens as merges"),
+    "numbers": ({"level": "subword", "tokens": [*BYTES], "merges": [[1, 2]]}, "expected pairs of tokens as merges"),
+    "stranger": (
+        {"level": "subword", "tokens": [*BYTES], "merges": [["a", "bc"]]},
+        "pairs of tokens, got 'bc'",
+    ),
+    "joined": ({"level": "subword", "tokens": [*BYTES], "merges": [["a", "b"]]}, "and each of the merges, got others"),
+    "order": ({"level": "subword", "tokens": [*BYTES[::-1]]}, "tokens: expected the 256 bytes"),
     "empty": ({"level": "character", "tokens": [""]}, "tokens: expected characters, got ''"),
 }
 
@@ -64,7 +78,7 @@ BAD_FILES = {
 @pytest.mark.parametrize(("values", "message"), BAD_FILES.values(), ids=BAD_FILES)
 def test_a_file_of_something_else_is_named(values, message, tmp_path):
     path = tmp_path / "vocabulary.json"
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps({"merges": []} | values))
     with pytest.raises(ValueError, match=message):
         TokenVocabulary.load(path)
 

@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import pytest
 from tiny_texts import LINES, text_of, write_treebank
 
 from experiments.language_model.config import Documents, Language
-from experiments.language_model.data import Text, read_corpus, resets_of
+from experiments.language_model.data import Text, encoded, read_corpus, resets_of
+from rnnjax.data.byte_pairs import bytes_of
 
 
 def corpus(source, **options):
@@ -70,3 +72,77 @@ def test_another_text_has_another_fingerprint(tmp_path):
     prints = [corpus(treebank, **options).fingerprint for options in ({}, {"documents": "line"}, {"limit": 50})]
     assert len(set(prints)) == 3
     assert corpus(treebank).fingerprint == prints[0]
+
+
+def words_of(found, part):
+    return [found.vocabulary.tokens[token] for token in found.parts[part].tokens]
+
+
+def test_one_line_of_words_has_no_line_end(tmp_path):
+    path = tmp_path / "text8"
+    words = " ".join("abcd"[n % 4] for n in range(100))
+    for text in (words, f"{words}\n"):
+        path.write_text(text)
+        found = corpus(path)
+        assert found.vocabulary.line_end is None
+        assert [word for part in found.parts for word in words_of(found, part)] == words.split()
+    # Words of another text with lines are read, its line ends are not.
+    other = encoded(Text(["a", "b", "<eos>", "d", "<eos>"]), found.vocabulary, "line", "other")
+    assert [found.vocabulary.tokens[token] for token in other.tokens] == ["a", "b", "d"]
+    assert other.resets is not None
+    assert other.resets.tolist() == [False, False, True]
+
+
+def test_a_line_of_characters_may_end_with_a_newline(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("abcd" * 25 + "\n")
+    found = corpus(path, level="character")
+    assert found.vocabulary.line_end is None
+    assert len(found.parts["test"].tokens) == 9  # 10 of 101, without the newline
+    with pytest.raises(ValueError, match=r"expected characters of the training part, .*got '\\n'"):
+        encoded(Text(list("ab\ncd\n")), found.vocabulary, "none", "other")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_text_without_a_token_keeps_its_documents(seed):
+    random = np.random.default_rng(seed)
+    tokens = random.choice(list("abx"), 30).tolist()
+    ends = np.flatnonzero(random.random(30) < 0.3)
+    found = Text(tokens, ends).without("x")
+    assert found.tokens == [token for token in tokens if token != "x"]
+    assert found.ends is not None
+    # The first token that is left at an end or after it.
+    want = {sum(token != "x" for token in tokens[:end]) for end in ends.tolist()} - {len(found.tokens)}
+    assert found.ends.tolist() == sorted(want)
+
+
+def test_files_of_a_folder_that_are_not_read_are_named(tmp_path, capsys):
+    for name, text in {"train.txt": "a b\n" * 9, "dev.txt": "b a\n", "test.txt.xz": "a", "README": "a"}.items():
+        (tmp_path / name).write_text(text)
+    assert list(corpus(tmp_path).parts) == ["train", "validation"]
+    assert capsys.readouterr().err == f"{tmp_path}: not read: test.txt.xz\n"
+
+
+def test_sub_words_are_learnt_from_the_training_part_only(tmp_path):
+    text = "the cat sat\nthe hat\n\n" * 20
+    path = tmp_path / "text.txt"
+    path.write_text(text + "zzzzzzzz yyyyyyyy\n" * 10)
+    found = corpus(path, level="subword", vocabulary=270, hold_out=0.2)
+    whole = "".join(bytes_of(word).decode() for part in found.parts for word in words_of(found, part))
+    assert whole == path.read_text()
+    assert all("zz" not in token and "yy" not in token for token in found.vocabulary.tokens)
+    assert "the" in found.vocabulary.tokens
+    for documents, count in (("line", text.count("\n") + 10), ("blank-line", 20)):
+        parts = corpus(path, level="subword", vocabulary=270, hold_out=0.2, documents=documents).parts
+        resets = [part.resets for part in parts.values() if part.resets is not None]
+        assert sum(int(own.sum()) for own in resets) == count
+        assert all((part.tokens[part.resets] == found.vocabulary.line_end).all() for part in parts.values())
+
+
+def test_rows_of_texts_are_documents_of_sub_words_too(tmp_path):
+    rows = [{"text": text} for text in ("a \u7535", "c a\nb", "b") * 10]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = corpus(tmp_path / "rows.jsonl", level="subword", vocabulary=256)
+    resets = [part.resets.sum() for part in found.parts.values() if part.resets is not None]
+    assert sum(resets) == 30
+    assert (found.parts["train"].tokens == found.vocabulary.line_end).sum() > resets[0]

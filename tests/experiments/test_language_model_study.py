@@ -18,6 +18,7 @@ from experiments.language_model.generation import Generate, prompt_tokens, write
 from experiments.language_model.scores import in_words
 from experiments.language_model.surprisal import surprisals
 from experiments.language_model.trained import open_run
+from rnnjax.data.byte_pairs import bytes_of
 from rnnjax.runs import Session
 from rnnjax.runs.reading import read_run
 from rnnjax.sampling import read as read_prompt
@@ -244,6 +245,38 @@ def test_characters_are_written_as_they_are(tmp_path, capsys):
     assert re.fullmatch(r"5 characters predicted, \d+\.\d\d bits: \d\.\d{3} bits per character", total)
     error = complaint(capsys, "generate", tmp_path / "run", "--prompt", "xyz")[1]
     assert "prompt: expected characters of the training part, which has no <unk>, got 'x' and 2 others" in error
+
+
+def test_sub_words_are_trained_scored_and_written(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("the cat \U0001f600\nand the hat\n" * 60)
+    options = ["--level", "subword", "--vocabulary", "262", "--epochs", "1"]
+    language_model.main(begin(tmp_path / "text.txt", tmp_path / "run", *options))
+    out = capsys.readouterr().out
+    (_, loss, bits) = re.findall(r"^(test): .*perplexity ([\d.]+), ([\d.]+) bits per byte; ", out, re.MULTILINE)[0]
+    trained = open_run(tmp_path / "run")
+    tokens = evaluation.own_corpus(trained).parts["test"].tokens
+    size = sum(len(bytes_of(trained.vocabulary.tokens[token])) for token in tokens[1:])
+    assert float(bits) == pytest.approx(np.log2(float(loss)) * (len(tokens) - 1) / size, abs=2e-3)
+    assert f"perplexity {loss}, {bits} bits per byte" in scores_of(capsys, tmp_path / "run")
+    found = surprisals(trained, "the \u7535\nx")
+    assert "".join(found.words).startswith("the")
+    assert "\u21b5" in found.words
+    assert len(found.words) == len(found.bits)
+    pieces = []
+    write_text(trained, Generate(run=tmp_path / "run", prompt="\u7535\U0001f600 the", length=30), pieces.append)
+    assert "".join(pieces).startswith("\u7535\U0001f600 the")
+    language_model.main(["generate", str(tmp_path / "run"), "--prompt", "the", "--length", "500", "--stop", "\n"])
+    assert capsys.readouterr().out.count("\n") <= 2
+    assert (
+        "stop: expected subwords of the vocabulary, got 'zebra'"
+        in (complaint(capsys, "generate", tmp_path / "run", "--stop", "zebra")[1])
+    )
+
+
+def scores_of(capsys, path):
+    capsys.readouterr()
+    language_model.main(["evaluate", str(path), *TWO])
+    return capsys.readouterr().out
 
 
 def test_a_text_ends_with_a_stop_token(small_run, capsys):
