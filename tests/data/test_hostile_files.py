@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tarfile
+import warnings
 import zipfile
 
 import datasets
@@ -65,13 +66,20 @@ def quiet(caplog):
 
 
 def load(loader, path, content: bytes):
-    """What the loader makes of the content, or nothing where it raises the documented error, with the file's name."""
+    """What the loader makes of the content, or nothing where it raises the documented error, with the file's name.
+
+    It may guess, and warn of it, with the file's name too.
+    """
     path.write_bytes(content)
     message = None
     try:
-        return loader(path)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            return loader(path)
     except ValueError as error:
         message = str(error)
+    finally:
+        assert all(str(path) in str(warning.message) for warning in said)
     assert str(path) in message
     return None
 
@@ -170,7 +178,7 @@ def test_a_column_of_images_is_not_opened(folder, tmp_path):
     rows = datasets.Dataset.from_dict({"text": images, "label": [0, 1]}, features=features)
     path = folder / "images.parquet"
     path.write_bytes(parquet(rows))
-    with pytest.raises(ValueError, match="expected texts, names or integers in column 'text', got Image"):
+    with pytest.raises(ValueError, match="expected texts, names or numbers in column 'text', got Image"):
         load_source(str(path))
 
 
