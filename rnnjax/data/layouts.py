@@ -12,6 +12,9 @@ from rnnjax.data.text_format import TextFormat
 SEPARATORS = (",", ";", "\t", "|")
 
 
+HINT = "--text-column and --label-column name the columns, --columns those of a file without a header"
+
+
 class Layout(NamedTuple):
     """The separator and the column names of a file; `header`: its first line has these names."""
 
@@ -21,6 +24,13 @@ class Layout(NamedTuple):
 
     def has(self, columns: Sequence[str]) -> bool:
         return set(columns) <= set(self.names)
+
+
+def check_names(names: Sequence[str], needed: Sequence[str], where: str) -> None:
+    """Raises ValueError for a column that is missing."""
+    for column in needed:
+        if column not in names:
+            raise ValueError(f"{where}: expected a column {column!r}, got {reprlib.repr(list(names))}; {HINT}")
 
 
 def usual_separator(suffix: str) -> str:

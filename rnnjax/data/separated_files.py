@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.data.datasets_loader import load_by_datasets, values_of
-from rnnjax.data.layouts import Layout, found_layout, further_column, leading_lines, usual_separator, wrong_row
+from rnnjax.data.layouts import (
+    Layout,
+    check_names,
+    found_layout,
+    further_column,
+    leading_lines,
+    usual_separator,
+    wrong_row,
+)
 from rnnjax.data.plain_files import plain_copy, without_lines
 from rnnjax.data.stored_texts import BATCH_ROWS
 from rnnjax.data.tab_lines import read_tab_lines
@@ -42,8 +50,11 @@ def read_separated(
     usual = given.character or usual_separator(suffix)
     own_lines = layout.has(needed) and len(layout.names) <= 2 and layout.separator == usual
     if is_lines and (own_lines or not layout.has(needed)):
-        names = layout.names if own_lines or given.names else [columns[0], *(columns[1:] or ["label"])]
+        names = layout.names if own_lines or given.names else list(columns)
+        if len(columns) == 1 and not own_lines and len(layout.names) > 1:
+            names = [*columns, "label"]
         return read_tab_lines(plain, names, columns[0], given)
+    check_names(layout.names, needed, str(path))
     if layout.separator != usual:
         warnings.warn(f"{path}: separated by {layout.separator!r} (--separator to change)", stacklevel=2)
     rows = _read_csv(plain, path, layout, columns, whole, named=bool(given.names))

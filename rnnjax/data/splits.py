@@ -64,8 +64,8 @@ def without_rare(source: Source, least: int) -> Source:
         + (f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""),
         stacklevel=2,
     )
-    further = [None if part is None else common(part) for part in (source.validation, source.test)]
-    return Source(common(source.train), *further, tuple(source.classes[number] for number in kept))
+    validation, test = (None if part is None else common(part) for part in (source.validation, source.test))
+    return Source(common(source.train), validation, test, tuple(source.classes[number] for number in kept))
 
 
 def _check_shares(train: LabelledTexts, classes: tuple[str, ...], fraction: float, held: int) -> None:

@@ -1,7 +1,6 @@
 """One data file as a checked table on disk: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, or lines `text<TAB>label`."""
 
 import re
-import reprlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from rnnjax.data.column_checks import check_column
 from rnnjax.data.datasets_loader import load_by_datasets
 from rnnjax.data.encodings import check_encoding, found_encoding
 from rnnjax.data.file_checks import check_depth, check_file, check_lines
+from rnnjax.data.layouts import check_names
 from rnnjax.data.plain_files import PACKED, decoded, plain_copy, suffixes, unpacked
 from rnnjax.data.separated_files import read_separated
 from rnnjax.data.text_format import DEFAULT, TextFormat
@@ -23,7 +23,6 @@ LOADERS = {
     **{".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "tab_lines"},
     **{".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet", ".arrow": "arrow"},
 }
-HINT = "--text-column and --label-column name the columns, --columns those of a file without a header"
 
 
 def is_data_file(path: Path) -> bool:
@@ -63,9 +62,7 @@ def check_columns(rows: datasets.Dataset, columns: Sequence[str], where: str) ->
     """Raises ValueError for no rows, and for a missing column."""
     if len(rows) == 0:
         raise ValueError(f"{where}: expected at least one row, got none")
-    for column in columns:
-        if column not in rows.column_names:
-            raise ValueError(f"{where}: expected a column {column!r}, got {reprlib.repr(rows.column_names)}; {HINT}")
+    check_names(rows.column_names, columns, where)
 
 
 def _read(

@@ -1,6 +1,5 @@
 """How the files of a source of texts are read: options that switch off what is otherwise found in a file."""
 
-import codecs
 import dataclasses
 
 TAB = ("tab", "\\t", "\t")
@@ -28,13 +27,13 @@ class TextFormat:
         names = self.names
         if len(set(names)) < len(names) or "" in names:
             raise ValueError(f"columns: expected different names separated by commas, got {self.columns!r}")
-        if self.separator is not None and (len(self.character or "") != 1 or self.character in '"\r\n'):
+        character = self.character
+        if character is not None and (len(character) != 1 or character in '"\r\n'):
             raise ValueError(f"separator: expected one character or tab, got {self.separator!r}")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-                b"".decode(self.encoding)
-            except (LookupError, ValueError, UnicodeError) as error:
+                b"text".decode(self.encoding, "replace")
+            except (LookupError, UnicodeError) as error:
                 raise ValueError(
                     f"encoding: expected a name such as utf-8, latin-1 or utf-16, got {self.encoding!r}"
                 ) from error

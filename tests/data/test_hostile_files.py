@@ -71,17 +71,16 @@ def load(loader, path, content: bytes):
     It may guess, and warn of it, with the file's name too.
     """
     path.write_bytes(content)
-    message = None
-    try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            return loader(path)
-    except ValueError as error:
-        message = str(error)
-    finally:
-        assert all(str(path) in str(warning.message) for warning in said)
+    loaded, message = None, str(path)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            loaded = loader(path)
+        except ValueError as error:
+            message = str(error)
+    assert all(str(path) in str(warning.message) for warning in said)
     assert str(path) in message
-    return None
+    return loaded
 
 
 def read(path, content: bytes) -> None:
