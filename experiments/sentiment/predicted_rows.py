@@ -16,7 +16,9 @@ from rnnjax.runs import RunFolder
 PREDICTION, PROBABILITY = "prediction", "probability_"
 WRITERS: dict[str, Any] = {
     ".csv": lambda rows, file: rows.to_csv(file, index=False),
-    ".jsonl": lambda rows, file: rows.to_json(file, lines=True, force_ascii=False),
+    ".jsonl": lambda rows, file: rows.to_json(
+        file, lines=True, force_ascii=False, double_precision=15, date_format="iso"
+    ),
     ".parquet": lambda rows, file: rows.to_parquet(file),
 }
 

@@ -11,7 +11,7 @@ with extra("text"):
 
 PREFIX = "hf://"
 IMDB = "stanfordnlp/imdb"
-_NAME = re.compile(r"hf://(?:datasets/)?([\w.-]+/[\w.-]+|[\w.-]+)(?:/([\w.+-]+))?(?::(.+))?")
+_NAME = re.compile(r"hf://(?:datasets/)?(\w[\w.-]*/\w[\w.-]*|\w[\w.-]*)(?:/(\w[\w.+-]*))?(?::(.+))?")
 
 
 def read_hub(source: str) -> dict[str, datasets.Dataset]:
