@@ -9,7 +9,8 @@ from rnnjax.data.arrow_cache import cache_folder
 from rnnjax.data.column_checks import check_column
 from rnnjax.data.datasets_loader import load_by_datasets
 from rnnjax.data.encodings import check_encoding, found_encoding
-from rnnjax.data.file_checks import check_depth, check_file, check_lines
+from rnnjax.data.file_checks import check_file, check_lines
+from rnnjax.data.json_files import read_json
 from rnnjax.data.layouts import check_names
 from rnnjax.data.plain_files import PACKED, decoded, plain_copy, suffixes, unpacked
 from rnnjax.data.separated_files import read_separated
@@ -89,8 +90,7 @@ def _read(
     check_lines(plain)
     plain = _as_utf8(plain, path, suffix, given.encoding)
     if kind == "json":
-        check_depth(plain)
-        return load_by_datasets(plain, kind, columns, {})
+        return read_json(plain, columns[0], columns, whole)
     return read_separated(plain, path, suffix, columns, needed, given, whole)
 
 

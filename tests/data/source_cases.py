@@ -153,6 +153,24 @@ CASES: dict[str, Case] = {
         {"a.parquet": parquet({"text": ["a", "b"], "label": [5.0, -0.0]})},
         {"train": [("a", "5"), ("b", "0")]},
     ),
+    "numbers and words in JSON Lines": Case(
+        "labels",
+        "",
+        {"a.jsonl": lines(*({"text": f"text {n}", "label": label} for n, label in enumerate((1, "1", 2.0, "2", "x"))))},
+        labelled("1", "1", "2", "2", "x"),
+    ),
+    "dates in JSON": Case(
+        "labels",
+        "",
+        {"a.json": json.dumps([{"text": f"2020-01-0{n}", "label": f"2020-01-0{n} 14:00:00"} for n in (1, 2)])},
+        {"train": [("2020-01-01", "2020-01-01 14:00:00"), ("2020-01-02", "2020-01-02 14:00:00")]},
+    ),
+    "a number for a text in JSON Lines": Case(
+        "labels",
+        "",
+        {"a.jsonl": lines({"text": "a", "label": 0}, {"text": 7, "label": 1})},
+        error="a.jsonl, row 2: expected a text in column 'text', got 7",
+    ),
     "infinity": Case(
         "labels",
         "",

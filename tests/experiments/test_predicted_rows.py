@@ -20,7 +20,7 @@ SIZES = ["--hidden", "4", "--batch-size", "20", "--buckets", "1", "--longest", "
 # JSON Lines have 15 digits after the point, and the largest error measured is 5e-16; the other files are exact.
 DIGITS = 1e-15
 TEXTS = ["a lovely film", 'an "awful", awful plot', "fine\nand warm", "dull über 7"]
-DATES = ["2020-01-31", "2020-01-31 14:00:00", "31.1.2020", ""]
+DATES = ["2020-01-31", "2020-01-31 14:00:00", "2020-02-29", "1999-12-31"]
 IDS = ["007", "8", "NA", "1e5"]
 
 
