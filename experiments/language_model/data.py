@@ -5,6 +5,7 @@ import importlib
 import itertools
 import math
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.language_model.config import PYTHON, Documents, Language
-from rnnjax.data import SOURCES, Stream, TokenVocabulary, load_texts, split_text
+from rnnjax.data import SOURCES, Stream, TextFormat, TokenVocabulary, load_texts, split_text
+from rnnjax.data.encodings import HINT, found_encoding
 from rnnjax.data.file_checks import check_file
+from rnnjax.data.hub import PREFIX
+from rnnjax.data.plain_files import suffixes
 from rnnjax.data.sources import LOADERS
 from rnnjax.data.tokens import LINE_END, UNKNOWN, Level
 from rnnjax.training.capacity import check_capacity
@@ -68,16 +72,22 @@ class Text(NamedTuple):
         return Text(self.tokens[start:end], ends)
 
 
-def read_text(file: Path) -> str:
-    """The text of a file. Raises FileNotFoundError if there is none, ValueError if it is not UTF-8."""
+def read_text(file: Path, given: str | None = None) -> str:
+    """The text of a file, in a given encoding or as `found_encoding` finds it; a warning says what it guessed.
+
+    Raises FileNotFoundError if there is none, ValueError if it is not in the encoding.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"text: expected a file, got {file}")
     check_file(file)
     check_capacity(str(file), file.stat().st_size)
+    encoding, how = found_encoding(file, given)
+    if how:
+        warnings.warn(f"{file}: read as {encoding}: {how} (--encoding to change)", stacklevel=2)
     try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected UTF-8, got an invalid byte at offset {error.start}") from error
+        return file.read_bytes().decode(encoding)
+    except UnicodeError as error:
+        raise ValueError(f"{file}: expected {encoding}, got: {error}; {HINT}") from error
 
 
 def read_corpus(config: Language) -> Corpus:
@@ -87,7 +97,7 @@ def read_corpus(config: Language) -> Corpus:
     """
     if config.source is None:
         raise ValueError("source: expected --source PATH, got none")
-    texts = read_source(config.source, config.text_column, config)
+    texts = read_source(config.source, config.text_column, config, config)
     if config.limit is not None:
         texts["train"] = texts["train"].cut(0, config.limit)
     texts = with_held_out(texts, config)
@@ -131,8 +141,8 @@ def tokens_of(text: str, config: Language) -> list[str]:
     return PLAIN_WORD.findall(text.lower()) if config.plain else split_text(text, config.level)
 
 
-def read_source(source: str, text_column: str, config: Language) -> dict[str, Text]:
-    """The parts of a source, including a training part, in the tokens of the config.
+def read_source(source: str, text_column: str, config: Language, given: TextFormat) -> dict[str, Text]:
+    """The parts of a source, including a training part, in the tokens of the config. `given` is how files are read.
 
     Raises FileNotFoundError if the path does not exist, and as `load_texts`.
     """
@@ -143,10 +153,11 @@ def read_source(source: str, text_column: str, config: Language) -> dict[str, Te
     path = Path(source).expanduser() if source not in SOURCES else Path()
     found = text_parts(path) if source not in SOURCES and path.is_dir() else {}
     if found:
-        return {part: Text(tokens_of(read_text(file), config)) for part, file in found.items()}
-    if source in SOURCES or path.is_dir() or path.suffix.lower() in LOADERS.keys() - {".txt"}:
-        return {part: of_documents(texts, config) for part, texts in load_texts(source, text_column).items()}
-    return {"train": Text(tokens_of(read_text(path), config))}
+        return {part: Text(tokens_of(read_text(file, given.encoding), config)) for part, file in found.items()}
+    is_table = source in SOURCES or source.startswith(PREFIX) or path.is_dir()
+    if is_table or suffixes(path)[0] in LOADERS.keys() - {".txt"}:
+        return {part: of_documents(texts, config) for part, texts in load_texts(source, text_column, given).items()}
+    return {"train": Text(tokens_of(read_text(path, given.encoding), config))}
 
 
 def text_parts(folder: Path) -> dict[str, Path]:

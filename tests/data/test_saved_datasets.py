@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from typing import Any
 
 import datasets
 import datasets.exceptions
@@ -29,7 +30,7 @@ def test_a_saved_dataset(tmp_path, shards):
 
 
 def test_the_parts_of_a_saved_dataset(tmp_path):
-    parts = {"train": ROWS, "dev": ROWS.select([1, 0]), "test": unlabelled(), "unsupervised": ROWS}
+    parts: Any = {"train": ROWS, "dev": ROWS.select([1, 0]), "test": unlabelled(), "unsupervised": ROWS}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

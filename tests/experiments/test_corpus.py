@@ -1,12 +1,14 @@
 """What a language model reads: words and characters, the parts of a text, where documents begin."""
 
 import json
+import warnings
 
 import numpy as np
+import pytest
 from tiny_texts import LINES, text_of, write_treebank
 
 from experiments.language_model.config import Documents, Language
-from experiments.language_model.data import Text, read_corpus, resets_of
+from experiments.language_model.data import Text, read_corpus, read_source, read_text, resets_of
 
 
 def corpus(source, **options):
@@ -70,3 +72,26 @@ def test_another_text_has_another_fingerprint(tmp_path):
     prints = [corpus(treebank, **options).fingerprint for options in ({}, {"documents": "line"}, {"limit": 50})]
     assert len(set(prints)) == 3
     assert corpus(treebank).fingerprint == prints[0]
+
+
+def test_tables_are_read_as_their_options_say(tmp_path):
+    """Parts by other names, a further file, another separator, and an encoding, which a text has as well."""
+    (tmp_path / "train.csv").write_bytes("id;text\n1;ein schöner Film\n2;\n".encode("utf-16"))
+    (tmp_path / "dev.csv").write_text("text;id\nein Film;3\n")
+    (tmp_path / "other.csv").write_text("text\nleft\n")
+    config = Language(source=str(tmp_path), separator=";", skip_bad=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        texts = read_source(str(tmp_path), "text", config, config)
+    assert {part: text.tokens for part, text in texts.items()} == {
+        "train": ["ein", "schöner", "Film", "<eos>"],
+        "validation": ["ein", "Film", "<eos>"],
+    }
+    messages = [str(warning.message).removeprefix(str(tmp_path)) for warning in said]
+    assert messages == [": not read: other.csv", " (train): 1 of 2 rows left out, which lack a text or label: 2"]
+    (tmp_path / "text.txt").write_bytes("schön\n".encode("cp1252"))
+    with pytest.warns(UserWarning, match=r"text\.txt: read as cp1252: not UTF-8, but fits a Western text"):
+        assert read_text(tmp_path / "text.txt") == "schön\n"
+    assert read_text(tmp_path / "text.txt", "cp1250") == "schön\n"
+    with pytest.raises(ValueError, match=r"text\.txt: expected utf-8, got: .*; --encoding names another one"):
+        read_text(tmp_path / "text.txt", "utf-8")

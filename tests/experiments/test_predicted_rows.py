@@ -57,14 +57,15 @@ def probabilities(run):
 
 def source(path):
     """A file with the texts and two further columns, and the names of its columns."""
-    rows = datasets.Dataset.from_dict({"id": IDS, "text": TEXTS, "score": ["0.50", "", "-1", "True"], "date": DATES})
+    columns = {"id": IDS, "text": TEXTS, "score": ["0.50", "", "-1", "True"], "date": DATES}
+    rows = datasets.Dataset.from_dict(columns)
     if path.suffix == ".jsonl":
         rows.to_json(path)
     elif path.suffix == ".parquet":
         rows.to_parquet(path)
     else:
         with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, delimiter=";").writerows([rows.column_names, *(row.values() for row in rows)])
+            csv.writer(file, delimiter=";").writerows([columns, *zip(*columns.values(), strict=True)])
     return path
 
 
