@@ -49,11 +49,11 @@ def read_separated(
             plain, layout = copy, below
     usual = given.character or usual_separator(suffix)
     own_lines = layout.has(needed) and len(layout.names) <= 2 and layout.separator == usual
-    if is_lines and (own_lines or not layout.has(needed)):
-        names = layout.names if own_lines or given.names else list(columns)
-        if len(columns) == 1 and not own_lines and len(layout.names) > 1:
-            names = [*columns, "label"]
-        return read_tab_lines(plain, names, columns[0], given)
+    if is_lines and own_lines:
+        return read_tab_lines(plain, layout.names, columns[0], given)
+    if is_lines and not given.names and not layout.has(needed):  # no header
+        more = ["label"] if len(columns) == 1 and len(layout.names) > 1 else []
+        return read_tab_lines(plain, [*columns, *more], columns[0], given)
     check_names(layout.names, needed, str(path))
     if layout.separator != usual:
         warnings.warn(f"{path}: separated by {layout.separator!r} (--separator to change)", stacklevel=2)
