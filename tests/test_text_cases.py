@@ -72,9 +72,11 @@ def confusion(classes: int, folder: Path) -> list[int]:
 def parts(names: list[str], folder: Path) -> dict[str, str]:
     for name in names:
         (folder / name).write_text("a\n")
-    files, unread = text_parts(folder)
-    found = {part: file.name for part, file in files.items()}
-    return found | ({"unread": " ".join(unread)} if unread else {})
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = {part: file.name for part, file in text_parts(folder).items()}
+    unread = [str(warning.message).split(": not read: ")[1].replace(",", "") for warning in said]
+    return found | ({"unread": unread[0]} if unread else {})
 
 
 def lines(text: str, folder: Path) -> list[list[str]]:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from benchmarks.options import check_options
+from rnnjax.data import TextFormat
 
 Name = Literal["rnnjax", "keras", "flax", "keras-bucketed", "flax-bucketed", "rnnjax-padded", "rnnjax-one-device"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Epoch:
+class Epoch(TextFormat):
     """Time epochs of training against Keras and Flax, from tokenised texts to updated parameters."""
 
     contestants: tuple[Name, ...] = get_args(Name)

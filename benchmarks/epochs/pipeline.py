@@ -26,7 +26,7 @@ def read_texts(options: Epoch) -> Texts:
     Raises ValueError unless the source has two classes, and as `load_source` and `hold_out` do.
     """
     source = options.source
-    loaded = data.load_source(source, options.text_column, options.label_column)
+    loaded = data.load_source(source, options.text_column, options.label_column, given=options)
     if len(loaded.classes) != 2:
         raise ValueError(f"{source}: expected two classes, got {len(loaded.classes)}: {', '.join(loaded.classes)}")
     train, validation = loaded.train, loaded.validation

@@ -13,6 +13,7 @@ from experiments.language_model.config import Language
 from experiments.language_model.data import Corpus, read_corpus
 from experiments.language_model.setup import Setup, set_up
 from rnnjax.ablations import Outcome, Progress, Trainer
+from rnnjax.data import TextFormat
 from rnnjax.training import (
     DivergedError,
     EpochReport,
@@ -30,7 +31,10 @@ NETWORK = (
     *("state_dropout", "weight_dropout", "zoneout"),
 )
 # Fields that determine the text.
-TEXT = ("source", "text_column", "level", "plain", "documents", "vocabulary", "hold_out", "limit")
+TEXT = (
+    *("source", "text_column", "level", "plain", "documents", "vocabulary", "hold_out", "limit"),
+    *(field.name for field in dataclasses.fields(TextFormat)),
+)
 
 
 class LanguageTrainer(Trainer):

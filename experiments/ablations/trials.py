@@ -30,7 +30,8 @@ TEXT_FIELDS = (
 # Fields of the config of a text classifier that determine its data.
 DATA = (
     *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
-    *("seed", "data_seed", "ngrams", "ngram_texts"),
+    *("columns", "separator", "comment", "encoding", "skip_bad", "min_class_rows"),
+    *("tokens", "lowercase", "seed", "data_seed", "ngrams", "ngram_texts"),
 )
 
 

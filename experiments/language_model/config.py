@@ -7,6 +7,7 @@ from typing import Literal
 from rnnjax import RNN, LanguageModel, StackedRNN
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
+from rnnjax.data import TextFormat
 from rnnjax.data.tokens import Level
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunConfig
@@ -18,7 +19,7 @@ PYTHON = "python"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Language(RunConfig):
+class Language(RunConfig, TextFormat):
     """Train a language model."""
 
     source: str | None = None
@@ -93,6 +94,7 @@ class Language(RunConfig):
             shares=("dropout", "input_dropout", "embedding_dropout", "state_dropout", "weight_dropout", "zoneout"),
             above_zero=("hold_out",),
         )
+        self.check()
         known_cell(self.cell)
         for name in ("activation_penalty", "temporal_penalty"):
             if not 0 <= getattr(self, name) < math.inf:

@@ -5,7 +5,6 @@ import importlib
 import itertools
 import math
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.language_model.config import PYTHON, Documents, Language
-from rnnjax.commands import printable
-from rnnjax.data import SOURCES, Stream, TokenVocabulary, load_texts, split_text
+from rnnjax.data import SOURCES, Stream, TextFormat, TokenVocabulary, load_texts, split_text
+from rnnjax.data.hub import PREFIX
+from rnnjax.data.plain_files import suffixes
 from rnnjax.data.sources import LOADERS
 from rnnjax.data.text_files import read_text, text_parts
 from rnnjax.data.tokens import LINE_END, UNKNOWN, Level
-from rnnjax.training.processes import is_first
 
 PLAIN_WORD = re.compile(r"[\w']+")
 PARTS = ("train", "validation", "test")
@@ -86,7 +85,7 @@ def read_corpus(config: Language) -> Corpus:
     """
     if config.source is None:
         raise ValueError("source: expected --source PATH, got none")
-    texts = read_source(config.source, config.text_column, config)
+    texts = read_source(config.source, config.text_column, config, config)
     if config.limit is not None:
         texts["train"] = texts["train"].cut(0, config.limit)
     texts = with_held_out(texts, config)
@@ -160,8 +159,8 @@ def tokens_of(text: str, config: Language) -> list[str]:
     return PLAIN_WORD.findall(text.lower()) if config.plain else split_text(text, config.level)
 
 
-def read_source(source: str, text_column: str, config: Language) -> dict[str, Text]:
-    """The parts of a source, including a training part, in the tokens of the config.
+def read_source(source: str, text_column: str, config: Language, given: TextFormat) -> dict[str, Text]:
+    """The parts of a source, including a training part, in the tokens of the config. `given` is how files are read.
 
     Raises FileNotFoundError if the path does not exist, and as `load_texts`.
     """
@@ -170,16 +169,12 @@ def read_source(source: str, text_column: str, config: Language) -> dict[str, Te
         topics = importlib.import_module("pydoc_data.topics").topics
         return {"train": Text(tokens_of("\n".join(topics[name] for name in sorted(topics)), config))}
     path = Path(source).expanduser() if source not in SOURCES else Path()
-    if source not in SOURCES and path.is_dir():
-        found = text_parts(path)
-        if found.unread and is_first():
-            print(printable(f"{path}: not read: {', '.join(found.unread)}"), file=sys.stderr)
-        if found.files:
-            return {part: Text(tokens_of(read_text(file), config)) for part, file in found.files.items()}
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    if source in SOURCES or path.is_dir() or (suffixes and suffixes[-1] in LOADERS.keys() - {".txt"}):
-        return {part: of_documents(texts, config) for part, texts in load_texts(source, text_column).items()}
-    return {"train": Text(tokens_of(read_text(path), config))}
+    if source not in SOURCES and path.is_dir() and (found := text_parts(path)):
+        return {part: Text(tokens_of(read_text(file, given.encoding), config)) for part, file in found.items()}
+    is_table = source in SOURCES or source.startswith(PREFIX) or path.is_dir()
+    if is_table or suffixes(path)[0] in LOADERS.keys() - {".txt"}:
+        return {part: of_documents(texts, config) for part, texts in load_texts(source, text_column, given).items()}
+    return {"train": Text(tokens_of(read_text(path, given.encoding), config))}
 
 
 def of_documents(texts: Iterable[str], config: Language) -> Text:

@@ -12,6 +12,7 @@ from experiments.language_model.scores import in_words, with_bytes
 from experiments.language_model.train import unknown_share
 from experiments.language_model.trained import WINDOW, Trained, open_run
 from rnnjax.commands import TrainedRun, printable
+from rnnjax.data import TextFormat
 from rnnjax.fields import check_fields
 from rnnjax.runs.report import table
 from rnnjax.training import (
@@ -36,7 +37,7 @@ GRADIENT_ROWS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(TrainedRun):
+class Evaluate(TrainedRun, TextFormat):
     """Evaluate the best epoch of a run on its validation and test parts, or on another source.
 
     With --cache and --dynamic also with a network that adapts to the text that it is scored on, in a table of its own:
@@ -78,6 +79,7 @@ class Evaluate(TrainedRun):
     """Number of devices that share a batch; default: all."""
 
     def __post_init__(self):
+        self.check()
         check_fields(self, at_least_one=("batch_size", "steps", "devices", "cache_size", "dynamic_window"))
         self.neural_cache()
         self.dynamic_evaluation()
@@ -107,7 +109,7 @@ def evaluate(options: Evaluate) -> None:
     if options.source is None:
         parts = {name: part for name, part in own_corpus(trained).parts.items() if name != "train"}
     else:
-        parts = parts_of(trained, options.source, options.text_column)
+        parts = parts_of(trained, options.source, options.text_column, options)
     mesh, features = batch_mesh(options.devices), trained.features
     step = eval_step(next_in_stream(features), mesh)
     params = step.replicate(trained.params)
@@ -144,11 +146,11 @@ def own_corpus(trained: Trained) -> Corpus:
     return corpus
 
 
-def parts_of(trained: Trained, source: str, text_column: str) -> dict[str, Part]:
+def parts_of(trained: Trained, source: str, text_column: str, given: TextFormat) -> dict[str, Part]:
     """The parts of another source in the vocabulary of the run. Raises as `read_source` and `encoded`."""
     return {
         name: encoded(text, trained.vocabulary, trained.config.documents, f"{source} ({name})")
-        for name, text in read_source(source, text_column, trained.config).items()
+        for name, text in read_source(source, text_column, trained.config, given).items()
     }
 
 
@@ -183,6 +185,6 @@ def training_gradients(trained: Trained, options: Evaluate) -> Any:
     if options.dynamic_text is None:
         train = own_corpus(trained).parts["train"]
     else:
-        train = parts_of(trained, options.dynamic_text, options.text_column)["train"]
+        train = parts_of(trained, options.dynamic_text, options.text_column, options)["train"]
     stream = train.stream(GRADIENT_ROWS, options.dynamic_window)
     return root_mean_squares(trained.features, trained.params, stream)

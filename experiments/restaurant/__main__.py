@@ -129,7 +129,7 @@ def compare(options: Restaurant) -> Path:
     with LiveRun(PROGRAM, "restaurant", options) as session:
         if not Path(options.source).expanduser().is_file():
             raise FileNotFoundError(f"source: expected a file, got {options.source}")
-        source = load_source(options.source, options.text_column, options.label_column)
+        source = load_source(options.source, options.text_column, options.label_column, given=options)
         texts, classes = source.train, source.classes
         if len(classes) != 2:
             raise ValueError(f"{options.source}: expected two classes, got {len(classes)}: {', '.join(classes)}")

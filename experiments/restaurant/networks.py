@@ -13,7 +13,7 @@ import optax
 import tyro
 
 from rnnjax import GRU, RNN, Bidirectional, Elman, Scan, SequenceClassifier, Unrolled
-from rnnjax.data import Batch, LabelledTexts, Plan, Sequences, collate, encode, learn_vocabulary
+from rnnjax.data import Batch, LabelledTexts, Plan, Sequences, TextFormat, collate, encode, learn_vocabulary
 from rnnjax.data.text import OOV, PAD
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunPlace
@@ -21,15 +21,15 @@ from rnnjax.training.cross_validation import Fold
 
 
 @dataclasses.dataclass(frozen=True)
-class Restaurant:
+class Restaurant(TextFormat):
     """Cross-validate a one-unit Elman net, a bidirectional GRU and a bag of words on labelled sentences."""
 
     source: tyro.conf.Positional[str]
-    """Data file: .txt with lines text<TAB>label, or CSV, TSV, JSON, JSON Lines or Parquet."""
+    """Data file: .txt with lines text<TAB>label, or CSV, TSV, JSON, JSON Lines or Parquet, also compressed."""
     text_column: str = "text"
     """Column of the sentences, in files with columns."""
     label_column: str = "label"
-    """Column of the labels: 0 and 1, or two names; the second one in alphabetical order is positive."""
+    """Column of the labels: two names or numbers; the later one, by value or the alphabet, is positive."""
     folds: int = 10
     """Number of folds of the cross-validation."""
     choose: bool = False
@@ -66,6 +66,7 @@ class Restaurant:
     """Run folder, and devices, over which the folds are spread."""
 
     def __post_init__(self):
+        self.check()
         check_fields(
             self,
             at_least_one=("longest", "epochs", "hidden", "proper_epochs", "batch_size"),

@@ -11,6 +11,7 @@ from experiments.sentiment.evidence import Corrected, kinds_of
 from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
+from rnnjax.data import TextFormat
 from rnnjax.data.sequences import Order
 from rnnjax.data.text import Kind
 from rnnjax.fields import check_fields
@@ -21,18 +22,21 @@ RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TextClassification(RunConfig):
+class TextClassification(RunConfig, TextFormat):
     """Train a text classifier."""
 
     source: str = "reviews"
-    """The data: "reviews" (an installed package), "imdb" (from the hub), a CSV, TSV, JSON, JSON Lines or Parquet file,
-    a .txt file with lines text<TAB>label, or a folder with train.*, validation.*, test.*."""
+    """The data: "reviews" (an installed package), "imdb" or hf://OWNER/NAME/CONFIGURATION:SPLIT (from the hub), a CSV,
+    TSV, JSON, JSON Lines, Parquet or Arrow file, also in .gz, .bz2, .xz, .zst or .zip, a .txt file with lines
+    text<TAB>label, a folder with train.*, validation.*, test.*, or one that `save_to_disk` of datasets wrote."""
     text_column: str = "text"
     """Name of the column with the texts."""
     label_column: str = "label"
-    """Name of the column with the labels: integers from 0 or 1, or names."""
+    """Name of the column with the labels: names or numbers, compared by value."""
     hold_out: float = 0.1
     """Fraction of the training rows held out for validation, if the source has no validation part."""
+    min_class_rows: int = 0
+    """Leave out the classes with fewer training rows than this."""
     rows: int | None = None
     """Number of training rows to use, drawn at random; default: all."""
     tokens: Kind = "words"
@@ -104,7 +108,10 @@ class TextClassification(RunConfig):
             at_least_one=("rows", "longest", "ngram_texts", "embedding", "hidden", "dense", "buckets"),
             shares=("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
         )
+        self.check()
         known_cell(self.cell)
+        if self.min_class_rows < 0:
+            raise ValueError(f"min_class_rows: expected at least 0, got {self.min_class_rows}")
         if self.balanced and self.class_weights:
             raise ValueError("class_weights: expected none with balanced, got some")
         if self.ngrams < 0:

@@ -25,6 +25,7 @@ from rnnjax.data import (
     plan_epoch,
     share_of,
     without,
+    without_rare,
 )
 from rnnjax.data.stored_texts import batches, in_file_order
 from rnnjax.runs import RunFolder
@@ -100,12 +101,13 @@ def fingerprint(split: Split) -> str:
 
 def split_source(config: TextClassification) -> Split:
     """The source of the config with a validation part, and without duplicates of held-out texts in training."""
-    source = load_source(config.source, config.text_column, config.label_column)
+    source = load_source(config.source, config.text_column, config.label_column, given=config)
     train = source.train
     if config.rows is not None and config.rows < len(train.texts):
         chosen = np.random.default_rng(config.seed_of_data).permutation(len(train.texts))[: config.rows]
         train = train.take(chosen)
-    validation = source.validation
+    source = without_rare(source._replace(train=train), config.min_class_rows)
+    train, validation = source.train, source.validation
     if validation is None:
         train, validation = hold_out(train, source.classes, config.hold_out, config.seed_of_data)
     kept = without(train, validation, source.test)

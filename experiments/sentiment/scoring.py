@@ -12,12 +12,13 @@ import numpy as np
 import tyro
 
 from experiments.sentiment.evaluation import draw_scores, mistakes, score_tables
+from experiments.sentiment.predicted_rows import check_output, read_rows, write_rows
 from experiments.sentiment.predictions import logs_over, without_known_words
 from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
 from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
 from rnnjax.commands import TrainedRun, printable
 from rnnjax.commands.texts import given_texts, new_figures
-from rnnjax.data import LabelledTexts, load_source
+from rnnjax.data import LabelledTexts, TextFormat, load_source
 from rnnjax.fields import check_range
 from rnnjax.training import batch_mesh, use_cpu_cores
 
@@ -26,29 +27,56 @@ START, MOST_NAMED = 80, 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict(TrainedRun):
+class Predict(TrainedRun, TextFormat):
     """Print a line for each text, separated by tabs: the predicted class, all class probabilities, the text.
 
-    Tabs and line ends in a text are printed as spaces. Use standard input for texts that begin with a dash.
+    Tabs and line ends in a text are printed as spaces. Use standard input for texts that begin with a dash. With
+    --output, the rows of a file are written with these columns to another file instead.
     """
 
     texts: tyro.conf.Positional[tuple[str, ...]] = ()
     """The texts; default: the lines of standard input."""
+    source: str | None = None
+    """A data file with the texts, which needs no labels."""
+    text_column: str = "text"
+    """Name of the column with the texts."""
+    output: Path | None = None
+    """A new .csv, .jsonl or .parquet file: the rows of the source with all columns, the predicted class, and all class
+    probabilities."""
     trace: bool = False
     """Also print each text coloured by the prediction after each word (without colours: with the probability of the
     last class), and the words that changed the prediction."""
     figures: Path | None = None
     """A new folder for figures of each text: the prediction after each word, and the gates and states of all layers."""
 
+    def __post_init__(self):
+        self.check()
+        if self.source is not None and self.texts:
+            raise ValueError(f"source: expected none with texts, got {self.source!r}")
+        if self.source is None and self.output is not None:
+            raise ValueError("output: expected a source with it, got none")
+
 
 def predict(options: Predict) -> None:
     """The command `predict`."""
-    trained = open_any(options.run)
-    texts = given_texts(options.texts)
+    trained, table, output = open_any(options.run), None, options.output
+    if options.source is None:
+        texts = given_texts(options.texts)
+    else:
+        datasets.disable_progress_bars()
+        if output is not None:
+            output = output.expanduser()
+            check_output(output)
+        table, texts = read_rows(options.source, options.text_column, options, trained.classes)
     if options.figures is not None:
         new_figures(options.figures)
     rows = np.exp(logs_over(trained, texts, batch_mesh(1)))
     warn_of_unknown(without_known_words(trained, texts), texts)
+    if table is not None and output is not None:
+        write_rows(table, rows, trained.classes, output)
+        print(printable(f"{len(rows):,} rows with predictions written to {output}"))
+        if not options.trace and options.figures is None:
+            return
     for number, (text, row) in enumerate(zip(texts, rows, strict=True), start=1):
         # Class names of an untrusted run folder must not break the columns.
         names = [printable(name) for name in trained.classes]
@@ -73,7 +101,7 @@ def shortened(text: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(TrainedRun):
+class Evaluate(TrainedRun, TextFormat):
     """Evaluate a run: accuracy, macro F1, loss, calibration and confusion matrix."""
 
     source: str | None = None
@@ -92,6 +120,7 @@ class Evaluate(TrainedRun):
     """Number of devices that share a batch; default: all."""
 
     def __post_init__(self):
+        self.check()
         check_range("errors", self.errors, 0)
 
 
@@ -122,7 +151,7 @@ def texts_to_score(trained: Trained | TrainedEnsemble, options: Evaluate) -> tup
         source = held_out_source(trained)
         order = ("validation",)
     else:
-        source = load_source(options.source, options.text_column, options.label_column, trained.classes)
+        source = load_source(options.source, options.text_column, options.label_column, trained.classes, options)
         order = ("test", "validation", "train")
     parts = {part: getattr(source, part) for part in ("test", "validation", "train")}
     name = options.part or next(part for part in order if parts[part] is not None)

@@ -17,25 +17,28 @@ from rnnjax.data.sequences import Sequences as Sequences
 from rnnjax.data.stored_texts import StoredTexts as StoredTexts
 from rnnjax.data.streams import Stream as Stream
 from rnnjax.data.streams import Window as Window
+from rnnjax.data.text_format import TextFormat as TextFormat
 from rnnjax.data.tokens import TokenVocabulary as TokenVocabulary
 from rnnjax.data.tokens import split_text as split_text
 
 if TYPE_CHECKING:
+    from rnnjax.data.labelled_texts import LabelledTexts as LabelledTexts
     from rnnjax.data.sources import SOURCES as SOURCES
-    from rnnjax.data.sources import LabelledTexts as LabelledTexts
     from rnnjax.data.sources import Source as Source
     from rnnjax.data.sources import load_source as load_source
     from rnnjax.data.sources import load_texts as load_texts
     from rnnjax.data.splits import hold_out as hold_out
     from rnnjax.data.splits import without as without
+    from rnnjax.data.splits import without_rare as without_rare
     from rnnjax.data.text import encode as encode
     from rnnjax.data.text import learn_vocabulary as learn_vocabulary
     from rnnjax.data.text import load_vocabulary as load_vocabulary
 else:
     # These modules need the extra `text`. Its packages take seconds to import, so they are imported on first use.
     _LAZY = {
-        "sources": ("SOURCES", "LabelledTexts", "Source", "load_source", "load_texts"),
-        "splits": ("hold_out", "without"),
+        "labelled_texts": ("LabelledTexts",),
+        "sources": ("SOURCES", "Source", "load_source", "load_texts"),
+        "splits": ("hold_out", "without", "without_rare"),
         "text": ("encode", "learn_vocabulary", "load_vocabulary"),
     }
 

@@ -1,5 +1,7 @@
 """Checks of the columns of untrusted tables, before libraries read them."""
 
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ with extra("text"):
 
 # The number of rows unpacked at once to measure their size.
 BATCH_ROWS = 1_000
+DICTIONARY_BATCH = 2  # the header type of an Arrow message; a record batch is 3
 _compute: Any = pyarrow.compute  # Any, because it creates its functions on import
 
 
-def check_parquet(path: Path, columns: list[str]) -> None:
+def check_parquet(path: Path, columns: Sequence[str]) -> None:
     """Raises ValueError for a Parquet file with too many columns, or with an unpacked size far above its file size.
 
     The metadata of the file is checked first. Then texts are measured batch by batch, as dictionary indices, because a
@@ -58,18 +61,61 @@ def _check_unpacked(path: Path, unpacked: int, most: int) -> None:
         raise ValueError(f"{path}: expected at most {most:,} bytes of such a file, unpacked, got {unpacked:,}")
 
 
-def check_column(rows: datasets.Dataset, column: str, path: Path) -> None:
+def check_arrow(path: Path) -> None:
+    """Raises ValueError for an Arrow stream with too many columns, or with compressed buffers.
+
+    What is not compressed stays on disk, and is no larger than its file.
+    """
+    with pa.memory_map(str(path)) as file:
+        messages = pa.ipc.MessageReader.open_stream(file)
+        try:
+            columns = len(pa.ipc.read_schema(messages.read_next_message()))
+            if columns > MOST_COLUMNS:
+                raise ValueError(f"{path}: expected at most {MOST_COLUMNS:,} columns, got {columns:,}")
+            while True:
+                if _is_compressed(messages.read_next_message().metadata.to_pybytes()):
+                    raise ValueError(f"{path}: expected an Arrow stream without compression")
+        except StopIteration:
+            return
+
+
+def _is_compressed(metadata: bytes) -> bool:
+    """Whether the metadata of an Arrow message, a FlatBuffer that Arrow has verified, name a compression.
+
+    Message: version, header type, header; dictionary batch: id, batch; record batch: length, nodes, buffers,
+    compression (Message.fbs of the Arrow format).
+    """
+
+    def field(table: int, number: int) -> int:
+        """The place of a field of a table; 0 if the table lacks it."""
+        entries = table - struct.unpack_from("<i", metadata, table)[0]
+        if 4 + 2 * number >= struct.unpack_from("<H", metadata, entries)[0]:
+            return 0
+        offset = struct.unpack_from("<H", metadata, entries + 4 + 2 * number)[0]
+        return table + offset if offset else 0
+
+    def at(place: int) -> int:
+        return place + struct.unpack_from("<I", metadata, place)[0]
+
+    message = at(0)
+    kind, header = field(message, 1), at(field(message, 2))
+    if kind and metadata[kind] == DICTIONARY_BATCH:
+        header = at(field(header, 1))
+    return field(header, 3) > 0
+
+
+def check_column(rows: datasets.Dataset, column: str, where: str) -> None:
     """Raises ValueError for a column that `datasets` would decode, or that is damaged (invalid UTF-8, for example).
 
     Decoding an image could open any file or address that it names.
     """
     if _decoded(rows.features[column]):
         kind = type(rows.features[column]).__name__
-        raise ValueError(f"{path}: expected texts, names or integers in column {column!r}, got {kind}")
+        raise ValueError(f"{where}: expected texts, names or numbers in column {column!r}, got {kind}")
     try:
         rows.data.column(column).validate(full=True)
     except ValueError as error:
-        raise ValueError(f"{path}: expected a valid column {column!r}, got: {error}") from error
+        raise ValueError(f"{where}: expected a valid column {column!r}, got: {error}") from error
 
 
 def _decoded(feature: Any) -> bool:

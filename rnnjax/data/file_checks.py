@@ -1,6 +1,5 @@
 """Checks of untrusted data files, before libraries read them."""
 
-import codecs
 import csv
 import re
 import tarfile
@@ -30,26 +29,27 @@ for _bytes, _kind in ((b"\n", NEWLINE), (b'"', QUOTE), (b"[{", OPEN), (b"]}", CL
     _KINDS[list(_bytes)] = _kind
 
 
-def check_file(path: Path) -> None:
-    """Raises ValueError for an archive or a compressed file, which could contain files of any name and size.
+def check_file(path: Path, packed: bool = False) -> None:
+    """Raises ValueError for a sparse file that is far larger than its space on disk.
 
-    Also as `check_stored`.
+    Unless it is to be unpacked, also for an archive or a compressed file, which could contain files of any name and
+    size.
     """
-    check_stored(path)
-    with path.open("rb") as file:
-        packed = file.read(8).startswith(COMPRESSED)
-    if packed or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
-        raise ValueError(f"{path}: expected the data itself, got an archive or a compressed file; unpack it first")
-
-
-def check_stored(path: Path) -> None:
-    """Raises ValueError for a sparse file that is far larger than its space on disk."""
     found = path.stat()
     most = most_bytes(found.st_blocks * 512)
     if found.st_size > most:
         raise ValueError(
             f"{path}: expected at most {most:,} bytes of a file that takes {found.st_blocks * 512:,} on disk, "
             f"got {found.st_size:,}"
+        )
+    if packed:
+        return
+    with path.open("rb") as file:
+        compressed = file.read(8).startswith(COMPRESSED)
+    if compressed or zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+        raise ValueError(
+            f"{path}: expected the data itself, got an archive or a compressed file; unpack it first, or name it by "
+            f"what it is: {path.name}.gz, .bz2, .xz, .zst or .zip"
         )
 
 
@@ -70,36 +70,19 @@ def check_lines(path: Path) -> None:
             length = length if last < 0 else len(block) - last - 1
 
 
-def check_utf8(path: Path) -> None:
-    """Raises ValueError for a file that is not UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    done = 0
-    with path.open("rb") as file:
-        while True:
-            block = file.read(1 << 20)
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}: expected UTF-8, got an invalid byte near offset {done + error.start}"
-                ) from error
-            if not block:
-                return
-            done += len(block)
-
-
-def check_header(path: Path, separator: str) -> None:
-    """Raises ValueError for a CSV file with more than `MOST_COLUMNS` columns, or an invalid header."""
+def check_header(path: Path, separator: str) -> list[str]:
+    """The fields of the first line of a CSV file. Raises ValueError for more than `MOST_COLUMNS`, or invalid ones."""
     with path.open("rb") as file:
         start = file.read(MOST_HEADER_BYTES)
     # Like the readers, count fields in a header that quotes may extend over several lines.
-    lines = start.decode("utf-8", "replace").splitlines(keepends=True)
+    lines = start.decode("utf-8-sig", "replace").splitlines(keepends=True)
     try:
-        columns = len(next(csv.reader(lines, delimiter=separator), []))
+        names = next(filter(None, csv.reader(lines, delimiter=separator)), [])
     except csv.Error as error:
         raise ValueError(f"{path}: expected a line of column names, got: {error}") from error
-    if columns > MOST_COLUMNS:
-        raise ValueError(f"{path}: expected at most {MOST_COLUMNS:,} columns, got {columns:,}")
+    if len(names) > MOST_COLUMNS:
+        raise ValueError(f"{path}: expected at most {MOST_COLUMNS:,} columns, got {len(names):,}")
+    return names
 
 
 def check_depth(path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from rnnjax.data.sources import LabelledTexts
+from rnnjax.data.labelled_texts import MOST_NAMED, LabelledTexts
+from rnnjax.data.sources import Source
 from rnnjax.data.stored_texts import in_file_order
 from rnnjax.extras import extra
 
@@ -26,17 +28,72 @@ def hold_out(
         raise ValueError(f"hold-out fraction: expected 0 < fraction < 1, got {fraction}")
     count = len(train.texts)
     held = math.ceil(fraction * count)
-    rarest = min(Counter(train.labels).values(), default=0)
-    if rarest < 2 or held < len(classes) or count - held < len(classes):
-        raise ValueError(
-            f"hold-out of {fraction:g}: expected at least 2 rows of every class, and one per class on either side, "
-            f"got {count} rows of {len(classes)} classes, the rarest with {rarest}"
-        )
+    _check_shares(train, classes, fraction, held)
     features = datasets.Features({"row": datasets.Value("int64"), "label": datasets.ClassLabel(names=list(classes))})
     columns = {"row": np.arange(count), "label": np.asarray(train.labels)}
     table = datasets.Dataset.from_dict(columns, features=features).with_format("numpy")
     parts = table.train_test_split(test_size=fraction, seed=seed, stratify_by_column="label")
     return train.take(np.asarray(parts["train"]["row"][:])), train.take(np.asarray(parts["test"]["row"][:]))
+
+
+def without_rare(source: Source, least: int) -> Source:
+    """The source without the classes that have fewer than `least` training rows, and without their rows in all parts.
+
+    A warning names them. Raises ValueError if fewer than two classes, or no rows of a part, are left.
+    """
+    counts = np.bincount(source.train.labels, minlength=len(source.classes))
+    kept = np.flatnonzero(counts >= least)
+    if len(kept) == len(counts):
+        return source
+    if len(kept) < 2:
+        raise ValueError(
+            f"min_class_rows: expected at least two classes with {least} or more training rows, got {len(kept)}"
+        )
+    numbers = np.full(len(counts), -1)
+    numbers[kept] = np.arange(len(kept))
+
+    def common(part: LabelledTexts) -> LabelledTexts:
+        labels = numbers[part.labels]
+        if not (labels >= 0).any():
+            raise ValueError("min_class_rows: expected rows of common classes in every part, got none in one")
+        return LabelledTexts(part.take(np.flatnonzero(labels >= 0)).texts, labels[labels >= 0].tolist())
+
+    rare = [f"{source.classes[number]!r} ({counts[number]})" for number in np.flatnonzero(counts < least)]
+    warnings.warn(
+        f"classes with fewer than {least} training rows left out, with the rows of each: {', '.join(rare[:MOST_NAMED])}"
+        + (f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""),
+        stacklevel=2,
+    )
+    validation, test = (None if part is None else common(part) for part in (source.validation, source.test))
+    return Source(common(source.train), validation, test, tuple(source.classes[number] for number in kept))
+
+
+def _check_shares(train: LabelledTexts, classes: tuple[str, ...], fraction: float, held: int) -> None:
+    """Raises ValueError unless both sides can have a row of every class; it says what would do."""
+    count, fewest = len(train.texts), len(classes)
+    rare = [repr(classes[label]) for label, rows in sorted(Counter(train.labels).items()) if rows < 2]
+    if rare:
+        more = f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
+        hint = "; --min-class-rows 2 leaves such classes out" if fewest - len(rare) > 1 else ""
+        raise ValueError(
+            f"hold-out of {fraction:g}: expected at least 2 rows of every class, got 1 of "
+            f"{', '.join(rare[:MOST_NAMED])}{more}{hint}"
+        )
+    if fewest <= held <= count - fewest:
+        return
+    wanted = f"hold-out of {fraction:g}: expected at least one row per class on either side"
+    if count < 2 * fewest:
+        raise ValueError(f"{wanted}, got {count:,} rows of {fewest:,} classes")
+    # The nearest one of as few decimals as possible.
+    tens = (10**digits for digits in range(2, 9))
+    if held < fewest:
+        shares = (math.ceil(fewest / count * ten) / ten for ten in tens)
+    else:
+        shares = (math.floor((1 - fewest / count) * ten) / ten for ten in tens)
+    fitting = next((share for share in shares if fewest <= math.ceil(share * count) <= count - fewest), 0.5)
+    raise ValueError(
+        f"{wanted}, got {held:,} of {count:,} rows held out, of {fewest:,} classes; --hold-out {fitting:g} would do"
+    )
 
 
 def without(texts: LabelledTexts, *held: LabelledTexts | None) -> LabelledTexts:

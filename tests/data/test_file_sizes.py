@@ -1,10 +1,16 @@
 """Files that are, or unpack to, far more than they seem are refused at once."""
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import time
+import zipfile
 from pathlib import Path
 
+import datasets
+import datasets.config
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -55,6 +61,33 @@ def test_parquet_that_unpacks_to_far_more_than_it_is(case, tmp_path):
     path.write_bytes(write())
     with pytest.raises(ValueError, match=rf"\.parquet: .*{message}"):
         load_source(str(path))
+
+
+def zip_of(content):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", content)
+    return file.getvalue()
+
+
+PACKERS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda content: pa.compress(content, "zstd", asbytes=True),
+    ".zip": zip_of,
+}
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_compressed_file_that_unpacks_to_far_more_than_it_is(suffix, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_checks, "SMALL_BYTES", 2 * file_checks.BLOCK)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(PACKERS[suffix](b"text,label\n" + b"x" * 4 * file_checks.BLOCK))
+    with pytest.raises(ValueError, match=rf"\{suffix}: expected at most 2,097,152 bytes of such a file, unpacked"):
+        load_source(str(path))
+    assert list((tmp_path / "cache" / "rnnjax").iterdir()) == []
 
 
 @pytest.mark.parametrize("header", ["{}", '"text\nlabel",{}'])

@@ -7,9 +7,11 @@ import gzip
 import io
 import itertools
 import json
+import lzma
 import os
 import re
 import tarfile
+import warnings
 import zipfile
 
 import datasets
@@ -21,8 +23,10 @@ from fuzz import at_most
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rnnjax.data import encode, learn_vocabulary, load_source, load_vocabulary
+from rnnjax.data import TextFormat, encode, learn_vocabulary, load_source, load_vocabulary
+from rnnjax.data.encodings import found_encoding
 from rnnjax.data.file_checks import DEEPEST
+from rnnjax.data.text_format import DEFAULT
 
 TEXTS, LABELS = ["good film", "bad, film", 'a "quoted" film', "ünï film"], ["1", "0", "1", "0"]
 
@@ -49,6 +53,7 @@ FILES = {
     ".jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
     ".parquet": parquet(datasets.Dataset.from_list(ROWS)),
 }
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 numbers = itertools.count()
 
 
@@ -65,20 +70,26 @@ def quiet(caplog):
 
 
 def load(loader, path, content: bytes):
-    """What the loader makes of the content, or nothing where it raises the documented error, with the file's name."""
+    """What the loader makes of the content, or nothing where it raises the documented error, with the file's name.
+
+    It may guess, and warn of it, with the file's name too.
+    """
     path.write_bytes(content)
-    message = None
-    try:
-        return loader(path)
-    except ValueError as error:
-        message = str(error)
+    loaded, message = None, str(path)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            loaded = loader(path)
+        except ValueError as error:
+            message = str(error)
+    assert all(str(path) in str(warning.message) for warning in said)
     assert str(path) in message
-    return None
+    return loaded
 
 
-def read(path, content: bytes) -> None:
+def read(path, content: bytes, given_format=DEFAULT) -> None:
     """Loads a data file; what comes is whole."""
-    source = load(lambda path: load_source(str(path)), path, content)
+    source = load(lambda path: load_source(str(path), given=given_format), path, content)
     if source is not None:
         assert len(source.classes) > 1
         assert all(text.strip() for text in source.train.texts)
@@ -94,6 +105,67 @@ def read(path, content: bytes) -> None:
 @example(spots=[Edit("overwrite", 0, b"BZh")])
 def test_a_damaged_data_file(suffix, spots, folder):
     read(folder / f"{next(numbers)}{suffix}", damage(FILES[suffix], spots))
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@settings(max_examples=at_most(25), deadline=None, derandomize=True, database=None)
+@given(spots=edits(b"\x1f\x8b", b"\0"))
+def test_a_damaged_compressed_file(suffix, spots, folder):
+    read(folder / f"{next(numbers)}.csv{suffix}", damage(PACKERS[suffix](FILES[".csv"]), spots))
+
+
+@settings(max_examples=at_most(25), deadline=None, derandomize=True, database=None)
+@given(spots=edits(b"\xff\xff\xff\xff", b"\0"))
+def test_a_damaged_arrow_stream(spots, folder):
+    table, file = datasets.Dataset.from_list(ROWS).data.table, io.BytesIO()
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    read(folder / f"{next(numbers)}.arrow", damage(file.getvalue(), spots))
+
+
+FORMATS = st.builds(
+    TextFormat,
+    columns=st.sampled_from([None, "label,text", "text,label", "text", "a,b,c", "label"]),
+    separator=st.sampled_from([None, ";", "tab", "|", " ", "x"]),
+    comment=st.sampled_from([None, "", "#", '"', "te"]),
+    encoding=st.sampled_from([None, "utf-8", "utf-16", "cp1252", "utf-16-be", "shift-jis", "utf-7"]),
+    skip_bad=st.booleans(),
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt"])
+@settings(max_examples=at_most(60), deadline=None, derandomize=True, database=None)
+@given(
+    rows=st.lists(st.lists(st.text(max_size=9) | st.sampled_from(["text", "label", "1", "-1", "0.0"]), max_size=4)),
+    separator=st.sampled_from([",", ";", "\t", "|", ", "]),
+    end=st.sampled_from(["\n", "\r\n", "\r", ",\n"]),
+    before=st.sampled_from(
+        ["", "# title\n", "\ufeff", "text,label\n", "label\ttext\n", "text;label\n", ",text,label\n"]
+    ),
+    encoding=st.sampled_from(["utf-8", "utf-16", "utf-16-le", "cp1252", "gbk"]),
+    given_format=FORMATS,
+)
+def test_tables_of_any_layout(suffix, rows, separator, end, before, encoding, given_format, folder):
+    content = (before + "".join(separator.join(row) + end for row in rows)).encode(encoding, "ignore")
+    read(folder / f"{next(numbers)}{suffix}", content, given_format)
+
+
+@settings(max_examples=at_most(100), deadline=None, derandomize=True, database=None)
+@given(text=st.text(min_size=1), place=st.integers(0), byte=st.binary(max_size=1))
+def test_a_damaged_character_is_refused_or_said(text, place, byte, folder):
+    """One byte lost or another: it is an error, or a guess that is said, or UTF-8 of other characters."""
+    path, whole = folder / f"{next(numbers)}.txt", f"{text}é\t1\nb\t0\n".encode("utf-8", "ignore")
+    place %= len(whole)
+    content = whole[:place] + byte + whole[place + 1 :]
+    path.write_bytes(content)
+    try:
+        encoding, how = found_encoding(path, None)
+    except ValueError:
+        return
+    decoded = content.decode(encoding)
+    assert (encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32")) == (how == "")
+    if encoding == "utf-8":
+        assert decoded.encode() == content
 
 
 @settings(max_examples=at_most(25), deadline=None, derandomize=True, database=None)
@@ -170,7 +242,7 @@ def test_a_column_of_images_is_not_opened(folder, tmp_path):
     rows = datasets.Dataset.from_dict({"text": images, "label": [0, 1]}, features=features)
     path = folder / "images.parquet"
     path.write_bytes(parquet(rows))
-    with pytest.raises(ValueError, match="expected texts, names or integers in column 'text', got Image"):
+    with pytest.raises(ValueError, match="expected texts, names or numbers in column 'text', got Image"):
         load_source(str(path))
 
 

@@ -93,7 +93,8 @@ def test_given_classes_fix_the_order_of_names_and_name_the_integers(tmp_path):
     assert source.train.labels == [0, 2, 0]
     assert source.classes == ("pos", "other", "neg")
     rows = [{"text": "a", "label": 1}, {"text": "b", "label": 0}]
-    source = load_source(write(tmp_path / "integers.csv", rows), classes=["low", "high"])
+    with pytest.warns(UserWarning, match=r"\(train\): labels of 2 rows are numbers of the classes: 0 low, 1 high"):
+        source = load_source(write(tmp_path / "integers.csv", rows), classes=["low", "high"])
     assert source == Source(LabelledTexts(["a", "b"], [1, 0]), None, None, ("low", "high"))
 
 

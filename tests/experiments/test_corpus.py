@@ -1,13 +1,14 @@
 """What a language model reads: words and characters, the parts of a text, where documents begin."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 from tiny_texts import LINES, text_of, write_treebank
 
 from experiments.language_model.config import Documents, Language
-from experiments.language_model.data import Text, encoded, read_corpus, resets_of
+from experiments.language_model.data import Text, encoded, read_corpus, read_source, read_text, resets_of
 from rnnjax.data.byte_pairs import bytes_of
 
 
@@ -116,11 +117,11 @@ def test_a_text_without_a_token_keeps_its_documents(seed):
     assert found.ends.tolist() == sorted(want)
 
 
-def test_files_of_a_folder_that_are_not_read_are_named(tmp_path, capsys):
-    for name, text in {"train.txt": "a b\n" * 9, "dev.txt": "b a\n", "test.txt.xz": "a", "README": "a"}.items():
+def test_files_of_a_folder_that_are_not_read_are_named(tmp_path):
+    for name, text in {"train.txt": "a b\n" * 9, "dev.txt": "b a\n", "test.txt.7z": "a", "README": "a"}.items():
         (tmp_path / name).write_text(text)
-    assert list(corpus(tmp_path).parts) == ["train", "validation"]
-    assert capsys.readouterr().err == f"{tmp_path}: not read: test.txt.xz\n"
+    with pytest.warns(UserWarning, match=r": not read: test\.txt\.7z$"):
+        assert list(corpus(tmp_path).parts) == ["train", "validation"]
 
 
 def test_sub_words_are_learnt_from_the_training_part_only(tmp_path):
@@ -146,3 +147,26 @@ def test_rows_of_texts_are_documents_of_sub_words_too(tmp_path):
     resets = [part.resets.sum() for part in found.parts.values() if part.resets is not None]
     assert sum(resets) == 30
     assert (found.parts["train"].tokens == found.vocabulary.line_end).sum() > resets[0]
+
+
+def test_tables_are_read_as_their_options_say(tmp_path):
+    """Parts by other names, a further file, another separator, and an encoding, which a text has as well."""
+    (tmp_path / "train.csv").write_bytes("id;text\n1;ein schöner Film\n2;\n".encode("utf-16"))
+    (tmp_path / "dev.csv").write_text("text;id\nein Film;3\n")
+    (tmp_path / "other.csv").write_text("text\nleft\n")
+    config = Language(source=str(tmp_path), separator=";", skip_bad=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        texts = read_source(str(tmp_path), "text", config, config)
+    assert {part: text.tokens for part, text in texts.items()} == {
+        "train": ["ein", "schöner", "Film", "<eos>"],
+        "validation": ["ein", "Film", "<eos>"],
+    }
+    messages = [str(warning.message).removeprefix(str(tmp_path)) for warning in said]
+    assert messages == [": not read: other.csv", " (train): 1 of 2 rows left out, which lack a text or label: 2"]
+    (tmp_path / "text.txt").write_bytes("schön\n".encode("cp1252"))
+    with pytest.warns(UserWarning, match=r"text\.txt: read as cp1252: not UTF-8, but fits a Western text"):
+        assert read_text(tmp_path / "text.txt") == "schön\n"
+    assert read_text(tmp_path / "text.txt", "cp1250") == "schön\n"
+    with pytest.raises(ValueError, match=r"text\.txt: expected utf-8, got: .*; --encoding names another one"):
+        read_text(tmp_path / "text.txt", "utf-8")

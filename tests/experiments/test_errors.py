@@ -66,7 +66,7 @@ BAD_FILES = {
     "header_only": ("text,label\n", "expected at least one row, got"),
     "column": ("text,stars\nfine,1\n", "expected a column 'label', got ['text', 'stars']"),
     "one_class": ("text,label\nfine,1\ngood,1\n", "expected at least two classes in column 'label', got only '1'"),
-    "labels": ("text,label\nfine,1\nbad,0\nhm,7\n", "expected integer labels 0 to 2, or 1 to 3, in column 'label'"),
+    "labels": ("text,label\nfine,1\nbad,0\nhm,7\n", "2 rows of every class, got 1 of '0', '1', '7'\n"),
     "label": ("text,label\nfine,1\nbad,0\nhm,\n", "row 3: expected a label of ['0', '1'] in column 'label', got ''"),
     "ragged": ('text,label\nfine,1\nbad,"0\n', "not readable as csv"),
     "empty_text": ("text,label\nfine,1\n,0\n", "row 2: expected a text in column 'text', got ''"),

@@ -418,7 +418,7 @@ BAD_TEXTS = {
         "with a vocabulary below 5, rare ones become <unk>",
     ),
     "one_word": ({"text.txt": "\n" * 40}, "text.txt: expected different words to train on, got one throughout"),
-    "not_utf8": ({"text.txt": b"caf\xe9 " * 30}, "expected UTF-8, got an invalid byte at offset 3"),
+    "not_utf8": ({"text.txt": b"caf\xff " * 30}, "expected UTF-8, got an invalid byte near offset 3"),
     "one_line_held_out": (
         {"train.txt": "a b\n" * 20, "valid.txt": "\n"},
         "(validation): expected at least 2 words, got 1",

@@ -160,7 +160,7 @@ def test_a_prompt_of_unknown_words_only_is_an_error(text, text_run, tmp_path, ca
 BAD_TEXTS = {
     "short": (b"only three words", "expected at least 40 words, got 3"),
     "no words": (b"... !", "text.txt: expected at least 40 words, got 0"),
-    "not UTF-8": (b"caf\xe9 " * 30, "expected UTF-8, got an invalid byte at offset 3"),
+    "not UTF-8": (b"caf\xff " * 30, "expected UTF-8, got an invalid byte near offset 3"),
 }
 
 

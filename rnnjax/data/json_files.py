@@ -1,0 +1,62 @@
+"""JSON and JSON Lines files, with columns that Arrow would convert read as they are written."""
+
+import json
+import reprlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnjax.data.datasets_loader import load_by_datasets
+from rnnjax.data.file_checks import check_depth
+from rnnjax.extras import extra
+
+with extra("text"):
+    import datasets
+
+
+def read_json(path: Path, text_column: str, columns: Sequence[str], whole: bool) -> datasets.Dataset:
+    """The rows of a file. A string is never a date, and 1 beside "1" in the `columns`, or all if `whole`, is "1".
+
+    Arrow reads dates, and has one type for a column. Raises ValueError for a bad file, and a text of another type.
+    """
+    check_depth(path)
+    rows = load_by_datasets(path, "json", columns, {})
+    names = [name for name in rows.column_names if (whole or name in columns) and _converted(rows.features[name])]
+    if not names:
+        return rows
+    written: dict[str, list[Any]] = {name: [] for name in names}
+    for number, row in enumerate(_objects(path), start=1):
+        for name in names:
+            value = row.get(name)
+            mixed = "Json" in str(rows.features[name])
+            if name == text_column and mixed and not isinstance(value, str | None):
+                raise ValueError(f"{path}, row {number}: expected a text in column {name!r}, got {reprlib.repr(value)}")
+            written[name].append(value if value is None or isinstance(value, str) or not mixed else json.dumps(value))
+    if any(len(values) != len(rows) for values in written.values()):
+        raise ValueError(f"{path}: expected {len(rows):,} objects, got {len(written[names[0]]):,}")
+    others = rows.remove_columns(names)
+    own = datasets.Dataset.from_dict(written)
+    joined = datasets.concatenate_datasets([others, own], axis=1) if others.column_names else own
+    return joined.select_columns(rows.column_names)
+
+
+def _converted(feature: Any) -> bool:
+    return "timestamp" in str(feature) or "Json" in str(feature)
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a list, or of lines. Raises ValueError for anything else."""
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            if file.read(1) == "[":
+                file.seek(0)
+                objects: Iterator[Any] = iter(json.load(file))
+            else:
+                file.seek(0)
+                objects = (json.loads(line) for line in file if line.strip())
+            for value in objects:
+                if not isinstance(value, dict):
+                    raise ValueError(f"got {reprlib.repr(value)}")
+                yield value
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path}: expected a list of objects, or one object a line: {error}") from error
