@@ -85,7 +85,7 @@ class Forecast(SeedsConfig):
     intervals: Literal["network", "split", "adaptive"] = "adaptive"
     """Intervals of the forecasts. network: as the head gives them. split: moved so that they cover the right share of
     the validation part. adaptive: also moved after each date, by whether earlier forecasts contained it."""
-    adaptation: float = 0.1
+    adaptation: float = 0.2
     """Intervals adaptive: step size, in units of the mean absolute error in the validation part."""
     paths: int = 100
     """Sample paths of a recursive Gaussian forecast."""

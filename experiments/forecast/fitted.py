@@ -13,7 +13,7 @@ from experiments.forecast.data import Parts, check_rows, windowing_of
 from rnnjax.conformal import Calibration
 from rnnjax.data.frequency import Frequency
 from rnnjax.data.series import SeriesTable
-from rnnjax.data.static import MOST_TEXTS, StaticColumn
+from rnnjax.data.static import StaticColumn
 from rnnjax.data.windows import Cuts, Relative, Scaled, Scaling, Windowing
 from rnnjax.fields import check_range, check_type
 from rnnjax.forecasting import LEVELS
@@ -237,8 +237,8 @@ def _static(value: Any, names: Sequence[str]) -> tuple[StaticColumn, ...]:
         if column["name"] != name:
             raise ValueError(f"static: expected the column {name!r:.60}, got {column['name']!r:.60}")
         check_type("static", values, tuple[str, ...])
-        if len(values) > MOST_TEXTS or len({*values}) < len(values):
-            raise ValueError(f"static: expected at most {MOST_TEXTS:,} different texts, got {reprlib.repr(values)}")
+        if len({*values}) < len(values):
+            raise ValueError(f"static: expected different texts, got {reprlib.repr(values)}")
         mean, spread = (float(_numbers(column[key], key, (), positive=key == "spread")) for key in ("mean", "spread"))
         found.append(StaticColumn(name, tuple(values), mean, spread))
     return tuple(found)
