@@ -18,7 +18,7 @@ SHARES = 1e-12  # of counts divided by their number: 0 was measured
 @pytest.fixture
 def parts(tmp_path):
     source = str(write(tmp_path / "file.csv", known=0))
-    config = Forecast(source=source, series="shop", context=5, horizon=HORIZON, season=7, validation=0.3)
+    config = Forecast(source=source, series=("shop",), context=5, horizon=HORIZON, season=7, validation=0.3)
     return prepare(config)
 
 

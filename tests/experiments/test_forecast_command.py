@@ -104,7 +104,7 @@ def rows(count, values=None, name="value"):
 
 BAD_FILES = {
     "one line": (rows(1), [], "file.csv, 'value': expected at least 3 dates"),
-    "nan": (rows(3, [1, "nan", 2]), [], "file.csv, 'value', 2001-01-02T00:00:00: expected a number in column 'value'"),
+    "nan": (rows(4, [1, "nan", 2, 3]), [], "file.csv, line 3, 'value', 2001-01-02T00:00:00: expected a number"),
     "gap": (rows(9).replace("2001-01-05", "2001-02-05"), [], "expected increasing dates, got 2001-01-06T00:00:00"),
     "gaps": (rows(9).replace("2001-01-09", "2001-01-12"), [], "got none at 2001-01-09T00:00:00 (3 missing in total)"),
     "duplicate": (rows(9).replace("01-05", "01-04"), [], "expected every date once, got 2001-01-04T00:00:00 twice"),

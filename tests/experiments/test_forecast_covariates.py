@@ -24,7 +24,7 @@ KNOWN, STATIC = 0.3, 0.6
 def test_after_a_cut_off_the_known_columns_go_on(tmp_path):
     config = Forecast(
         source=str(write(tmp_path / "file.csv", known=0)),
-        series="shop",
+        series=("shop",),
         known=("promo",),
         static=("size",),
         context=5,
@@ -44,7 +44,7 @@ def test_after_a_cut_off_the_known_columns_go_on(tmp_path):
 def test_the_inputs_by_hand(tmp_path):
     config = Forecast(
         source=str(write(tmp_path / "file.csv")),
-        series="shop",
+        series=("shop",),
         known=("promo", "price"),
         static=("climate",),
         context=5,
@@ -87,7 +87,7 @@ def test_without_the_options_everything_is_as_without_the_columns(strategy, tmp_
     """Inputs, scaling and first parameters have the bits that they had before there were such columns."""
     config = Forecast(
         source=str(write(tmp_path / "file.csv", known=0)),
-        series="shop",
+        series=("shop",),
         context=5,
         horizon=HORIZON,
         season=7,
@@ -123,7 +123,7 @@ def error_of(config):
 
 
 LEARNING: dict[str, Any] = {
-    "series": "shop",
+    "series": ("shop",),
     **{"context": 4, "horizon": 2, "season": 7, "relative": "none", "calendar": (), "hidden": 12, "recurrence": "scan"},
     **{"epochs": 30, "patience": 30, "batch_size": 64, "learning_rate": 0.02, "statistical": False, "seeds": 1},
 }
