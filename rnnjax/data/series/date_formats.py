@@ -21,7 +21,8 @@ ISO = "ISO8601"
 FRACTIONAL = "fractional-year"
 EPOCHS: Mapping[str, Any] = {"epoch-s": "s", "epoch-ms": "ms", "epoch-us": "us", "epoch-ns": "ns"}
 NUMBERED = (FRACTIONAL, *EPOCHS)
-# Of plain digits, by their number. Years of four digits are of these centuries, so that few dates are ambiguous.
+# Of plain digits, by their number. Years of four digits are of these centuries unless the format is given, so that few
+# dates are ambiguous.
 DIGITS: Mapping[int, tuple[str, ...]] = {
     4: ("%Y", "%y%m"),
     6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y"),
@@ -121,10 +122,10 @@ def parsed(words: Any, form: str) -> Any:
         raise ValueError(first_line(error)) from error
 
 
-def plausible(dates: Any, form: str) -> bool:
-    """Whether the years of plain digits are of centuries that have series."""
+def plausible(dates: Any, form: str) -> Any:
+    """The dates whose years of four digits are of centuries that have series, NaT for others."""
     years = dates.dt.year
-    return "%Y" not in form or bool(((years >= LEAST_YEAR) & (years < MOST_YEAR)).all())
+    return dates.where((years >= LEAST_YEAR) & (years < MOST_YEAR)) if "%Y" in form else dates
 
 
 def _months_of_quarters(words: Any, form: str) -> tuple[Any, str]:

@@ -92,8 +92,8 @@ class _Words:
         first = str(self.words.iloc[0])
         iso = bool(pandas.Series([first]).str.fullmatch(IS_ISO).iloc[0])
         forms = [ISO] if iso else candidates(first)
-        read = {form: self._parsed(form) for form in forms}
-        whole = {form: dates for form, dates in read.items() if not dates.isna().any() and plausible(dates, form)}
+        read = {form: plausible(self._parsed(form), form) for form in forms}
+        whole = {form: dates for form, dates in read.items() if not dates.isna().any()}
         if not whole:
             # The format that most words have, so that the first other word is named.
             form = max(read, key=lambda form: int(read[form].notna().sum()), default=None)

@@ -40,9 +40,9 @@ def from_table(
 
     A series is from its first to its last value: what is missing before and after is no observation. With `fill`,
     missing dates and numbers between them get the previous number, which is known at that time. Raises ValueError for
-    no rows, fewer than three values of a series (with `unfit="drop"`, of all series), a missing column, invalid,
-    ambiguous, duplicate or unordered dates, missing, invalid or non-finite numbers, static columns that change within
-    a series, and series with different frequencies.
+    no rows, fewer than three values of a series (unless `unfit` leaves them out, of all series), a missing column,
+    invalid, ambiguous, duplicate or unordered dates, missing, invalid or non-finite numbers, static columns that change
+    within a series, and series with different frequencies.
     """
     return _series(table, columns, form, Notes(where, form.strict), fill)
 
@@ -71,7 +71,7 @@ def _series(table: pandas.DataFrame, columns: Columns, form: Format, notes: Note
                 short[name] = int(np.sum(~np.isnan(numbers[column][rows])))
             else:
                 found.append(one)
-    for name in short if not found or form.unfit != "drop" else ():
+    for name in short if not found or form.unfit == "error" else ():
         raise ValueError(
             f"{where}, {name!r}: expected at least {FEWEST} dates to infer their frequency, got {short[name]} with a "
             f"value in column{'s'[: len(columns.values) > 1]} {', '.join(map(repr, columns.values))}"

@@ -80,5 +80,5 @@ class Format:
     decimal: Literal[".", ","] | None = None
     missing: tuple[str, ...] | None = None  # words for a missing number, besides none at all
     sort: bool = False  # rows of a series may be in any order
-    unfit: Literal["drop", "keep", "error"] = "error"  # series of fewer than three dates; they cannot be kept
+    unfit: Literal["drop", "keep", "error"] = "error"  # a series of fewer than three dates is left out, or an error
     strict: bool = False  # everything that would be a note is an error
