@@ -102,6 +102,14 @@ CASES = {
         range(1, 25),
         note="fractional-year",
     ),
+    "fractional years, late in the month": Case(
+        "numbered",
+        "",
+        rows([f"{2010 + (month + 0.7) / 12:.3f}" for month in range(24)]),
+        TWO_YEARS,
+        range(1, 25),
+        note="fractional-year",
+    ),
     "fractional days": Case(
         "numbered",
         "",
