@@ -7,7 +7,7 @@ import pytest
 import series_cases
 import series_date_cases
 
-from rnnjax.data.series import Format, read_series
+from rnnjax.data.series import Columns, Format, read_series
 
 CASES = series_cases.CASES | series_date_cases.CASES
 
@@ -37,6 +37,27 @@ def test_files_as_users_have_them(name, tmp_path):
     if case.note:
         with pytest.raises(ValueError, match="expected nothing to assume"):
             read_series(path, case.columns, dataclasses.replace(form, strict=True), fill=case.fill)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"skip_lines": -1}, "skip_lines: expected 0 to 10000, got -1"),
+        ({"century": 0}, "century: expected 1 to 9900, got 0"),
+        ({"century": 10**9}, "century: expected 1 to 9900, got 1000000000"),
+    ],
+)
+def test_formats_that_are_none(options, message):
+    with pytest.raises(ValueError, match=message):
+        Format(**options)
+
+
+@pytest.mark.parametrize("separator", [";;", '"', "\n", ""])
+def test_separators_that_are_none(separator, tmp_path):
+    path = tmp_path / "file.csv"
+    path.write_text("date,value\n")
+    with pytest.raises(ValueError, match="separator: expected one character or tab, got"):
+        read_series(path, Columns(), Format(separator=separator))
 
 
 def test_every_kind_has_a_case_that_is_read_and_one_that_is_refused():

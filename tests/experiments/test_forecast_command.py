@@ -10,6 +10,7 @@ from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments.forecast import __main__ as forecast
+from experiments.forecast.config import Forecast
 from experiments.forecast.files import date_words
 from rnnjax.forecasting import LEVELS
 
@@ -87,6 +88,21 @@ BAD_ARGUMENTS = {
     "preset": (["bonds"], "Unrecognized options: bonds"),
     "value": (["file", "--value"], "value: expected at least one column, got none"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"missing": "x"}, "missing: expected a list, got 'x'"),
+        ({"missing": (1,)}, "missing: expected str, got 1"),
+        ({"decimal": "x"}, r"decimal: expected one of \['.', ','\], got 'x'"),
+        ({"date": ()}, "date: expected at least one column, got none"),
+    ],
+)
+def test_options_that_may_be_left_out_are_checked(options, message):
+    assert Forecast().missing is None
+    with pytest.raises(ValueError, match=message):
+        Forecast(**options)
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)

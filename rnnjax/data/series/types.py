@@ -8,6 +8,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from rnnjax.data.frequency import Frequency
+from rnnjax.fields import check_range
+
+# Limits of options.
+MOST_SKIPPED, MOST_CENTURY = 10_000, 9_900
 
 
 class Series(NamedTuple):
@@ -70,7 +74,10 @@ class Columns:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """How the values of a file are written; what is None is found out, and said in the notes of the table."""
+    """How the values of a file are written; what is None is found out, and said in the notes of the table.
+
+    Raises ValueError for numbers out of their range.
+    """
 
     separator: str | None = None  # of columns; "tab" for tabs
     skip_lines: int | None = None  # before the line of column names
@@ -82,3 +89,7 @@ class Format:
     sort: bool = False  # rows of a series may be in any order
     unfit: Literal["drop", "keep", "error"] = "error"  # a series of fewer than three dates is left out, or an error
     strict: bool = False  # everything that would be a note is an error
+
+    def __post_init__(self):
+        check_range("skip_lines", self.skip_lines or 0, 0, MOST_SKIPPED)
+        check_range("century", 1900 if self.century is None else self.century, 1, MOST_CENTURY)
