@@ -72,6 +72,11 @@ def _numbers(value: Any) -> list[Any]:
 
 def check_type(name: str, value: Any, hint: Any) -> None:
     """Raises ValueError if a value does not match the annotated type."""
+    optional = [option for option in get_args(hint) if option is not type(None)]
+    if len(optional) < len(get_args(hint)) and get_origin(optional[0]) is not None:  # a list or a choice, or nothing
+        if value is not None:
+            check_type(name, value, optional[0])
+        return
     if get_origin(hint) is tuple:
         if not isinstance(value, (tuple, list)):  # JSON has lists only
             raise ValueError(f"{name}: expected a list, got {reprlib.repr(value)}")

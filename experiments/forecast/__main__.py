@@ -133,6 +133,8 @@ def train_and_test(config: Forecast, name: str) -> tuple[Path, str, Outcome]:
     with Session(PROGRAM, name, config) as session:
         devices = seed_mesh(config.seeds, config.execution.devices).size
         parts = prepare(config)
+        for note in parts.table.notes:
+            print(printable(note))
         print(facts(config, parts))
         print(f"{config.name}: {config.seeds} seeds on {devices} devices, at most {config.epochs} epochs")
         linear = linear_autoregression(parts)

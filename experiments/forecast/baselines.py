@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.forecast.data import Parts, actual, scaled_parts
 from experiments.forecast.scores import naive_errors, score
-from rnnjax.data.windows import Relative, Windowing, Windows, seasonal_naive, undone
+from rnnjax.data.windows import CONSTANT, Relative, Windowing, Windows, seasonal_naive, undone
 
 # Penalties of the autoregression, relative to the mean square of its standardised inputs.
 PENALTIES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
@@ -168,7 +168,10 @@ class Remainder(NamedTuple):
         """The remainder of this autoregression, with the scales of the training part."""
         series = range(len(linear.parts.scaled))
         own = cls(linear, np.ones(len(series)))(training).targets.astype(np.float64)
-        return cls(linear, np.array([np.sqrt(np.mean(own[training.series == number] ** 2)) for number in series]))
+        spread = np.array([np.sqrt(np.mean(own[training.series == number] ** 2)) for number in series])
+        scale = np.array([one.scaling.scale for one in linear.parts.scaled])
+        # A constant series that is kept has no residuals.
+        return cls(linear, np.where(spread > CONSTANT * scale, spread, scale))
 
     def __call__(self, of: Windows) -> Windows:
         """The windows with another base, scale and targets."""
@@ -188,7 +191,7 @@ def _tried(parts: Parts) -> Iterator[tuple[float, Autoregression]]:
     shared, own = [training], list[Windows]()
     if len(parts.scaled) > 1:
         own = [training.take(training.series == number) for number in range(len(parts.scaled))]
-    truth, naive = actual(parts, validation), naive_errors(parts)[validation.series]
+    truth, naive = actual(parts, validation), naive_errors(parts, validation)
     for order in orders(windowing.context):
         for groups in (shared, own) if own else (shared,):
             fitted = [fits(lags(group, windowing, order), group.targets.astype(np.float64)) for group in groups]

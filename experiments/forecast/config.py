@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from experiments.forecast.file_options import FileOptions
 from rnnjax import RNN, Chunked, Scan, StackedRNN
 from rnnjax.cells.names import known_cell
 from rnnjax.commands.cells import CellOption
@@ -32,20 +33,18 @@ def date_of(name: str, text: str) -> np.datetime64:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Forecast(SeedsConfig):
+class Forecast(FileOptions, SeedsConfig):
     """Train a recurrent network to forecast time series, several seeds at once."""
 
     source: str = "stocks"
     """ "stocks" (monthly prices) or "temperatures" (hourly) of vega-datasets, "sunspots" (yearly) of statsmodels,
     "generated" (a chaotic series), or a CSV or TSV file."""
-    date: str = "date"
-    """Files: column of the dates."""
-    date_format: str | None = None
-    """Files: format of the dates, as for strptime ("%d/%m/%Y"). Default: ISO 8601 or another unambiguous format."""
+    date: tuple[str, ...] = ("date",)
+    """Files: column of the dates, or several columns (year month day), joined by spaces."""
     value: tuple[str, ...] = ("value",)
     """Files: columns of the values; each column is a series."""
-    series: str | None = None
-    """Files with several series in one column: column with the name of the series."""
+    series: tuple[str, ...] = ()
+    """Files with several series in one column: columns with the names of the series."""
     extra: tuple[str, ...] = ()
     """Files: columns of further inputs, which are known up to the origin of a forecast."""
     known: tuple[str, ...] = ()
@@ -54,7 +53,18 @@ class Forecast(SeedsConfig):
     static: tuple[str, ...] = ()
     """Files: columns of static covariates, with one text or number for each series."""
     fill: bool = False
-    """Fill a missing value with the one before it; otherwise it is an error."""
+    """Fill a missing value between others with the one before it; otherwise it is an error. Rows without a value at the
+    end of a series are to be forecast, and those at its beginning are left out."""
+    missing: tuple[str, ...] | None = None
+    """Files: words for a missing number, besides an empty cell. Default: NA, NaN, N/A, #N/A, null, none, ?, -."""
+    sort: bool = False
+    """Files: sort the rows of each series by date. Default: only if the newest date is first."""
+    unfit: Literal["drop", "keep", "error"] = "drop"
+    """Series that are constant in the training part, or have no windows in a part. drop: leave them out, by name. keep:
+    train on what they have and forecast them, with scores where there are any; series without a window in training are
+    left out. error: end with an error."""
+    strict: bool = False
+    """Files: nothing is assumed: whatever would be said about a file is an error."""
     validation: float = 0.2
     """Share of the dates for validation, which chooses the best epoch."""
     test: float = 0.2
@@ -85,7 +95,7 @@ class Forecast(SeedsConfig):
     intervals: Literal["network", "split", "adaptive"] = "adaptive"
     """Intervals of the forecasts. network: as the head gives them. split: moved so that they cover the right share of
     the validation part. adaptive: also moved after each date, by whether earlier forecasts contained it."""
-    adaptation: float = 0.1
+    adaptation: float = 0.2
     """Intervals adaptive: step size, in units of the mean absolute error in the validation part."""
     paths: int = 100
     """Sample paths of a recursive Gaussian forecast."""
@@ -119,7 +129,7 @@ class Forecast(SeedsConfig):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                *("batch_size", "backtest"),
+                *("batch_size", "backtest", "century"),
             ),
             shares=("validation", "test"),
             above_zero=("validation", "test", "adaptation"),
@@ -129,8 +139,9 @@ class Forecast(SeedsConfig):
             date_of("until", self.until)
         if self.backtest is not None and self.execution.resume is not None:
             raise ValueError("backtest: expected none with --resume; the run of each part can be resumed")
-        if not self.value:
-            raise ValueError("value: expected at least one column, got none")
+        for name in ("date", "value"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: expected at least one column, got none")
         for name in sorted({*self.known} & {*self.value, *self.extra}):
             raise ValueError(f"known: expected other columns than those of value and extra, got {name!r:.60}")
         if self.validation + self.test >= 1:

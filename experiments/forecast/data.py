@@ -9,8 +9,11 @@ from experiments.forecast.config import Forecast
 from experiments.forecast.sources import load
 from rnnjax.data.series import SeriesTable
 from rnnjax.data.static import StaticColumn, static_columns
-from rnnjax.data.windows import Cuts, Scaled, Windowing, Windows, cut_dates, joined
+from rnnjax.data.windows import Cuts, Scaled, UnfitError, Windowing, Windows, cut_dates, joined
 from rnnjax.training.capacity import check_capacity
+
+# Series that are left out are named in this number of lines.
+MOST_NOTES = 20
 
 
 class Parts(NamedTuple):
@@ -47,6 +50,7 @@ def prepare(config: Forecast) -> Parts:
     table = load(config)
     cuts = cut_dates(table, config.validation, config.test)
     season = _season(config, table, cuts)
+    table = fit_series(config, table, cuts, windowing_of(config, season, ()))
     windowing = windowing_of(config, season, static_columns(config.static, table.series))
     check_rows(config, table, windowing)
     return scaled_parts(table, cuts, windowing)
@@ -55,7 +59,45 @@ def prepare(config: Forecast) -> Parts:
 def windowing_of(config: Forecast, season: int, static: tuple[StaticColumn, ...]) -> Windowing:
     """The windowing of the config, with the season and the static columns of the data."""
     cycles = tuple(config.calendar)
-    return Windowing(config.context, config.horizon, season, config.relative, config.log, cycles, static)
+    keep = config.unfit == "keep"
+    return Windowing(config.context, config.horizon, season, config.relative, config.log, cycles, static, keep)
+
+
+def fit_series(config: Forecast, table: SeriesTable, cuts: Cuts, windowing: Windowing) -> SeriesTable:
+    """The series that can be trained on, and scored unless others are kept; the rest is left out and noted.
+
+    Raises UnfitError if none is left, and for the first one that is unfit if that is an error.
+    """
+    problems: dict[str, str] = {}
+    for series in table.series:
+        try:
+            one = Scaled(series._replace(static=()), windowing, cuts, table.frequency)
+            if not windowing.keep:
+                _check_windows(one)
+                one.check_naive()
+        except UnfitError as error:
+            if config.unfit == "error" or len(table.series) == 1:
+                raise
+            problems[series.name] = str(error)
+    left = tuple(series for series in table.series if series.name not in problems)
+    if not left:
+        raise UnfitError(next(iter(problems.values())))
+    words = [f"{config.source}, {name!r}, left out: {why}" for name, why in problems.items()]
+    if len(words) > MOST_NOTES:
+        words[MOST_NOTES:] = [f"{config.source}: {len(words) - MOST_NOTES} further series left out"]
+    options = "--unfit error" if windowing.keep else "--unfit keep or error"
+    notes = (f"{line} ({options})" for line in words)
+    return table._replace(series=left, notes=(*table.notes, *notes), dropped=(*table.dropped, *problems))
+
+
+def _check_windows(one: Scaled) -> None:
+    """Raises UnfitError for a series without a window in one of the parts."""
+    for part, name in ((1, "validation"), (2, "test")):
+        if not len(one.origins(part)):
+            raise UnfitError(
+                f"horizon: expected one that fits in the {name} part, got {one.windowing.horizon} steps and "
+                f"{one.ends[part] - one.ends[part - 1]} dates of {one.series.name!r} in it"
+            )
 
 
 def check_rows(config: Forecast, table: SeriesTable, windowing: Windowing) -> None:
@@ -69,28 +111,26 @@ def check_rows(config: Forecast, table: SeriesTable, windowing: Windowing) -> No
 def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
     """The season of the config, or that of the dates, or 1 if the training part is not longer than the latter.
 
-    Raises ValueError if the training part is not longer than the season of the config.
+    Raises ValueError if no training part is longer than the season of the config.
     """
-    shortest = min(cuts.places(series)[0] for series in table.series)
+    longest = max(cuts.places(series)[0] for series in table.series)
     if config.season is None:
-        return table.frequency.season if table.frequency.season < shortest else 1
-    if config.season >= shortest:
+        return table.frequency.season if table.frequency.season < longest else 1
+    if config.season >= longest:
         raise ValueError(
-            f"season: expected one shorter than the training part, got {config.season} steps and {shortest} dates"
+            f"season: expected one shorter than the training part, got {config.season} steps and {longest} dates"
         )
     return config.season
 
 
 def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:
-    """The windows of every part. Raises ValueError if a part has none."""
+    """The windows of every part. Raises UnfitError if a part has none, of any series or (with `keep`) of all."""
     scaled = tuple(Scaled(series, windowing, cuts, table.frequency) for series in table.series)
-    for part, name in ((1, "validation"), (2, "test")):
-        for one in scaled:
-            if not len(one.origins(part)):
-                raise ValueError(
-                    f"horizon: expected one that fits in the {name} part, got {windowing.horizon} steps and "
-                    f"{one.ends[part] - one.ends[part - 1]} dates of {one.series.name!r} in it"
-                )
+    if windowing.keep:
+        best = max(scaled, key=lambda one: min(len(one.origins(1)), len(one.origins(2))))
+        _check_windows(best)
+    for one in scaled if not windowing.keep else ():
+        _check_windows(one)
     return Parts.of(table, cuts, windowing, scaled)
 
 

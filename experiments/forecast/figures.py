@@ -46,7 +46,8 @@ def _forecast(config: Forecast, parts: Parts, outcome: Outcome) -> Figure:
     """The last window of the test part, for each of the first series."""
     best = outcome.comparison.baseline
     panels = []
-    for number, one in enumerate(parts.scaled[:MOST_PANELS]):
+    for number in np.unique(parts.test.series)[:MOST_PANELS]:
+        one = parts.scaled[number]
         row = int(np.flatnonzero(parts.test.series == number)[-1])
         origin = int(parts.test.origins[row])
         shown = slice(max(0, origin - max(config.context, 2 * config.horizon)), origin)

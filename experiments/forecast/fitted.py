@@ -11,9 +11,9 @@ from experiments.forecast.baselines import Autoregression, Linear, Remainder, Ri
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts, check_rows, windowing_of
 from rnnjax.conformal import Calibration
-from rnnjax.data.frequency import Frequency
+from rnnjax.data.frequency import DAY, Frequency
 from rnnjax.data.series import SeriesTable
-from rnnjax.data.static import MOST_TEXTS, StaticColumn
+from rnnjax.data.static import StaticColumn
 from rnnjax.data.windows import Cuts, Relative, Scaled, Scaling, Windowing
 from rnnjax.fields import check_range, check_type
 from rnnjax.forecasting import LEVELS
@@ -30,6 +30,7 @@ class Fitted(NamedTuple):
     season: int
     static: tuple[StaticColumn, ...]
     names: tuple[str, ...]  # of the series
+    dropped: tuple[str, ...]  # names of series of the file that were left out
     scalings: tuple[Scaling, ...]
     linear: Autoregression
     linear_scales: np.ndarray  # of the windows of the autoregression, for each series
@@ -44,6 +45,7 @@ class Fitted(NamedTuple):
             parts.windowing.season,
             parts.windowing.static,
             tuple(one.series.name for one in parts.scaled),
+            parts.table.dropped,
             tuple(one.scaling for one in parts.scaled),
             linear.model,
             np.array([one.scaling.scale for one in linear.parts.scaled]),
@@ -61,12 +63,18 @@ class Fitted(NamedTuple):
     ) -> tuple[Parts, Linear]:
         """The series of another table, scaled for the network of the run, and the autoregression.
 
-        A single series fits that of a run with a single one, whatever their names. The test part begins at the date
-        `since`, or at that of the run, and may be empty. Raises ValueError for a series that the run does not have, and
-        for another frequency; also as `check_rows` and `Scaled`.
+        Series that were left out in the run are left out. A single series fits that of a run with a single one,
+        whatever their names. The test part begins at the date `since`, or at that of the run, and may be empty. Raises
+        ValueError for a series that the run does not have, and for another frequency; also as `check_rows` and
+        `Scaled`.
         """
         if table.frequency != self.frequency:
             raise ValueError(f"{where}: expected dates {self.frequency} apart, as in the run, got {table.frequency}")
+        left = tuple(series for series in table.series if series.name not in self.dropped)
+        if left and len(left) < len(table.series):
+            gone = [series.name for series in table.series if series.name in self.dropped]
+            note = f"{where}: series left out, as in the run: {reprlib.repr(gone)}"
+            table = table._replace(series=left, notes=(*table.notes, note))
         names = [series.name for series in table.series]
         if len(names) == len(self.names) == 1:
             names = list(self.names)
@@ -102,6 +110,7 @@ class Fitted(NamedTuple):
             "season": self.season,
             "static": [{**column._asdict(), "values": list(column.values)} for column in self.static],
             "names": list(self.names),
+            "dropped": list(self.dropped),
             "scalings": scalings,
             "linear": {**self.linear._asdict(), "models": models},
             "linear_scales": self.linear_scales.tolist(),
@@ -120,6 +129,11 @@ class Fitted(NamedTuple):
             raise ValueError(f"names: expected 1 to {MOST_SERIES:,} different names, got {reprlib.repr(names)}")
         for name in names:
             check_type("names", name, str)
+        dropped = values["dropped"]
+        if not isinstance(dropped, list) or len(dropped) > MOST_SERIES:
+            raise ValueError(f"dropped: expected at most {MOST_SERIES:,} names, got {reprlib.repr(dropped)}")
+        for name in dropped:
+            check_type("dropped", name, str)
         scalings = tuple(
             _scaling(scaling, config) for scaling in _list(values["scalings"], "scalings", len(names), len(names))
         )
@@ -131,6 +145,7 @@ class Fitted(NamedTuple):
             season,
             static,
             tuple(names),
+            tuple(dropped),
             scalings,
             _autoregression(values["linear"], config, windowing_of(config, season, static), frequency, len(names)),
             _numbers(values["linear_scales"], "linear_scales", (len(names),), positive=True),
@@ -185,8 +200,14 @@ def _frequency(value: Any) -> Frequency:
     if frequency.unit not in ("month", "working day", "second"):
         raise ValueError(f"frequency: expected month, working day or second, got {frequency.unit!r:.60}")
     check_range("frequency", frequency.step, 1, MOST_SECONDS)
-    for name in ("month_end", "working_end"):
+    for name in ("month_end", "working_end", "working"):
         check_type(name, getattr(frequency, name), bool)
+    check_range("opens", frequency.opens, 0, DAY - 1)
+    check_range("slots", frequency.slots, 0, DAY)
+    if frequency.slots and (
+        frequency.unit != "second" or frequency.opens + (frequency.slots - 1) * frequency.step >= DAY
+    ):
+        raise ValueError(f"frequency: expected steps of seconds within a day, got {reprlib.repr(value)}")
     return frequency
 
 
@@ -237,8 +258,8 @@ def _static(value: Any, names: Sequence[str]) -> tuple[StaticColumn, ...]:
         if column["name"] != name:
             raise ValueError(f"static: expected the column {name!r:.60}, got {column['name']!r:.60}")
         check_type("static", values, tuple[str, ...])
-        if len(values) > MOST_TEXTS or len({*values}) < len(values):
-            raise ValueError(f"static: expected at most {MOST_TEXTS:,} different texts, got {reprlib.repr(values)}")
+        if len({*values}) < len(values):
+            raise ValueError(f"static: expected different texts, got {reprlib.repr(values)}")
         mean, spread = (float(_numbers(column[key], key, (), positive=key == "spread")) for key in ("mean", "spread"))
         found.append(StaticColumn(name, tuple(values), mean, spread))
     return tuple(found)

@@ -25,7 +25,7 @@ def calibration_of(config: Forecast, parts: Parts, params: Any) -> Calibration |
     if config.intervals == "network":
         return None
     return split_conformal(
-        _with_mean(forecasts(config, params, parts.validation)), parts.validation.targets, np.array(LEVELS)
+        with_mean(forecasts(config, params, parts.validation)), parts.validation.targets, np.array(LEVELS)
     )
 
 
@@ -34,7 +34,7 @@ def network_forecasts(config: Forecast, parts: Parts, params: Any, calibration: 
 
     The mean forecast is that of the normalised quantiles: with logarithms, the geometric mean.
     """
-    test, last = (_with_mean(forecasts(config, params, windows)) for windows in (parts.test, parts.last))
+    test, last = (with_mean(forecasts(config, params, windows)) for windows in (parts.test, parts.last))
     plain = _undone(test, parts.test, config.log)
     if calibration is not None:
         rate = config.adaptation if config.intervals == "adaptive" else 0
@@ -56,6 +56,6 @@ def _undone(quantiles: np.ndarray, windows: Windows, log: bool) -> np.ndarray:
     return np.stack([undone(own, windows, log) for own in quantiles])
 
 
-def _with_mean(quantiles: np.ndarray) -> np.ndarray:
+def with_mean(quantiles: np.ndarray) -> np.ndarray:
     """Quantiles `(S, ...)` of all seeds, and their mean."""
     return np.concatenate([quantiles, quantiles.mean(axis=0, keepdims=True)]).astype(np.float64)

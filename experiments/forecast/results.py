@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 def evaluate(config: Forecast, parts: Parts, linear: Linear, network: Network) -> Outcome:
     """Evaluates the baselines and the network on the test part."""
     test = parts.test
-    truth, naive = actual(parts, test), naive_errors(parts)[test.series]
+    truth, naive = actual(parts, test), naive_errors(parts, test)
     baselines, fits = baseline_forecasts(parts, linear, test), list[Fit]()
     if config.statistical:
         others, fits = statistical_forecasts(parts, test)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.forecast.data import Parts
+from rnnjax.data.windows import Windows
 from rnnjax.forecasting import LEVELS, MEDIAN
 
 # Each interval's nominal coverage, and the indices of the two levels at its ends.
@@ -33,16 +34,11 @@ class Scores(NamedTuple):
     width: tuple[float, ...] | None = None  # of each of `INTERVALS`
 
 
-def naive_errors(parts: Parts) -> np.ndarray:
-    """The naive error of each series in its training part. Raises ValueError if it is 0: MASE is then undefined."""
-    errors = [one.scaling.naive for one in parts.scaled]
-    for one, error in zip(parts.scaled, errors, strict=True):
-        if error == 0:
-            raise ValueError(
-                f"expected the training part of {one.series.name!r} to differ from season to season, got one that is "
-                f"the same every {parts.windowing.season} steps"
-            )
-    return np.array(errors)
+def naive_errors(parts: Parts, of: Windows) -> np.ndarray:
+    """The naive error `(N,)` of the series of each window, in its training part. Raises as `Scaled.check_naive`."""
+    for number in np.unique(of.series):
+        parts.scaled[number].check_naive()
+    return np.array([one.scaling.naive for one in parts.scaled])[of.series]
 
 
 def score(forecast: np.ndarray, actual: np.ndarray, naive: np.ndarray, quantiles: np.ndarray | None = None) -> Scores:

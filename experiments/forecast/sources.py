@@ -1,5 +1,6 @@
 """The sources of series: installed packages, files, or a generated series."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pandas
 
 from experiments.forecast.config import Forecast, date_of
 from rnnjax.data.frequency import Frequency
-from rnnjax.data.series import Columns, Series, SeriesTable, from_table, read_series
+from rnnjax.data.series import Columns, Format, Series, SeriesTable, from_table, read_series
 from rnnjax.extras import extra
 
 GENERATED = 600
@@ -37,11 +38,11 @@ def load(config: Forecast) -> SeriesTable:
             values=config.value,
             series=config.series,
             extra=config.extra,
-            date_format=config.date_format,
             known=config.known,
             static=config.static,
         )
-        table = read_series(Path(config.source).expanduser(), columns, fill=config.fill)
+        form = Format(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Format)})
+        table = read_series(Path(config.source).expanduser(), columns, form, fill=config.fill)
     if config.until is None:
         return table
     until = date_of("until", config.until)
@@ -64,15 +65,17 @@ def _vega(name: str) -> pandas.DataFrame:
 
 def stocks(fill: bool) -> SeriesTable:
     """Monthly prices of five stocks, 2000 to 2010."""
-    return from_table(_vega("stocks"), Columns("date", ("price",), "symbol"), "vega-datasets stocks", fill=fill)
+    return from_table(
+        _vega("stocks"), Columns(values=("price",), series=("symbol",)), "vega-datasets stocks", fill=fill
+    )
 
 
 def temperatures(fill: bool) -> SeriesTable:
     """Temperatures of two cities in degrees Fahrenheit, for each hour of a year the mean of thirty years."""
-    columns = Columns("date", ("temp",))
+    columns = Columns(values=("temp",))
     tables = {name: from_table(_vega(name), columns, f"vega-datasets {name}", fill=fill) for name in TEMPERATURES}
     series = [table.series[0]._replace(name=name) for name, table in tables.items()]
-    return SeriesTable(tuple(series), tables[TEMPERATURES[0]].frequency)
+    return tables[TEMPERATURES[0]]._replace(series=tuple(series))
 
 
 TEMPERATURES = ("seattle_temps", "sf_temps")
@@ -85,7 +88,7 @@ def sunspots(fill: bool) -> SeriesTable:
 
     table: Any = sunspots.load_pandas().data
     table = table.assign(YEAR=table["YEAR"].astype(int).astype(str))
-    return from_table(table, Columns("YEAR", ("SUNACTIVITY",)), "statsmodels sunspots", fill=fill)
+    return from_table(table, Columns(("YEAR",), ("SUNACTIVITY",)), "statsmodels sunspots", fill=fill)
 
 
 def generated(fill: bool) -> SeriesTable:

@@ -60,8 +60,9 @@ def candidates(season: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def can_be_fitted(parts: Parts) -> bool:
-    """Whether every series has a validation part, and enough values before it."""
-    return all(len(one.origins(1)) and one.ends[0] >= LEAST_VALUES for one in parts.scaled)
+    """Whether every series that is scored has a validation part, and enough values before it."""
+    scored = [parts.scaled[number] for number in np.unique(parts.test.series)]
+    return all(len(one.origins(1)) and one.ends[0] >= LEAST_VALUES for one in scored)
 
 
 def statistical_forecasts(parts: Parts, of: Windows) -> tuple[dict[str, np.ndarray], list[Fit]]:
@@ -77,6 +78,8 @@ def statistical_forecasts(parts: Parts, of: Windows) -> tuple[dict[str, np.ndarr
             fitted = min(one.ends[0], MOST_FITTED)
             season = season if season <= min(LONGEST_SEASON, fitted // LEAST_SEASONS) else 1
             rows = of.series == number
+            if not rows.any():
+                continue
             for name, options in candidates(season).items():
                 best, tried = _best(name, options, one, of.origins[rows])
                 fits += tried

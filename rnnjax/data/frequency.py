@@ -13,6 +13,8 @@ WEEKDAYS = "1111100"
 Cycle = Literal["day", "week", "year"]
 CYCLES: dict[str, float] = {"day": DAY, "week": 7 * DAY, "year": YEAR}
 NAMES = {1: "1 second", 60: "1 minute", 3600: "1 hour", DAY: "1 day", 7 * DAY: "1 week"}
+# Opening hours are at most this share of a day, on at least this number of days.
+MOST_OPEN, LEAST_DAYS = 0.75, 3
 MONTH_NAMES = {1: "1 month", 3: "1 quarter", 12: "1 year"}
 
 
@@ -20,17 +22,26 @@ MONTH_NAMES = {1: "1 month", 3: "1 quarter", 12: "1 year"}
 class Frequency:
     """The step between dates: a number of months, working days or seconds.
 
-    With `month_end`, each date is the last day of its month, with `working_end` the last working day.
+    With `month_end`, each date is the last day of its month, with `working_end` the last working day. With `slots`,
+    there are that many steps of `step` seconds on each day, from the second `opens` of the day on; with `working` only
+    on working days.
     """
 
     unit: Literal["month", "working day", "second"]
     step: int
     month_end: bool = False
     working_end: bool = False
+    opens: int = 0
+    slots: int = 0
+    working: bool = False
 
     def __str__(self) -> str:
         if self.unit == "second":
-            return NAMES.get(self.step, f"{self.step / DAY:g} days" if self.step > DAY else f"{self.step:,} seconds")
+            name = NAMES.get(self.step, f"{self.step / DAY:g} days" if self.step > DAY else f"{self.step:,} seconds")
+            if not self.slots:
+                return name
+            first, last = (_clock(self.opens + slot * self.step) for slot in (0, self.slots - 1))
+            return f"{name} from {first} to {last} on {'working ' if self.working else ''}days"
         if self.unit == "month":
             return MONTH_NAMES.get(self.step, f"{self.step} months")
         return f"{self.step} working day{'s'[: self.step > 1]}"
@@ -38,11 +49,15 @@ class Frequency:
     @property
     def seconds(self) -> float:
         """The mean length of a step."""
+        if self.slots:
+            return (7 / 5 if self.working else 1) * DAY / self.slots
         return self.step * {"month": YEAR / 12, "working day": 7 * DAY / 5, "second": 1}[self.unit]
 
     @property
     def season(self) -> int:
         """Steps of the usual season (at least 1): a day for steps below a day, a week for days, otherwise a year."""
+        if self.slots:
+            return self.slots
         if self.seconds < DAY:
             length = DAY / self.seconds
         else:
@@ -53,6 +68,8 @@ class Frequency:
         """The dates that are `steps` steps after a date."""
         date = date.astype("datetime64[s]")
         count = self.step * np.asarray(steps)
+        if self.slots:
+            return self._after_in_slots(date, np.asarray(steps))
         if self.unit == "second":
             return date + count.astype("timedelta64[s]")
         day = date.astype("datetime64[D]")
@@ -68,6 +85,13 @@ class Frequency:
         else:
             days = months.astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
         return days.astype("datetime64[s]") + time
+
+    def _after_in_slots(self, date: np.datetime64, steps: np.ndarray) -> np.ndarray:
+        day = date.astype("datetime64[D]")
+        slot = (int((date - day).astype(int)) - self.opens) // self.step
+        days, slots = np.divmod(slot + steps, self.slots)
+        days = np.busday_offset(day, days, weekmask=WEEKDAYS) if self.working else day + days
+        return days.astype("datetime64[s]") + (self.opens + self.step * slots).astype("timedelta64[s]")
 
     def calendar(self, dates: np.ndarray, cycles: Sequence[Cycle]) -> np.ndarray:
         """Sine and cosine of the position of the dates in each cycle longer than two steps, `(T, 2C)`."""
@@ -108,7 +132,25 @@ def infer_frequency(dates: np.ndarray) -> Frequency:
     over_weekend = bool(np.any(np.diff(days) == np.timedelta64(3, "D")))
     if one_time and step == DAY and over_weekend and not weekend.any():
         return Frequency("working day", 1)
-    return Frequency("second", step)
+    return _in_slots(seconds, step, bool(weekend.any())) or Frequency("second", step)
+
+
+def _in_slots(dates: np.ndarray, step: int, weekend: bool) -> Frequency | None:
+    """The frequency of dates that are at the same hours of each day only; None if there are none at night."""
+    days, counts = np.unique(dates.astype("datetime64[D]"), return_counts=True)
+    times = (dates - dates.astype("datetime64[D]")).astype(int)
+    opens, closes = int(times.min()), int(times.max())
+    slots = (closes - opens) // step + 1
+    working = not weekend and bool(np.any(np.diff(days) >= np.timedelta64(3, "D")))
+    if step >= DAY or slots < 2 or slots * step > MOST_OPEN * DAY or len(days) < LEAST_DAYS:
+        return None
+    if ((times - opens) % step).any() or np.median(counts) < slots:
+        return None
+    return Frequency("second", step, opens=opens, slots=slots, working=working)
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
 
 
 def _last_working_days(months: np.ndarray) -> np.ndarray:

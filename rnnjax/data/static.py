@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnjax.data.series import Series
-
-MOST_TEXTS = 1_000  # of a column, each of which is a feature
+from rnnjax.fields import MOST_ITEMS
 
 
 class StaticColumn(NamedTuple):
@@ -57,8 +56,8 @@ def static_columns(names: Sequence[str], series: Sequence[Series]) -> tuple[Stat
                 f"static: expected a column that differs between series, got {reprlib.repr(values[0])} for all of them "
                 f"in {name!r}"
             )
-        if spread is None and len(values) > MOST_TEXTS:
-            raise ValueError(f"static: expected at most {MOST_TEXTS:,} texts in column {name!r}, got {len(values):,}")
+        if spread is None and len(values) > MOST_ITEMS:  # each is a feature, and in the list of values of a run
+            raise ValueError(f"static: expected at most {MOST_ITEMS:,} texts in column {name!r}, got {len(values):,}")
         if spread is None:
             found.append(StaticColumn(name, tuple(values)))
         else:

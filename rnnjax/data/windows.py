@@ -21,6 +21,10 @@ LEAST_WINDOW = 0.05
 Relative = Literal["none", "last", "season", "window"]
 
 
+class UnfitError(ValueError):
+    """A series that is too short or constant, where others may not be."""
+
+
 class Cuts(NamedTuple):
     """The first dates of the validation part and of the test part."""
 
@@ -64,7 +68,8 @@ class Windowing:
 
     "window" is from Kim et al. 2022, "Reversible Instance Normalization for Accurate Time-Series Forecasting against
     Distribution Shift". With "season", the base of each step is also an input. `log` takes the logarithm first.
-    `static` describes the static columns of the series, which are features known at every step.
+    `static` describes the static columns of the series, which are features known at every step. `keep` allows a
+    constant training part: its scale is 1.
     """
 
     context: int
@@ -74,6 +79,7 @@ class Windowing:
     log: bool = False
     cycles: tuple[Cycle, ...] = ()
     static: tuple[StaticColumn, ...] = ()
+    keep: bool = False
 
     @property
     def first(self) -> int:
@@ -112,9 +118,10 @@ class Scaling(NamedTuple):
 class Scaled:
     """A normalised series, from which windows are cut.
 
-    Its scaling is that of an earlier series, or else is computed from its training part. Raises ValueError for a
-    training part that is too short for a window, or constant, for a logarithm of numbers that are not above 0, for a
-    series that is too short for the past of a window, and for an unknown static value (`static_features`).
+    Its scaling is that of an earlier series, or else is computed from its training part. Raises UnfitError for a
+    training part that is too short for a window, or constant, and ValueError for a logarithm of numbers that are not
+    above 0, for a series that is too short for the past of a window, and for an unknown static value
+    (`static_features`).
     """
 
     def __init__(
@@ -148,7 +155,7 @@ class Scaled:
                 f"{len(self.series.values)} dates of {name}"
             )
         if not fitted and self.ends[0] < windowing.first + windowing.horizon:
-            raise ValueError(
+            raise UnfitError(
                 f"horizon: expected a context of {windowing.context}{season} and a horizon of {windowing.horizon} to "
                 f"fit in the training part, got {self.ends[0]} dates of {name} before {cuts.validation}"
             )
@@ -171,7 +178,9 @@ class Scaled:
         train = numbers[: self.ends[0]]
         mean, spread = float(train.mean()), float(train.std())
         if spread <= CONSTANT * abs(mean):
-            raise ValueError(f"expected the {what} of {self.series.name!r} to vary, got {mean:g} throughout")
+            if self.windowing.keep:
+                return mean, 1.0
+            raise UnfitError(f"expected the {what} of {self.series.name!r} to vary, got {mean:g} throughout")
         return mean, spread
 
     def _scale(self) -> float:
@@ -181,14 +190,39 @@ class Scaled:
         origins = self.origins(0)
         scale = float(np.sqrt(np.mean((self.values[self._future(origins)] - self.base(origins)) ** 2)))
         if scale <= CONSTANT * spread:
-            raise ValueError(
+            if self.windowing.keep:
+                return spread
+            raise UnfitError(
                 f"relative: expected the training part of {self.series.name!r} to differ from its base, got a base "
                 f"({self.windowing.relative}) that is equal to it everywhere"
             )
         return scale
 
+    def check_naive(self) -> None:
+        """Raises UnfitError if the training part has no naive error, or one of 0: MASE is then undefined."""
+        if math.isnan(self.scaling.naive):
+            raise UnfitError(
+                f"season: expected one shorter than the training part, got {self.windowing.season} steps and "
+                f"{self.ends[0]} dates of {self.series.name!r}"
+            )
+        if self.scaling.naive == 0:
+            raise UnfitError(
+                f"expected the training part of {self.series.name!r} to differ from season to season, got one that is "
+                f"the same every {self.windowing.season} steps"
+            )
+
+    @property
+    def scored(self) -> bool:
+        """Whether its forecasts have a MASE."""
+        return self.scaling.naive > 0
+
     def origins(self, part: int) -> np.ndarray:
-        """The origins with the whole horizon in a part (0 training, 1 validation, 2 test); the past may be earlier."""
+        """The origins with the whole horizon in a part (0 training, 1 validation, 2 test); the past may be earlier.
+
+        A series that is not scored but kept has origins in the training part only.
+        """
+        if part and self.windowing.keep and not self.scored:
+            return np.empty(0, int)
         start = self.ends[part - 1] if part else 0
         return np.arange(max(start, self.windowing.first), self.ends[part] - self.windowing.horizon + 1)
 

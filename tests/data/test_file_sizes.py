@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from rnnjax.data import file_checks, load_source, series
-from rnnjax.data.series import Columns, read_series
+from rnnjax.data import file_checks, load_source
+from rnnjax.data.series import Columns, csv_table, read_series
 from rnnjax.data.text_files import read_text
 from rnnjax.training import capacity
 
@@ -133,6 +133,6 @@ def test_a_whole_file_larger_than_the_memory_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(capacity, "memory", lambda: 10)
     with pytest.raises(ValueError, match=r"\.txt: expected at most 10 bytes, this machine's memory, got "):
         read_text(path)
-    monkeypatch.setattr(series, "MOST_BYTES", 10)
+    monkeypatch.setattr(csv_table, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match=r"\.txt: expected at most 10 bytes, got "):
         read_series(path, Columns())

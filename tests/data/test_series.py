@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 from rnnjax.data.frequency import Frequency, infer_frequency
-from rnnjax.data.series import Columns, from_table, read_series
+from rnnjax.data.series import Columns, Format, from_table, read_series
 
 DAYS = "date,value\n2001-01-01,1\n2001-01-02,2\n2001-01-03,4\n2001-01-04,8\n"
 
@@ -99,11 +99,11 @@ def test_several_series_in_rows_and_columns(tmp_path):
     text = "day,who,a,b,c\n" + "".join(
         f"2001-01-0{day},{who},{day},{day * 10},{day * 100}\n" for day in (1, 2, 3) for who in ("x", "y")
     )
-    table = read(tmp_path, text, Columns("day", ("a", "b"), "who", ("c",)))
+    table = read(tmp_path, text, Columns(("day",), ("a", "b"), ("who",), ("c",)))
     assert [series.name for series in table.series] == ["x a", "x b", "y a", "y b"]
     np.testing.assert_array_equal(table.series[3].values, [10, 20, 30])
     np.testing.assert_array_equal(table.series[3].extra, [[100], [200], [300]])
-    one = read(tmp_path, text, Columns("day", ("a",), "who"))
+    one = read(tmp_path, text, Columns(("day",), ("a",), ("who",)))
     assert [series.name for series in one.series] == ["x", "y"]
 
 
@@ -119,7 +119,7 @@ def test_dates_of_other_forms(tmp_path):
         ("date,value\n01/01/2001,1\n01/02/2001,1\n01/03/2001,1\n", "%d/%m/%Y", "1 month", "2001-03-01"),
         ("date,value\n01/01/2001,1\n01/02/2001,1\n01/03/2001,1\n", "%m/%d/%Y", "1 day", "2001-01-03"),
     ):
-        found = read(tmp_path, text, Columns(date_format=form))
+        found = read(tmp_path, text, form=Format(date_format=form))
         assert (str(found.frequency), found.series[0].dates[-1]) == (step, np.datetime64(last))
     # Clocks that were put forward do not make a gap where the offset is told.
     zone = read(tmp_path, "date,value\n2001-03-25 01:00+01:00,1\n2001-03-25 03:00+02:00,2\n2001-03-25 04:00+02:00,3\n")
@@ -127,9 +127,9 @@ def test_dates_of_other_forms(tmp_path):
 
 
 def test_what_is_missing_is_filled_with_what_was_known_by_then(tmp_path):
-    gaps = "date,value\n2001-01-01,1\n2001-01-02,\n2001-01-03,3\n2001-01-06,6\n2001-01-07,7\n2001-01-08,NA\n"
+    gaps = "date,value\n2001-01-01,1\n2001-01-02,\n2001-01-03,3\n2001-01-06,6\n2001-01-07,NA\n2001-01-08,7\n"
     (series,) = read(tmp_path, gaps, fill=True).series
-    np.testing.assert_array_equal(series.values, [1, 1, 3, 3, 3, 6, 7, 7])
+    np.testing.assert_array_equal(series.values, [1, 1, 3, 3, 3, 6, 6, 7])
     assert (len(series.dates), series.filled) == (8, 4)
 
 
@@ -141,11 +141,17 @@ BAD_FILES = {
         "'value': expected at least 3 dates to infer their frequency",
     ),
     "column": ("date,price\n2001-01-01,1\n", "expected a column 'value', got ['date', 'price']"),
-    "date": (DAYS + "tomorrow,3\n", "row 5: expected a date in column 'date', got 'tomorrow'"),
-    "no date": (DAYS + ",3\n", "row 5: expected a date in column 'date', got ''"),
-    "nan": (DAYS + "2001-01-05,NaN\n", "2001-01-05T00:00:00: expected a number in column 'value', got 'NaN'; --fill"),
+    "date": (
+        DAYS + "tomorrow,3\n",
+        "line 6: expected a date in column 'date', got 'tomorrow'; --date-format gives the format",
+    ),
+    "no date": (DAYS + ",3\n", "line 6: expected a date in column 'date', got ''"),
+    "nan": (
+        DAYS + "2001-01-05,NaN\n2001-01-06,1\n",
+        "line 6, 'value', 2001-01-05T00:00:00: expected a number in column 'value', got 'NaN'; --fill",
+    ),
     "empty number": (
-        DAYS + "2001-01-05,\n",
+        DAYS + "2001-01-05,\n2001-01-06,1\n",
         "2001-01-05T00:00:00: expected a number in column 'value', got ''; --fill",
     ),
     "word": (DAYS + "2001-01-05,much\n", "2001-01-05T00:00:00: expected a number in column 'value', got 'much'\n"),
@@ -165,12 +171,19 @@ BAD_FILES = {
     ),
     "far apart": (DAYS + "2201-01-01,3\n", "expected most dates to be present, 1 day apart, got 5 of about"),
     "ragged": (DAYS + "2001-01-05,1,2,3\n", "not readable as CSV"),
-    "decimal commas": ("date,value\n2001-01-01,1,5\n2001-01-02,1,7\n", "not readable as CSV: Length of header"),
-    "semicolons": ("date;value\n2001-01-01;1,5\n", "expected columns separated by ',', got one column 'date;value'"),
+    "decimal commas": (
+        "date,value\n2001-01-01,1,5\n2001-01-02,1,7\n",
+        "line 2: not readable as CSV: expected 2 values separated by ',', got 3",
+    ),
+    "semicolons": (
+        "day;value\n2001-01-01;1,5\n",
+        "line 1: expected the columns ['date', 'value'], got 'day;value'; --separator",
+    ),
     "name twice": ("date,value,value\n2001-01-01,1,2\n", "expected every column name once, got ['date', 'value', 'v"),
     "day or month": (
         "date,value\n" + "".join(f"01/0{month}/2001,1\n" for month in range(1, 6)),
-        "row 2: expected unambiguous dates in column 'date', got '01/02/2001', where the day may be first",
+        "line 3: expected unambiguous dates in column 'date', got '01/02/2001'; set --date-format to one of '%d/%m/%Y' "
+        "(2001-02-01), '%m/%d/%Y' (2001-01-02)",
     ),
 }
 
@@ -190,11 +203,11 @@ def test_bad_files(text, words, tmp_path):
 
 def test_bad_series_among_several_is_named(tmp_path):
     text = "date,value,who\n" + "".join(f"2001-01-0{day},{day},{who}\n" for who in "xy" for day in (1, 2, 3))
-    columns = Columns(series="who")
+    columns = Columns(series=("who",))
     assert len(read(tmp_path, text, columns).series) == 2
     twice = message(tmp_path, text + "2001-01-03,1,y\n", columns=columns)
     assert twice.endswith("'y': expected every date once, got 2001-01-03T00:00:00 twice\n")
-    assert "got 2001-01-01T00:00:00 after 2001-01-03T00:00:00; for several series, set --series" in message(
+    assert "got 2001-01-01T00:00:00 after 2001-01-03T00:00:00; for several series, set --series 'who'" in message(
         tmp_path, text
     )
     other = text + "".join(f"2001-0{month}-01,1,z\n" for month in (1, 2, 3))
@@ -202,10 +215,6 @@ def test_bad_series_among_several_is_named(tmp_path):
 
 
 def test_what_cannot_be_filled(tmp_path):
-    first = "date,value\n2001-01-01,\n2001-01-02,1\n2001-01-03,2\n"
-    assert "expected a number in column 'value', got '', with no previous number to use\n" in message(
-        tmp_path, first, fill=True
-    )
     lost = "date,value\n2001-01-01,1\n2001-01-02,1\n2001-02-01,1\n"
     assert "expected most dates to be present, 1 day apart, got 3 of 32" in message(tmp_path, lost, fill=True)
     assert "got 'much'" in message(tmp_path, DAYS + "2001-01-05,much\n", fill=True)
@@ -224,7 +233,9 @@ def test_files_that_are_none(tmp_path):
 
 
 def test_a_table_that_is_there_already():
-    table = pandas.DataFrame({"date": pandas.date_range("2001-01-01", periods=4), "value": [1.0, 2.0, 3.0, None]})
-    assert from_table(table.iloc[:3], Columns(), "table").series[0].values.tolist() == [1, 2, 3]
-    with pytest.raises(ValueError, match="table, 'value', 2001-01-04T00:00:00: expected a number"):
+    table = pandas.DataFrame({"date": pandas.date_range("2001-01-01", periods=5), "value": [1.0, 2.0, 3.0, None, None]})
+    for rows in (table.iloc[:3], table):
+        assert from_table(rows, Columns(), "table").series[0].values.tolist() == [1, 2, 3]
+    table.loc[[1, 3], "value"] = np.nan, 4
+    with pytest.raises(ValueError, match="table, row 2, 'value', 2001-01-02T00:00:00: expected a number"):
         from_table(table, Columns(), "table")

@@ -98,4 +98,6 @@ def test_a_series_without_any_value(tmp_path):
     text = "date,value,promo\n" + "".join(f"2001-01-0{t},,{t}\n" for t in (1, 2, 3))
     for fill in (False, True):
         words = message(tmp_path, text, columns=Columns(known=("promo",)), fill=fill)
-        assert "'value', 2001-01-01T00:00:00: expected a number in column 'value', got ''" in words
+        assert (
+            "'value': expected at least 3 dates to infer their frequency, got 0 with a value in column 'value'" in words
+        )

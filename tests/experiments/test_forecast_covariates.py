@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,19 @@ from experiments.forecast.sources import load
 from rnnjax.data.windows import undone
 from rnnjax.forecasting import MEDIAN
 
+# Share of the error that is left with the covariate: 0.12 and 0.37 were measured.
+KNOWN, STATIC = 0.3, 0.6
+
 
 def test_after_a_cut_off_the_known_columns_go_on(tmp_path):
     config = Forecast(
         source=str(write(tmp_path / "file.csv", known=0)),
-        **{"series": "shop", "known": ("promo",), "static": ("size",), "context": 5, "horizon": HORIZON, "season": 7},
+        series=("shop",),
+        known=("promo",),
+        static=("size",),
+        context=5,
+        horizon=HORIZON,
+        season=7,
         backtest=2,
     )
     first, last = (prepare(fold) for fold in folds(config, load(config)))
@@ -35,8 +44,15 @@ def test_after_a_cut_off_the_known_columns_go_on(tmp_path):
 def test_the_inputs_by_hand(tmp_path):
     config = Forecast(
         source=str(write(tmp_path / "file.csv")),
-        **{"series": "shop", "known": ("promo", "price"), "static": ("climate",), "context": 5, "horizon": HORIZON},
-        **{"season": 7, "extra": ("visits",), "calendar": ("week",), "relative": "none"},
+        series=("shop",),
+        known=("promo", "price"),
+        static=("climate",),
+        context=5,
+        horizon=HORIZON,
+        season=7,
+        extra=("visits",),
+        calendar=("week",),
+        relative="none",
     )
     parts = prepare(config)
     row = 40
@@ -71,8 +87,14 @@ def test_without_the_options_everything_is_as_without_the_columns(strategy, tmp_
     """Inputs, scaling and first parameters have the bits that they had before there were such columns."""
     config = Forecast(
         source=str(write(tmp_path / "file.csv", known=0)),
-        **{"series": "shop", "context": 5, "horizon": HORIZON, "season": 7, "hidden": 4, "relative": "season"},
-        **{"strategy": strategy, "head": "point"},
+        series=("shop",),
+        context=5,
+        horizon=HORIZON,
+        season=7,
+        hidden=4,
+        relative="season",
+        strategy=strategy,
+        head="point",
     )
     parts = prepare(config)
     for windows in (parts.training, parts.validation, parts.test):
@@ -100,8 +122,8 @@ def error_of(config):
     return np.abs(undone(found, parts.test, config.log) - actual(parts, parts.test)).mean()
 
 
-LEARNING = {
-    "series": "shop",
+LEARNING: dict[str, Any] = {
+    "series": ("shop",),
     **{"context": 4, "horizon": 2, "season": 7, "relative": "none", "calendar": (), "hidden": 12, "recurrence": "scan"},
     **{"epochs": 30, "patience": 30, "batch_size": 64, "learning_rate": 0.02, "statistical": False, "seeds": 1},
 }
@@ -117,7 +139,7 @@ def test_a_series_that_follows_a_known_column(strategy, tmp_path):
     head = "quantile" if strategy == "direct" else "point"
     config = Forecast(source=str(path), strategy=strategy, head=head, **LEARNING)
     without, known = error_of(config), error_of(dataclasses.replace(config, known=("promo",)))
-    assert known < 0.3 * without, (known, without)
+    assert known < KNOWN * without, (known, without)
 
 
 def test_series_whose_level_on_some_days_depends_on_a_static_column(tmp_path):
@@ -132,10 +154,11 @@ def test_series_whose_level_on_some_days_depends_on_a_static_column(tmp_path):
     path.write_text("\n".join(["date,shop,value,kind", *rows]) + "\n")
     config = Forecast(source=str(path), **LEARNING | {"calendar": ("week",), "context": 1, "horizon": 1})
     without, static = error_of(config), error_of(dataclasses.replace(config, static=("kind",)))
-    assert static < 0.75 * without, (static, without)
+    assert static < STATIC * without, (static, without)
 
 
 @pytest.mark.parametrize("name", ["extra", "known", "static"])
 def test_a_source_that_has_no_such_columns(name):
+    options: dict[str, Any] = {name: ("a", "b")}
     with pytest.raises(ValueError, match=f"{name}: expected no such columns with the source generated, got a, b"):
-        load(dataclasses.replace(Forecast(source="generated"), **{name: ("a", "b")}))
+        load(Forecast(source="generated", **options))

@@ -101,7 +101,7 @@ def test_the_naive_baselines_are_those_of_the_library():
 def test_a_seasonal_series_is_forecast_better_than_by_the_naive_ones(monkeypatch):
     parts = parts_of(monkeypatch, values(0), values(1) * 9)
     found, fits = statistical.statistical_forecasts(parts, parts.test)
-    naive, truth = naive_errors(parts)[parts.test.series], actual(parts, parts.test)
+    naive, truth = naive_errors(parts, parts.test), actual(parts, parts.test)
     others = baselines.naive_forecasts(parts, parts.test)
     least = min(score(forecast, truth, naive).mase for forecast in others.values())
     assert list(found) == ["exponential smoothing", "ARIMA", "theta"]

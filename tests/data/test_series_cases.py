@@ -1,0 +1,65 @@
+"""Files as users have them: read, refused with the option that helps, and whatever is assumed is said."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import series_cases
+import series_date_cases
+
+from rnnjax.data.series import Columns, Format, read_series
+
+CASES = series_cases.CASES | series_date_cases.CASES
+
+
+def words(date):
+    return str(date).removesuffix("T00:00:00")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_files_as_users_have_them(name, tmp_path):
+    case = CASES[name]
+    path = tmp_path / "file.csv"
+    path.write_text(case.text)
+    form = Format(**case.form)
+    if case.error:
+        with pytest.raises(ValueError, match=r"file\.csv") as error:
+            read_series(path, case.columns, form, fill=case.fill)
+        assert case.error in str(error.value)
+        assert "\n" not in str(error.value)
+        return
+    table = read_series(path, case.columns, form, fill=case.fill)
+    for series in table.series:
+        assert f"{words(series.dates[0])} .. {words(series.dates[-1])}, {table.frequency}" == case.dates
+        np.testing.assert_allclose(series.values, case.values, rtol=1e-15)
+    assert bool(table.notes) == bool(case.note), table.notes
+    assert case.note in "\n".join(table.notes)
+    if case.note:
+        with pytest.raises(ValueError, match="expected nothing to assume"):
+            read_series(path, case.columns, dataclasses.replace(form, strict=True), fill=case.fill)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"skip_lines": -1}, "skip_lines: expected 0 to 10000, got -1"),
+        ({"century": 0}, "century: expected 1 to 9900, got 0"),
+        ({"century": 10**9}, "century: expected 1 to 9900, got 1000000000"),
+    ],
+)
+def test_formats_that_are_none(options, message):
+    with pytest.raises(ValueError, match=message):
+        Format(**options)
+
+
+@pytest.mark.parametrize("separator", [";;", '"', "\n", ""])
+def test_separators_that_are_none(separator, tmp_path):
+    path = tmp_path / "file.csv"
+    path.write_text("date,value\n")
+    with pytest.raises(ValueError, match="separator: expected one character or tab, got"):
+        read_series(path, Columns(), Format(separator=separator))
+
+
+def test_every_kind_has_a_case_that_is_read_and_one_that_is_refused():
+    for kind in {case.kind for case in CASES.values()}:
+        assert {bool(case.error) for case in CASES.values() if case.kind == kind} == {False, True}, kind
