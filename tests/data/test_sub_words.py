@@ -195,7 +195,8 @@ def test_a_vocabulary_that_does_not_fit(case, tmp_path):
 
 
 def test_a_merge_that_makes_padding(tmp_path):
-    value = changed(lambda model: model["merges"].append(["<", "PAD>"]))
-    value["model"]["vocab"] |= {"PAD>": SIZE}
+    pairs = [["P", "A"], ["PA", "D"], ["PAD", ">"], ["<", "PAD>"]]
+    value = changed(lambda model: model["merges"].extend(pairs))
+    value["model"]["vocab"] |= {"PA": SIZE, "PAD": SIZE + 1, "PAD>": SIZE + 2}
     with pytest.raises(ValueError, match="expected <PAD>, <OOV>, the 256 bytes"):
         load_vocabulary(written(tmp_path, value), "bpe")
