@@ -350,7 +350,10 @@ CASES: dict[str, Case] = {
         error="a.csv, row 2 (line 4): expected 2 fields separated by ',', got 3: ['dull', ' really', 'neg']",
     ),
     "numbers in front that are not those of rows": Case(
-        "columns", "", {"a.csv": "text,label\n1,good,pos\n7,dull,neg\n"}, error="row 1 (line 2): expected 2 fields"
+        "columns",
+        "",
+        {"a.csv": "text,label\n1,good,pos\n7,dull,neg\n3,fair,pos\n"},
+        error="row 1 (line 2): expected 2 fields",
     ),
     "unquoted commas in every row": Case(
         "columns",
