@@ -67,10 +67,8 @@ def run_studies(studies: Mapping[str, Study], arguments: list[str]) -> None:
         raise ValueError(f"study: expected one of {', '.join(studies)}, got {options.study!r}")
     use_cpu_cores()
     datasets.disable_progress_bars()
-    study, folder = (
-        of_source(studies[options.study], options.source),
-        options.folder or Path("runs") / "ablations" / options.study,
-    )
+    study = of_source(studies[options.study], options.source)
+    folder = options.folder or Path("runs") / "ablations" / options.study
     if options.report:
         report(study, folder)
     elif options.dry_run:

@@ -8,12 +8,11 @@ from typing import Any
 
 import jax
 
-from experiments.ablations.trials import rest_of
+from experiments.ablations.trials import FORMAT, rest_of
 from experiments.language_model.config import Language
 from experiments.language_model.data import Corpus, read_corpus
 from experiments.language_model.setup import Setup, set_up
 from rnnjax.ablations import Outcome, Progress, Trainer
-from rnnjax.data import TextFormat
 from rnnjax.training import (
     DivergedError,
     EpochReport,
@@ -24,6 +23,7 @@ from rnnjax.training import (
     fit,
     train_step,
 )
+from rnnjax.training.loop import on_devices
 
 # Fields that only determine the network, which is compared itself.
 NETWORK = (
@@ -33,7 +33,7 @@ NETWORK = (
 # Fields that determine the text.
 TEXT = (
     *("source", "text_column", "level", "plain", "documents", "vocabulary", "hold_out", "limit"),
-    *(field.name for field in dataclasses.fields(TextFormat)),
+    *FORMAT,
 )
 
 
@@ -56,7 +56,7 @@ class LanguageTrainer(Trainer):
         """The estimate from a measured step."""
         program = _Program(config)
         setup = program.setup(config.seed)
-        state, windows = program.begun(setup), setup.streams["train"].windows(0)
+        state, windows = on_devices(program.step, setup.state), setup.streams["train"].windows(0)
         seconds = 0.0
         for _, window in zip(range(3), windows, strict=False):  # the first is compiled, the second may be slow
             start = time.perf_counter()
@@ -91,10 +91,6 @@ class _Program:
 
     def setup(self, seed: int) -> Setup:
         return set_up(dataclasses.replace(self._config, seed=seed), self._corpus, self._mesh.size)
-
-    def begun(self, setup: Setup) -> Any:
-        """The initial state on the devices."""
-        return self.step.replicate(setup.state._replace(carry=()))._replace(carry=self.step.split(setup.state.carry))
 
     def train(self, seed: int, progress: Progress) -> Outcome:
         """The outcome of a seed."""

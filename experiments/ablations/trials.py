@@ -1,5 +1,6 @@
 """The trainers of the shipped studies, which train all seeds of a variant side by side."""
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -16,6 +17,7 @@ from experiments.sentiment.config import TextClassification, build_model
 from experiments.sentiment.data import Parts, prepare
 from experiments.sentiment.seeds import seconds_of, seed_training
 from rnnjax.ablations import Outcome, Progress, SeedTrainer, Trainer, described
+from rnnjax.data import TextFormat
 from rnnjax.training.seeds import SeedTraining
 
 # Fields that only determine the task and the network; those are compared themselves.
@@ -27,11 +29,13 @@ TEXT_FIELDS = (
     *("embedding", "cell", "hidden", "layers", "bidirectional", "pooling", "dense", "recurrence", "dtype"),
     *("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
 )
+# Fields of a config that say how the files of texts are read.
+FORMAT = tuple(field.name for field in dataclasses.fields(TextFormat))
 # Fields of the config of a text classifier that determine its data.
 DATA = (
     *("source", "text_column", "label_column", "hold_out", "rows", "vocabulary", "longest", "cut", "word_order"),
-    *("columns", "separator", "comment", "encoding", "skip_bad", "min_class_rows"),
-    *("tokens", "lowercase", "seed", "data_seed", "ngrams", "ngram_texts"),
+    *("min_class_rows", "tokens", "lowercase", "seed", "data_seed", "ngrams", "ngram_texts"),
+    *FORMAT,
 )
 
 

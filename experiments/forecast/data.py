@@ -126,10 +126,8 @@ def _season(config: Forecast, table: SeriesTable, cuts: Cuts) -> int:
 def scaled_parts(table: SeriesTable, cuts: Cuts, windowing: Windowing) -> Parts:
     """The windows of every part. Raises UnfitError if a part has none, of any series or (with `keep`) of all."""
     scaled = tuple(Scaled(series, windowing, cuts, table.frequency) for series in table.series)
-    if windowing.keep:
-        best = max(scaled, key=lambda one: min(len(one.origins(1)), len(one.origins(2))))
-        _check_windows(best)
-    for one in scaled if not windowing.keep else ():
+    checked = [max(scaled, key=lambda one: min(len(one.origins(1)), len(one.origins(2))))] if windowing.keep else scaled
+    for one in checked:
         _check_windows(one)
     return Parts.of(table, cuts, windowing, scaled)
 

@@ -7,7 +7,7 @@ Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Sub
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,13 +43,26 @@ def learn_merges(text: str, size: int) -> tuple[tuple[str, str], ...]:
     if size < len(BYTES):
         raise ValueError(f"vocabulary: expected at least {len(BYTES)} tokens, one for each byte, got {size}")
     with extra("text"):
-        from tokenizers import models, trainers
-    learning = _tokenizer(models.BPE())
+        from tokenizers import models
+    model = trained_pairs(_tokenizer(models.BPE()), _lines(text), size)
+    return tuple((first, second) for first, second in model["merges"])
+
+
+def trained_pairs(
+    tokenizer: "Tokenizer", texts: Iterable[str], size: int, special: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The model that a tokenizer of bytes learns, as JSON: its `vocab`, and its `merges` in their order."""
+    with extra("text"):
+        from tokenizers import trainers
     trainer = trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=list(BYTES), min_frequency=2, show_progress=False, special_tokens=[]
+        vocab_size=size,
+        special_tokens=list(special),
+        initial_alphabet=list(BYTES),
+        min_frequency=2,
+        show_progress=False,
     )
-    learning.train_from_iterator(batches(_lines(text)), trainer)
-    return tuple((first, second) for first, second in json.loads(learning.to_str())["model"]["merges"])
+    tokenizer.train_from_iterator(batches(texts), trainer)
+    return json.loads(tokenizer.to_str())["model"]
 
 
 def tokenizer_of(merges: Sequence[tuple[str, str]]) -> "Tokenizer":

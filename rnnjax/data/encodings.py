@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import warnings
 from pathlib import Path
 
 # The longer marks first: that of UTF-16 begins that of UTF-32.
@@ -52,6 +53,14 @@ def found_encoding(path: Path, given: str | None) -> tuple[str, str]:
             raise
         return "cp1252", "not UTF-8, but fits a Western text"
     return "utf-8", ""
+
+
+def encoding_of(path: Path, given: str | None, where: Path) -> str:
+    """The encoding of a file, or of its copy `path`; a warning says what was guessed. Raises as `found_encoding`."""
+    encoding, how = found_encoding(path, given)
+    if how:
+        warnings.warn(f"{where}: read as {encoding}: {how} (--encoding to change)", stacklevel=2)
+    return encoding
 
 
 def check_encoding(path: Path, encoding: str) -> None:

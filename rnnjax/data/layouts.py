@@ -10,8 +10,6 @@ from rnnjax.data.file_checks import check_header
 from rnnjax.data.text_format import TextFormat
 
 SEPARATORS = (",", ";", "\t", "|")
-
-
 HINT = "--text-column and --label-column name the columns, --columns those of a file without a header"
 
 
@@ -99,15 +97,23 @@ def wrong_row(path: Path, layout: Layout) -> str | None:
 
 
 def _rows(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """The line that each row begins with, and its fields; nothing after a row that cannot be read."""
+    """The rows below the header that are not empty, as `rows_of`."""
+    header = layout.header
+    for line, fields in rows_of(path, layout.separator):
+        if fields and not header:
+            yield line, fields
+        header = header and not fields
+
+
+def rows_of(path: Path, separator: str, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """The line that each row begins with, and its fields; nothing of the first `skip` lines, or after a damaged row."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=layout.separator)
-        line, header = 1, layout.header
+        for _ in range(skip):
+            file.readline()
+        reader, line = csv.reader(file, delimiter=separator), 0
         try:
             for fields in reader:
-                if fields and not header:
-                    yield line, fields
-                header = header and not fields
-                line = reader.line_num + 1
-        except csv.Error:
+                yield skip + line + 1, fields
+                line = reader.line_num
+        except (csv.Error, UnicodeError):
             return

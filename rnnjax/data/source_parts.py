@@ -15,6 +15,7 @@ PARTS = {
     "validation": ("validation", "valid", "val", "dev", "devel", "development", "eval", "evaluation"),
     "test": ("test", "testing"),
 }
+MOST_NAMED = 10
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 _SHARD = re.compile(r"(.+?)[-_.](\d{1,9})[-_]of[-_](\d{1,9})")
 # What `save_to_disk` of `datasets` writes: a folder of Arrow files, or a folder with one such folder for each part.
@@ -120,7 +121,7 @@ def _whole(files: list[Path], folder: Path) -> list[Path]:
     """The shards in order. Raises ValueError if one is missing."""
     if not files:
         raise ValueError(f"{folder}: expected .arrow files, as `save_to_disk` writes them, got none")
-    _, first, count = _stem(files[0])
+    _, _, count = _stem(files[0])
     if count == 0:
         if len(files) > 1:
             raise ValueError(f"{folder}: expected one file, got {[file.name for file in files]}")
@@ -134,6 +135,12 @@ def _whole(files: list[Path], folder: Path) -> list[Path]:
 
 
 def say_unread(names: list[str], where: str) -> None:
+    """Warns of files or parts that are not read."""
     if names:
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        warnings.warn(f"{where}: not read: {', '.join(names[:10])}{more}", stacklevel=2)
+        warnings.warn(f"{where}: not read: {first_of(names)}", stacklevel=2)
+
+
+def first_of(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"

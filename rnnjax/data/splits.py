@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnnjax.data.labelled_texts import MOST_NAMED, LabelledTexts
+from rnnjax.data.labelled_texts import LabelledTexts
+from rnnjax.data.source_parts import first_of
 from rnnjax.data.sources import Source
 from rnnjax.data.stored_texts import in_file_order
 from rnnjax.extras import extra
@@ -60,8 +61,7 @@ def without_rare(source: Source, least: int) -> Source:
 
     rare = [f"{source.classes[number]!r} ({counts[number]})" for number in np.flatnonzero(counts < least)]
     warnings.warn(
-        f"classes with fewer than {least} training rows left out, with the rows of each: {', '.join(rare[:MOST_NAMED])}"
-        + (f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""),
+        f"classes with fewer than {least} training rows left out, with the rows of each: {first_of(rare)}",
         stacklevel=2,
     )
     validation, test = (None if part is None else common(part) for part in (source.validation, source.test))
@@ -73,11 +73,9 @@ def _check_shares(train: LabelledTexts, classes: tuple[str, ...], fraction: floa
     count, fewest = len(train.texts), len(classes)
     rare = [repr(classes[label]) for label, rows in sorted(Counter(train.labels).items()) if rows < 2]
     if rare:
-        more = f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
         hint = "; --min-class-rows 2 leaves such classes out" if fewest - len(rare) > 1 else ""
         raise ValueError(
-            f"hold-out of {fraction:g}: expected at least 2 rows of every class, got 1 of "
-            f"{', '.join(rare[:MOST_NAMED])}{more}{hint}"
+            f"hold-out of {fraction:g}: expected at least 2 rows of every class, got 1 of {first_of(rare)}{hint}"
         )
     if fewest <= held <= count - fewest:
         return

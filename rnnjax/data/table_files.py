@@ -1,14 +1,13 @@
 """One data file as a checked table on disk: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, or lines `text<TAB>label`."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from rnnjax.data.arrow_cache import cache_folder
 from rnnjax.data.column_checks import check_column
 from rnnjax.data.datasets_loader import load_by_datasets
-from rnnjax.data.encodings import check_encoding, found_encoding
+from rnnjax.data.encodings import check_encoding, encoding_of
 from rnnjax.data.file_checks import check_file, check_lines
 from rnnjax.data.json_files import read_json
 from rnnjax.data.layouts import check_names
@@ -99,9 +98,7 @@ def _read(
 
 def _as_utf8(plain: Path, path: Path, suffix: str, given: str | None) -> Path:
     """The file, or a copy of it in UTF-8. Raises ValueError for bytes that are not text."""
-    encoding, how = found_encoding(plain, given)
-    if how:
-        warnings.warn(f"{path}: read as {encoding}: {how} (--encoding to change)", stacklevel=2)
+    encoding = encoding_of(plain, given, path)
     if encoding == "utf-8":
         if given is not None:
             check_encoding(plain, encoding)

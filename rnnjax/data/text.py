@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from rnnjax.data.arrow_cache import cached_arrow
+from rnnjax.data.byte_pairs import BYTES, trained_pairs
 from rnnjax.data.sequences import Sequences
 from rnnjax.data.splitting import WORD, unescaped
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
@@ -28,8 +29,6 @@ OOV = "<OOV>"
 NO_CAP = 2**31 - 1
 # The version of the cached words and tokens: increase it if the same texts would give others, or the layout changes.
 FORMAT = b"2"
-# The smallest parts of sub-words: all 256 bytes, each as one printable character.
-BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 WORDS = pa.schema({"words": pa.large_string()})
 TOKENS = pa.schema({"tokens": pa.list_(pa.int32())})
 # The approximate number of characters encoded at once; the results of the tokenizer are 20 times as large.
@@ -89,16 +88,7 @@ def _words(texts: Iterable[str], special: Sequence[str], lowercase: bool) -> lis
 
 def _sub_words(texts: Iterable[str], size: int | None, special: Sequence[str], lowercase: bool) -> str:
     """The tokenizer of sub-words, as JSON."""
-    learning = _tokenizer(models.BPE(), lowercase)
-    trainer = trainers.BpeTrainer(
-        vocab_size=size or NO_CAP,
-        special_tokens=list(special),
-        initial_alphabet=BYTES,
-        show_progress=False,
-        min_frequency=2,
-    )
-    learning.train_from_iterator(batches(map(unescaped, texts)), trainer)
-    model = json.loads(learning.to_str())["model"]
+    model = trained_pairs(_tokenizer(models.BPE(), lowercase), map(unescaped, texts), size or NO_CAP, special)
     # Without the special tokens as such: a text that spells one of them is a text.
     return _tokenizer(_bpe(model["vocab"], model["merges"]), lowercase).to_str()
 

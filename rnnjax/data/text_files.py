@@ -1,10 +1,9 @@
 """Text files of language models: plain or compressed, with the line ends of any system, and the parts in a folder."""
 
 import re
-import warnings
 from pathlib import Path
 
-from rnnjax.data.encodings import HINT, found_encoding
+from rnnjax.data.encodings import HINT, encoding_of
 from rnnjax.data.file_checks import check_file
 from rnnjax.data.plain_files import PACKED, suffixes, unpacked
 from rnnjax.data.source_parts import PART_OF, say_unread
@@ -58,13 +57,11 @@ def read_text(file: Path, given: str | None = None) -> str:
     path = unpacked(file)[0] if is_packed else file
     check_capacity(str(file), path.stat().st_size)
     try:
-        encoding, how = found_encoding(path, given)
+        encoding = encoding_of(path, given, file)
     except ValueError as error:
         raise ValueError(str(error).replace(str(path), str(file))) from error
-    if how:
-        warnings.warn(f"{file}: read as {encoding}: {how} (--encoding to change)", stacklevel=2)
     try:
-        text = path.read_bytes().decode("utf-8-sig" if encoding == "utf-8" else encoding)
+        text = path.read_bytes().decode(encoding)
     except UnicodeError as error:
         raise ValueError(f"{file}: expected {encoding}, got: {error}; {HINT}") from error
     # Windows ends a line with both characters, old Macs with the first one only.

@@ -151,6 +151,11 @@ def _check_learned(position: Position) -> None:
     )
 
 
+def on_devices(step: CompiledStep, state: TrainState) -> TrainState:
+    """The state for the first step: the carry is split over the devices, everything else is on each of them."""
+    return step.replicate(state._replace(carry=()))._replace(carry=step.split(state.carry))
+
+
 def fit(
     state: TrainState,
     step: CompiledStep,
@@ -191,7 +196,7 @@ def fit(
     if patience is not None:
         check_range("patience", patience, 1)
     watchdog = Watchdog(skip, explain, math.nan if position is None or position.first is None else position.first)
-    state = step.replicate(state._replace(carry=()))._replace(carry=step.split(state.carry))
+    state = on_devices(step, state)
     stopping = False
 
     def rest_after(number: int) -> bool:

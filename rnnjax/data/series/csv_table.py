@@ -4,11 +4,12 @@ import csv
 import itertools
 import reprlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from rnnjax.data.file_checks import MOST_COLUMNS, MOST_HEADER_BYTES, check_file, check_header, check_lines
+from rnnjax.data.layouts import SEPARATORS, rows_of
 from rnnjax.data.series.notes import Notes
 from rnnjax.data.series.types import Columns, Format
 from rnnjax.errors import first_line
@@ -19,7 +20,6 @@ with extra("series"):
 
 # Limit on the file size, since the whole file is read into memory.
 MOST_BYTES = 4 * 2**30
-SEPARATORS = (",", ";", "\t", "|")
 # Lines that may stand before that of the column names.
 MOST_TITLES = 50
 
@@ -110,7 +110,7 @@ def _rows(path: Path, titles: int, separator: str, notes: Notes) -> pandas.DataF
                 file.readline()
             table = pandas.read_csv(file, index_col=False, **form)
     except (ValueError, UnicodeError, OverflowError, pandas.errors.ParserWarning) as error:
-        for line, row in _parsed(path, titles, separator):
+        for line, row in rows_of(path, separator, titles):
             if names and len(row) > len(names):
                 raise ValueError(
                     f"{path}, line {line}: not readable as CSV: expected {len(names)} values separated by "
@@ -118,7 +118,7 @@ def _rows(path: Path, titles: int, separator: str, notes: Notes) -> pandas.DataF
                 ) from error
         raise ValueError(f"{path}: not readable as CSV: {first_line(error)}") from error
     table.columns = names
-    lines = [(line, len(row)) for line, row in _parsed(path, titles, separator)][1:]
+    lines = [(line, len(row)) for line, row in rows_of(path, separator, titles)][1:]
     if len(lines) != len(table):  # the two readers do not agree about quotes
         raise ValueError(f"{path}: not readable as CSV: expected quotes to be closed")
     for line, values in lines:
@@ -131,17 +131,3 @@ def _rows(path: Path, titles: int, separator: str, notes: Notes) -> pandas.DataF
     if any(nothing[row] and values for row, (_, values) in enumerate(lines)):
         notes.add("rows without anything in any column, left out", "delete them")
     return table[~nothing]
-
-
-def _parsed(path: Path, titles: int, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows from the column names on, and the lines where they begin; up to the first one that is no CSV."""
-    with _opened(path) as file:
-        for _ in range(titles):
-            file.readline()
-        reader, line = csv.reader(file, delimiter=separator), 0
-        try:
-            for row in reader:
-                yield titles + line + 1, row
-                line = reader.line_num
-        except (csv.Error, UnicodeError):
-            return
