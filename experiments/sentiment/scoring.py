@@ -1,42 +1,24 @@
 """Prediction and evaluation with a trained run."""
 
-import dataclasses
 import re
 from pathlib import Path
-from typing import Literal
 
 import datasets
 import numpy as np
-import tyro
 
 from experiments.sentiment.evaluation import draw_scores, mistakes, score_tables
+from experiments.sentiment.options import Evaluate as Evaluate
+from experiments.sentiment.options import Predict as Predict
 from experiments.sentiment.predictions import logs_over
 from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
 from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
-from rnnjax.commands import TrainedRun, printable
+from rnnjax.commands import printable
 from rnnjax.commands.texts import given_texts, new_figures
 from rnnjax.data import LabelledTexts, load_source
-from rnnjax.fields import check_range
 from rnnjax.training import batch_mesh, use_cpu_cores
 
 # The number of characters shown of a text.
 START = 80
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict(TrainedRun):
-    """Print a line for each text, separated by tabs: the predicted class, all class probabilities, the text.
-
-    Tabs and line ends in a text are printed as spaces. Use standard input for texts that begin with a dash.
-    """
-
-    texts: tyro.conf.Positional[tuple[str, ...]] = ()
-    """The texts; default: the lines of standard input."""
-    trace: bool = False
-    """Also print each text coloured by the prediction after each word (without colours: with the probability of the
-    last class), and the words that changed the prediction."""
-    figures: Path | None = None
-    """A new folder for figures of each text: the prediction after each word, and the gates and states of all layers."""
 
 
 def predict(options: Predict) -> None:
@@ -53,29 +35,6 @@ def predict(options: Predict) -> None:
         print(names[row.argmax()], shares, printable(re.sub(r"[\t\r\n]", " ", text)), sep="\t")
         if options.trace or options.figures is not None:
             look_inside(trained, text, options.trace, options.figures, f"text_{number}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(TrainedRun):
-    """Evaluate a run: accuracy, macro F1, loss, calibration and confusion matrix."""
-
-    source: str | None = None
-    """Another source, as for training; default: the validation part of the source of the run."""
-    part: Literal["train", "validation", "test"] | None = None
-    """Part of the source; default: the first that exists of test, validation, train."""
-    text_column: str = "text"
-    """Name of the column with the texts."""
-    label_column: str = "label"
-    """Name of the column with the labels."""
-    errors: int = 0
-    """List this many mistakes, the most confident first, each with the prediction after each word."""
-    figures: Path | None = None
-    """A new folder for figures: reliability, and the prediction after each word of the listed mistakes."""
-    devices: int | None = None
-    """Number of devices that share a batch; default: all."""
-
-    def __post_init__(self):
-        check_range("errors", self.errors, 0)
 
 
 def evaluate(options: Evaluate) -> None:
