@@ -6,13 +6,13 @@ import json
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.sequences import Sequences
-from rnnjax.data.splitting import WORD, unescaped
+from rnnjax.data.splitting import WORD, Kind, unescaped
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
 from rnnjax.data.tokens import MOST_BYTES, MOST_WORDS
 from rnnjax.extras import extra
@@ -22,7 +22,6 @@ with extra("text"):
     import pyarrow as pa
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-Kind = Literal["words", "bpe"]
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1

@@ -22,9 +22,9 @@ complaint = functools.partial(complaint_of, sentiment)
 
 
 BAD_ARGUMENTS = {
-    "preset": (["lstmx"], "Unrecognized options: lstmx"),
-    "flag": (["lstm", "--epoch", "3"], "Unrecognized options: --epoch, 3"),
-    "number": (["lstm", "--epochs", "x"], "invalid literal for int() with base 10: 'x'"),
+    "preset": (["lstmx"], "ensemble, got 'lstmx'; did you mean lstm?"),
+    "flag": (["lstm", "--epoch", "3"], "Unrecognized options: --epoch, 3; did you mean --epochs?"),
+    "number": (["lstm", "--epochs", "x"], "--epochs: expected an integer, got 'x'"),
     "choice": (["lstm", "--cell", "rnn"], "cell: expected one of elman, irnn, lstm, "),
     "hidden": (["--hidden", "0"], "hidden: expected at least 1, got 0"),
     "batch_size": (["smoke", "--batch-size", "0"], "batch_size: expected at least 1, got 0"),
