@@ -15,9 +15,10 @@ from rnnjax.training import capacity
 from rnnjax.untrusted import kind_of, open_plain
 
 ROOT = Path(__file__).parent.parent
-# The cache of prepared data writes a file of its own name, in the user's own cache folder.
-ELSEWHERE = {"rnnjax/files.py", "rnnjax/data/arrow_cache.py"}
-METHODS = {"write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "tofile", "to_parquet"}
+# The caches of prepared data write files of their own names, in the user's own cache folder.
+ELSEWHERE = {"rnnjax/files.py", "rnnjax/data/arrow_cache.py", "rnnjax/data/plain_files.py"}
+METHODS = {"write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "tofile"}
+INTO = {"savefig", "to_csv", "to_json", "to_parquet"}
 KINDS = {
     "a symbolic link": lambda path, target: path.symlink_to(target),
     "a pipe": lambda path, target: os.mkfifo(path),
@@ -37,11 +38,10 @@ def writes(source: str) -> list[str]:
         modes = [argument.value for argument in node.keywords if argument.arg == "mode"] + node.args[place : place + 1]
         mode = modes[0].value if modes and isinstance(modes[0], ast.Constant) else ""
         opened = name == "open" and isinstance(mode, str) and set(mode) & set("wax+")
-        # Into a buffer in memory is no file.
-        drawn = name == "savefig" and ast.unparse(node.args[0]) != "file"
-        to_csv = name == "to_csv" and node.args
+        # Into a buffer in memory or an open file is no file of a name.
+        into = name in INTO and node.args and ast.unparse(node.args[0]) != "file"
         by_name = name in METHODS and isinstance(node.func, ast.Attribute)
-        if opened or drawn or to_csv or by_name:
+        if opened or into or by_name:
             found.append(f"{node.lineno}: {name}")
     return found
 
@@ -67,13 +67,17 @@ def test_every_file_is_written_in_one_place():
         "path.write_text('a')",
         "figure.savefig(path)",
         "table.to_csv(path)",
+        "table.to_parquet(path, index=0)",
     ],
 )
 def test_a_write_is_seen(source):
     assert len(writes(source)) == 1
 
 
-@pytest.mark.parametrize("source", ["open('w')", "path.open('rb')", "write_text(path, 'a')", "table.to_csv(index=0)"])
+@pytest.mark.parametrize(
+    "source",
+    ["open('w')", "path.open('rb')", "write_text(path, 'a')", "table.to_csv(index=0)", "table.to_csv(file, index=0)"],
+)
 def test_what_is_no_write_is_not(source):
     assert writes(source) == []
 

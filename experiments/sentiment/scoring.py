@@ -32,7 +32,6 @@ def predict(options: Predict) -> None:
     else:
         datasets.disable_progress_bars()
         if output is not None:
-            output = output.expanduser()
             check_output(output)
         table, texts = read_rows(options.source, options.text_column, options, trained.classes)
     if options.figures is not None:

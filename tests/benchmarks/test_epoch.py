@@ -92,7 +92,7 @@ def test_it_is_the_sentiment_studys_preset():
     }
     own = epoch.Epoch()
     names = shared - {"rows"}  # a count of texts there, a file here
-    assert len(names) == 12
+    assert len(names) == 17
     assert {name: getattr(own, name) for name in names} == {name: getattr(preset, name) for name in names}
     assert WIDTH_MULTIPLE == parts.WIDTH_MULTIPLE
 
