@@ -43,7 +43,8 @@ def read_table(
 ) -> datasets.Dataset:
     """The rows of a file, in a cache folder. Texts and labels of a CSV file are strings, all its columns if `whole`.
 
-    The `optional` of the two columns may be missing. Raises ValueError for a bad file, and a missing column.
+    The `optional` of the two columns may be missing. Raises FileNotFoundError for a path without a file,
+    ValueError for a bad file, and for a missing column.
     """
     given.check()
     columns = [column for column in (text_column, label_column) if column is not None]
@@ -69,6 +70,8 @@ def check_columns(rows: datasets.Dataset, columns: Sequence[str], where: str) ->
 def _read(
     path: Path, columns: Sequence[str], needed: Sequence[str], given: TextFormat, whole: bool
 ) -> datasets.Dataset:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: expected a file, found none")
     suffix, packed = suffixes(path)
     if not packed and suffix not in LOADERS:
         raise ValueError(f"{path}: expected a file of type {', '.join(LOADERS)}, got {suffix or 'no suffix'!r}")

@@ -252,6 +252,7 @@ CASES: dict[str, Case] = {
         for name, content in {
             "one byte lost": FRENCH.encode().replace("é".encode(), "é".encode()[:1], 1),
             "first byte lost": FRENCH.encode().replace("à".encode(), "à".encode()[1:], 1),
+            "cut off within three bytes": b"text,label\nbon,1\nmauvais,0\n\xe2\x80",
             "cut off": b"text,label\nbon,1\nmauvais,0\ncaf\xc3",
             "only one character, half of it lost": b"text,label\ncaf\xc3,1\nmauvais,0\n",
         }.items()
@@ -347,6 +348,12 @@ CASES: dict[str, Case] = {
         "appvision-ai/fast-bert#96",
         {"a.csv": "text,label\ngood film,pos\n\ndull, really,neg\n"},
         error="a.csv, row 2 (line 4): expected 2 fields separated by ',', got 3: ['dull', ' really', 'neg']",
+    ),
+    "numbers in front that are not those of rows": Case(
+        "columns",
+        "",
+        {"a.csv": "text,label\n1,good,pos\n7,dull,neg\n3,fair,pos\n"},
+        error="row 1 (line 2): expected 2 fields",
     ),
     "unquoted commas in every row": Case(
         "columns",

@@ -132,4 +132,4 @@ def test_what_cannot_be_written_is_said_first(run_of_floats, tmp_path, capsys):
     assert "output: expected a new path, got " in complaint("--source", path, "--output", taken)
     assert taken.read_text() == "keep"
     assert "in.csv: expected no column 'prediction', which the output gets" in complaint("--source", path)
-    assert "none.csv: expected a file" in complaint("--source", tmp_path / "none.csv")
+    assert "none.csv: expected a file, found none" in complaint("--source", tmp_path / "none.csv")
