@@ -31,7 +31,8 @@ def test_command_lines(line, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(devices, "_usable_cores", lambda: 2)
     study = importlib.import_module(f"experiments.{line['study']}.__main__")
-    default, trained = getattr(study, "DEFAULT", next(iter(study.PRESETS))), []
+    default: str = getattr(study, "DEFAULT", next(iter(study.PRESETS)))
+    trained = []
     commands = getattr(study, "COMMANDS", {})
     main = study_command(
         study.PRESETS, default, study.PROGRAM, study.PREFIX, lambda *given: trained.append(given), commands
@@ -83,10 +84,11 @@ def test_help_honours_the_colours_and_the_width_of_the_terminal(no_color, colour
     study = importlib.import_module("experiments.sentiment.__main__")
     for name, value in {"NO_COLOR": no_color, "COLUMNS": "60", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     with pytest.raises(SystemExit):
         study.main(["smoke", "--help"])
-    help_text = sys.stdout.getvalue()
+    help_text = terminal.getvalue()
     assert ("\x1b" in help_text) is coloured
     if not coloured:
         assert max(map(len, help_text.splitlines()[1:])) <= 60  # after the line of usage
