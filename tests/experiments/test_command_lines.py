@@ -31,7 +31,7 @@ def test_command_lines(line, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(devices, "_usable_cores", lambda: 2)
     study = importlib.import_module(f"experiments.{line['study']}.__main__")
-    default: str = getattr(study, "DEFAULT", next(iter(study.PRESETS)))
+    default = str(getattr(study, "DEFAULT", next(iter(study.PRESETS))))
     trained = []
     commands = getattr(study, "COMMANDS", {})
     main = study_command(
