@@ -11,6 +11,10 @@ from rnnjax.commands import run
 
 
 def main(arguments: Sequence[str]) -> None:
+    """Prints the list. Raises ValueError for any argument but --help."""
+    if list(arguments) in (["-h"], ["--help"]):
+        print(__doc__)
+        return
     if arguments:
         raise ValueError(f"options: expected none (a study runs by python -m experiments.NAME), got {arguments[0]!r}")
     for module in pkgutil.iter_modules(experiments.__path__):

@@ -4,12 +4,15 @@ Each assumption is here once, and `tests/test_compat.py` checks it against the l
 failing test names it, and only this file needs a fix. Assumptions about how Orbax writes are in `runs/arrays.py`.
 """
 
+import contextlib
+import difflib
 import functools
 import importlib
 import importlib.util
 import re
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rnnjax.extras import missing
@@ -61,7 +64,28 @@ def words_of_box(box: str) -> str:
             words.append(line)
     # The name of an option is kept; the name that tyro uses for all options together is removed.
     line = re.sub(r"^Error parsing (--\S+): ", r"\1: ", re.sub(r" +", " ", " ".join(words)))
-    return re.sub(r"^Error parsing \S+: ", "", line)
+    line = re.sub(r"^Error parsing \S+: ", "", line)
+    # The messages of `int` and `float`.
+    line = re.sub(r"invalid literal for int\(\) with base 10: ", "expected an integer, got ", line)
+    line = re.sub(r"could not convert string to float: ", "expected a number, got ", line)
+    suggested = re.findall(r"--[\w-]+", "\n".join(lines).partition("Perhaps you meant:")[2])
+    given = re.search(r"--[\w-]+", line)
+    if not suggested or given is None:
+        return line
+    return f"{line}; did you mean {difflib.get_close_matches(given[0], suggested, 1, 0.0)[0]}?"
+
+
+@contextlib.contextmanager
+def help_colours(wanted: bool) -> Iterator[None]:
+    """Context in which tyro uses colours only if they are wanted; it does not read NO_COLOR."""
+    import tyro
+
+    before = tyro._experimental_options["ansi_codes"]  # pyright: ignore[reportPrivateUsage]
+    tyro._experimental_options["ansi_codes"] = before and wanted  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield
+    finally:
+        tyro._experimental_options["ansi_codes"] = before  # pyright: ignore[reportPrivateUsage]
 
 
 def all_gather(array: Any, *, tiled: bool = False) -> Any:
@@ -76,6 +100,13 @@ def broadcast(array: Any) -> Any:
     from jax.experimental import multihost_utils
 
     return multihost_utils.broadcast_one_to_all(array)
+
+
+def several_processes() -> bool:
+    """Whether several processes compute together. Starts JAX's devices."""
+    import jax
+
+    return jax.process_count() > 1
 
 
 def preempted_at(step: int) -> bool:

@@ -1,4 +1,14 @@
-"""One-line descriptions of errors."""
+"""Errors that the user can mend, and their one-line descriptions."""
+
+
+class DivergedError(ArithmeticError):
+    """The loss, the gradient or the parameters are no longer finite, or the loss is far above chance."""
+
+
+def is_fault(error: BaseException | None) -> bool:
+    """Whether an error is a fault of the program or of a library: none that the user can mend, and no signal."""
+    mended = (ValueError, OSError, ModuleNotFoundError, DivergedError)
+    return isinstance(error, Exception) and not isinstance(error, mended)
 
 
 def first_line(error: BaseException) -> str:

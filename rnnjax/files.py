@@ -17,6 +17,14 @@ from rnnjax.fonts import further_fonts
 from rnnjax.untrusted import check_file, check_folder, check_own, kind_of
 
 
+def path_of(text: str) -> Path:
+    """The path that a user has typed, with "~" expanded. Raises ValueError for the home of an unknown user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"expected a path, got {text!r}: {error}") from error
+
+
 def make_folder(path: Path) -> None:
     """Creates a folder if nothing has this name. Raises ValueError if anything else has it, including a link."""
     with contextlib.suppress(FileExistsError):

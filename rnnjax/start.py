@@ -7,6 +7,7 @@ module does nothing.
 import os
 import signal
 import sys
+import types
 from collections.abc import Sequence
 
 from rnnjax.extras import require
@@ -27,10 +28,22 @@ def program(command: Sequence[str]) -> str | None:
     return None
 
 
+# Whether this process is a command that has begun.
+begun = False
+
+
 def begin(name: str) -> None:
     """Prepares the start of the command with this name. It ends with one line, status 1, where it cannot run."""
-    # Ctrl-C ends it without a traceback during the imports; `rnnjax.commands.run` then takes over.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    global begun
+    begun = True
+
+    def stop(number: int, frame: types.FrameType | None) -> None:
+        """Ends the command without a traceback during the imports; `rnnjax.commands.run` then takes over."""
+        os.write(2, f"{name}: stopped by {signal.Signals(number).name}\n".encode())
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     check_address_space(name)
     check_packages(name)
 

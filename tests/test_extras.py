@@ -55,7 +55,7 @@ def test_imports_load_nothing_that_the_core_does_not_need():
 
 # What a user does, and the extra that it needs.
 NEEDS = {
-    "import rnnjax.runs": "training",
+    "from rnnjax.runs import Session": "training",
     "from rnnjax.compat import event_protos; event_protos()": "training",
     "from rnnjax.data import load_source": "text",
     "from rnnjax.data import hold_out": "text",
@@ -63,11 +63,11 @@ NEEDS = {
     "from rnnjax.data.column_checks import check_column": "text",
     "from rnnjax.data.tab_lines import read_tab_lines": "text",
     "import rnnjax.data.series": "series",
-    "import rnnjax.analysis": "plots",
+    "from rnnjax.analysis import learning_curves": "plots",
     "import rnnjax.ablations": "ablations",
     "import rnnjax.ablations.study": "ablations",
     "from rnnjax.files import rendered; rendered(None, 'png', 100)": "plots",
-    "import rnnjax.commands": "experiments",
+    "from rnnjax.commands import parse": "experiments",
     "import jax; from rnnjax.data.digits import Digits; Digits().sample(jax.random.key(0), 1)": "digits",
     "from rnnjax.data.digits import digits; digits()": "digits",
     "from rnnjax.baselines import WeightedNgrams; WeightedNgrams().fit(['a'], [0])": "baselines",

@@ -46,7 +46,7 @@ def test_the_name_of_a_command(command, name):
 
 
 @pytest.mark.parametrize(
-    ("line", "handler"), [("__commands__ = True", "Handlers.SIG_DFL"), ("", "default_int_handler")]
+    ("line", "handler"), [("__commands__ = True", "begin.<locals>.stop"), ("", "default_int_handler")]
 )
 def test_only_packages_that_ask_for_it_are_prepared(line, handler, tmp_path):
     (tmp_path / "own").mkdir()

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 # The caches of prepared data write files of their own names, in the user's own cache folder.
 ELSEWHERE = {"rnnjax/files.py", "rnnjax/data/arrow_cache.py", "rnnjax/data/plain_files.py"}
 METHODS = {"write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "tofile"}
+INTO = {"savefig", "to_csv", "to_json", "to_parquet"}
 KINDS = {
     "a symbolic link": lambda path, target: path.symlink_to(target),
     "a pipe": lambda path, target: os.mkfifo(path),
@@ -37,11 +38,10 @@ def writes(source: str) -> list[str]:
         modes = [argument.value for argument in node.keywords if argument.arg == "mode"] + node.args[place : place + 1]
         mode = modes[0].value if modes and isinstance(modes[0], ast.Constant) else ""
         opened = name == "open" and isinstance(mode, str) and set(mode) & set("wax+")
-        # Into what is open already, by `new_file` or in memory, is no file.
-        to_path = bool(node.args) and ast.unparse(node.args[0]) != "file"
-        drawn = name in ("savefig", "to_csv", "to_parquet") and to_path
+        # Into a buffer in memory or an open file is no file of a name.
+        into = name in INTO and node.args and ast.unparse(node.args[0]) != "file"
         by_name = name in METHODS and isinstance(node.func, ast.Attribute)
-        if opened or drawn or by_name:
+        if opened or into or by_name:
             found.append(f"{node.lineno}: {name}")
     return found
 
@@ -67,7 +67,7 @@ def test_every_file_is_written_in_one_place():
         "path.write_text('a')",
         "figure.savefig(path)",
         "table.to_csv(path)",
-        "table.to_parquet(path)",
+        "table.to_parquet(path, index=0)",
     ],
 )
 def test_a_write_is_seen(source):
@@ -75,7 +75,8 @@ def test_a_write_is_seen(source):
 
 
 @pytest.mark.parametrize(
-    "source", ["open('w')", "path.open('rb')", "write_text(path, 'a')", "table.to_csv(index=0)", "table.to_csv(file)"]
+    "source",
+    ["open('w')", "path.open('rb')", "write_text(path, 'a')", "table.to_csv(index=0)", "table.to_csv(file, index=0)"],
 )
 def test_what_is_no_write_is_not(source):
     assert writes(source) == []

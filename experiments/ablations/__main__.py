@@ -4,10 +4,14 @@ Commands: `python -m experiments.ablations` lists the studies, `python -m experi
 """
 
 import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from experiments.ablations.command import PROGRAM, command, run_studies
-from experiments.ablations.studies import STUDIES
 from rnnjax.commands import Experiment
+
+if TYPE_CHECKING:
+    from rnnjax.ablations import Study
 
 __all__ = ["EXPERIMENT", "PROGRAM", "main"]
 
@@ -17,7 +21,15 @@ EXPERIMENT = Experiment(
     time="a minute (smoke) to hours (cells-memory); --dry-run prints an estimate",
 )
 
-main = functools.partial(run_studies, STUDIES)
+
+def studies() -> "Mapping[str, Study]":
+    """The shipped studies."""
+    from experiments.ablations.studies import STUDIES
+
+    return STUDIES
+
+
+main = functools.partial(run_studies, studies)
 
 if __name__ == "__main__":
-    command(STUDIES)
+    command(studies)

@@ -3,19 +3,18 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import datasets
 import tyro
 
-from rnnjax.ablations import Study, Variant, ablate, plan, report
 from rnnjax.commands import parse, run
-from rnnjax.data.sources import resolved
 from rnnjax.fields import check_fields
 from rnnjax.tables import table
-from rnnjax.training import use_cpu_cores
+
+if TYPE_CHECKING:
+    from rnnjax.ablations import Study, Variant
 
 PROGRAM = "experiments.ablations"
 
@@ -51,20 +50,30 @@ class Ablations:
             raise ValueError("study: expected the name of one with other options, got none")
 
 
-def command(studies: Mapping[str, Study]) -> None:
-    """The command for studies by name: reads options from the command line, and reports errors in one line."""
+def command(studies: "Mapping[str, Study] | Callable[[], Mapping[str, Study]]") -> None:
+    """The command for studies by name: reads options from the command line, and reports errors in one line.
+
+    A function that returns the studies is called after the options are read.
+    """
     run(PROGRAM, functools.partial(run_studies, studies, sys.argv[1:]))
 
 
-def run_studies(studies: Mapping[str, Study], arguments: list[str]) -> None:
+def run_studies(studies: "Mapping[str, Study] | Callable[[], Mapping[str, Study]]", arguments: list[str]) -> None:
     """Runs the study given in the arguments, or lists all studies."""
     options = parse(Ablations, PROGRAM, arguments)
+    if callable(studies):
+        studies = studies()
     if options.study is None:
         rows = [(name, len(study.variants), study.question) for name, study in studies.items()]
         print(table(("study", "variants", "question"), rows, words=("question",)))
         return
     if options.study not in studies:
         raise ValueError(f"study: expected one of {', '.join(studies)}, got {options.study!r}")
+    import datasets
+
+    from rnnjax.ablations import ablate, plan, report
+    from rnnjax.training import use_cpu_cores
+
     use_cpu_cores()
     datasets.disable_progress_bars()
     study = of_source(studies[options.study], options.source)
@@ -77,14 +86,15 @@ def run_studies(studies: Mapping[str, Study], arguments: list[str]) -> None:
         ablate(study, folder, variants=options.variants, seeds=options.seeds, executor=options.executor)
 
 
-def of_source(study: Study, source: str | None) -> Study:
+def of_source(study: "Study", source: str | None) -> "Study":
     """The study with other data; None changes nothing. Raises ValueError for a study whose configs have no source."""
     if source is None:
         return study
     if not all(hasattr(variant.config, "source") for variant in study.variants):
         raise ValueError(f"source: expected none for a study without texts, got {source!r}")
+    from rnnjax.data.sources import resolved
 
-    def changed(variant: Variant) -> Variant:
+    def changed(variant: "Variant") -> "Variant":
         return dataclasses.replace(variant, config=dataclasses.replace(variant.config, source=resolved(source)))
 
     return dataclasses.replace(study, variants=[changed(variant) for variant in study.variants])

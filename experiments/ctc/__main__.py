@@ -7,16 +7,8 @@ Command: `python -m experiments.ctc`.
 
 import functools
 
-import jax
-import numpy as np
-
 from experiments.ctc.data import BLANK, WINDOWS, Rendering, best_window, draw, nearest_patterns
-from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
 from rnnjax.commands import Experiment, run, run_preset
-from rnnjax.models import logits_of
-from rnnjax.runs import NetworkRun
-from rnnjax.scores import rows_of, score_answers
-from rnnjax.training import ctc, ctc_decode
 
 PROGRAM = "experiments.ctc"
 EXPERIMENT = Experiment(
@@ -35,6 +27,15 @@ PRESETS = {
 
 def study(config: Rendering) -> None:
     """Trains the network, decodes the test frames greedily, and compares the answers with the baselines."""
+    import jax
+    import numpy as np
+
+    from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
+    from rnnjax.models import logits_of
+    from rnnjax.runs import NetworkRun
+    from rnnjax.scores import rows_of, score_answers
+    from rnnjax.training import ctc, ctc_decode
+
     with NetworkRun(PROGRAM, "ctc", config) as session:
         session.begin()
         training, validation, test = (draw(config, part, count) for part, count in config.parts)

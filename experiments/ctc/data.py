@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
 from rnnjax.data import PairBatch
@@ -10,7 +9,6 @@ from rnnjax.fields import check_range
 from rnnjax.runs import SyntheticTask
 from rnnjax.runs.synthetic import Part
 from rnnjax.scores import error_rate, rows_of
-from rnnjax.training import ctc_decode
 
 BLANK = 0
 WINDOWS = (1, 3, 5, 7)
@@ -71,6 +69,10 @@ def draw(config: Rendering, part: Part, count: int) -> PairBatch:
 
 def nearest_patterns(config: Rendering, data: PairBatch, window: int) -> list[tuple[int, ...]]:
     """A baseline: the nearest pattern of each frame, without repeats and silence. Frames are averaged over a window."""
+    import jax.numpy as jnp
+
+    from rnnjax.training import ctc_decode
+
     half, steps = window // 2, data.inputs.shape[1]
     padded = np.pad(data.inputs, ((0, 0), (half, half), (0, 0)))
     smooth = np.mean([padded[:, i : i + steps] for i in range(window)], axis=0)

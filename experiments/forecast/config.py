@@ -1,24 +1,20 @@
 """The options of a study of forecasts, and the network that they describe."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from experiments.forecast.file_options import FileOptions
-from rnnjax import RNN, Chunked, Scan, StackedRNN
-from rnnjax.cells.names import known_cell
+from rnnjax.cell_names import check_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data.frequency import Cycle
 from rnnjax.data.windows import Relative
 from rnnjax.fields import check_fields
-from rnnjax.forecasting import Forecaster, Gaussian, Head, Point, Quantile
 from rnnjax.runs import SeedsConfig
-from rnnjax.training.capacity import check_layers
 
-RECURRENCES = {"scan": Scan(), "chunked": Chunked()}
-HEADS: Mapping[str, Head] = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}
+if TYPE_CHECKING:
+    from rnnjax.forecasting import Forecaster
 
 
 def date_of(name: str, text: str) -> np.datetime64:
@@ -134,7 +130,7 @@ class Forecast(FileOptions, SeedsConfig):
             shares=("validation", "test"),
             above_zero=("validation", "test", "adaptation"),
         )
-        known_cell(self.cell)
+        check_cell(self.cell)
         if self.until is not None:
             date_of("until", self.until)
         if self.backtest is not None and self.execution.resume is not None:
@@ -160,11 +156,19 @@ class Forecast(FileOptions, SeedsConfig):
                     f"{', '.join(self.extra)}"
                 )
 
-    def network(self) -> Forecaster:
+    def network(self) -> "Forecaster":
         """The network. Raises ValueError if it does not fit into memory."""
+        # Not at the top: `--help` reads the options without JAX.
+        from rnnjax import RNN, Chunked, Scan, StackedRNN
+        from rnnjax.cells.names import known_cell
+        from rnnjax.forecasting import Forecaster, Gaussian, Point, Quantile
+        from rnnjax.training.capacity import check_layers
+
         check_layers(self.layers, self.hidden)
-        layers = [RNN(known_cell(self.cell), self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
-        return Forecaster(StackedRNN(layers), HEADS[self.head], self.steps, self.projection)
+        recurrence = {"scan": Scan(), "chunked": Chunked()}[self.recurrence]
+        layers = [RNN(known_cell(self.cell), self.hidden, recurrence) for _ in range(self.layers)]
+        head = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}[self.head]
+        return Forecaster(StackedRNN(layers), head, self.steps, self.projection)
 
     @property
     def steps(self) -> int:

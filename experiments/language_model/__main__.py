@@ -10,12 +10,11 @@ Command: `python -m experiments.language_model ptb-small --source FOLDER`.
 import sys
 
 from experiments.language_model.config import PYTHON, Language
-from experiments.language_model.evaluation import Evaluate, evaluate
-from experiments.language_model.generation import Generate, generate
-from experiments.language_model.surprisal import Surprisal, surprisal
-from experiments.language_model.train import PROGRAM, train
+from experiments.language_model.options import Evaluate, Generate, Surprisal
 from rnnjax.commands import Experiment, run, study_command
+from rnnjax.lazy import deferred
 
+PROGRAM = "experiments.language_model"
 EXPERIMENT = Experiment(
     question="Which word, or which character, comes next, and what does a network write?",
     command=f"python -m {PROGRAM} [ptb-small | ptb-400 | shakespeare | smoke] --source PATH | generate RUN | "
@@ -66,7 +65,12 @@ PRESETS = {
 }
 
 
-COMMANDS = {Generate: generate, Evaluate: evaluate, Surprisal: surprisal}
+COMMANDS = {
+    Generate: deferred("experiments.language_model.generation", "generate"),
+    Evaluate: deferred("experiments.language_model.evaluation", "evaluate"),
+    Surprisal: deferred("experiments.language_model.surprisal", "surprisal"),
+}
+train = deferred("experiments.language_model.train", "train")
 main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, COMMANDS)
 
 if __name__ == "__main__":

@@ -2,17 +2,18 @@
 
 import dataclasses
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rnnjax import RNN, LanguageModel, StackedRNN
-from rnnjax.cells.names import known_cell
+from rnnjax.cell_names import check_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data import TextFormat
 from rnnjax.data.tokens import Level
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunConfig
-from rnnjax.training.capacity import check_layers
 from rnnjax.training.optimizers import Schedule
+
+if TYPE_CHECKING:
+    from rnnjax import LanguageModel
 
 Documents = Literal["none", "line", "blank-line"]
 PYTHON = "python"
@@ -95,7 +96,7 @@ class Language(RunConfig, TextFormat):
             above_zero=("hold_out",),
         )
         self.check()
-        known_cell(self.cell)
+        check_cell(self.cell)
         for name in ("activation_penalty", "temporal_penalty"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number of at least 0, got {getattr(self, name)}")
@@ -104,8 +105,13 @@ class Language(RunConfig, TextFormat):
         if self.plain and (self.level, self.documents) != ("word", "none"):
             raise ValueError(f"plain: expected level word and documents none, got {self.level}, {self.documents}")
 
-    def network(self, vocabulary: int) -> LanguageModel:
+    def network(self, vocabulary: int) -> "LanguageModel":
         """The network for a vocabulary of this size. Raises ValueError for dropout that the cell does not support."""
+        # Not at the top: `--help` reads the options without JAX.
+        from rnnjax import RNN, LanguageModel, StackedRNN
+        from rnnjax.cells.names import known_cell
+        from rnnjax.training.capacity import check_layers
+
         check_layers(self.layers, self.hidden)
         layers = [
             RNN(

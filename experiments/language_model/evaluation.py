@@ -1,23 +1,20 @@
 """The scores of a trained language model on texts, also of one that adapts to the text while it reads it."""
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 import numpy as np
 
 from experiments.language_model.data import Corpus, Part, encoded, read_corpus, read_source
+from experiments.language_model.options import Evaluate as Evaluate
 from experiments.language_model.scores import in_words, with_bytes
 from experiments.language_model.train import unknown_share
 from experiments.language_model.trained import WINDOW, Trained, open_run
-from rnnjax.commands import TrainedRun, printable
+from rnnjax.commands import printable
 from rnnjax.data import TextFormat
-from rnnjax.fields import check_fields
 from rnnjax.runs.report import table
 from rnnjax.training import (
-    DynamicEvaluation,
-    NeuralCache,
     batch_mesh,
     cached_losses,
     dynamic_losses,
@@ -29,75 +26,8 @@ from rnnjax.training import (
     use_cpu_cores,
 )
 
-Rule = Literal["rms", "sgd"]
-# Learning rate and decay.
-DEFAULTS: Mapping[Rule, tuple[float, float]] = {"rms": (5e-5, 0.002), "sgd": (0.05, 0.0)}
 # Rows of the training text whose gradient is squared, as in the authors' program: other options depend on it.
 GRADIENT_ROWS = 100
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(TrainedRun, TextFormat):
-    """Evaluate the best epoch of a run on its validation and test parts, or on another source.
-
-    With --cache and --dynamic also with a network that adapts to the text that it is scored on, in a table of its own:
-    such scores are not comparable with those of other networks. Every token is scored before anything is learnt from
-    it. Choose the options of both on validation data only.
-    """
-
-    source: str | None = None
-    """Another source, as for training, but with nothing held out; default: the source of the run."""
-    text_column: str = "text"
-    """Name of the column with the texts."""
-    batch_size: int | None = None
-    """Number of pieces that are read in parallel; default: that of the run. The scores do not depend on it."""
-    steps: int | None = None
-    """Window length in tokens; default: that of the run. The scores do not depend on it."""
-    cache: bool = False
-    """Also score with a continuous neural cache (Grave et al. 2017), which expects recent tokens again."""
-    cache_size: int = 500
-    """Number of last tokens in the cache."""
-    cache_theta: float = 0.3
-    """Factor of the similarity of features: 0 weights all tokens in the cache equally."""
-    cache_lambda: float = 0.1
-    """Share of the cache in the mixture with the network."""
-    dynamic: bool = False
-    """Also score with dynamic evaluation (Krause et al. 2018): a gradient step after each window."""
-    dynamic_rule: Rule = "rms"
-    """Steps divided by the root mean squared gradients of the training text, or plain gradient descent."""
-    dynamic_learning_rate: float | None = None
-    """Learning rate of dynamic evaluation; default: 5e-5 for rms, 0.05 for sgd."""
-    dynamic_decay: float | None = None
-    """Pull back to the trained parameters in each step; default: 0.002 for rms, 0 for sgd."""
-    dynamic_epsilon: float = 2e-5
-    """What rms adds to the root mean squared gradient before it divides by it."""
-    dynamic_window: int = 5
-    """Tokens between two gradient steps."""
-    dynamic_text: str | None = None
-    """Source whose training part gives the mean squared gradients of rms; default: the source of the run."""
-    devices: int | None = None
-    """Number of devices that share a batch; default: all."""
-
-    def __post_init__(self):
-        self.check()
-        check_fields(self, at_least_one=("batch_size", "steps", "devices", "cache_size", "dynamic_window"))
-        self.neural_cache()
-        self.dynamic_evaluation()
-        if self.dynamic_text is not None and self.dynamic_rule != "rms":
-            raise ValueError(f"dynamic_text: expected rule rms, which needs it, got {self.dynamic_rule}")
-
-    def neural_cache(self) -> NeuralCache:
-        """The neural cache. Raises ValueError for values out of range."""
-        return NeuralCache(size=self.cache_size, theta=self.cache_theta, lambda_=self.cache_lambda)
-
-    def dynamic_evaluation(self) -> DynamicEvaluation:
-        """The steps of dynamic evaluation. Raises ValueError for values out of range."""
-        given = self.dynamic_learning_rate, self.dynamic_decay
-        rate, decay = (
-            default if value is None else value
-            for value, default in zip(given, DEFAULTS[self.dynamic_rule], strict=True)
-        )
-        return DynamicEvaluation(learning_rate=rate, decay=decay, epsilon=self.dynamic_epsilon)
 
 
 def evaluate(options: Evaluate) -> None:

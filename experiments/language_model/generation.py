@@ -1,8 +1,6 @@
 """Text generation with a trained language model: sampled and printed token by token, or the result of a beam search."""
 
 import codecs
-import dataclasses
-import reprlib
 import signal
 import sys
 from collections.abc import Callable
@@ -12,76 +10,14 @@ import numpy as np
 
 from experiments.language_model.config import Language
 from experiments.language_model.data import Text, known_lines, tokens_of
+from experiments.language_model.options import Generate as Generate
 from experiments.language_model.trained import Trained, open_run
-from rnnjax.beam_search import check_search
-from rnnjax.commands import TrainedRun, printable
+from rnnjax.commands import printable
 from rnnjax.data import TokenVocabulary
 from rnnjax.data.byte_pairs import bytes_of
 from rnnjax.data.tokens import LINE_END, UNKNOWN
-from rnnjax.fields import check_fields
-from rnnjax.sampling import Begun, Sampling, read, sample, search
+from rnnjax.sampling import Begun, read, sample, search
 from rnnjax.training.capacity import check_capacity
-
-LONGEST = 10_000_000
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Generate(TrainedRun):
-    """Generate text with the best epoch of a run."""
-
-    prompt: str = ""
-    """The beginning of the text; it starts a line."""
-    length: int = 200
-    """Number of tokens to generate, at most."""
-    stop: tuple[str, ...] = ()
-    """Stop after any of these tokens, for example "<eos>", the end of a line of words."""
-    temperature: float = 1.0
-    """Sampling temperature; 0: always the most probable token."""
-    top_k: int | None = None
-    """Draw only from this number of most probable tokens."""
-    top_p: float | None = None
-    """Draw only from the smallest set of tokens with this total probability."""
-    repetition_penalty: float = 1.0
-    """Make tokens of the text less probable (Keskar et al. 2019): above 0 their logits are divided by this number,
-    below 0 multiplied; the paper uses 1.2 with low temperatures."""
-    beams: int | None = None
-    """Write the most probable text that a beam search with this number of hypotheses finds, instead of sampling."""
-    length_penalty: float = 0.0
-    """Exponent of the length in the scores of a beam search (Wu et al. 2016): above 0, longer texts are preferred."""
-    seed: int = 0
-    """Random seed."""
-
-    def __post_init__(self):
-        check_fields(self, at_least_one=("length",))
-        if self.length > LONGEST:
-            raise ValueError(f"length: expected at most {LONGEST:,}, got {self.length}")
-        self.sampling()
-        if self.beams is None:
-            if self.length_penalty:
-                raise ValueError(
-                    f"length_penalty: expected beams to choose from, got {self.length_penalty} without beams"
-                )
-            return
-        check_search(self.beams, self.length, self.length_penalty)
-        for name, default in (("temperature", 1.0), ("top_k", None), ("top_p", None), ("seed", 0)):
-            if (value := getattr(self, name)) != default:
-                raise ValueError(f"{name}: expected none with beams, because nothing is drawn, got {value}")
-        if self.beams * self.length > LONGEST:
-            raise ValueError(f"beams: expected at most {LONGEST:,} tokens in all, got {self.beams * self.length:,}")
-
-    def sampling(self) -> Sampling:
-        """The sampling distribution. Raises ValueError for values out of range."""
-        return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
-
-    def stops(self, vocabulary: TokenVocabulary) -> tuple[int, ...]:
-        """The indices of the stop tokens. Raises ValueError for one that is not in the vocabulary."""
-        shown = bytes_of if vocabulary.level == "subword" else str
-        known = {shown(token): index for index, token in enumerate(vocabulary.tokens)}
-        given = [token.encode() if vocabulary.level == "subword" else token for token in self.stop]
-        for name, token in zip(self.stop, given, strict=True):
-            if token not in known:
-                raise ValueError(f"stop: expected {vocabulary.level}s of the vocabulary, got {reprlib.repr(name)}")
-        return tuple(known[token] for token in given)
 
 
 def prompt_tokens(config: Language, vocabulary: TokenVocabulary, prompt: str) -> np.ndarray:

@@ -1,22 +1,21 @@
 """The surprisal of every token of a text, as a coloured line and as figures."""
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from matplotlib.colors import to_hex
 
 from experiments.language_model.data import Part, Text, encoded, tokens_of
 from experiments.language_model.generation import warn_of_unknown
+from experiments.language_model.options import Surprisal as Surprisal
 from experiments.language_model.scores import in_words
 from experiments.language_model.trained import WINDOW, Trained, open_run
 from rnnjax.analysis import surprisal_figure, trace_steps
 from rnnjax.analysis.text_plots import SURPRISALS
-from rnnjax.commands import TrainedRun, printable
+from rnnjax.commands import printable
 from rnnjax.commands.texts import draw_steps, given_texts, new_figures, print_coloured
 from rnnjax.data.byte_pairs import bytes_of
 from rnnjax.data.tokens import LINE_END
@@ -25,21 +24,6 @@ from rnnjax.training import token_losses
 
 # Characters that figures cannot show otherwise: the font has no control pictures.
 SIGNS = {" ": "␣", "\n": "↵"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Surprisal(TrainedRun):
-    """Print the surprisal of every token of a text in bits, -log2 p(token | tokens before), with the best epoch.
-
-    A text starts a line, if the vocabulary has line ends; otherwise its first token is read only. Tokens are coloured
-    by their surprisal; without colours, it is printed after each token. Use standard input for texts that begin with a
-    dash.
-    """
-
-    texts: tyro.conf.Positional[tuple[str, ...]] = ()
-    """The texts; default: the lines of standard input."""
-    figures: Path | None = None
-    """A new folder for figures of each text: the surprisals, and the gates and states of all layers."""
 
 
 class Surprisals(NamedTuple):

@@ -9,16 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jax
-from tqdm import tqdm
-
 from experiments.memory.config import Memory
-from experiments.memory.results import after, block_line, draw, read_results, result_line, result_table
-from experiments.memory.train import initial_states, objective, train
 from rnnjax.commands import Experiment, run, study_command
-from rnnjax.runs import Session
-from rnnjax.training.devices import seed_mesh
-from rnnjax.training.divergence import ADVICE, DivergedError
 
 PROGRAM = "experiments.memory"
 PREFIX = "memory-"
@@ -53,6 +45,15 @@ def study(config: Memory, name: str) -> Path:
 
     Raises DivergedError at the end if all seeds diverged.
     """
+    import jax
+    from tqdm import tqdm
+
+    from experiments.memory.results import after, block_line, draw, read_results, result_line, result_table
+    from experiments.memory.train import initial_states, objective, train
+    from rnnjax.runs import Session
+    from rnnjax.training.devices import seed_mesh
+    from rnnjax.training.divergence import ADVICE, DivergedError
+
     task, seeds = config.problem(), range(config.seed, config.seed + config.seeds)
     devices = config.execution.devices
     mesh = seed_mesh(config.seeds, devices)

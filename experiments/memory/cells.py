@@ -3,16 +3,17 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from experiments.memory.config import RecurrentInit
 from rnnjax import GRU, LSTM, Cell, IndRNN, PointwiseCell, identity
+from rnnjax.cell_names import AnyCell
 from rnnjax.cells.names import known_cell
 from rnnjax.initializers import Initializer, orthogonal
 
-RecurrentInit = Literal["own", "orthogonal", "identity"]
 RECURRENT_INITS: Mapping[str, Initializer] = {"orthogonal": orthogonal, "identity": identity()}
 
 
@@ -53,7 +54,7 @@ def chrono(kind: type[PointwiseCell], longest: int) -> Initializer:
 
 
 def starting(
-    name: str | Cell,
+    name: str | AnyCell,
     *,
     recurrent_init: RecurrentInit = "own",
     recurrent_scale: float = 1.0,

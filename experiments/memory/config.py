@@ -2,46 +2,30 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import flax.linen as nn
-import jax
-
-from experiments.memory.cells import RecurrentInit, starting
-from rnnjax import RNN, Chunked, Recurrence, Scan, StackedRNN, Unrolled
 from rnnjax.commands.cells import CellOption
-from rnnjax.data.digits import Digits
-from rnnjax.data.memory_task import MemoryTask
-from rnnjax.data.memory_tasks import Adding, Copy, Order, Parity, Recall
 from rnnjax.fields import check_fields
+from rnnjax.lazy import deferred
 from rnnjax.runs import SeedsConfig
-from rnnjax.training.capacity import check_layers
+
+if TYPE_CHECKING:
+    from experiments.memory.network import AnsweringRNN
+    from rnnjax.data.memory_task import MemoryTask
 
 Task = Literal["adding", "copy", "recall", "parity", "order", "digits"]
-TASKS: Mapping[str, Callable[..., MemoryTask]] = {
-    "adding": Adding,
-    "copy": Copy,
-    "recall": Recall,
-    "parity": Parity,
-    "order": Order,
-    "digits": Digits,
+RecurrentInit = Literal["own", "orthogonal", "identity"]
+# Units of all layers together for which every task and cell has room.
+MOST_KNOWN = 1_024
+
+
+TASKS: Mapping[str, Callable[..., "MemoryTask"]] = {
+    "digits": deferred("rnnjax.data.digits", "Digits"),
+    **{
+        name.lower(): deferred("rnnjax.data.memory_tasks", name)
+        for name in ("Adding", "Copy", "Recall", "Parity", "Order")
+    },
 }
-RECURRENCES: Mapping[str, Recurrence] = {"chunked": Chunked(), "scan": Scan(), "unrolled": Unrolled()}
-
-
-class AnsweringRNN(nn.Module):
-    """A recurrent stack, and a dense head on its outputs at the last steps."""
-
-    recurrent: StackedRNN
-    answers: int
-    outputs: int
-
-    @nn.compact
-    def __call__(self, inputs: jax.Array) -> jax.Array:
-        """Outputs `(B, A, O)` of the last A steps, from inputs `(B, T, I)`."""
-        hidden, final = self.recurrent(inputs)
-        read = self.recurrent.last(final, hidden)[:, None] if self.answers == 1 else hidden[:, -self.answers :]
-        return nn.Dense(self.outputs, name="head")(read)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,15 +75,29 @@ class Memory(SeedsConfig):
         )
         if self.updates % self.block:
             raise ValueError(f"updates: expected a multiple of block {self.block}, got {self.updates}")
-        self.network()
+        if not self._fits():
+            self.network()
 
-    def problem(self) -> MemoryTask:
+    def _fits(self) -> bool:
+        """Whether the network can be built, for all that is known without JAX, which `--help` does not import."""
+        usual_time = self.time is None or (self.task == "recall" and self.time > 2)
+        usual_start = (self.recurrent_init, self.recurrent_scale, self.forget_bias) == ("own", 1.0, None)
+        small = self.layers * self.hidden <= MOST_KNOWN
+        return self.cell in ("gru", "lstm") and usual_time and usual_start and small
+
+    def problem(self) -> "MemoryTask":
         """The task. Raises as the task does."""
         task = TASKS[self.task]
         return task() if self.time is None else task(self.time)
 
-    def network(self) -> AnsweringRNN:
+    def network(self) -> "AnsweringRNN":
         """The network that answers the task. Raises as the task and the cell do."""
+        from experiments.memory.cells import starting
+        from experiments.memory.network import AnsweringRNN
+        from rnnjax import RNN, Chunked, Scan, StackedRNN, Unrolled
+        from rnnjax.training.capacity import check_layers
+
+        recurrence = {"chunked": Chunked(), "scan": Scan(), "unrolled": Unrolled()}[self.recurrence]
         task = self.problem()
         cell = starting(
             self.cell,
@@ -109,5 +107,5 @@ class Memory(SeedsConfig):
             longest=task.steps if self.chrono else None,
         )
         check_layers(self.layers, self.hidden)
-        layers = [RNN(cell, self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
+        layers = [RNN(cell, self.hidden, recurrence) for _ in range(self.layers)]
         return AnsweringRNN(StackedRNN(layers), task.answers, task.outputs)

@@ -4,15 +4,11 @@ Commands: `python -m experiments.next_word`, `python -m experiments.next_word te
 `python -m experiments.next_word predict runs/NAME "to be or"`.
 """
 
-import dataclasses
 import sys
 
 from experiments.language_model.config import Language
-from experiments.language_model.trained import open_run
-from experiments.next_word.by_hand import show
-from experiments.next_word.text import PRESET, Predict, Text, print_next, train_text
+from experiments.next_word.options import PRESET, ByHand, Predict, Text
 from rnnjax.commands import Experiment, parse_presets, run
-from rnnjax.fields import check_fields
 from rnnjax.runs import load_config
 from rnnjax.runs.resumption import resumed_run, with_newest
 
@@ -25,21 +21,6 @@ EXPERIMENT = Experiment(
 DEFAULT = "by-hand"
 
 
-@dataclasses.dataclass(frozen=True)
-class ByHand:
-    """Train one tanh unit on "this is -> an" and "is an -> example", and compute its predictions by hand."""
-
-    epochs: int = 500
-    """Number of Adam steps, each on both pairs."""
-    learning_rate: float = 0.03
-    """Learning rate of Adam."""
-    seed: int = 0
-    """Random seed of the parameters."""
-
-    def __post_init__(self):
-        check_fields(self, at_least_one=("epochs",), above_zero=("learning_rate",))
-
-
 def main(arguments: list[str]) -> None:
     """Computes by hand, trains on a text, or predicts, according to the arguments."""
     arguments = with_newest(arguments)
@@ -48,10 +29,17 @@ def main(arguments: list[str]) -> None:
     presets = {"by-hand": (str(ByHand.__doc__), ByHand()), "text": (str(Text.__doc__), text)}
     _, options = parse_presets(presets, DEFAULT, PROGRAM, arguments, (Predict,))
     if isinstance(options, ByHand):
+        from experiments.next_word.by_hand import show
+
         show(options.epochs, options.learning_rate, options.seed)
     elif isinstance(options, Predict):
+        from experiments.language_model.trained import open_run
+        from experiments.next_word.text import print_next
+
         print_next(open_run(options.run), options.prompt, options.top)
     else:
+        from experiments.next_word.text import train_text
+
         options.execution.begin(options)
         train_text(options)
 

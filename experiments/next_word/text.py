@@ -1,70 +1,27 @@
-"""The next word in a text: a preset of the language model, and its most probable words after a prompt."""
+"""The next word in a text: training, and the most probable words after a prompt."""
 
 import dataclasses
 from pathlib import Path
 
 import jax
 import numpy as np
-import tyro
 
 from experiments.language_model.config import Language
 from experiments.language_model.data import Corpus
 from experiments.language_model.generation import prompt_tokens
 from experiments.language_model.train import train
 from experiments.language_model.trained import Trained, open_run
-from rnnjax.commands import TrainedRun, printable
+from experiments.next_word.options import PRESET as PRESET
+from experiments.next_word.options import Predict as Predict
+from experiments.next_word.options import Text as Text
+from rnnjax.commands import printable
 from rnnjax.data import TokenVocabulary
-from rnnjax.fields import check_fields
 from rnnjax.runs.report import table
 from rnnjax.sampling import read
 from rnnjax.training.processes import is_first
 
 PROGRAM = "experiments.next_word text"
 PROMPT_WORDS = 8
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Text(Language):
-    """Train a language model on a text, and print the most probable next words after a prompt."""
-
-    source: tyro.conf.Positional[str | None] = None
-    """A text file (UTF-8), or any other source of the language model study."""
-    prompt: str | None = None
-    """The words before the predicted one; default: the end of the training part."""
-    top: int = 5
-    """Number of next words to print."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_fields(self, at_least_one=("top",))
-
-
-PRESET = Text(
-    plain=True,
-    hold_out=0.05,
-    cell="gru",
-    embedding=64,
-    hidden=128,
-    layers=1,
-    tied=False,
-    dropout=0.2,
-    batch_size=32,
-    learning_rate=3e-3,
-    epochs=5,
-)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict(TrainedRun):
-    """Print the most probable next words after a prompt, with a trained run."""
-
-    prompt: tyro.conf.Positional[str]
-    """The words before the predicted one."""
-    top: int = 5
-    """Number of next words to print."""
-
-    def __post_init__(self):
-        check_fields(self, at_least_one=("top",))
 
 
 def train_text(options: Text) -> Path:

@@ -6,15 +6,8 @@ position in the source. Command: `python -m experiments.reversal`.
 
 import functools
 
-import numpy as np
-
 from experiments.reversal.data import Reversal, draw
-from rnnjax import decode
 from rnnjax.commands import Experiment, run, run_preset
-from rnnjax.models import logits_of
-from rnnjax.runs import NetworkRun
-from rnnjax.scores import rows_of, score_answers
-from rnnjax.training import teacher_forcing
 
 PROGRAM = "experiments.reversal"
 EXPERIMENT = Experiment(
@@ -30,6 +23,14 @@ PRESETS = {
 
 def study(config: Reversal) -> None:
     """Trains the network, decodes the test strings greedily, and compares the answers with the baselines."""
+    import numpy as np
+
+    from rnnjax import decode
+    from rnnjax.models import logits_of
+    from rnnjax.runs import NetworkRun
+    from rnnjax.scores import rows_of, score_answers
+    from rnnjax.training import teacher_forcing
+
     with NetworkRun(PROGRAM, "reversal", config) as session:
         training, validation, test = draw(config)
         session.begin()

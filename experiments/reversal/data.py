@@ -2,15 +2,17 @@
 
 import dataclasses
 import itertools
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rnnjax import GRU, RNN, Bidirectional, EncoderDecoder
 from rnnjax.data import PairBatch
 from rnnjax.fields import check_range
 from rnnjax.runs import SyntheticTask
 from rnnjax.scores import rows_of
+
+if TYPE_CHECKING:
+    from rnnjax import EncoderDecoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,10 @@ class Reversal(SyntheticTask):
     def end(self) -> int:
         return self.letters + 1
 
-    def network(self) -> EncoderDecoder:
+    def network(self) -> "EncoderDecoder":
         """A bidirectional encoder, and a decoder with twice as many features."""
+        from rnnjax import GRU, RNN, Bidirectional, EncoderDecoder
+
         encoder = Bidirectional(RNN(GRU(), self.hidden), RNN(GRU(), self.hidden))
         decoder = RNN(GRU(), 2 * self.hidden)
         return EncoderDecoder(self.letters, self.letters + 2, 32, encoder, decoder, self.attention)

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rnnjax.analysis import comparison_figure
 from rnnjax.commands import Experiment, parse, printable, run
 from rnnjax.files import save_figure
+from rnnjax.lazy import deferred
 from rnnjax.runs.comparing import MARKS, curves, difference_table, differing_fields, panels, score_table
 from rnnjax.runs.listing import run_table, sort_runs
 from rnnjax.runs.reading import find_runs, read_run
@@ -26,6 +26,7 @@ EXPERIMENT = Experiment(
     time="seconds",
 )
 DEFAULT = "list"
+comparison_figure = deferred("rnnjax.analysis", "comparison_figure")
 FORMATS = (".png", ".pdf", ".svg")
 
 

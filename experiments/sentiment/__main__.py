@@ -8,10 +8,9 @@ import dataclasses
 import sys
 
 from experiments.sentiment.config import Ensemble, TextClassification
-from experiments.sentiment.ensemble import ensemble
-from experiments.sentiment.scoring import Evaluate, Predict, evaluate, predict
-from experiments.sentiment.train import train
+from experiments.sentiment.options import Evaluate, Predict
 from rnnjax.commands import Experiment, run, study_command
+from rnnjax.lazy import deferred
 
 PROGRAM = "experiments.sentiment"
 DEFAULT = "bigru-max"
@@ -77,16 +76,19 @@ PRESETS = {
     ),
 }
 
-COMMANDS = {Predict: predict, Evaluate: evaluate, Ensemble: ensemble}
+COMMANDS = {
+    Predict: deferred("experiments.sentiment.scoring", "predict"),
+    Evaluate: deferred("experiments.sentiment.scoring", "evaluate"),
+    Ensemble: deferred("experiments.sentiment.ensemble", "ensemble"),
+}
 EXPERIMENT = Experiment(
     question="Is a movie review positive or negative?",
     command=f"python -m {PROGRAM} [{' | '.join([*PRESETS, *(command.__name__.lower() for command in COMMANDS)])}]",
     time="bigru-max 4 to 6 minutes, bilstm-max 2, gru3 4, bilstm2 5, lstm 5 to 6, smoke 10 seconds on two cores",
 )
 
-main = study_command(
-    PRESETS, DEFAULT, PROGRAM, PREFIX, train, {Predict: predict, Evaluate: evaluate, Ensemble: ensemble}
-)
+train = deferred("experiments.sentiment.train", "train")
+main = study_command(PRESETS, DEFAULT, PROGRAM, PREFIX, train, COMMANDS)
 
 if __name__ == "__main__":
     run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -1,24 +1,20 @@
 """The config of a text classifier, and its network."""
 
 import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import flax.linen as nn
-import jax.numpy as jnp
 import tyro
 
-from experiments.sentiment.evidence import Corrected, kinds_of
-from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
-from rnnjax.cells.names import known_cell
+from rnnjax.cell_names import check_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data import TextFormat
 from rnnjax.data.sequences import Order
-from rnnjax.data.text import Kind
+from rnnjax.data.splitting import Kind
 from rnnjax.fields import check_fields
 from rnnjax.runs import RunConfig, RunPlace
-from rnnjax.training.capacity import check_layers
 
-RECURRENCES = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}
+if TYPE_CHECKING:
+    import flax.linen as nn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +105,7 @@ class TextClassification(RunConfig, TextFormat):
             shares=("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
         )
         self.check()
-        known_cell(self.cell)
+        check_cell(self.cell)
         if self.min_class_rows < 0:
             raise ValueError(f"min_class_rows: expected at least 0, got {self.min_class_rows}")
         if self.balanced and self.class_weights:
@@ -157,15 +153,24 @@ class Ensemble:
             raise ValueError(f"runs: expected at least two, or one and the baseline, got {len(self.runs)}")
 
 
-def build_model(config: TextClassification, vocabulary: int, classes: int) -> nn.Module:
+def build_model(config: TextClassification, vocabulary: int, classes: int) -> "nn.Module":
     """The network of a config."""
+    # Not at the top: `--help` reads the options without JAX.
+    import jax.numpy as jnp
+
+    from experiments.sentiment.evidence import Corrected, kinds_of
+    from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
+    from rnnjax.cells.names import known_cell
+    from rnnjax.training.capacity import check_layers
+
     dtype = jnp.dtype(config.dtype)
+    recurrence = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}[config.recurrence]
 
     def layer() -> RNN:
         return RNN(
             known_cell(config.cell),
             config.hidden,
-            RECURRENCES[config.recurrence],
+            recurrence,
             dtype=dtype,
             state_dropout=config.state_dropout,
             weight_dropout=config.weight_dropout,

@@ -59,7 +59,7 @@ def ensemble(options: Ensemble, program: str = "experiments.sentiment") -> Path:
             fair = two_fold_accuracy(members, labels, runs[0].config.seed_of_data)
             further = {"two_fold_accuracy": fair}
             print(f"accuracy on one half of these rows, with the weights that the other half chose: {fair:.4f}")
-        session.log.final(part="validation", **class_scores(together, labels), **further)
+        session.log.final(part="validation", **class_scores(together, labels), **further, highest=True)
         print(f"run folder {session.path}")
     return session.path
 

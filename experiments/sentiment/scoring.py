@@ -1,60 +1,27 @@
 """Prediction and evaluation with a trained run."""
 
-import dataclasses
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import datasets
 import numpy as np
-import tyro
 
 from experiments.sentiment.evaluation import draw_scores, mistakes, score_tables
+from experiments.sentiment.options import Evaluate as Evaluate
+from experiments.sentiment.options import Predict as Predict
 from experiments.sentiment.predicted_rows import check_output, read_rows, write_rows
 from experiments.sentiment.predictions import logs_over, without_known_words
 from experiments.sentiment.tracing import check_order, draw_verdicts, look_inside, print_verdicts, trace_verdicts
 from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
-from rnnjax.commands import TrainedRun, printable
+from rnnjax.commands import printable
 from rnnjax.commands.texts import given_texts, new_figures
-from rnnjax.data import LabelledTexts, TextFormat, load_source
-from rnnjax.fields import check_range
+from rnnjax.data import LabelledTexts, load_source
 from rnnjax.training import batch_mesh, use_cpu_cores
 
 # The number of characters shown of a text, and of texts named without a known word.
 START, MOST_NAMED = 80, 10
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Predict(TrainedRun, TextFormat):
-    """Print a line for each text, separated by tabs: the predicted class, all class probabilities, the text.
-
-    Tabs and line ends in a text are printed as spaces. Use standard input for texts that begin with a dash. With
-    --output, the rows of a file are written with these columns to another file instead.
-    """
-
-    texts: tyro.conf.Positional[tuple[str, ...]] = ()
-    """The texts; default: the lines of standard input."""
-    source: str | None = None
-    """A data file with the texts, which needs no labels."""
-    text_column: str = "text"
-    """Name of the column with the texts."""
-    output: Path | None = None
-    """A new .csv, .jsonl or .parquet file: the rows of the source with all columns, the predicted class, and all class
-    probabilities."""
-    trace: bool = False
-    """Also print each text coloured by the prediction after each word (without colours: with the probability of the
-    last class), and the words that changed the prediction."""
-    figures: Path | None = None
-    """A new folder for figures of each text: the prediction after each word, and the gates and states of all layers."""
-
-    def __post_init__(self):
-        self.check()
-        if self.source is not None and self.texts:
-            raise ValueError(f"source: expected none with texts, got {self.source!r}")
-        if self.source is None and self.output is not None:
-            raise ValueError("output: expected a source with it, got none")
 
 
 def predict(options: Predict) -> None:
@@ -65,7 +32,6 @@ def predict(options: Predict) -> None:
     else:
         datasets.disable_progress_bars()
         if output is not None:
-            output = output.expanduser()
             check_output(output)
         table, texts = read_rows(options.source, options.text_column, options, trained.classes)
     if options.figures is not None:
@@ -98,30 +64,6 @@ def shortened(text: str) -> str:
     """The start of a text on one line."""
     words = " ".join(text.split())
     return words if len(words) <= START else f"{words[:START]}..."
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate(TrainedRun, TextFormat):
-    """Evaluate a run: accuracy, macro F1, loss, calibration and confusion matrix."""
-
-    source: str | None = None
-    """Another source, as for training; default: the validation part of the source of the run."""
-    part: Literal["train", "validation", "test"] | None = None
-    """Part of the source; default: the first that exists of test, validation, train."""
-    text_column: str = "text"
-    """Name of the column with the texts."""
-    label_column: str = "label"
-    """Name of the column with the labels."""
-    errors: int = 0
-    """List this many mistakes, the most confident first, each with the prediction after each word."""
-    figures: Path | None = None
-    """A new folder for figures: reliability, and the prediction after each word of the listed mistakes."""
-    devices: int | None = None
-    """Number of devices that share a batch; default: all."""
-
-    def __post_init__(self):
-        self.check()
-        check_range("errors", self.errors, 0)
 
 
 def evaluate(options: Evaluate) -> None:

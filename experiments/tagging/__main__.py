@@ -8,15 +8,8 @@ Command: `python -m experiments.tagging`.
 
 import functools
 
-import jax
-import numpy as np
-
 from experiments.tagging.data import Tagging, draw, most_frequent
-from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
 from rnnjax.commands import Experiment, run, run_preset
-from rnnjax.models import logits_of
-from rnnjax.runs import NetworkRun
-from rnnjax.training import tagging
 
 PROGRAM = "experiments.tagging"
 EXPERIMENT = Experiment(
@@ -32,6 +25,14 @@ PRESETS = {
 
 def study(config: Tagging) -> None:
     """Trains a forward network and a bidirectional one, and compares them with the baselines."""
+    import jax
+    import numpy as np
+
+    from rnnjax import GRU, RNN, Bidirectional, SequenceTagger
+    from rnnjax.models import logits_of
+    from rnnjax.runs import NetworkRun
+    from rnnjax.training import tagging
+
     with NetworkRun(PROGRAM, "tagging", config) as session:
         session.begin()
         training, validation, test = (draw(config, part, count) for part, count in config.parts)

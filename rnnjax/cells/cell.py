@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from rnnjax.cell_names import AnyCell
 from rnnjax.dtypes import cast_like, widen
 from rnnjax.initializers import Initializer, glorot_uniform, orthogonal, zeros
 from rnnjax.maps import Dense, Map, MapParams
@@ -72,7 +73,7 @@ def check_one_axis(hidden_size: Size) -> None:
         )
 
 
-class Cell(abc.ABC):
+class Cell(AnyCell, abc.ABC):
     """A cell defines what happens at one step; a recurrence runs it over time.
 
     A cell is a frozen dataclass (hashable, so static under `jax.jit`) of pure functions. Its options are keyword-only

@@ -22,6 +22,7 @@ from rnnjax import (
     PointwiseCell,
     identity,
 )
+from rnnjax.cell_names import AnyCell
 
 CELLS: Mapping[str, PointwiseCell] = {
     "elman": Elman(),
@@ -54,13 +55,15 @@ OWN = re.compile(r"\w+(\.\w+)*:\w+")
 _OWN: dict[str, Cell] = {}
 
 
-def known_cell(name: str | Cell) -> Cell:
+def known_cell(name: str | AnyCell) -> Cell:
     """The cell of a study by its name: one of `CELLS`, or a user's own that `cell_by_name` has imported; or itself.
 
     Imports nothing: the name may have been read from a file. Raises ValueError for any other name.
     """
     if isinstance(name, Cell):
         return name
+    if not isinstance(name, str):
+        raise ValueError(f"cell: expected a cell or its name, got {type(name).__name__}")
     if name in _OWN:
         return _OWN[name]
     if name in CELLS:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from rnnjax.cells.cell import Cell
-from rnnjax.cells.names import CELLS, cell_by_name
+from rnnjax.cell_names import NAMES, AnyCell
 from rnnjax.extras import extra
 
 with extra("experiments"):
@@ -15,12 +14,12 @@ with extra("experiments"):
 
 # In a script, a config may hold a cell itself.
 CellOption = Annotated[
-    str | Cell,
+    str | AnyCell,
     PrimitiveConstructorSpec(
         nargs=1,
-        metavar=f"{{{','.join(CELLS)}}}|MODULE:NAME",
+        metavar=f"{{{','.join(NAMES)}}}|MODULE:NAME",
         instance_from_str=lambda words: words[0],
-        is_instance=lambda value: isinstance(value, str | Cell),
+        is_instance=lambda value: isinstance(value, str | AnyCell),
         str_from_instance=lambda value: [str(value)],
     ),
 ]
@@ -43,4 +42,6 @@ def import_cells(arguments: Sequence[str]) -> None:
         if name == "--cell":
             value = value if equals else "".join(arguments[i + 1 : i + 2])
             if ":" in value:
+                from rnnjax.cells.names import cell_by_name
+
                 cell_by_name(value)

@@ -7,28 +7,32 @@ import logging
 import operator
 import os
 import reprlib
-import signal
 import sys
-import traceback
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
+from rnnjax.commands.arguments import REGISTRY, check_once, preset_first
 from rnnjax.commands.cells import import_cells
-from rnnjax.compat import is_closed_loop, is_out_of_memory, words_of_box
+from rnnjax.commands.ending import (
+    complain,
+    complain_unraisable,
+    end_process,
+    flush_output,
+    is_own_process,
+    report_end,
+    tell,
+)
+from rnnjax.compat import help_colours, words_of_box
 from rnnjax.errors import first_line
 from rnnjax.extras import extra
-from rnnjax.terminal import printable
-from rnnjax.training import DivergedError, Interrupted
-from rnnjax.training.processes import leave, was_lost
+from rnnjax.training.interruption import StopSignals
 
 with extra("experiments"):
     import tyro
 
 Config = TypeVar("Config")
-# The maximum number of characters shown of an error, which may quote a file.
-MOST_SHOWN = 2_000
 
 
 def parse(options: Any, program: str, arguments: list[str], **default: Any) -> Any:
@@ -38,20 +42,24 @@ def parse(options: Any, program: str, arguments: list[str], **default: Any) -> A
     """
     complaint = io.StringIO()
     try:
+        check_once(arguments)
         import_cells(arguments)
     except ValueError as error:
-        _tell(program, first_line(error))
-        raise SystemExit(2) from None
+        _refuse(program, first_line(error))
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), REGISTRY, help_colours(not os.environ.get("NO_COLOR")):
             # Options of nested configs have no prefix.
             flat = (tyro.conf.OmitArgPrefixes,)
             return tyro.cli(options, prog=f"python -m {program}", args=arguments, config=flat, **default)
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        _tell(program, f"{words_of_box(complaint.getvalue())}; see --help")
-        raise SystemExit(2) from None
+        _refuse(program, words_of_box(complaint.getvalue()))
+
+
+def _refuse(program: str, line: str) -> NoReturn:
+    tell(program, f"{line}; see --help")
+    raise SystemExit(2) from None
 
 
 def parse_presets(
@@ -61,14 +69,19 @@ def parse_presets(
     arguments: list[str],
     commands: Sequence[type] = (),
 ) -> tuple[str, Any]:
-    """The name of the preset or command in the first argument (or the default if there is none), and its options.
+    """The name of the preset or command in the arguments (or the default if there is none), and its options.
 
-    A preset is a description with options; a command is a class of options, and its name is the class name in lower
-    case. `--help` alone lists all of them, followed by the options of presets.
+    A preset is a description with options; its name may stand after options. A command is a class of options, and its
+    name is the class name in lower case. `--help` alone lists all of them, followed by the options of presets.
     """
     wants_help = arguments in (["-h"], ["--help"])
-    if not wants_help and (not arguments or arguments[0].startswith("-")):
-        arguments = [default, *arguments]
+    if not wants_help:
+        try:
+            arguments = with_preset(presets, arguments, commands)
+        except ValueError as error:
+            _refuse(program, first_line(error))
+        if not arguments or arguments[0].startswith("-"):
+            arguments = [default, *arguments]
     union = functools.reduce(
         operator.or_,
         [
@@ -84,6 +97,14 @@ def parse_presets(
             parse(union, program, arguments)
         arguments = [default, "--help"]
     return arguments[0], parse(union, program, arguments)
+
+
+def with_preset(
+    presets: Mapping[str, tuple[str, Any]], arguments: Sequence[str], commands: Sequence[type]
+) -> list[str]:
+    """`preset_first` for these presets and commands."""
+    names = [*presets, *(command.__name__.lower() for command in commands)]
+    return preset_first(arguments, names, {type(options) for _, options in presets.values()})
 
 
 def run_preset(
@@ -134,6 +155,8 @@ def parse_study(
 
     arguments = with_newest(arguments)
     run = resumed_run(arguments)
+    with contextlib.suppress(ValueError):  # `parse_presets` reports it
+        arguments = with_preset(presets, arguments, commands)
     if run is not None and arguments[0].startswith("-"):
         import_cells(arguments)
         _, experiment, config, _ = load_record(run, type(presets[default][1]))
@@ -169,62 +192,30 @@ def study_command(
     return main
 
 
-def _complain(kind: type[BaseException], error: BaseException, trace: types.TracebackType | None) -> None:
-    """Python's hook, except that errors of leftover Orbax threads after a failed write are not shown."""
-    if not is_closed_loop(error):
-        sys.__excepthook__(kind, error, trace)
-
-
-def _with_notes(message: str, error: BaseException) -> str:
-    """The message and the one-line notes of the error; JAX adds longer notes, which are omitted."""
-    return "; ".join([message, *(note for note in getattr(error, "__notes__", ()) if "\n" not in note)])
-
-
-def _tell(program: str, line: str) -> None:
-    """Prints a line on standard error; it may quote untrusted text."""
-    print(printable(f"{program}: {line}"), file=sys.stderr)
-
-
 def run(program: str, command: Callable[[], None]) -> None:
     """Runs the command; errors that the user can fix are reported in one line, with exit status 1.
 
-    `python -X dev -m ...` shows the whole traceback.
+    SIGINT (Ctrl-C) and SIGTERM end it with the statuses 130 and 143. `python -X dev -m ...` shows the whole traceback
+    of an error.
     """
     for library in ("absl", "datasets", "huggingface_hub"):  # they also log the errors that they raise
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    sys.excepthook = _complain
-    warnings.showwarning = lambda message, *_: _tell(program, f"warning: {message}")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # `experiments` sets SIG_DFL while importing
-    try:
-        command()
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted by Ctrl-C; files already written are kept", file=sys.stderr)
-        raise SystemExit(130) from None
-    except BrokenPipeError:  # the reader of the output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
-    except Interrupted as stopped:
-        _tell(program, _with_notes(str(stopped), stopped))
-        raise SystemExit(128 + stopped.signal) from None
-    except Exception as error:
-        expected = isinstance(error, (ValueError, OSError, ModuleNotFoundError, DivergedError))
-        if not expected and not was_lost(error) and not is_out_of_memory(error):
+    sys.excepthook, sys.unraisablehook = complain, complain_unraisable
+    warnings.showwarning = lambda message, *_: tell(program, f"warning: {message}")
+    with StopSignals(several=False) as stop:
+        try:
+            try:
+                command()
+            except SystemExit:  # of --help, and of a bad option
+                flush_output()
+                raise
+            flush_output()
+        except SystemExit:
             raise
-        if sys.flags.dev_mode:
-            traceback.print_exc()
-        else:
-            message = first_line(error)
-            if was_lost(error) and not isinstance(error, OSError):
-                message = f"another process of the run was lost; its output may give the reason ({message})"
-            if is_out_of_memory(error):
-                message = f"out of memory ({message})"
-            if len(message) > MOST_SHOWN:
-                message = f"{message[:MOST_SHOWN]}..."
-            _tell(program, _with_notes(message, error))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        leave(1)  # a normal exit would wait for the other processes, which may be lost or waiting for this one
-        raise SystemExit(1) from None
+        except BaseException as error:
+            with stop.noted():
+                status = report_end(program, error, stop.received)
+                end_process(status, at_once=status > 128 and is_own_process(command))
 
 
 def run_study(program: str, config: type, train: Callable[[Any], Any]) -> None:

@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import jax
 import numpy as np
-from jax.typing import ArrayLike
 
 from rnnjax.data.batching import Batch
 from rnnjax.fields import check_range
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
 
 
 class PairBatch(NamedTuple):
@@ -35,6 +36,8 @@ def cut_batches(
     The order depends on `seed` and `epoch`; without a seed, rows stay in order. The last batch is filled up with rows
     of length and weight 0. Raises ValueError for batch_size below 1.
     """
+    import jax
+
     check_range("batch_size", batch_size, 1)
     count = len(data.weights)
     order = np.arange(count) if seed is None else np.random.default_rng([seed, epoch]).permutation(count)
@@ -77,6 +80,8 @@ class Batches:
 
 def fingerprint_of(tree: Any) -> str:
     """The SHA-256 of all arrays of a tree, in their order, with their names, dtypes and shapes."""
+    import jax
+
     value = hashlib.sha256()
     for path, leaf in jax.tree.leaves_with_path(tree):
         value.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
@@ -87,11 +92,11 @@ def fingerprint_of(tree: Any) -> str:
 def batches(
     inputs: Any,
     targets: Any,
-    lengths: ArrayLike | None = None,
+    lengths: "ArrayLike | None" = None,
     *,
     batch_size: int,
     seed: int | None = None,
-    weights: ArrayLike | None = None,
+    weights: "ArrayLike | None" = None,
 ) -> Batches:
     """Batches of arrays or trees of arrays, rows first, in an order determined by seed and epoch.
 
@@ -101,6 +106,8 @@ def batches(
     different numbers of rows, for no rows, for lengths that are not 0 to the number of steps, for weights that are
     negative or not finite, for batch_size below 1, and for a negative seed.
     """
+    import jax
+
     inputs, targets = jax.tree.map(np.asarray, (inputs, targets))
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves((inputs, targets))]
     if not jax.tree.leaves(inputs) or not all(shapes):

@@ -3,7 +3,9 @@
 import html
 import html.entities
 import re
+from typing import Literal
 
+Kind = Literal["words", "bpe"]  # of tokens: words, or sub-words of bytes
 # Letters of scripts without spaces between words, as ranges of a character class: each is a word by itself.
 UNSPACED = (
     # Han, Hiragana, Katakana (also of half width) and Bopomofo; Hangul has spaces

@@ -3,12 +3,14 @@
 import math
 import reprlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rnnjax.data.series import Series
 from rnnjax.fields import MOST_ITEMS
+
+if TYPE_CHECKING:
+    from rnnjax.data.series import Series
 
 
 class StaticColumn(NamedTuple):
@@ -42,7 +44,7 @@ class StaticColumn(NamedTuple):
         return np.array([(number - self.mean) / self.spread])
 
 
-def static_columns(names: Sequence[str], series: Sequence[Series]) -> tuple[StaticColumn, ...]:
+def static_columns(names: Sequence[str], series: "Sequence[Series]") -> tuple[StaticColumn, ...]:
     """The static columns of the series of training; one that has only numbers is a column of numbers.
 
     Raises ValueError for a column that is the same for all series, and for too many texts.
@@ -65,7 +67,7 @@ def static_columns(names: Sequence[str], series: Sequence[Series]) -> tuple[Stat
     return tuple(found)
 
 
-def static_features(columns: Sequence[StaticColumn], series: Series) -> np.ndarray:
+def static_features(columns: Sequence[StaticColumn], series: "Series") -> np.ndarray:
     """The features `(S,)` of a series, of all static columns. Raises as `StaticColumn`."""
     pairs = zip(columns, series.static, strict=True)
     return np.concatenate([np.empty(0), *(column(word, series.name) for column, word in pairs)])

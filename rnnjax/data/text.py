@@ -6,14 +6,14 @@ import json
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.byte_pairs import BYTES, trained_pairs
 from rnnjax.data.sequences import Sequences
-from rnnjax.data.splitting import WORD, unescaped
+from rnnjax.data.splitting import WORD, Kind, unescaped
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
 from rnnjax.data.tokens import MOST_BYTES, MOST_WORDS
 from rnnjax.extras import extra
@@ -23,7 +23,6 @@ with extra("text"):
     import pyarrow as pa
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-Kind = Literal["words", "bpe"]
 PAD = "<PAD>"
 OOV = "<OOV>"
 NO_CAP = 2**31 - 1

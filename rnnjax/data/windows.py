@@ -6,13 +6,15 @@ past  [origin - context, origin)      forecast  [origin, origin + horizon)
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from rnnjax.data.frequency import Cycle, Frequency
-from rnnjax.data.series import Series, SeriesTable
 from rnnjax.data.static import StaticColumn, static_features
+
+if TYPE_CHECKING:
+    from rnnjax.data.series import Series, SeriesTable
 
 # The smallest standard deviation that is not due to rounding, relative to the size of the numbers.
 CONSTANT = 1e-9
@@ -31,7 +33,7 @@ class Cuts(NamedTuple):
     validation: np.datetime64
     test: np.datetime64
 
-    def places(self, series: Series) -> tuple[int, int, int]:
+    def places(self, series: "Series") -> tuple[int, int, int]:
         """The end index of each part of a series."""
         validation, test = np.searchsorted(series.dates, np.array(self))
         return int(validation), int(test), len(series.dates)
@@ -87,7 +89,7 @@ class Windowing:
         return self.context + (self.season if self.relative == "season" else 0)
 
 
-def cut_dates(table: SeriesTable, validation: float, test: float) -> Cuts:
+def cut_dates(table: "SeriesTable", validation: float, test: float) -> Cuts:
     """The cut dates for these shares of all dates, the same for every series, so that no part contains later dates."""
     dates = np.unique(np.concatenate([series.dates for series in table.series]))
     places = [round(len(dates) * (1 - test - validation)), round(len(dates) * (1 - test))]
@@ -125,7 +127,7 @@ class Scaled:
     """
 
     def __init__(
-        self, series: Series, windowing: Windowing, cuts: Cuts, frequency: Frequency, scaling: Scaling | None = None
+        self, series: "Series", windowing: Windowing, cuts: Cuts, frequency: Frequency, scaling: Scaling | None = None
     ):
         self.series, self.windowing = series, windowing
         self.ends = cuts.places(series)

@@ -10,7 +10,7 @@ from rnnjax.runs.execution import EXECUTION
 from rnnjax.runs.folder import BEST
 from rnnjax.runs.listing import NAME, score_words, shorten, training_time
 from rnnjax.runs.reading import Run
-from rnnjax.runs.report import table
+from rnnjax.tables import table
 
 if TYPE_CHECKING:
     from rnnjax.analysis import RunCurves

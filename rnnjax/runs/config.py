@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from rnnjax.fields import check_fields, check_type
-from rnnjax.runs.checkpoints import load_best
 from rnnjax.runs.execution import EXECUTION, Execution, LocalExecution
 from rnnjax.runs.folder import ARTIFACTS, BEST, CHECKPOINTS, CONFIG, RunFolder
-from rnnjax.training import Optimizer
+from rnnjax.training.optimizers import Optimizer
 
 Config = TypeVar("Config")
 
@@ -65,6 +64,8 @@ class Record(NamedTuple, Generic[Config]):
 
     def best_params(self, template: Any) -> Any:
         """The parameters of the best epoch, with the structure and shapes of the template. Raises as `load_best`."""
+        from rnnjax.runs.checkpoints import load_best
+
         return load_best(self.folder.path / CHECKPOINTS, template, self.folder.seals())
 
 

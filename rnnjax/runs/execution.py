@@ -4,17 +4,15 @@ import dataclasses
 import functools
 import hashlib
 import reprlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax
 import numpy as np
 
 from rnnjax.fields import check_fields
 from rnnjax.runs.folder import PLACES, versions
-from rnnjax.training import use_cpu_cores
-from rnnjax.training.processes import check_same_everywhere, join
 
 EXECUTION = "execution"
 # The options that a resumed run keeps; DEFAULTS are their defaults.
@@ -48,6 +46,8 @@ class RunPlace:
 
     def begin(self, config: Any) -> None:
         """Sets the number of CPU devices. Must be called before the first computation."""
+        from rnnjax.training.devices import use_cpu_cores
+
         use_cpu_cores(self.devices)
 
 
@@ -133,13 +133,17 @@ class Execution(LocalExecution):
 
         `execution` may differ. Must be called before the first computation. Raises as `rnnjax.training.processes.join`.
         """
-        super().begin(config)
         if self.distributed:
+            from rnnjax.training.processes import join
+
             join(self.coordinator, self.processes, self.process, facts_of(config))
+        super().begin(config)
 
 
 def facts_of(config: Any) -> dict[str, Any]:
     """What must be the same in all processes of a run before the data are read: options, JAX settings and versions."""
+    import jax
+
     execution = config.execution
     options = settings(config) | {name: getattr(execution, name) for name in ALIKE if hasattr(execution, name)}
     facts = {name: value for name, value in options.items() if name not in PLACES}
@@ -150,6 +154,10 @@ def facts_of(config: Any) -> dict[str, Any]:
 
 def check_alike(config: Any, facts: Mapping[str, Any], artifacts: Mapping[str, str]) -> None:
     """Raises ValueError, in every process of the run, if the options or the facts of the data differ in one of them."""
+    import jax
+
+    from rnnjax.training.processes import check_same_everywhere
+
     devices = jax.local_device_count() if config.execution.devices is None else config.execution.devices
     found = {f"data ({name})": value for name, value in facts.items()}
     for name, text in artifacts.items():
@@ -167,6 +175,11 @@ def settings(config: Any) -> dict[str, Any]:
     }
 
 
+def _is_jax_array(value: Any) -> bool:
+    jax = sys.modules.get("jax")  # without JAX there are no such arrays
+    return jax is not None and isinstance(value, jax.Array)
+
+
 def as_json(value: Any) -> Any:
     """A value as JSON values that are the same in every process.
 
@@ -181,7 +194,7 @@ def as_json(value: Any) -> Any:
         return [as_json(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted(map(as_json, value), key=str)
-    if isinstance(value, np.ndarray | np.generic | jax.Array):
+    if isinstance(value, np.ndarray | np.generic) or _is_jax_array(value):
         return np.asarray(value).tolist()
     if isinstance(value, functools.partial):
         return {"partial": as_json(value.func), "arguments": as_json(value.args), "options": as_json(value.keywords)}

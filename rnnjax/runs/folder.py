@@ -18,8 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
-
 from rnnjax.extras import extra
 from rnnjax.files import append_to, make_folder, write_text
 from rnnjax.runs.seals import START, Mark, SealedLines, digest, sealed, unsealed
@@ -250,6 +248,8 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
 
 def environment() -> dict[str, Any]:
     """The time, command, system, devices, versions and commit of this process."""
+    import jax
+
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv,

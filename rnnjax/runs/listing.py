@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnjax.runs.reading import Run, Score
-from rnnjax.runs.report import table
+from rnnjax.tables import table
 
 NAME, CONFIG, NOTE = 36, 24, 80
 SORTS = ("newest", "name", "best", "time", "speed")
@@ -33,7 +33,7 @@ def score_words(score: Score | None) -> str:
     if score is None:
         return ""
     value = f"{score.value:.1f}" if score.value >= 10 else f"{score.value:.4f}"
-    return f"{score.name} {value} (epoch {score.epoch})"
+    return f"{score.name} {value}" + ("" if score.epoch is None else f" (epoch {score.epoch})")
 
 
 def training_time(run: Run) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from rnnjax.errors import is_fault
 from rnnjax.runs.endings import tell_end
 from rnnjax.runs.execution import EXECUTION, LocalExecution, check_alike, settings
 from rnnjax.runs.folder import ARTIFACTS, BEST, CONFIG, METRICS, VOCABULARY, RunFolder, check_artifact
@@ -16,7 +17,7 @@ from rnnjax.runs.log import Log
 from rnnjax.runs.metrics import Metrics, read_lines, read_metrics
 from rnnjax.runs.resumption import NEWEST, check_resumable, check_same, newest_run
 from rnnjax.runs.run_files import new_path
-from rnnjax.training import StopSignals
+from rnnjax.training import Interrupted, StopSignals
 from rnnjax.training.objective import Objective
 from rnnjax.training.processes import is_first, on_first_process
 
@@ -127,6 +128,13 @@ class LiveRun:
         """The lines of one kind in metrics.jsonl, including those from before the run was resumed."""
         return read_lines(self.path / METRICS, kind)
 
+    def score(self, name: str, value: float, part: str = "test", *, highest: bool) -> None:
+        """Writes the score by which lists of runs show this one; `highest` says whether higher is better.
+
+        For runs without a metric that determines the best epoch (`begin`).
+        """
+        self.log.final(part=part, **{name: float(value)}, highest=highest)
+
     def _status(self, status: str, message: str = "") -> None:
         if is_first():
             self.folder.write_status(status, self._done, message, self.log.mark)
@@ -139,6 +147,8 @@ class LiveRun:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         # The run has ended: a signal must not prevent writing its status.
         with self._held, self._stop.noted():
+            if self._stop.received is not None and is_fault(error):  # a library has made another one of Interrupted
+                error = Interrupted(self._stop.received)
             try:
                 self._working.close()  # waits for a checkpoint that is being written
                 self._end(error)

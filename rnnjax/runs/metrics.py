@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, TypeGuard
 from rnnjax.runs.seals import LONGEST_LINE, MOST_METRICS, check_line
 from rnnjax.untrusted import kind_of, open_plain
 
+# In a final line: whether the score, its first number, is better the higher it is.
+HIGHEST = "highest"
 # The kinds of lines that are read, and the field that each must have. All other fields are numbers with any names,
 # because the names of the metrics depend on the objective.
 NEEDED = {"step": "step", "epoch": "epoch", "final": None}
-FLAGS, WORDS = ("skipped", "clipped"), ("kind", "seal", "part", "network")
+FLAGS, WORDS = ("skipped", "clipped", HIGHEST), ("kind", "seal", "part", "network")
 WHOLE = ("step", "epoch")
 LARGEST_WHOLE = 2**53
 Line = dict[str, float]

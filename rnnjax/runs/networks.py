@@ -83,7 +83,12 @@ class NetworkRun(LiveRun):
         return Trained(jax.device_get(state.evaluated), time.perf_counter() - start)
 
     def finish(self, outcomes: Sequence[Mapping[str, Any]]) -> None:
-        """Logs the outcome of each model, and prints the table of all outcomes and the path of the run folder."""
+        """Logs the outcome of each model, and prints the table of all outcomes and the path of the run folder.
+
+        The score of the run is the first one of the last model; higher is better.
+        """
         for outcome in outcomes:
             self.log.line("outcome", dict(outcome))
+        _, name, *_ = outcomes[-1]
+        self.score(name, outcomes[-1][name], highest=True)
         print(f"{outcome_table(outcomes)}\nrun folder {self.path}")

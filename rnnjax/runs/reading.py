@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from rnnjax.runs.folder import BEST, CONFIG, ENVIRONMENT, LOCK, METRICS, MOST_CONFIG, STATUS, check_lock
-from rnnjax.runs.metrics import Metrics, is_plain, is_whole, read_metrics
+from rnnjax.runs.metrics import HIGHEST, Metrics, is_plain, is_whole, read_metrics
 from rnnjax.runs.seals import Mark, unsealed
 from rnnjax.untrusted import kind_of, open_plain
 
@@ -25,7 +25,7 @@ class Score(NamedTuple):
 
     name: str
     value: float
-    epoch: int
+    epoch: int | None  # None: of the whole run
     higher_is_better: bool
 
 
@@ -55,10 +55,13 @@ class Run(NamedTuple):
 
     @property
     def score(self) -> Score | None:
-        """The best validation value of the metric that determines the best epoch of the run."""
+        """The best validation value of the metric that determines the best epoch of the run.
+
+        In a run without one, the score that it has written at its end (`LiveRun.score`).
+        """
         best = self.config.get(BEST)
         if not isinstance(best, dict) or not isinstance(best.get("metric"), str):
-            return None
+            return self._final_score
         metric, higher = best["metric"], best.get("highest") is True
         name = f"validation_{metric}"
         scored = [(line[name], int(line["epoch"])) for line in self.metrics.epochs if name in line]
@@ -66,6 +69,14 @@ class Run(NamedTuple):
             return None
         value, epoch = (max if higher else min)(scored, key=lambda pair: pair[0])
         return Score(metric, value, epoch, higher)
+
+    @property
+    def _final_score(self) -> Score | None:
+        for line in self.metrics.finals.values():
+            for name, value in line.items():
+                if HIGHEST in line and name not in (HIGHEST, "epoch"):
+                    return Score(name, value, None, line[HIGHEST] == 1)
+        return None
 
     @property
     def epoch(self) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnjax.runs.checkpoints import find_checkpoints
+from rnnjax.files import path_of
 from rnnjax.runs.execution import as_json, settings
 from rnnjax.runs.folder import CHECKPOINTS, CONFIG, MAY_CHANGE, METRICS, STATUS, RunFolder, read_object
 from rnnjax.untrusted import kind_of
@@ -29,7 +29,7 @@ def resumed_run(arguments: Sequence[str]) -> Path | None:
         name, _, value = argument.partition("=")
         if name == "--resume":
             value = value or (arguments[i + 1] if i + 1 < len(arguments) else "")
-            return None if value == NEWEST else Path(value)
+            return None if value == NEWEST else path_of(value)
     return None
 
 
@@ -61,6 +61,8 @@ def check_resumable(folder: RunFolder, experiment: str, config: Any) -> bool:
 
     Raises ValueError for a run of another config or a damaged one, FileNotFoundError if its checkpoints are missing.
     """
+    from rnnjax.runs.checkpoints import find_checkpoints
+
     path = folder.path
     # The first checkpoint is written before the first line: a run without both was stopped before its first step.
     resumed = bool(find_checkpoints(path / CHECKPOINTS))

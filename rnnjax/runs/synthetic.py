@@ -7,8 +7,7 @@ import numpy as np
 
 from rnnjax.fields import check_fields
 from rnnjax.runs.execution import RunPlace
-from rnnjax.training import Optimizer
-from rnnjax.training.optimizers import Schedule
+from rnnjax.training.optimizers import Optimizer, Schedule
 
 Part = Literal["training", "validation", "test"]
 

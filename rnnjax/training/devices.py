@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,17 +16,26 @@ AXIS = "batch"
 def use_cpu_cores(count: int | None = None) -> None:
     """Makes one XLA CPU device for each core, or `count` of them. Has no effect on GPUs and TPUs.
 
-    Must be called before the first JAX computation. Raises RuntimeError if JAX has started with another number of CPU
-    devices, ValueError for a count below 1.
+    XLA_FLAGS may set another number of CPU devices than cores. Must be called before the first JAX computation. Raises
+    RuntimeError if JAX has started with another number of CPU devices, ValueError for a count below 1, or above the
+    number of devices of this machine.
     """
     if count is not None and count < 1:
         raise ValueError(f"devices: expected at least 1, got {count}")
-    count = count or _usable_cores()
+    most = _forced_devices() or _usable_cores()
     try:
-        jax.config.update("jax_num_cpu_devices", count)
+        jax.config.update("jax_num_cpu_devices", min(count or most, most))
     except RuntimeError:
-        if len(jax.devices("cpu")) != count:
+        if len(jax.devices("cpu")) != (count or most):
             raise
+    if count is not None and count > most:  # unless they are GPUs or TPUs
+        batch_mesh(count)
+
+
+def _forced_devices() -> int | None:
+    """The number of CPU devices in XLA_FLAGS, if it is set there."""
+    found = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    return int(found[-1]) if found else None
 
 
 def _usable_cores() -> int:

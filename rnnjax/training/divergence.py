@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rnnjax.errors import DivergedError as DivergedError
 from rnnjax.training.objective import Sums
 
 ADVICE = "try a smaller learning rate, tighter clipping or a longer warm-up in a new run"
@@ -19,10 +20,6 @@ FAR_ABOVE = 10.0
 # An overfitted network is overconfident, and its validation loss may be far above chance without divergence. The
 # validation loss is therefore ignored if the training loss is below this multiple of chance.
 LEARNT = 0.5
-
-
-class DivergedError(ArithmeticError):
-    """The loss, the gradient or the parameters are no longer finite, or the loss is far above chance."""
 
 
 def far_above_chance(losses: Sequence[float] | np.ndarray, chance: float, first: float) -> bool:

@@ -12,8 +12,8 @@ import numpy as np
 
 from rnnjax.data import Stream, Window
 from rnnjax.dtypes import cast_like, widen
+from rnnjax.training.stream_losses import in_a_row, read_window, state_before
 from rnnjax.training.streams import initial_carry, next_in_stream
-from rnnjax.training.token_losses import in_a_row, read_window, state_before
 from rnnjax.training.update import gradient_sums
 
 

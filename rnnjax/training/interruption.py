@@ -7,9 +7,7 @@ import threading
 import types
 from collections.abc import Iterator
 
-import jax
-
-from rnnjax.compat import preempted_at
+from rnnjax.compat import preempted_at, several_processes
 
 AGAIN_SECONDS = 1.0
 
@@ -30,17 +28,18 @@ class StopSignals:
     """Context in which SIGTERM and Ctrl-C raise Interrupted: at once, or within `between_steps` after the current step.
 
     A second Ctrl-C ends the process at once. With several processes, a signal to any of them stops all of them after
-    the same train step. Interrupted is raised again every second until the context is left.
+    the same train step. Interrupted is raised again every second until the context is left. `several` says whether
+    there are several processes; by default JAX is asked, which starts its devices.
     """
 
-    def __init__(self):
+    def __init__(self, several: bool | None = None):
         self._received: int | None = None
-        self._waiting = self._several = False
+        self._given, self._waiting, self._several = several, False, False
         self._before: dict[int, object] = {}
         self._again = threading.Timer(0, self._ask_again)
 
     def __enter__(self) -> "StopSignals":
-        self._several = jax.process_count() > 1
+        self._several = several_processes() if self._given is None else self._given
         # With several processes JAX itself handles SIGTERM, and makes all processes agree on a step.
         for number in (signal.SIGINT,) if self._several else (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._note)
@@ -71,6 +70,11 @@ class StopSignals:
         """Sends the signal again: Python drops exceptions raised in finalisers and garbage collector callbacks."""
         if not (self._waiting or self._several):
             os.kill(os.getpid(), signal.SIGTERM)
+
+    @property
+    def received(self) -> int | None:
+        """The number of the signal that came, or None."""
+        return self._received
 
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import numpy as np
 from rnnjax.data import Stream
 from rnnjax.dtypes import widen
 from rnnjax.fields import check_range
-from rnnjax.training.token_losses import in_a_row, read_window, state_before
+from rnnjax.training.stream_losses import in_a_row, read_window, state_before
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

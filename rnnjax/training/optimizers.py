@@ -3,15 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnnjax.fields import check_fields, check_range
-from rnnjax.training.plateau import plateau
+
+if TYPE_CHECKING:
+    import optax
 
 Rule = Literal["adam", "adamw", "nadam", "sgd", "lion", "muon"]
 Schedule = Literal["constant", "linear", "cosine", "step", "plateau"]
@@ -84,12 +81,16 @@ class Optimizer:
         if self.decayed == "all" and not (self._weight_decay or self.l2):
             raise ValueError("decayed: expected a weight decay or an L2 penalty above 0 for 'all', got none")
 
-    def transformation(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
+    def transformation(self, steps: int, epoch_steps: int | None = None) -> "optax.GradientTransformation":
         """The optax transformation for a training of `steps` updates, with `epoch_steps` updates in each epoch.
 
         Its state holds the current learning rate. It does not clip or average: `train_step` does. Raises ValueError for
         fewer than one step, and for the schedule step without `epoch_steps`.
         """
+        import optax
+
+        from rnnjax.training.plateau import plateau
+
         check_range("steps", steps, 1)
         rate = self._rate(steps, epoch_steps)
         # For `optax.adam`, b1 and b2 become arrays too, which affects the rounding of its bias corrections.
@@ -101,8 +102,10 @@ class Optimizer:
             transformation = optax.chain(transformation, plateau(1 / self.decay, self.plateau_epochs))
         return optax.apply_if_finite(transformation, self.skip) if self.skip else transformation
 
-    def clipped(self, steps: int, epoch_steps: int | None = None) -> optax.GradientTransformation:
+    def clipped(self, steps: int, epoch_steps: int | None = None) -> "optax.GradientTransformation":
         """`transformation` after gradient clipping, for update loops of your own."""
+        import optax
+
         clipping = optax.identity() if self.clip is None else optax.clip_by_global_norm(self.clip)
         return optax.chain(clipping, self.transformation(steps, epoch_steps))
 
@@ -111,6 +114,9 @@ class Optimizer:
         return USUAL_DECAY.get(self.optimizer, 0.0) if self.weight_decay is None else self.weight_decay
 
     def _rate(self, steps: int, epoch_steps: int | None) -> Callable[[Any], Any]:
+        import jax.numpy as jnp
+        import optax
+
         rate, rising = float(self.learning_rate), round(self.warmup * steps)
         falling = max(steps - rising, 1)
         if self.schedule == "step":
@@ -126,8 +132,10 @@ class Optimizer:
         }[self.schedule]
         return optax.join_schedules([optax.linear_schedule(0.0, rate, rising), shape], [rising]) if rising else shape
 
-    def _rule(self, learning_rate: Any) -> optax.GradientTransformation:
+    def _rule(self, learning_rate: Any) -> "optax.GradientTransformation":
         """The optimizer with a learning rate that may be traced."""
+        import optax
+
         weight_decay = self._weight_decay
         if self.optimizer == "muon":
             return optax.contrib.muon(
@@ -146,4 +154,7 @@ class Optimizer:
         return optax.chain(scaled, *decaying, optax.scale_by_learning_rate(learning_rate))
 
     def _mask(self, params: Any) -> Any:
+        import jax
+        import numpy as np
+
         return jax.tree.map(lambda leaf: self.decayed == "all" or np.ndim(leaf) > 1, params)

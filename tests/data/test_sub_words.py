@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rnnjax.data import StoredTexts, encode, learn_vocabulary, load_vocabulary
 from rnnjax.data.ngrams import NgramVocabulary
-from rnnjax.data.text import Kind
+from rnnjax.data.splitting import Kind
 
 SIZE = 278  # two special tokens, 256 bytes, 20 merges
 TEXTS = ["the cat sat on the mat", "a cat and a hat", "that fat rat sat", "cats at the mat"] * 3

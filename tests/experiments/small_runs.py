@@ -4,6 +4,8 @@ import json
 import os
 import signal
 
+from complaints import last_of_each
+
 from rnnjax.runs.log import Log
 from rnnjax.runs.seals import Mark, check_lines
 
@@ -33,7 +35,7 @@ def terminate():
 
 
 def new(reviews, path, *more):
-    return ["smoke", *SMALL, *TWO, "--source", str(reviews), "--run-folder", str(path), *more]
+    return last_of_each(["smoke", *SMALL, *TWO, "--source", reviews, "--run-folder", path, *more])
 
 
 def read(path, name):

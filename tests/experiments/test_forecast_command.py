@@ -85,7 +85,7 @@ BAD_ARGUMENTS = {
     "season": (["--season", "0"], "season: expected at least 1, got 0"),
     "seeds": (["--seeds", "0"], "seeds: expected at least 1, got 0"),
     "calendar": (["--calendar", "moon"], "moon"),
-    "preset": (["bonds"], "Unrecognized options: bonds"),
+    "preset": (["bonds"], "got 'bonds'"),
     "value": (["file", "--value"], "value: expected at least one column, got none"),
 }  # fmt: skip
 

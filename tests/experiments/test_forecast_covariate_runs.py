@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 from resealed import change_forecaster
 from sales_files import COUNT, HORIZON, write
 
@@ -55,7 +55,7 @@ def short(tmp_path_factory):
     folder = tmp_path_factory.mktemp("short")
     source = write(folder / "sales.csv", known=1)
     forecast.main(
-        ["file", "--source", str(source), *TINY, *COVARIATES, "--seeds", "1", "--run-folder", str(folder / "run")]
+        last_of_each(["file", "--source", source, *TINY, *COVARIATES, "--seeds", "1", "--run-folder", folder / "run"])
     )
     return folder / "run"
 

@@ -10,10 +10,10 @@ from complaints import complaint_of
 from matplotlib.image import imread
 
 from experiments.gradient_flow import __main__ as gradient_flow
-from experiments.gradient_flow.__main__ import draw
 from experiments.gradient_flow.config import GradientFlow
 from experiments.gradient_flow.flow import NETS, Row, memory_table, power_of_ten, scaled_params
 from experiments.gradient_flow.recall import Training, sequences, train, training_table
+from experiments.gradient_flow.study import draw
 from rnnjax import Elman
 from rnnjax.analysis import gradient_memory
 

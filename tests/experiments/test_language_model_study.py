@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 from matplotlib.image import imread
 from resealed import change_object
 from small_runs import TWO, act_after, checkpoints, lines, read, terminate
@@ -43,7 +43,7 @@ def treebank(tmp_path_factory):
 
 
 def begin(treebank, path, *more):
-    return ["ptb-small", "--source", str(treebank), *TINY, *TWO, "--run-folder", str(path), *more]
+    return last_of_each(["ptb-small", "--source", treebank, *TINY, *TWO, "--run-folder", path, *more])
 
 
 @pytest.fixture(scope="module")
@@ -231,8 +231,8 @@ def test_the_command_writes_what_was_drawn(small_run, capsys):
 @pytest.mark.slow
 def test_characters_are_written_as_they_are(tmp_path, capsys):
     (tmp_path / "text.txt").write_text("abc\x1b abd\n" * 40)
-    options = [*TINY, *TWO, "--epochs", "1", "--source", str(tmp_path / "text.txt"), "--run-folder"]
-    language_model.main(["shakespeare", *options, str(tmp_path / "run")])
+    options = [*TINY, *TWO, "--epochs", "1", "--source", tmp_path / "text.txt", "--run-folder", tmp_path / "run"]
+    language_model.main(["shakespeare", *last_of_each(options)])
     out = capsys.readouterr().out
     assert re.search(r"^test: \d\.\d{3} bits per character; character frequencies alone", out, re.MULTILINE)
     epoch = next(line for line in lines(tmp_path / "run") if line["kind"] == "epoch")

@@ -323,7 +323,7 @@ BAD_ARGUMENTS = {
     "forget_bias": (["--no-chrono", "--forget-bias", "1"], "forget_bias: expected a cell that has one, got gru"),
     "chrono": (["--cell", "irnn", "--chrono"], "chrono: expected gru or lstm, got irnn"),
     "both": (["--cell", "lstm", "--chrono", "--forget-bias", "1"], "forget_bias: expected none with chrono, got 1.0"),
-    "preset": (["coppy"], "Unrecognized options: coppy"),
+    "preset": (["coppy"], "got 'coppy'; did you mean copy?"),
     "recurrence": (["--recurrence", "magic"], "magic"),
 }
 

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 from reference import assert_close
 
 from experiments.language_model.scores import in_words, measured, unigram_loss
@@ -111,7 +111,7 @@ def test_the_next_word_of_a_text_is_learnt_and_predicted_from_its_run(text_run, 
 @pytest.mark.slow
 def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
     options = [*TINY, "--epochs", "1", "--prompt", "the mat", "--run-folder", str(tmp_path / "run")]
-    next_word.main(["text", text, *options])
+    next_word.main(["text", text, *last_of_each(options)])
     out = capsys.readouterr().out
     assert "6 different words in training, 7 known" in out
     assert re.search(r"^train +378", out, re.MULTILINE)
@@ -124,7 +124,7 @@ def test_a_text_study_prints_its_perplexity_and_words(text, tmp_path, capsys):
 def test_the_unknown_word_is_no_next_word(text, tmp_path, capsys):
     # Two words are known; most of what follows is not.
     options = [*TINY, "--epochs", "1", "--vocabulary", "3", "--prompt", "the", "--run-folder", str(tmp_path / "run")]
-    next_word.main(["text", text, *options])
+    next_word.main(["text", text, *last_of_each(options)])
     after = capsys.readouterr().out.split("after 'the'")[1]
     assert len(re.findall(r" 0\.\d{4}\n", after)) == 2
     assert "<" not in after
@@ -133,7 +133,7 @@ def test_the_unknown_word_is_no_next_word(text, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_window_may_be_longer_than_the_text(text, tmp_path, capsys):
     options = [*TINY, "--epochs", "1", "--steps", "100000000", "--run-folder", str(tmp_path / "run")]
-    next_word.main(["text", text, *options])
+    next_word.main(["text", text, *last_of_each(options)])
     assert "validation: perplexity" in capsys.readouterr().out
 
 

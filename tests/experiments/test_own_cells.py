@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 from small_runs import SMALL, TWO
 
 from experiments import template
@@ -89,7 +89,7 @@ def test_a_cell_without_the_start_that_is_asked_for(own):
 def trained(own, reviews, tmp_path):
     """A run folder of sentiment, trained with the own cell, which is forgotten afterwards."""
     path = tmp_path / "run"
-    options = [*SMALL, *TWO, "--cell", own, "--epochs", "1"]
+    options = last_of_each([*SMALL, *TWO, "--cell", own, "--epochs", "1"])
     sentiment.main(["smoke", *options, "--source", str(reviews), "--run-folder", str(path)])
     names._OWN.clear()
     sys.modules.pop(own.split(":")[0])
@@ -120,7 +120,7 @@ def test_a_run_is_opened_again_with_the_cell_named_again(trained, own, capsys):
 @pytest.mark.usefixtures("quick_runs")
 def test_the_own_cell_is_what_is_trained(trained, own, reviews, tmp_path):
     other = tmp_path / "elman"
-    options = [*SMALL, *TWO, "--cell", "elman", "--epochs", "1"]
+    options = last_of_each([*SMALL, *TWO, "--cell", "elman", "--epochs", "1"])
     sentiment.main(["smoke", *options, "--source", str(reviews), "--run-folder", str(other)])
     losses = [
         json.loads(next(line for line in (path / "metrics.jsonl").read_text().splitlines()))["loss"]

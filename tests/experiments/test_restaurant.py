@@ -11,9 +11,10 @@ from matplotlib.image import imread
 from tiny_reviews import BAD, FILLER, GOOD
 
 from experiments.restaurant import __main__ as restaurant
-from experiments.restaurant.__main__ import Outcome, outcome, score_table, verdict
+from experiments.restaurant import study
 from experiments.restaurant.bag_of_words import bag_of_words
 from experiments.restaurant.networks import Restaurant, entrants, read
+from experiments.restaurant.study import Outcome, outcome, score_table, verdict
 from rnnjax.commands import run
 from rnnjax.data import LabelledTexts
 from rnnjax.training.cross_validation import stratified_folds
@@ -46,7 +47,9 @@ def test_three_models_are_compared(sentences, tmp_path, capsys):
         assert words in out
     assert len([line for line in out.splitlines() if "accuracy for the network" in line]) == 2
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    score, lines = lines[-1], [line for line in lines if line["kind"] == "outcome"]
     assert [len(line["accuracies"]) for line in lines] == [2, 2, 2]
+    assert score["accuracy"] == np.mean(lines[1]["accuracies"])
     assert np.mean(lines[1]["accuracies"]) > 0.9
     assert imread(folder / "figures" / "fold_accuracies.png").std() > 0.02
     assert json.loads((folder / "config.json").read_text())["epochs"] == 8
@@ -61,7 +64,7 @@ def competed(monkeypatch):
         seen.extend(folds)
         return [Outcome(name, errors_of(1, 2), 1.0) for name in ("one sigmoid unit", "bidirectional GRU")]
 
-    monkeypatch.setattr(restaurant, "compete", compete)
+    monkeypatch.setattr(study, "compete", compete)
     return seen
 
 

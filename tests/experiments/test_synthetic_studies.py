@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 
 from experiments.ctc import __main__ as ctc
 from experiments.ctc import data as frames
@@ -86,9 +86,9 @@ def test_bad_arguments_end_with_one_line(study, arguments, message, capsys):
 
 def test_what_cannot_be_done_ends_with_one_line_before_a_run_folder_is_made(tmp_path, capsys):
     (tmp_path / "theirs").touch()
-    complaint = functools.partial(complaint_of, tagging, capsys, "smoke", *TINY, "--run-folder")
-    assert "run folder: expected a new path, got" in complaint(tmp_path)[1]
-    status, error = complaint(tmp_path / "new", "--batch-size", "3")
+    complaint = functools.partial(complaint_of, tagging, capsys, "smoke")
+    assert "run folder: expected a new path, got" in complaint(*TINY, "--run-folder", tmp_path)[1]
+    status, error = complaint(*last_of_each([*TINY, "--run-folder", tmp_path / "new", "--batch-size", "3"]))
     assert (status, "batch_size: expected a multiple of 2 devices, got 3" in error) == (1, True)
     options = ["--letters", "2", "--longest", "3", "--run-folder", str(tmp_path / "new")]
     error = complaint_of(reversal, capsys, "smoke", *TINY, *options)[1]

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 from small_runs import SMALL, TWO, files, lines
 
 from experiments.sentiment import __main__ as sentiment
@@ -43,8 +43,8 @@ def source(tmp_path_factory):
 
 
 def trained(source, path, *options):
-    given = ["--data-seed", "0", "--source", str(source), "--run-folder", str(path)]
-    sentiment.main(["smoke", *SMALL, *TWO, *given, *options])
+    given = ["--data-seed", "0", "--source", source, "--run-folder", path]
+    sentiment.main(last_of_each(["smoke", *SMALL, *TWO, *given, *options]))
     return path
 
 
@@ -159,8 +159,8 @@ def test_tables_of_many_classes_are_printed_before_figures_are_drawn(tmp_path, c
     path.write_text(f"text,label\n{rows}")
     before = []
     monkeypatch.setattr(training, "draw", lambda *_: before.append(capsys.readouterr().out))
-    options = ["--rows", "400", "--batch-size", "60", "--epochs", "1", "--source", str(path)]
-    sentiment.main(["smoke", *SMALL, *TWO, *options, "--run-folder", str(tmp_path / "run")])
+    options = ["--rows", "400", "--batch-size", "60", "--epochs", "1", "--source", path]
+    sentiment.main(last_of_each(["smoke", *SMALL, *TWO, *options, "--run-folder", tmp_path / "run"]))
     (out,) = before
     assert re.search(r"rows right; the most frequent confusions\ntrue +predicted +rows  share of the true class\n", out)
     assert re.search(r"^training +360  2\.5% to 2\.5% ", out, re.MULTILINE)
