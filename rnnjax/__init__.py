@@ -7,9 +7,12 @@ from rnnjax.lazy import lazily
 
 if TYPE_CHECKING:
     from rnnjax.cells import GRU as GRU
+    from rnnjax.cells import LRU as LRU
     from rnnjax.cells import LSTM as LSTM
     from rnnjax.cells import LSTMP as LSTMP
     from rnnjax.cells import MGU as MGU
+    from rnnjax.cells import RGLRU as RGLRU
+    from rnnjax.cells import S5 as S5
     from rnnjax.cells import SLSTM as SLSTM
     from rnnjax.cells import Cell as Cell
     from rnnjax.cells import CellParams as CellParams
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from rnnjax.cells import HiddenState as HiddenState
     from rnnjax.cells import IndRNN as IndRNN
     from rnnjax.cells import LayerNormLSTM as LayerNormLSTM
+    from rnnjax.cells import LinearCell as LinearCell
     from rnnjax.cells import LSTMState as LSTMState
+    from rnnjax.cells import MinGRU as MinGRU
+    from rnnjax.cells import MinLSTM as MinLSTM
     from rnnjax.cells import MultiplicativeLSTM as MultiplicativeLSTM
     from rnnjax.cells import PeepholeLSTM as PeepholeLSTM
     from rnnjax.cells import PointwiseCell as PointwiseCell
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
     from rnnjax.parametrizations import Orthogonal as Orthogonal
     from rnnjax.parametrizations import Parametrization as Parametrization
     from rnnjax.parametrizations import WeightNorm as WeightNorm
+    from rnnjax.recurrences import Associative as Associative
     from rnnjax.recurrences import Chunked as Chunked
     from rnnjax.recurrences import Recurrence as Recurrence
     from rnnjax.recurrences import Scan as Scan

@@ -39,6 +39,16 @@ class Normal:
 
 
 @dataclasses.dataclass(frozen=True)
+class FanInNormal:
+    """The result of `fan_in_normal`."""
+
+    scale: float
+
+    def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        return jax.nn.initializers.variance_scaling(self.scale, "fan_in", "normal")(key, shape, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
 class Zeros:
     """Zeros, for any key."""
 
@@ -80,6 +90,11 @@ def uniform(low: float, high: float) -> Initializer:
     if not low < high:
         raise ValueError(f"uniform initialiser: expected low < high, got {low} and {high}")
     return Uniform(low, high)
+
+
+def fan_in_normal(scale: float = 1.0) -> Initializer:
+    """Normal with variance `scale / I` for a kernel with I inputs: the "LeCun" start for a scale of 1."""
+    return FanInNormal(scale)
 
 
 def identity(scale: float = 1.0) -> Initializer:

@@ -5,15 +5,19 @@ from typing import Any
 
 import jax
 import pytest
+from linear_cells import LINEAR_CELLS, inputs_of, parts
 from own_cells import Plain
 from reference import FLOAT64_TOLERANCE, assert_close
-from tables import CELLS, RECURRENCES, sizes_of
+from tables import CELLS, HIDDEN, sizes_of
+from tables import RECURRENCES as OF_ALL_CELLS
 
-from rnnjax import Cell, Chunked, PointwiseCell, Recurrence, Scan
+from rnnjax import Associative, Cell, Chunked, LinearCell, PointwiseCell, Recurrence, Scan
 from rnnjax.testing.problem import Subject, compiled, gradients, make_problem, one_step
 
 README = (Path(__file__).parents[1] / "rnnjax/README.md").read_text(encoding="utf-8")
-ROWS: dict[str, Cell] = {f"`{name}`": cell for name, cell in CELLS.items()} | {"a plain `Cell`": Plain()}
+RECURRENCES = OF_ALL_CELLS | {"associative": Associative()}
+NAMED: dict[str, Cell] = {**CELLS, **LINEAR_CELLS}
+ROWS: dict[str, Cell] = {f"`{name}`": cell for name, cell in NAMED.items()} | {"a plain `Cell`": Plain()}
 HEAD = ["cell", *(f"`{recurrence}`" for recurrence in RECURRENCES.values())]
 
 
@@ -35,21 +39,26 @@ def table() -> list[list[str]]:
 def entry(cell: Cell, recurrence: Recurrence, problem: Any, want: Any) -> str:
     """What stands in the table: "equal" to `Scan` in values and gradients, or "refused" by name."""
     program = compiled(gradients(cell, recurrence))
-    if isinstance(recurrence, Chunked) and not isinstance(cell, PointwiseCell):
-        with pytest.raises(TypeError, match=f"expected a PointwiseCell, got {type(cell).__name__}"):
+    if isinstance(recurrence, Chunked) and not isinstance(cell, PointwiseCell | LinearCell):
+        with pytest.raises(TypeError, match=f"expected a PointwiseCell or a LinearCell, got {type(cell).__name__}"):
+            program(problem.arrays, problem.given)
+        return "refused"
+    if isinstance(recurrence, Associative) and not isinstance(cell, LinearCell):
+        with pytest.raises(ValueError, match=f"expected a LinearCell, got {type(cell).__name__}"):
             program(problem.arrays, problem.given)
         return "refused"
     _, *got = program(problem.arrays, problem.given)
     for group, left, right in zip(("values", "gradients"), got, want, strict=True):
-        assert_close(left, right, group, tolerance=FLOAT64_TOLERANCE, kind="float64")
+        assert_close(parts(left), parts(right), group, tolerance=FLOAT64_TOLERANCE, kind="float64")
     return "equal"
 
 
-@pytest.mark.quick("`lstm`", "a plain*")
+@pytest.mark.quick("`lstm`", "`min_gru`", "a plain*")
 @pytest.mark.parametrize("name", ROWS)
 def test_each_entry_of_a_row_is_as_the_readme_says(name):
     cell = ROWS[name]
-    subject = Subject(cell, *sizes_of(cell), seed=0)
+    sizes = (inputs_of(cell), HIDDEN) if isinstance(cell, LinearCell) else sizes_of(cell)
+    subject = Subject(cell, *sizes, seed=0)
     with jax.enable_x64(True):
         problem = make_problem(subject, compiled(one_step(cell)))
         _, *want = compiled(gradients(cell, Scan()))(problem.arrays, problem.given)

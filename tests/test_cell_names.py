@@ -7,7 +7,7 @@ from tables import CELLS as COMPARED_CELLS
 from tables import LSTM_VARIANTS
 
 import rnnjax
-from rnnjax import GRU, LSTM, SLSTM, Cell, ConvLSTM, PointwiseCell
+from rnnjax import GRU, LSTM, SLSTM, Cell, ConvLSTM, LinearCell, PointwiseCell
 from rnnjax.cells.names import ALL_CELLS, CELLS, cell_by_name
 
 OWN = """
@@ -34,7 +34,8 @@ def own_module(tmp_path, monkeypatch):
 
 def test_every_public_cell_has_a_name():
     public = {value for value in vars(rnnjax).values() if isinstance(value, type) and issubclass(value, Cell)}
-    assert {type(cell) for cell in ALL_CELLS.values()} == public - {Cell, PointwiseCell, ConvLSTM}
+    linear = {kind for kind in public if issubclass(kind, LinearCell)}  # no study has their blocks yet
+    assert {type(cell) for cell in ALL_CELLS.values()} == public - linear - {Cell, PointwiseCell, ConvLSTM}
     assert ALL_CELLS.items() >= CELLS.items()
 
 

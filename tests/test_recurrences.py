@@ -222,9 +222,9 @@ def test_a_cell_that_mixes_features_runs_under_scan_and_unrolled(reverse, run, c
     assert_close(scanned[0][0][:, 0], np.stack([outputs[t] for t in range(TIME)]), "values", **close)
 
 
-def test_chunked_wants_a_pointwise_cell():
+def test_chunked_wants_a_pointwise_or_a_linear_cell():
     problem = make_problem(Mixing())
-    with pytest.raises(TypeError, match="expected a PointwiseCell, got Mixing; use Scan or Unrolled for it"):
+    with pytest.raises(TypeError, match="expected a PointwiseCell or a LinearCell, got Mixing; use Scan or"):
         run(Mixing(), Chunked(3), problem)
 
 

@@ -26,14 +26,23 @@ if TYPE_CHECKING:
     from rnnjax.cells.jacobians import unit_jacobians as unit_jacobians
     from rnnjax.cells.layer_norm_lstm import LayerNormLSTM as LayerNormLSTM
     from rnnjax.cells.layer_norm_lstm import LayerNorms as LayerNorms
+    from rnnjax.cells.linear import LinearCell as LinearCell
+    from rnnjax.cells.lru import LRU as LRU
+    from rnnjax.cells.lru import LRUExtras as LRUExtras
     from rnnjax.cells.lstm import LSTM as LSTM
     from rnnjax.cells.lstm import LSTMState as LSTMState
     from rnnjax.cells.lstmp import LSTMP as LSTMP
     from rnnjax.cells.lstmp import Projection as Projection
     from rnnjax.cells.mgu import MGU as MGU
+    from rnnjax.cells.min_gru import MinGRU as MinGRU
+    from rnnjax.cells.min_lstm import MinLSTM as MinLSTM
     from rnnjax.cells.multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
     from rnnjax.cells.peephole_lstm import PeepholeLSTM as PeepholeLSTM
     from rnnjax.cells.peephole_lstm import Peepholes as Peepholes
+    from rnnjax.cells.rg_lru import RGLRU as RGLRU
+    from rnnjax.cells.rg_lru import RGLRUExtras as RGLRUExtras
+    from rnnjax.cells.s5 import S5 as S5
+    from rnnjax.cells.s5 import S5Extras as S5Extras
     from rnnjax.cells.slstm import SLSTM as SLSTM
     from rnnjax.cells.slstm import SLSTMState as SLSTMState
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.cell import CellParams, PointwiseCell
+from rnnjax.cells.linear import LinearCell
 from rnnjax.dtypes import widen
 from rnnjax.types import Extras, Features, State
 
@@ -66,15 +67,20 @@ def unit_jacobians(
     )
 
 
-def step_jacobian(cell: PointwiseCell, params: CellParams, inputs: jax.Array, state: State) -> State:
+def step_jacobian(cell: PointwiseCell | LinearCell, params: CellParams, inputs: jax.Array, state: State) -> State:
     """The Jacobian of one step with respect to the previous state, at `x_t (B, I)` and that state.
 
         d s_t / d s_{t-1} = diag(ds/ds) + sum over the blocks g of r of diag(ds/dr_g) R_g^T
 
     `.cell.hidden[b, u, v]` is the derivative of `cell[b, u]` with respect to the previous `hidden[b, v]`, an array
     `(B, *hidden, *hidden)`; fields as in `UnitJacobians`. Works for any recurrent map and any number of feature axes.
-    Raises ValueError as `unit_jacobians`.
+    For a `LinearCell` it is `diag(decay_t)`, complex if the state is. Raises ValueError as `unit_jacobians`.
     """
+    if isinstance(cell, LinearCell):
+        decay, drive = cell.coefficients(params, inputs)
+        hidden = state.hidden.shape[1:]
+        matrix = jax.vmap(jnp.diag)(jnp.broadcast_to(decay, drive.shape).reshape(drive.shape[0], -1))
+        return _as_fields(state, {"hidden": _as_fields(state, {"hidden": matrix.reshape(-1, *hidden, *hidden)})})
     cell, params = cell.effective(params)
     gates = cell.pre_activations(params, inputs, state.hidden)
     units = unit_jacobians(cell, params.extras, *gates, state)

@@ -1,5 +1,6 @@
 """Recurrences: loops that run a cell over time."""
 
+from rnnjax.recurrences.associative import Associative as Associative
 from rnnjax.recurrences.chunked import Chunked as Chunked
 from rnnjax.recurrences.noise import Noise as Noise
 from rnnjax.recurrences.recurrence import Recurrence as Recurrence

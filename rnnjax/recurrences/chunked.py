@@ -5,10 +5,12 @@ import math
 from typing import get_args
 
 from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.cells.linear import LinearCell
 from rnnjax.compat import is_forward_mode
 from rnnjax.recurrences.chunk_gradient import Keep, Plan, run_chunks
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import reads_sum
+from rnnjax.recurrences.linear import run_linear_chunks
 from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
 from rnnjax.types import State
 
@@ -50,8 +52,12 @@ class Chunked(Recurrence):
     chunk. Sums over steps are computed in at least float32 in every compute dtype. Differentiable in reverse mode any
     number of times (`jax.grad`, `jax.jacrev`, also `jax.hessian`); forward mode (`jax.jvp`) needs `Scan` or `Unrolled`.
 
+    For a `LinearCell`, the pre-activations of a chunk are one product, and the steps of the loop have none. By default
+    there is one chunk with "gates", and forward mode works.
+
     Source of "boundaries": Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost". Raises ValueError for a
-    size below 1 or an unknown `keep`, TypeError for a cell that is not a `PointwiseCell` and for forward mode.
+    size below 1 or an unknown `keep`, TypeError for a cell that is neither a `PointwiseCell` nor a
+    `LinearCell`, and for forward mode.
     """
 
     size: int | None = None
@@ -65,14 +71,18 @@ class Chunked(Recurrence):
 
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
         """The outputs (and states) of all steps and the final state; from T-1 down with `reverse`."""
-        if not isinstance(cell, PointwiseCell):
+        if not isinstance(cell, PointwiseCell | LinearCell):
             raise TypeError(
-                f"Chunked: expected a PointwiseCell, got {type(cell).__name__}; use Scan or Unrolled for it"
+                f"Chunked: expected a PointwiseCell or a LinearCell, got {type(cell).__name__}; use Scan or Unrolled "
+                "for it"
             )
         time = problem.inputs.shape[0]
-        size = self.size or _chunk_size(cell, problem)
+        size = self.size or (time if isinstance(cell, LinearCell) else _chunk_size(cell, problem))
         # One chunk if it holds all steps, or if the number of steps is unknown.
         walk = Walk(size=size if isinstance(time, int) and time > size else None, reverse=reverse)
+        if isinstance(cell, LinearCell):
+            recompute = self.keep == "boundaries"
+            return run_linear_chunks(cell, walk, problem, recompute=recompute, all_states=all_states)
         plan = Plan(walk, self.keep or _cheaper(cell, problem), all_states)
         try:
             return run_chunks(cell, plan, problem)

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnnjax.cells import Cell
-from rnnjax.recurrences import Recurrence, Scan
+from rnnjax.cells import Cell, LinearCell
+from rnnjax.recurrences import Associative, Recurrence, Scan
 from rnnjax.testing import loops, promises, rows, transforms
 from rnnjax.testing.findings import Findings, Report
 from rnnjax.testing.problem import Problem, Subject, compiled, gradients, make_problem, one_step
@@ -29,7 +29,7 @@ def check_cell(
     input_size: Size = 3,
     hidden_size: Size = 4,
     *,
-    recurrences: Sequence[Recurrence] = loops.RECURRENCES,
+    recurrences: Sequence[Recurrence] | None = None,
     dtypes: Sequence[str] = DTYPES,
     differences: bool = True,
     transformations: bool = True,
@@ -37,13 +37,15 @@ def check_cell(
 ) -> Report:
     """Tests a user-defined cell under every recurrence; the report lists what was checked and the largest errors.
 
-    Runs on the CPU, in float64 and `dtypes`, with random inputs `(T, B, I)` and states. `differences=False` omits the
-    comparison with central differences, for a cell with a surrogate gradient; `transformations=False` omits `vmap`,
-    `shard_map` and the like, which take a third of the time. Raises AssertionError with all failures, not only the
-    first, and RuntimeError if JAX cannot use the CPU.
+    `recurrences` are by default those of the library. Runs on the CPU, in float64 and `dtypes`, with random inputs
+    `(T, B, I)` and states. `differences=False` omits the comparison with central differences, for a cell with a
+    surrogate gradient; `transformations=False` omits `vmap`, `shard_map` and the like, which take a third of the time.
+    Raises AssertionError with all failures, not only the first, and RuntimeError if JAX cannot use the CPU.
     """
     findings = Findings(type(cell).__name__)
     subject = Subject(cell, input_size, hidden_size, seed)
+    if recurrences is None:
+        recurrences = (*loops.RECURRENCES, *[Associative()] * isinstance(cell, LinearCell))
     wanted = Wanted(tuple(recurrences), tuple(dtypes), differences, transformations)
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         static = promises.check_static(subject, findings)

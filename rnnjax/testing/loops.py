@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.cells import PointwiseCell
+from rnnjax.cells import LinearCell, PointwiseCell
 from rnnjax.recurrences import Chunked, Recurrence, Scan, Unrolled
 from rnnjax.recurrences.chunk_gradient import continuous, replaced
 from rnnjax.testing.findings import TOLERANCES, Findings, readable, wide
@@ -96,8 +96,8 @@ def check_recurrences(
 
 
 def is_refused(recurrence: Recurrence, subject: Subject) -> bool:
-    """Whether the recurrence only supports pointwise cells, and this cell is not pointwise."""
-    return isinstance(recurrence, Chunked) and not isinstance(subject.cell, PointwiseCell)
+    """Whether the recurrence only supports pointwise and linear cells, and this cell is neither."""
+    return isinstance(recurrence, Chunked) and not isinstance(subject.cell, PointwiseCell | LinearCell)
 
 
 def _check_refusal(subject: Subject, problem: Problem, recurrence: Recurrence, findings: Findings) -> None:
