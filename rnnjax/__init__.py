@@ -18,6 +18,8 @@ from rnnjax.cells import IndRNN as IndRNN
 from rnnjax.cells import LayerNormLSTM as LayerNormLSTM
 from rnnjax.cells import LSTMState as LSTMState
 from rnnjax.cells import MultiplicativeLSTM as MultiplicativeLSTM
+from rnnjax.cells import ParaGRU as ParaGRU
+from rnnjax.cells import ParaLSTM as ParaLSTM
 from rnnjax.cells import PeepholeLSTM as PeepholeLSTM
 from rnnjax.cells import PointwiseCell as PointwiseCell
 from rnnjax.cells.jacobians import step_jacobian as step_jacobian

@@ -277,7 +277,7 @@ def test_equal_modules_are_one_static_argument():
 def test_the_package_exports_its_layers_cells_and_recurrences():
     cells = {"Cell", "CellParams", "HiddenState", "PointwiseCell", "Elman", "LSTM", "LSTMState", "GRU"}
     cells |= {"PeepholeLSTM", "LayerNormLSTM", "MGU", "IndRNN", "ConvLSTM", "LSTMP", "SLSTM", "GRUResetBefore"}
-    cells |= {"FullGateLSTM", "MultiplicativeLSTM", "CoRNN"}
+    cells |= {"FullGateLSTM", "MultiplicativeLSTM", "CoRNN", "ParaGRU", "ParaLSTM"}
     cells |= {"Map", "MapParams", "Dense", "Conv", "BlockDiagonal"}
     cells |= {"Parametrization", "Antisymmetric", "Orthogonal", "WeightNorm"}
     modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell"}

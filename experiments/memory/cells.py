@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from rnnjax import GRU, LSTM, Cell, IndRNN, PointwiseCell, identity
+from rnnjax import GRU, LSTM, Cell, PointwiseCell, identity
 from rnnjax.cells.names import known_cell
 from rnnjax.initializers import Initializer, orthogonal
 
@@ -65,7 +65,7 @@ def starting(
     Raises ValueError for an unknown cell, and for an option that the cell does not have.
     """
     cell: Any = known_cell(name)
-    if recurrent_init != "own" and isinstance(cell, IndRNN):
+    if recurrent_init != "own" and isinstance(cell, PointwiseCell) and cell.recurrent_map is None:
         raise ValueError(
             f"recurrent_init: expected own for {name}, which has no recurrent kernel, got {recurrent_init}"
         )

@@ -27,6 +27,10 @@ from rnnjax.cells.lstmp import LSTMP as LSTMP
 from rnnjax.cells.lstmp import Projection as Projection
 from rnnjax.cells.mgu import MGU as MGU
 from rnnjax.cells.multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
+from rnnjax.cells.para_gru import ParaGRU as ParaGRU
+from rnnjax.cells.para_gru import ParaGRUExtras as ParaGRUExtras
+from rnnjax.cells.para_lstm import ParaLSTM as ParaLSTM
+from rnnjax.cells.para_lstm import ParaLSTMExtras as ParaLSTMExtras
 from rnnjax.cells.peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from rnnjax.cells.peephole_lstm import Peepholes as Peepholes
 from rnnjax.cells.slstm import SLSTM as SLSTM
