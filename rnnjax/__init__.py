@@ -49,6 +49,7 @@ from rnnjax.parametrizations import Orthogonal as Orthogonal
 from rnnjax.parametrizations import Parametrization as Parametrization
 from rnnjax.parametrizations import WeightNorm as WeightNorm
 from rnnjax.recurrences import Chunked as Chunked
+from rnnjax.recurrences import Newton as Newton
 from rnnjax.recurrences import Recurrence as Recurrence
 from rnnjax.recurrences import Scan as Scan
 from rnnjax.recurrences import Unrolled as Unrolled

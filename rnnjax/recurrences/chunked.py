@@ -5,11 +5,11 @@ import math
 from typing import get_args
 
 from rnnjax.cells.cell import Cell, PointwiseCell
-from rnnjax.compat import is_forward_mode
 from rnnjax.recurrences.chunk_gradient import Keep, Plan, run_chunks
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import reads_sum
 from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
+from rnnjax.recurrences.reverse_mode import reverse_mode_only
 from rnnjax.types import State
 
 # The minimum number of steps in a chunk: few enough that their pre-activations fit into the cache of a core.
@@ -18,11 +18,6 @@ SHORTEST = 10
 # into the cache. Measured on two CPU cores: `python -m benchmarks.throughput`.
 GATES_FROM_HIDDEN = 256
 GATES_TO_BYTES = 2**24
-
-NO_FORWARD_MODE = (
-    "recurrence Chunked(): expected reverse-mode differentiation (jax.grad, jax.jacrev, also jax.hessian), got "
-    "forward mode (jax.jvp, jax.jacfwd, jax.linearize): use the recurrence Scan() or Unrolled()"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +69,8 @@ class Chunked(Recurrence):
         # One chunk if it holds all steps, or if the number of steps is unknown.
         walk = Walk(size=size if isinstance(time, int) and time > size else None, reverse=reverse)
         plan = Plan(walk, self.keep or _cheaper(cell, problem), all_states)
-        try:
+        with reverse_mode_only("Chunked"):
             return run_chunks(cell, plan, problem)
-        except TypeError as error:
-            if is_forward_mode(error):
-                raise TypeError(NO_FORWARD_MODE) from error
-            raise
 
 
 def _chunk_size(cell: PointwiseCell, problem: Problem) -> int:
