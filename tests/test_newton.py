@@ -150,7 +150,7 @@ def test_nan_in_the_padding_reaches_nothing(reverse):
 def test_zoneout_and_a_mask_of_the_state(newton):
     problem = make_problem(LSTM(), "lengths_and_resets")
     random = np.random.default_rng(3)
-    mask = np.float32(2 * (random.random(problem.state.hidden.shape) < 0.5))
+    mask: Any = 2 * (random.random(problem.state.hidden.shape) < 0.5).astype(np.float32)
     hold = {"hidden": np.float32(0.4), "cell": random.random((*problem.inputs.shape[:2], mask.shape[1])) < 0.5}
     noisy = problem._replace(noise=Noise(mask, hold))
     got = solved(LSTM(), newton, noisy, reverse=True)
@@ -318,7 +318,9 @@ def test_the_residual_is_that_of_the_equation():
 def test_forward_mode_is_refused():
     problem = arrays(make_problem(ParaGRU()))
     with pytest.raises(TypeError, match=r"recurrence Newton\(\): expected reverse-mode differentiation .* use .* Scan"):
-        jax.jvp(lambda x: Newton()(ParaGRU(), problem.params, x, problem.state)[0], *2 * [(problem.inputs,)])
+        jax.jvp(
+            lambda x: Newton()(ParaGRU(), problem.params, x, problem.state)[0], (problem.inputs,), (problem.inputs,)
+        )
 
 
 WRONG = {

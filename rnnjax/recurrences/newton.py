@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
+import jax.core
 import jax.numpy as jnp
 from jax.experimental import checkify
 
@@ -127,7 +128,7 @@ class Newton(Recurrence):
             # The product with W does not depend on the states: once, for all steps and iterations.
             wide = wide._replace(inputs=cell.input_map.apply(wide.params.input, wide.inputs, cell.gates))
         with reverse_mode_only("Newton"):
-            found = solve_states(cell, plan, wide)
+            found: Any = solve_states(cell, plan, wide)
         residual = jax.lax.stop_gradient(found.residual)
         if self.otherwise == "error":
             _check(plan, residual)
@@ -156,7 +157,8 @@ class Newton(Recurrence):
                 f"method: expected 'dense' for a cell whose update is not elementwise, got 'diagonal' for "
                 f"{type(cell).__name__}"
             )
-        by_unit = elementwise and (self.method == "diagonal" or (self.method is None and cell.recurrent_map is None))
+        whole = isinstance(cell, PointwiseCell) and cell.recurrent_map is None
+        by_unit = elementwise and (self.method == "diagonal" or (self.method is None and whole))
         tolerance = self.tolerance
         if tolerance is None:
             tolerance = ROUNDINGS * float(jnp.finfo(promoted(*jax.tree.leaves(widen(state)))).eps)

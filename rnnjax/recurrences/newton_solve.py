@@ -84,7 +84,7 @@ def _scanned(system: System, problem: Problem) -> State:
 
 def _forward(cell: Cell, plan: Plan, problem: Problem) -> tuple[Found, tuple[Problem, State]]:
     # Through the custom gradient, so that second derivatives do not differentiate the iteration.
-    found = solve_states(cell, plan, problem)
+    found: Any = solve_states(cell, plan, problem)
     return found, (problem, found.states)
 
 
