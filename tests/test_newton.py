@@ -259,21 +259,21 @@ def test_what_does_not_converge_falls_back_to_a_loop_and_says_so():
 
 def test_an_iteration_that_overflows_falls_back_too():
     """Products of the Jacobians of a growing relu network are infinite, and the gradient of the first steps is not."""
-    cell, time = Elman(activation="relu"), 200
-    params = cell.init_params(jax.random.key(0), 1, 2)
-    params = replaced(params, recurrent_kernel=jnp.array([[-9.0, 0.0], [0.0, 9.0]]), bias=jnp.array([1.0, -1.0]))
+    cell, time = Elman(activation="relu"), 40
+    params = cell.init_params(jax.random.key(0), 1, 1)
+    params = replaced(params, recurrent_kernel=jnp.array([[1000.0]]), bias=jnp.ones(1))
     inputs = jnp.zeros((time, 1, 1)).at[3].set(1e-3)
-    start = cell.init_state(1, 2)
+    start = cell.init_state(1, 1)
 
-    def loss(recurrence, params, resets):
-        outputs, _ = recurrence(cell, params, inputs, start, resets=resets)
+    def loss(recurrence, params):
+        outputs, _ = recurrence(cell, params, inputs, start)
         return (outputs[:3] ** 2).sum()
 
-    resets = jnp.zeros((time, 1), bool).at[::50].set(True)
     gradient = jax.jit(jax.grad(loss, 1), static_argnums=0, compiler_options=FAST_COMPILE)
-    got, want = (gradient(each, params, resets) for each in (DENSE, Scan()))
-    assert np.abs(want.input.bias).max() > 0
-    assert_close(got, want, "gradients")
+    got, want = (gradient(each, params) for each in (DENSE, Scan()))
+    # The states overflow, and with them the gradient of the kernel (0 times infinity), under a loop too.
+    assert np.abs(want.input.bias).max() > 1
+    assert_close(got.input.bias, want.input.bias, "gradients")
 
 
 def test_what_does_not_converge_is_an_error_by_choice():
