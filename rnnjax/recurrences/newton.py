@@ -17,7 +17,7 @@ from rnnjax.recurrences.reverse_mode import reverse_mode_only
 from rnnjax.types import Params, State, TimeInputs
 
 Method = Literal["dense", "diagonal"]
-# Of the default tolerance, in units of the rounding of the dtype. Measured residuals of converged runs: up to 3.
+# Of the default tolerance, in units of the rounding of the dtype. Measured residuals of converged runs: one.
 ROUNDINGS = 16
 
 
