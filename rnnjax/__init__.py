@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rnnjax.cells import MinGRU as MinGRU
     from rnnjax.cells import MinLSTM as MinLSTM
     from rnnjax.cells import MultiplicativeLSTM as MultiplicativeLSTM
+    from rnnjax.cells import ParaGRU as ParaGRU
+    from rnnjax.cells import ParaLSTM as ParaLSTM
     from rnnjax.cells import PeepholeLSTM as PeepholeLSTM
     from rnnjax.cells import PointwiseCell as PointwiseCell
     from rnnjax.cells.jacobians import step_jacobian as step_jacobian
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from rnnjax.parametrizations import WeightNorm as WeightNorm
     from rnnjax.recurrences import Associative as Associative
     from rnnjax.recurrences import Chunked as Chunked
+    from rnnjax.recurrences import Newton as Newton
     from rnnjax.recurrences import Recurrence as Recurrence
     from rnnjax.recurrences import Scan as Scan
     from rnnjax.recurrences import Unrolled as Unrolled

@@ -4,7 +4,8 @@ from typing import Any
 
 NAMES = (
     *("elman", "irnn", "lstm", "gru", "gru-reset-before", "mgu", "indrnn", "layer-norm-lstm", "multiplicative-lstm"),
-    *("slstm", "peephole-lstm", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "full-gate-lstm"),
+    *("slstm", "para-gru", "para-lstm"),
+    *("peephole-lstm", "nig", "nfg", "nog", "niaf", "noaf", "cifg", "np", "full-gate-lstm"),
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import oracles_further
+import oracles_para
 from oracle import Oracle, logistic, lstm_gates
 
 
@@ -211,20 +212,24 @@ def indrnn() -> Oracle:
     return Oracle(step, back)
 
 
-ORACLES: dict[str, Oracle] = {
-    "elman": elman(np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-    "irnn": elman(lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
-    "lstm": lstm(),
-    "gru": gru(),
-    "peephole_lstm": peephole_lstm(),
-    "layer_norm_lstm": layer_norm_lstm(),
-    "mgu": mgu(),
-    "indrnn": indrnn(),
-    "no_input_gate": peephole_lstm("i"),
-    "no_forget_gate": peephole_lstm("f"),
-    "no_output_gate": peephole_lstm("o"),
-    "no_input_activation": peephole_lstm("tanh_g"),
-    "no_output_activation": peephole_lstm("tanh_c"),
-    "coupled": peephole_lstm(coupled=True),
-    "no_peepholes": peephole_lstm("peepholes"),
-} | oracles_further.ORACLES
+ORACLES: dict[str, Oracle] = (
+    {
+        "elman": elman(np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+        "irnn": elman(lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
+        "lstm": lstm(),
+        "gru": gru(),
+        "peephole_lstm": peephole_lstm(),
+        "layer_norm_lstm": layer_norm_lstm(),
+        "mgu": mgu(),
+        "indrnn": indrnn(),
+        "no_input_gate": peephole_lstm("i"),
+        "no_forget_gate": peephole_lstm("f"),
+        "no_output_gate": peephole_lstm("o"),
+        "no_input_activation": peephole_lstm("tanh_g"),
+        "no_output_activation": peephole_lstm("tanh_c"),
+        "coupled": peephole_lstm(coupled=True),
+        "no_peepholes": peephole_lstm("peepholes"),
+    }
+    | oracles_further.ORACLES
+    | oracles_para.ORACLES
+)

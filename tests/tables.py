@@ -31,6 +31,8 @@ from rnnjax.cells import (
     IndRNN,
     LayerNormLSTM,
     MultiplicativeLSTM,
+    ParaGRU,
+    ParaLSTM,
     PeepholeLSTM,
 )
 from rnnjax.recurrences import Chunked, Noise, Recurrence, Scan, Unrolled
@@ -55,6 +57,8 @@ CELLS: dict[str, Cell] = {
     "multiplicative_lstm": MultiplicativeLSTM(),
     "cornn": CoRNN(dt=0.3, gamma=1.3, epsilon=0.7),
     "conv_lstm": ConvLSTM(),
+    "para_gru": ParaGRU(),
+    "para_lstm": ParaLSTM(),
 }
 
 # Compiling is most of what a case costs. These run under every recurrence in float32, with all optimisations; each

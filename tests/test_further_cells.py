@@ -8,7 +8,7 @@ from reference import assert_close
 from tables import BATCH, CELLS, HIDDEN, INPUT, LSTM_VARIANTS, make_problem, replaced
 
 from rnnjax import uniform
-from rnnjax.cells import LSTM, IndRNN, LayerNormLSTM, PeepholeLSTM
+from rnnjax.cells import LSTM, IndRNN, LayerNormLSTM, ParaGRU, ParaLSTM, PeepholeLSTM
 from rnnjax.recurrences import Scan
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -38,6 +38,8 @@ def test_a_variant_has_the_parameters_that_it_reads():
     assert size(PeepholeLSTM(coupled=True, peepholes=False, output_gate=False)) == 2 * BLOCK
     assert size(PeepholeLSTM(input_gate=False, forget_gate=False, output_gate=False)) == BLOCK
     assert size(IndRNN()) == INPUT * HIDDEN + 2 * HIDDEN
+    assert size(ParaGRU()) == 3 * (INPUT * HIDDEN + 2 * HIDDEN)
+    assert size(ParaLSTM()) == 3 * (INPUT * HIDDEN + 2 * HIDDEN) + 2 * HIDDEN
 
 
 @pytest.mark.quick("coupled", "no_input_gate")
@@ -85,6 +87,7 @@ def test_the_forget_bias_is_where_forgetting_is():
     np.testing.assert_array_equal(bias(forget_gate=False), [0, 0, 0])
     # 1 - sigmoid(-2) is sigmoid(2).
     np.testing.assert_array_equal(bias(coupled=True), [-2, 0, 0])
+    np.testing.assert_array_equal(ParaLSTM(forget_bias=2.0).init_params(KEY, INPUT, 1).input.bias, [2, 0, 0])
 
 
 def test_a_coupling_wants_both_gates():
@@ -123,7 +126,18 @@ def test_a_layer_norm_lstm_starts_as_an_lstm_does():
     np.testing.assert_array_equal(params.extras.cell_shift, np.zeros(HIDDEN))
 
 
-@pytest.mark.parametrize("cell", [IndRNN, LayerNormLSTM])
+@pytest.mark.parametrize("name", ["para_gru", "para_lstm"])
+def test_units_of_a_cell_of_vectors_see_themselves_only(name):
+    problem = make_problem(CELLS[name])
+    params, x, state = jax.tree.map(jnp.asarray, (problem.params, problem.inputs[0], problem.state))
+    jacobian = jax.jacobian(lambda before: CELLS[name].step(params, x, before))(state)
+    blocks = np.stack(jax.tree.leaves(jacobian))[:, 0, :, 0]
+    others = ~np.eye(HIDDEN, dtype=bool)
+    assert (blocks[:, others] == 0).all()
+    assert (np.abs(blocks[:, ~others]) > 1e-3).all()
+
+
+@pytest.mark.parametrize("cell", [IndRNN, LayerNormLSTM, ParaGRU, ParaLSTM])
 def test_a_second_bias_that_could_do_nothing_is_refused(cell):
     with pytest.raises(ValueError, match=r"second_bias.*False.*, got (second_bias=)?True"):
         cell(second_bias=True)

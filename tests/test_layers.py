@@ -277,13 +277,13 @@ def test_equal_modules_are_one_static_argument():
 def test_the_package_exports_its_layers_cells_and_recurrences():
     cells = {"Cell", "CellParams", "HiddenState", "PointwiseCell", "Elman", "LSTM", "LSTMState", "GRU"}
     cells |= {"PeepholeLSTM", "LayerNormLSTM", "MGU", "IndRNN", "ConvLSTM", "LSTMP", "SLSTM", "GRUResetBefore"}
-    cells |= {"FullGateLSTM", "MultiplicativeLSTM", "CoRNN"}
+    cells |= {"FullGateLSTM", "MultiplicativeLSTM", "CoRNN", "ParaGRU", "ParaLSTM"}
     cells |= {"Map", "MapParams", "Dense", "Conv", "BlockDiagonal"}
     cells |= {"Parametrization", "Antisymmetric", "Orthogonal", "WeightNorm"}
     modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell"}
     modules |= {"SequenceClassifier", "SequenceTagger", "LanguageModel", "Forecaster", "EncoderDecoder", "Attention"}
     modules |= {"decode", "Decoded", "unit_jacobians", "step_jacobian"}
-    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "identity", "uniform"}
+    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "Newton", "identity", "uniform"}
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
     public = {name for name, value in vars(rnnjax).items() if not name.startswith("_") and callable(value)}
     assert public == names

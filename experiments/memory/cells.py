@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.memory.config import RecurrentInit
-from rnnjax import GRU, LSTM, Cell, IndRNN, PointwiseCell, identity
+from rnnjax import GRU, LSTM, Cell, PointwiseCell, identity
 from rnnjax.cell_names import AnyCell
 from rnnjax.cells.names import known_cell
 from rnnjax.initializers import Initializer, orthogonal
@@ -66,7 +66,7 @@ def starting(
     Raises ValueError for an unknown cell, and for an option that the cell does not have.
     """
     cell: Any = known_cell(name)
-    if recurrent_init != "own" and isinstance(cell, IndRNN):
+    if recurrent_init != "own" and isinstance(cell, PointwiseCell) and cell.recurrent_map is None:
         raise ValueError(
             f"recurrent_init: expected own for {name}, which has no recurrent kernel, got {recurrent_init}"
         )

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from rnnjax.cells.min_gru import MinGRU as MinGRU
     from rnnjax.cells.min_lstm import MinLSTM as MinLSTM
     from rnnjax.cells.multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
+    from rnnjax.cells.para_gru import ParaGRU as ParaGRU
+    from rnnjax.cells.para_gru import ParaGRUExtras as ParaGRUExtras
+    from rnnjax.cells.para_lstm import ParaLSTM as ParaLSTM
+    from rnnjax.cells.para_lstm import ParaLSTMExtras as ParaLSTMExtras
     from rnnjax.cells.peephole_lstm import PeepholeLSTM as PeepholeLSTM
     from rnnjax.cells.peephole_lstm import Peepholes as Peepholes
     from rnnjax.cells.rg_lru import RGLRU as RGLRU

@@ -73,6 +73,15 @@ def check_one_axis(hidden_size: Size) -> None:
         )
 
 
+def check_only_input_map(cell: "PointwiseCell") -> None:
+    """Raises ValueError for a second bias or a recurrent map, for cells in which each unit reads only itself."""
+    if cell.second_bias or cell.recurrent_map is not None:
+        raise ValueError(
+            f"expected second_bias=False and recurrent_map=None, since {type(cell).__name__} only has an input map, "
+            f"got second_bias={cell.second_bias} and recurrent_map={cell.recurrent_map}"
+        )
+
+
 class Cell(AnyCell, abc.ABC):
     """A cell defines what happens at one step; a recurrence runs it over time.
 

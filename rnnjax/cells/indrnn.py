@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rnnjax.cells.cell import HiddenState, PointwiseCell
+from rnnjax.cells.cell import HiddenState, PointwiseCell, check_only_input_map
 from rnnjax.initializers import Initializer, uniform
 from rnnjax.maps import Map, per_row
 from rnnjax.types import Features, Gates
@@ -38,11 +38,7 @@ class IndRNN(PointwiseCell):
     recurrent_init: Initializer = dataclasses.field(default=uniform(0.0, 1.0))
 
     def __post_init__(self):
-        if self.second_bias or self.recurrent_map is not None:
-            raise ValueError(
-                "expected second_bias=False and recurrent_map=None, since an IndRNN only has an input map, got "
-                f"second_bias={self.second_bias} and recurrent_map={self.recurrent_map}"
-            )
+        check_only_input_map(self)
 
     def init_extras(self, key: PRNGKeyArray, inputs: Features, hidden: Features, dtype: Any) -> IndRNNExtras:
         """`u (H,)`."""

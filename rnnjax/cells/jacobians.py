@@ -85,7 +85,7 @@ def step_jacobian(cell: PointwiseCell | LinearCell, params: CellParams, inputs: 
     gates = cell.pre_activations(params, inputs, state.hidden)
     units = unit_jacobians(cell, params.extras, *gates, state)
     hidden = state.hidden.shape[1:]
-    matrix = None if cell.recurrent_map is None else _recurrent_matrix(cell, params, hidden)
+    matrix = None if cell.recurrent_map is None else recurrent_matrix(cell, params, hidden)
 
     def dense(name: str, by: str) -> jax.Array | None:
         own = getattr(getattr(units.state, name), by)
@@ -99,7 +99,7 @@ def step_jacobian(cell: PointwiseCell | LinearCell, params: CellParams, inputs: 
     return _as_fields(state, {name: _as_fields(state, {by: dense(name, by) for by in names}) for name in names})
 
 
-def _recurrent_matrix(cell: PointwiseCell, params: CellParams, hidden: Features) -> jax.Array:
+def recurrent_matrix(cell: PointwiseCell, params: CellParams, hidden: Features) -> jax.Array:
     """The recurrent map's linear part as `(H, gates, H)`, computed by applying it to each unit vector."""
     assert cell.recurrent_map is not None
     assert params.recurrent is not None

@@ -18,6 +18,8 @@ from rnnjax import (
     IndRNN,
     LayerNormLSTM,
     MultiplicativeLSTM,
+    ParaGRU,
+    ParaLSTM,
     PeepholeLSTM,
     PointwiseCell,
     identity,
@@ -36,6 +38,8 @@ CELLS: Mapping[str, PointwiseCell] = {
     "layer-norm-lstm": LayerNormLSTM(),
     "multiplicative-lstm": MultiplicativeLSTM(),
     "slstm": SLSTM(),
+    "para-gru": ParaGRU(),
+    "para-lstm": ParaLSTM(),
     # Greff et al. 2015, "LSTM: A Search Space Odyssey", and the names of its variants: without one part, or with FGR.
     "peephole-lstm": PeepholeLSTM(),
     "nig": PeepholeLSTM(input_gate=False),

@@ -2,6 +2,8 @@
 
 from rnnjax.recurrences.associative import Associative as Associative
 from rnnjax.recurrences.chunked import Chunked as Chunked
+from rnnjax.recurrences.newton import Newton as Newton
+from rnnjax.recurrences.newton import Solution as Solution
 from rnnjax.recurrences.noise import Noise as Noise
 from rnnjax.recurrences.recurrence import Recurrence as Recurrence
 from rnnjax.recurrences.scan import Scan as Scan

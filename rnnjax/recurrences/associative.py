@@ -5,7 +5,7 @@ import dataclasses
 from rnnjax.cells.cell import Cell
 from rnnjax.cells.linear import LinearCell
 from rnnjax.dtypes import widen
-from rnnjax.recurrences.linear import linear_steps
+from rnnjax.recurrences.linear_steps import linear_steps
 from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
 from rnnjax.types import State
 

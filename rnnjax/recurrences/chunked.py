@@ -6,12 +6,12 @@ from typing import get_args
 
 from rnnjax.cells.cell import Cell, PointwiseCell
 from rnnjax.cells.linear import LinearCell
-from rnnjax.compat import is_forward_mode
 from rnnjax.recurrences.chunk_gradient import Keep, Plan, run_chunks
 from rnnjax.recurrences.chunks import Walk
 from rnnjax.recurrences.gates import reads_sum
-from rnnjax.recurrences.linear import run_linear_chunks
+from rnnjax.recurrences.linear_steps import run_linear_chunks
 from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
+from rnnjax.recurrences.reverse_mode import reverse_mode_only
 from rnnjax.types import State
 
 # The minimum number of steps in a chunk: few enough that their pre-activations fit into the cache of a core.
@@ -20,11 +20,6 @@ SHORTEST = 10
 # into the cache. Measured on two CPU cores: `python -m benchmarks.throughput`.
 GATES_FROM_HIDDEN = 256
 GATES_TO_BYTES = 2**24
-
-NO_FORWARD_MODE = (
-    "recurrence Chunked(): expected reverse-mode differentiation (jax.grad, jax.jacrev, also jax.hessian), got "
-    "forward mode (jax.jvp, jax.jacfwd, jax.linearize): use the recurrence Scan() or Unrolled()"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +79,8 @@ class Chunked(Recurrence):
             recompute = self.keep == "boundaries"
             return run_linear_chunks(cell, walk, problem, recompute=recompute, all_states=all_states)
         plan = Plan(walk, self.keep or _cheaper(cell, problem), all_states)
-        try:
+        with reverse_mode_only("Chunked"):
             return run_chunks(cell, plan, problem)
-        except TypeError as error:
-            if is_forward_mode(error):
-                raise TypeError(NO_FORWARD_MODE) from error
-            raise
 
 
 def _chunk_size(cell: PointwiseCell, problem: Problem) -> int:

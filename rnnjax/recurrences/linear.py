@@ -1,120 +1,67 @@
-"""All steps of a linear cell at once, with everything that a recurrence may be asked for."""
+"""Linear recurrences `s_t = A_t s_{t-1} + b_t`, solved by an associative scan or step by step.
 
-from typing import Any
+A_t has the shape of b_t, `(B, ...)`, and multiplies elementwise; or it is a matrix `(B, M, M)` for vectors `(B, M)`, or
+one small matrix for each unit, `(B, M, M, *hidden)` for `(B, M, *hidden)`. A step axis comes before these.
+"""
+
+import operator
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cells.linear import LinearCell
-from rnnjax.dtypes import cast_like, widen
-from rnnjax.recurrences.chunks import Walk
-from rnnjax.recurrences.noise import read_out
-from rnnjax.recurrences.recurrence import Flags, Problem, Taken, clear_padding, select, zero_where
-from rnnjax.types import Params, State
-
 # A real array, or the real and the imaginary part of a complex one, whose products the CPU computes much faster.
 Parts = tuple[jax.Array, ...]
+Product = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def linear_steps(
-    cell: LinearCell,
-    params: Params,
-    reset_state: State | None,
-    state: State,
-    inputs: jax.Array,
-    flags: Flags,
-    *,
-    reverse: bool,
-    all_states: bool,
-    parallel: bool,
-) -> tuple[State, Taken]:
-    """The state to carry and the results of all steps `(T, B, ...)`, from the state before the first one.
+def solve_linear(matrices: jax.Array, vectors: jax.Array, *, reverse: bool = False, parallel: bool = True) -> jax.Array:
+    """`s_t` of all steps, where `s_{-1}` is 0; with `reverse`, `s_t = A_t s_{t+1} + b_t`, where `s_T` is 0.
 
-    A held unit has decay 1 and drive 0, and so has a padded step. At a reset the decay is 0, and the drive contains the
-    decayed reset state. With `parallel`, the states are computed by an associative scan, otherwise one after another.
+    With `parallel`, an associative scan joins the steps in a tree of depth log T. The derivative solves an equation of
+    the same form, and the gradient the same with time turned around: neither stores the partial products of the scan.
+    Source of the scan: Blelloch 1990, "Prefix Sums and Their Applications".
     """
-    inputs, start = clear_padding(inputs, flags), state.hidden
-    decay, drive = cell.coefficients(params, inputs)
-    drive = drive.astype(start.dtype)
-    decay = jnp.broadcast_to(decay.astype(start.dtype), drive.shape)
-    if flags.hold is not None:
-        share = flags.hold["hidden"]
-        if share.dtype == bool:
-            decay, drive = jnp.where(share, 1, decay), jnp.where(share, 0, drive)
-        else:
-            decay, drive = share + (1 - share) * decay, (1 - share) * drive
-    if flags.reset is not None:
-        restored: Any = reset_state
-        drive = select(flags.reset, drive + decay * restored.hidden.astype(start.dtype)[None], drive)
-        decay = zero_where(flags.reset, decay)
-    if flags.valid is not None:
-        decay = select(flags.valid, decay, jnp.ones_like(decay))
-        drive = zero_where(~flags.valid, drive)
-    first, last = (-1, 0) if reverse else (0, -1)
-    drive = drive.at[first].add(decay[first] * start)
-    states = state._replace(hidden=solve(decay, drive, reverse=reverse, parallel=parallel))
-    outputs = jax.vmap(lambda x, after: read_out(cell, cell.extras_of(params), x, after))(inputs, states)
-    if flags.valid is not None:
-        outputs = zero_where(~flags.valid, outputs)
-    return jax.tree.map(lambda leaf: leaf[last], states), Taken(outputs, states if all_states else None)
+    elementwise = matrices.ndim == vectors.ndim
+    product, apply = (operator.mul, operator.mul) if elementwise else (_product, _apply)
 
+    def together(first: tuple[Parts, Parts], then: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
+        return _times(jax.vmap(product), then[0], first[0]), _after(jax.vmap(apply), then, first[1])
 
-def run_linear_chunks(
-    cell: LinearCell, walk: Walk, problem: Problem, *, recompute: bool, all_states: bool
-) -> tuple[Taken, State]:
-    """The outputs (and states) of all steps and the final state, chunk by chunk; each chunk as `linear_steps`.
+    def step(state: Parts, now: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
+        after = _after(apply, now, state)
+        return after, after
 
-    Each chunk has one product for all of its steps, and a loop over steps without products. With `recompute`, the
-    backward pass computes each chunk again from the state before it.
-    """
-    # Gradients of the parameters are summed over the chunks in at least float32.
-    wide, reset_state = widen(problem.params), widen(problem.reset_state)
+    def solve(matrices: jax.Array, vectors: jax.Array, reverse: bool) -> jax.Array:
+        steps = _parts(matrices), _parts(vectors)
+        if parallel:
+            return _whole(jax.lax.associative_scan(together, steps, reverse=reverse)[1])
+        return _whole(jax.lax.scan(step, _parts(jnp.zeros_like(vectors[0])), steps, reverse=reverse)[1])
 
-    options = {"reverse": walk.reverse, "all_states": all_states, "parallel": False}
-
-    def chunk(state: State, xs: tuple[jax.Array, Flags], _: None) -> tuple[State, Taken, None]:
-        params = cast_like(wide, problem.params)
-        return *linear_steps(cell, params, reset_state, state, *xs, **options), None
-
-    run = jax.checkpoint(chunk) if recompute else chunk
-    state, taken, _ = walk.over(run, problem.initial_state, (problem.inputs, problem.flags))
-    return taken, state
-
-
-def solve(decay: jax.Array, drive: jax.Array, *, reverse: bool, parallel: bool) -> jax.Array:
-    """`h_t = decay_t * h_{t-1} + drive_t` from a state of zeros, for all t; the first axis is time.
-
-    The derivative solves an equation of the same form, and the gradient the same with time turned around. So neither
-    stores the partial products of the scan.
-    """
-
-    scan = _associative if parallel else _sequential
-
-    def matvec(states: jax.Array) -> jax.Array:
-        return states - decay * _shifted(states, back=reverse)
-
+    transposed = matrices if elementwise else jnp.swapaxes(matrices, 2, 3)
     return jax.lax.custom_linear_solve(
-        matvec,
-        drive,
-        lambda _, values: scan(decay, values, reverse=reverse),
-        lambda _, values: scan(_shifted(decay, back=not reverse), values, reverse=not reverse),
+        lambda states: states - jax.vmap(apply)(matrices, _shifted(states, back=reverse)),
+        vectors,
+        lambda _, values: solve(matrices, values, reverse),
+        lambda _, values: solve(_shifted(transposed, back=not reverse), values, not reverse),
     )
 
 
-def _associative(decay: jax.Array, drive: jax.Array, *, reverse: bool) -> jax.Array:
-    def after(first: tuple[Parts, Parts], then: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
-        return _times(first[0], then[0]), _plus(_times(then[0], first[1]), then[1])
+def identity_like(matrices: jax.Array) -> jax.Array:
+    """The identity, to broadcast against `(B, M, M, ..)`."""
+    eye = jnp.eye(matrices.shape[1], dtype=matrices.dtype)
+    return jnp.expand_dims(eye, (0, *range(3, matrices.ndim)))
 
-    return _whole(jax.lax.associative_scan(after, (_parts(decay), _parts(drive)), reverse=reverse)[1])
+
+def _product(left: jax.Array, right: jax.Array) -> jax.Array:
+    if left.ndim == 3:
+        # By default, some accelerators multiply with fewer bits than float32 has.
+        return jnp.matmul(left, right, precision="highest")
+    return (left[:, :, :, None] * right[:, None]).sum(2)
 
 
-def _sequential(decay: jax.Array, drive: jax.Array, *, reverse: bool) -> jax.Array:
-    def step(state: Parts, coefficients: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
-        state = _plus(_times(coefficients[0], state), coefficients[1])
-        return state, state
-
-    zeros = _parts(jnp.zeros_like(drive[0]))
-    return _whole(jax.lax.scan(step, zeros, (_parts(decay), _parts(drive)), reverse=reverse)[1])
+def _apply(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+    return (matrix * vector[:, None]).sum(2)
 
 
 def _parts(array: jax.Array) -> Parts:
@@ -125,14 +72,16 @@ def _whole(parts: Parts) -> jax.Array:
     return jax.lax.complex(*parts) if len(parts) == 2 else parts[0]
 
 
-def _plus(left: Parts, right: Parts) -> Parts:
-    return tuple(a + b for a, b in zip(left, right, strict=True))
-
-
-def _times(left: Parts, right: Parts) -> Parts:
+def _times(product: Product, left: Parts, right: Parts) -> Parts:
     if len(left) == 1:
-        return (left[0] * right[0],)
-    return left[0] * right[0] - left[1] * right[1], left[0] * right[1] + left[1] * right[0]
+        return (product(left[0], right[0]),)
+    (a, b), (c, d) = left, right
+    return product(a, c) - product(b, d), product(a, d) + product(b, c)
+
+
+def _after(apply: Product, now: tuple[Parts, Parts], state: Parts) -> Parts:
+    """`A_t s_{t-1} + b_t`."""
+    return tuple(a + b for a, b in zip(_times(apply, now[0], state), now[1], strict=True))
 
 
 def _shifted(values: jax.Array, *, back: bool) -> jax.Array:

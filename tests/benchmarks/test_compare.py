@@ -156,6 +156,7 @@ def test_options_that_are_not_known(options, message):
 
 
 FURTHER = ("mgu", "indrnn", "layer-norm-lstm", "multiplicative-lstm", "slstm", "cornn", "lstmp")
+FURTHER += ("para-gru", "para-lstm")
 
 
 # A quick run has two whose states differ from the others'.
