@@ -7,7 +7,7 @@ from vega-datasets; yearly sunspots, from statsmodels; any CSV file. Command: `p
 import sys
 
 from experiments.forecast.config import Forecast
-from experiments.forecast.options import Evaluate, Predict
+from experiments.forecast.options import Adaptation, Evaluate, Predict
 from rnnjax.commands import Experiment, run, study_command
 from rnnjax.lazy import deferred
 
@@ -78,6 +78,7 @@ PRESETS: dict[str, tuple[str, Forecast]] = {
 COMMANDS = {
     Predict: deferred("experiments.forecast.scoring", "predict"),
     Evaluate: deferred("experiments.forecast.scoring", "evaluate_run"),
+    Adaptation: deferred("experiments.forecast.adaptation", "compare_steps"),
 }
 study = deferred("experiments.forecast.study", "study")
 main = study_command(PRESETS, "stocks", PROGRAM, PREFIX, study, COMMANDS)

@@ -1,12 +1,10 @@
 """The step size of adaptive intervals, compared in the validation part of trained runs: the test part is not read.
 
 The intervals are calibrated on the first half of the validation part and adapted in its second half. Command:
-`python -m experiments.forecast.adaptation RUN...`
+`python -m experiments.forecast adaptation RUN...`
 """
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +12,17 @@ import numpy as np
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import Parts
 from experiments.forecast.network import with_mean
+from experiments.forecast.options import Adaptation
 from experiments.forecast.scores import INTERVALS, covered
 from experiments.forecast.sources import load
 from experiments.forecast.train import forecasts
 from experiments.forecast.trained import open_run
-from rnnjax.commands import printable, run
+from rnnjax.commands import printable
 from rnnjax.conformal import adapted_offsets, calibrated, split_conformal
 from rnnjax.forecasting import LEVELS
 from rnnjax.runs.report import table
 
 STEPS = (0.025, 0.05, 0.1, 0.2)
-PROGRAM = "experiments.forecast.adaptation"
 
 
 class Second(NamedTuple):
@@ -72,20 +70,14 @@ def _words(config: Forecast, step: float, found: Second) -> list[str]:
     return [printable(config.source), f"{step:g}", coverage, f"{found.width[1]:.3f}", f"{found.gap:.4f}"]
 
 
-def main(folders: Sequence[str]) -> None:
+def compare_steps(options: Adaptation) -> None:
     """Prints a table of the runs."""
-    if not folders:
-        raise ValueError("runs: expected at least one run folder, got none")
     rows = []
-    for folder in folders:
-        trained = open_run(Path(folder))
+    for folder in options.runs:
+        trained = open_run(folder)
         config = trained.config
         parts, _ = trained.fitted.applied(config, load(config), config.source)
         quantiles = with_mean(forecasts(config, trained.params, parts.validation))
         rows += [_words(config, *pair) for pair in zip(STEPS, second_half(parts, quantiles), strict=True)]
     covers = " / ".join(f"{nominal:.0%}" for nominal in INTERVALS)
     print(table(("source", "step", f"{covers} cover", "width of 80%, normalised", "mean gap"), rows))
-
-
-if __name__ == "__main__":
-    run(PROGRAM, lambda: main(sys.argv[1:]))

@@ -1,9 +1,11 @@
 """The options of the commands for trained forecasters: predict and evaluate."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tyro
 
 from experiments.forecast.file_options import FileOptions
 from rnnjax.commands.cells import TrainedRun
@@ -54,3 +56,15 @@ class Evaluate(Source):
     since: str | None = None
     """First date to score (2001-01-31); default: that of the test part. Earlier dates of the source of the run were
     used to train it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Adaptation:
+    """Compare step sizes of adaptive intervals in the validation part of trained runs."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run folders."""
+
+    def __post_init__(self):
+        if not self.runs:
+            raise ValueError("runs: expected at least one run folder, got none")

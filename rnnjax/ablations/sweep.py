@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,16 +11,20 @@ from typing import Literal, get_args
 
 import jax
 
-from rnnjax.ablations.reports import REPORT, write_report
+from rnnjax.ablations.reports import REPORT, scores, write_report
 from rnnjax.ablations.rows import ROWS, environment_at_start, others, read_rows
 from rnnjax.ablations.runner import check_place, one_by_one, planned, run_tasks
 from rnnjax.ablations.study import Study
 from rnnjax.compat import forget_compilation_cache
 from rnnjax.files import make_folder
-from rnnjax.runs.folder import RunFolder
+from rnnjax.runs.endings import tell_end
+from rnnjax.runs.folder import CONFIG, RunFolder, read_object, write_json
 from rnnjax.training import Interrupted, StopSignals
+from rnnjax.untrusted import kind_of
 
 Executor = Literal["local", "ray"]
+# The start of the name by which lists of runs show a study.
+EXPERIMENT = "ablation-"
 
 
 def plan(study: Study, folder: str | Path, *, variants: Sequence[str] = (), seeds: int | None = None) -> float:
@@ -47,11 +52,13 @@ def ablate(
     the variants that they are compared with (all of them unless given), and `seeds` is the number of seeds of each
     (that of the study unless given). The executor "local" runs one variant after another in this process; "ray" runs
     one task for each variant on the Ray cluster of RAY_ADDRESS, or on one that it starts here. The folder holds
-    rows/VARIANT.parquet, report.md, curves.png and scores.png; the report covers all rows there.
+    rows/VARIANT.parquet, report.md, curves.png and scores.png; the report covers all rows there. Lists of runs show the
+    folder by its config.json and status.json.
 
     Must be called in the main thread. Raises ValueError for an unknown variant, fewer than one seed, and rows that are
-    damaged or of another config; OSError for a folder that cannot be written to; BlockingIOError while another process
-    uses it; ModuleNotFoundError without Ray; Interrupted on SIGTERM or Ctrl-C; and what the training raises.
+    damaged or of another config; OSError for a folder that cannot be written to; FileExistsError for the folder of
+    another run; BlockingIOError while another process uses it; ModuleNotFoundError without Ray; Interrupted on SIGTERM
+    or Ctrl-C; and what the training raises.
     """
     study, chosen, folder = _with(study, seeds), study.chosen(variants), Path(folder)
     execute = one_by_one
@@ -61,7 +68,7 @@ def ablate(
         from rnnjax.ablations.on_ray import on_ray as execute
     check_place(folder)
     make_folder(folder / ROWS)
-    with _at_work(study, folder) as stop:
+    with _at_work(study, folder) as stop, _listed(study, folder):
         run_tasks(planned(study, chosen, folder), folder, execute)
         with stop.noted():
             return _report(study, folder)
@@ -97,6 +104,36 @@ def _at_work(study: Study, folder: Path) -> Iterator[StopSignals]:
         except Interrupted as stopped:
             stopped.add_note("finished rows are kept; the same command resumes")
             raise
+
+
+@contextlib.contextmanager
+def _listed(study: Study, folder: Path) -> Iterator[None]:
+    """A context in which lists of runs show the study in the folder, with its status."""
+    config, experiment = folder / CONFIG, f"{EXPERIMENT}{folder.name}"
+    if kind_of(config) is not None and not str(read_object(config).get("experiment")).startswith(EXPERIMENT):
+        raise FileExistsError(f"folder: expected a new one or that of a study, got that of a run: {folder}")
+    names = [variant.name for variant in study.variants]
+    words = {"question": study.question, "score": study.score, "seeds": study.seeds, "variants": names}
+    write_json(config, {"experiment": experiment, **words})
+
+    def write_status(status: str, message: str = "") -> None:
+        RunFolder(folder).write_status(status, None, message or _so_far(study, folder))
+
+    write_status("running")
+    try:
+        yield
+    except BaseException as error:
+        tell_end(error, None, folder, None, write_status)
+        raise
+    tell_end(None, None, folder, None, write_status)
+
+
+def _so_far(study: Study, folder: Path) -> str:
+    """How many variants have rows, and the lowest and the highest mean score."""
+    rows = [found for variant in study.variants if (found := read_rows(folder, variant))]
+    means = [statistics.mean(known.values()) for found in rows if (known := scores(found))]
+    ends = f"; {study.score} {min(means):.4g} to {max(means):.4g}" if means else ""
+    return f"{len(rows)} of {len(study.variants)} variants{ends}"
 
 
 def _report(study: Study, folder: Path) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -16,7 +17,11 @@ import pytest
 from rnnjax import GRU, LSTM, Cell, Elman, identity
 from rnnjax.ablations import Outcome, Study, Trainer, Trials, Variant, ablate, plan, report
 from rnnjax.ablations.trainers import described
+from rnnjax.runs import RunFolder
 from rnnjax.runs.execution import as_json
+from rnnjax.runs.listing import run_table
+from rnnjax.runs.reading import read_run
+from rnnjax.training import Interrupted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +88,37 @@ def test_a_grid_is_planned_run_resumed_and_reported(tmp_path, capsys):
     base, other = (np.mean(score(GRID.variants[i].config, [0, 1])) for i in (0, 3))
     assert f"| {other - base:+.4f} |" in table
     assert report(GRID, folder) == table
+
+
+def test_a_list_of_runs_knows_a_study(tmp_path, monkeypatch):
+    folder = tmp_path / "grid"
+    ablate(GRID, folder, variants=["lstm-2.0"])
+    listed = read_run(folder)
+    assert (listed.experiment, listed.problems) == ("ablation-grid", [])
+    means = [np.mean(score(variant.config, [0, 1])) for variant in GRID.variants]
+    assert listed.status.status == "finished"
+    assert listed.status.message == f"2 of 6 variants; score {means[0]:.4g} to {means[1]:.4g}"
+    assert listed.config["variants"] == [variant.name for variant in GRID.variants]
+    assert "ablation-grid" in run_table([listed], {folder: "grid"})
+
+    def stopped(config, seeds):
+        assert read_run(folder).status.status == "running"
+        raise Interrupted(signal.SIGTERM)
+
+    halted = dataclasses.replace(GRID, trainer=Trials(score), seeds=3)
+    monkeypatch.setattr(Trials, "run", lambda self, config, seeds, progress: stopped(config, seeds))
+    with pytest.raises(Interrupted):
+        ablate(halted, folder)
+    assert read_run(folder).status.status == "stopped"
+    RunFolder(folder).write_status("running", None)
+    assert read_run(folder).status.status == "killed"
+
+
+def test_the_folder_of_a_run_is_not_that_of_a_study(tmp_path):
+    RunFolder.create(tmp_path / "run", {"experiment": "memory-smoke"})
+    with pytest.raises(FileExistsError, match="folder: expected a new one or that of a study, got that of a run"):
+        ablate(GRID, tmp_path / "run")
+    assert read_run(tmp_path / "run").experiment == "memory-smoke"
 
 
 def test_more_seeds_are_added_and_fewer_than_one_are_refused(tmp_path):

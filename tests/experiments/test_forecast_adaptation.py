@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sales_files import HORIZON, write
 
+from experiments.forecast import __main__ as forecast
 from experiments.forecast import adaptation
 from experiments.forecast.config import Forecast
 from experiments.forecast.data import prepare
@@ -64,9 +65,10 @@ def test_the_test_part_is_not_read(parts):
     assert len({tuple(one.width) for one in steps}) == len(adaptation.STEPS)
 
 
-def test_no_runs():
-    with pytest.raises(ValueError, match="runs: expected at least one run folder, got none"):
-        adaptation.main([])
+def test_no_runs(capsys):
+    with pytest.raises(SystemExit):
+        forecast.main(["adaptation"])
+    assert "runs: expected at least one run folder, got none" in capsys.readouterr().err
 
 
 def test_a_half_without_windows(parts):
