@@ -278,15 +278,16 @@ def test_the_package_exports_its_layers_cells_and_recurrences():
     cells = {"Cell", "CellParams", "HiddenState", "PointwiseCell", "Elman", "LSTM", "LSTMState", "GRU"}
     cells |= {"PeepholeLSTM", "LayerNormLSTM", "MGU", "IndRNN", "ConvLSTM", "LSTMP", "SLSTM", "GRUResetBefore"}
     cells |= {"FullGateLSTM", "MultiplicativeLSTM", "CoRNN", "ParaGRU", "ParaLSTM"}
+    cells |= {"LinearCell", "MinGRU", "MinLSTM", "LRU", "RGLRU", "S5"}
     cells |= {"Map", "MapParams", "Dense", "Conv", "BlockDiagonal"}
     cells |= {"Parametrization", "Antisymmetric", "Orthogonal", "WeightNorm"}
     modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell"}
     modules |= {"SequenceClassifier", "SequenceTagger", "LanguageModel", "Forecaster", "EncoderDecoder", "Attention"}
     modules |= {"decode", "Decoded", "unit_jacobians", "step_jacobian"}
-    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "Newton", "identity", "uniform"}
+    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "Associative", "Newton"}
+    names |= {"identity", "uniform"}
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
-    public = {name for name, value in vars(rnnjax).items() if not name.startswith("_") and callable(value)}
-    assert public == names
+    assert set(rnnjax.__all__) == names
 
 
 KINDS: dict[str, tuple[Any, str]] = {

@@ -22,7 +22,7 @@ LONGEST = 200
 # How many examples each README has; after them, what they should have made.
 EXAMPLES = {
     README: 1,
-    "rnnjax/README.md": 14,
+    "rnnjax/README.md": 15,
     "experiments/README.md": 2,
     "experiments/ablations/README.md": 1,
     "benchmarks/README.md": 1,
