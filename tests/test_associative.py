@@ -64,7 +64,10 @@ def assert_same(cell, recurrence, problem, *, reverse=False, kind="float64"):
 
 @pytest.mark.parametrize(
     ("name", "hold", "reverse"),
-    slow_unless(lambda name, hold, reverse: hold and reverse, product(LINEAR_CELLS, (False, True), (False, True))),
+    slow_unless(
+        lambda name, hold, reverse: hold and reverse and name in ("min_gru", "lru"),
+        product(LINEAR_CELLS, (False, True), (False, True)),
+    ),
 )
 def test_every_cell_is_as_under_scan(name, hold, reverse):
     cell = LINEAR_CELLS[name]
@@ -74,7 +77,7 @@ def test_every_cell_is_as_under_scan(name, hold, reverse):
 @pytest.mark.parametrize(
     ("name", "time", "kind"),
     slow_unless(
-        lambda name, time, kind: kind == "float64" and (name == "min_gru" or time == 17),
+        lambda name, time, kind: kind == "float64" and time in ((1, 3, 1000) if name == "min_gru" else (17,)),
         product(("min_gru", "lru"), TIMES, TOLERANCES),
     ),
 )
@@ -173,7 +176,7 @@ def test_forward_mode_and_second_derivatives():
     assert_close(second(Associative()), second(Scan()), "gradients", tolerance=TOLERANCES["float32"])
 
 
-@pytest.mark.quick("lru", "min_gru")
+@pytest.mark.quick("lru")
 @pytest.mark.parametrize("name", LINEAR_CELLS)
 def test_a_layer_trains_with_zoneout_and_refuses_masks_of_a_kernel_that_is_not_there(name):
     cell = LINEAR_CELLS[name]
