@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rnnjax.layers import RNN as RNN
     from rnnjax.layers import Bidirectional as Bidirectional
     from rnnjax.layers import FlaxCell as FlaxCell
+    from rnnjax.layers import RecurrentBlock as RecurrentBlock
     from rnnjax.layers import StackedRNN as StackedRNN
     from rnnjax.maps import BlockDiagonal as BlockDiagonal
     from rnnjax.maps import Conv as Conv

@@ -20,6 +20,7 @@ from rnnjax.cells import (
     LSTM,
     LSTMP,
     MGU,
+    RGLRU,
     SLSTM,
     Cell,
     CellParams,
@@ -112,6 +113,7 @@ MODES: dict[str, tuple[str, ...]] = {
 SIZES: dict[Cell, tuple[Size, Size]] = {
     CELLS["conv_lstm"]: ((3, 2, 2), (3, 2, 1)),
     OPTIONS["conv_lstm_peepholes"]: ((3, 1), (3, 2)),
+    RGLRU(): (HIDDEN, HIDDEN),
 }
 
 # Fields of a state that cannot be any numbers, made of any.

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import pytest
-from linear_cells import LINEAR_CELLS, inputs_of, parts
+from linear_cells import LINEAR_CELLS, parts
 from own_cells import Plain
 from reference import FLOAT64_TOLERANCE, assert_close
-from tables import CELLS, HIDDEN, sizes_of
+from tables import CELLS, sizes_of
 from tables import RECURRENCES as OF_ALL_CELLS
 
 from rnnjax import Associative, Cell, Chunked, LinearCell, PointwiseCell, Recurrence, Scan
@@ -57,8 +57,7 @@ def entry(cell: Cell, recurrence: Recurrence, problem: Any, want: Any) -> str:
 @pytest.mark.parametrize("name", ROWS)
 def test_each_entry_of_a_row_is_as_the_readme_says(name):
     cell = ROWS[name]
-    sizes = (inputs_of(cell), HIDDEN) if isinstance(cell, LinearCell) else sizes_of(cell)
-    subject = Subject(cell, *sizes, seed=0)
+    subject = Subject(cell, *sizes_of(cell), seed=0)
     with jax.enable_x64(True):
         problem = make_problem(subject, compiled(one_step(cell)))
         _, *want = compiled(gradients(cell, Scan()))(problem.arrays, problem.given)

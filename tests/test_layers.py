@@ -281,7 +281,7 @@ def test_the_package_exports_its_layers_cells_and_recurrences():
     cells |= {"LinearCell", "MinGRU", "MinLSTM", "LRU", "RGLRU", "S5"}
     cells |= {"Map", "MapParams", "Dense", "Conv", "BlockDiagonal"}
     cells |= {"Parametrization", "Antisymmetric", "Orthogonal", "WeightNorm"}
-    modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell"}
+    modules = {"RNN", "Bidirectional", "StackedRNN", "RecurrentBlock", "Dropout", "FlaxCell"}
     modules |= {"SequenceClassifier", "SequenceTagger", "LanguageModel", "Forecaster", "EncoderDecoder", "Attention"}
     modules |= {"decode", "Decoded", "unit_jacobians", "step_jacobian"}
     names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "Associative", "Newton"}

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax_modules import apply
+from linear_cells import LINEAR_CELLS
 from tables import BATCH, CELLS, HIDDEN, INPUT, LSTM_VARIANTS, TIME, make_problem, sizes_of
 
-from rnnjax import RNN, Bidirectional, StackedRNN, identity, uniform
+from rnnjax import RNN, Bidirectional, RecurrentBlock, StackedRNN, identity, uniform
 from rnnjax.cells import GRU, LSTM, Cell, Elman, IndRNN, PeepholeLSTM
 from rnnjax.initializers import glorot_uniform, orthogonal, small_normal, zeros
-from rnnjax.recurrences import Chunked, Scan, Unrolled
+from rnnjax.recurrences import Associative, Chunked, Newton, Scan, Unrolled
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -31,7 +32,7 @@ STARTED_OTHERWISE: dict[str, Cell] = {
     "normal_and_zeros": Elman(kernel_init=small_normal, recurrent_init=zeros, activation="sigmoid"),
     "swapped": Elman(kernel_init=orthogonal, recurrent_init=glorot_uniform),
 }
-ALL: dict[str, Cell] = CELLS | LSTM_VARIANTS | STARTED_OTHERWISE
+ALL: dict[str, Cell] = CELLS | LSTM_VARIANTS | STARTED_OTHERWISE | LINEAR_CELLS
 
 
 def sent_by_ray(value: Any) -> Any:
@@ -129,7 +130,12 @@ def test_initialisers_of_other_numbers_are_others():
 
 @every_copy
 @pytest.mark.parametrize(
-    "recurrence", [Scan(), Scan(3), Unrolled(), Chunked(), Chunked(3, "gates"), Chunked(3, "boundaries")], ids=repr
+    "recurrence",
+    [
+        *(Scan(), Scan(3), Unrolled(), Chunked(), Chunked(3, "gates"), Chunked(3, "boundaries"), Associative()),
+        *(Newton(), Newton(method="diagonal", damping=0.5)),
+    ],
+    ids=repr,
 )
 def test_a_copied_recurrence_is_equal(recurrence, copied):
     other = copied(recurrence)
@@ -143,6 +149,7 @@ LAYERS: dict[str, Any] = {
     "options": RNN(GRU(), HIDDEN, Scan(3), reverse=True, zoneout={"hidden": 0.1}, dtype=jnp.bfloat16),
     "bidirectional": Bidirectional(RNN(LSTM(), 4), RNN(IndRNN(), 4, Chunked(3, "gates")), merge="sum"),
     "stacked": StackedRNN([RNN(Elman(), 4), RNN(GRU(), 3)]),
+    "block": RecurrentBlock(RNN(LINEAR_CELLS["lru"], 4, Associative()), norm="rms"),
 }
 
 

@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as P
 from reference import assert_close
 from tables import slow_unless
 
-from rnnjax import RNN, Chunked, Elman, Recurrence, Scan, Unrolled
+from rnnjax import RNN, Chunked, Elman, Newton, Recurrence, Scan, Unrolled
 from rnnjax.layers.parameters import as_dicts
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -33,6 +33,7 @@ RECURRENCES: dict[str, Recurrence] = {
     "unrolled": Unrolled(),
     "gates": Chunked(2, "gates"),
     "boundaries": Chunked(2, "boundaries"),
+    "newton": Newton(),
 }
 # Three chunks of one step, and none left over.
 WITHOUT_REST = {"without_rest": Chunked(1, "boundaries")}
@@ -183,6 +184,8 @@ CASES = [
 
 def runs_always(transformation: str, recurrence: str, order: str) -> bool:
     """Every transformation of one of the backward passes that are written by hand, in one order."""
+    if recurrence == "newton":
+        return (transformation, order) == ("shard_map", "inside")
     if recurrence == "without_rest":
         return transformation == "vmap"
     at = list(ONE | MANY).index(transformation)

@@ -159,14 +159,16 @@ class Forecast(FileOptions, SeedsConfig):
     def network(self) -> "Forecaster":
         """The network. Raises ValueError if it does not fit into memory."""
         # Not at the top: `--help` reads the options without JAX.
-        from rnnjax import RNN, Chunked, Scan, StackedRNN
+        from rnnjax import StackedRNN
         from rnnjax.cells.names import known_cell
         from rnnjax.forecasting import Forecaster, Gaussian, Point, Quantile
+        from rnnjax.layers import layer_of
+        from rnnjax.recurrences.names import RECURRENCES
         from rnnjax.training.capacity import check_layers
 
         check_layers(self.layers, self.hidden)
-        recurrence = {"scan": Scan(), "chunked": Chunked()}[self.recurrence]
-        layers = [RNN(known_cell(self.cell), self.hidden, recurrence) for _ in range(self.layers)]
+        recurrence = RECURRENCES[self.recurrence]
+        layers = [layer_of(known_cell(self.cell), self.hidden, recurrence) for _ in range(self.layers)]
         head = {"point": Point(), "gaussian": Gaussian(), "quantile": Quantile()}[self.head]
         return Forecaster(StackedRNN(layers), head, self.steps, self.projection)
 

@@ -108,13 +108,14 @@ class Language(RunConfig, TextFormat):
     def network(self, vocabulary: int) -> "LanguageModel":
         """The network for a vocabulary of this size. Raises ValueError for dropout that the cell does not support."""
         # Not at the top: `--help` reads the options without JAX.
-        from rnnjax import RNN, LanguageModel, StackedRNN
+        from rnnjax import LanguageModel, StackedRNN
         from rnnjax.cells.names import known_cell
+        from rnnjax.layers import layer_of
         from rnnjax.training.capacity import check_layers
 
         check_layers(self.layers, self.hidden)
         layers = [
-            RNN(
+            layer_of(
                 known_cell(self.cell),
                 self.hidden,
                 # The model itself applies dropout to the input of the first layer and to the output of the last.

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
+from rnnjax.cell_names import RecurrenceName, check_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.fields import check_fields
 from rnnjax.lazy import deferred
@@ -43,8 +44,8 @@ class Memory(SeedsConfig):
     """Number of hidden units of each layer."""
     layers: int = 1
     """Number of recurrent layers."""
-    recurrence: Literal["chunked", "scan", "unrolled"] = "chunked"
-    """How the cell is run over time: affects speed and memory, not the results."""
+    recurrence: RecurrenceName = "chunked"
+    """How the cell is run over time: affects speed and memory, not the results. associative: linear cells only."""
     recurrent_init: RecurrentInit = "own"
     """Initialisation of the recurrent kernel of each gate; own: that of the cell."""
     recurrent_scale: float = 1.0
@@ -73,6 +74,7 @@ class Memory(SeedsConfig):
             at_least_one=("time", "hidden", "layers", "batch_size", "updates", "block", "evaluation"),
             above_zero=("recurrent_scale",),
         )
+        check_cell(self.cell, self.recurrence)
         if self.updates % self.block:
             raise ValueError(f"updates: expected a multiple of block {self.block}, got {self.updates}")
         if not self._fits():
@@ -94,10 +96,11 @@ class Memory(SeedsConfig):
         """The network that answers the task. Raises as the task and the cell do."""
         from experiments.memory.cells import starting
         from experiments.memory.network import AnsweringRNN
-        from rnnjax import RNN, Chunked, Scan, StackedRNN, Unrolled
+        from rnnjax import StackedRNN
+        from rnnjax.layers import layer_of
+        from rnnjax.recurrences.names import RECURRENCES
         from rnnjax.training.capacity import check_layers
 
-        recurrence = {"chunked": Chunked(), "scan": Scan(), "unrolled": Unrolled()}[self.recurrence]
         task = self.problem()
         cell = starting(
             self.cell,
@@ -107,5 +110,5 @@ class Memory(SeedsConfig):
             longest=task.steps if self.chrono else None,
         )
         check_layers(self.layers, self.hidden)
-        layers = [RNN(cell, self.hidden, recurrence) for _ in range(self.layers)]
+        layers = [layer_of(cell, self.hidden, RECURRENCES[self.recurrence]) for _ in range(self.layers)]
         return AnsweringRNN(StackedRNN(layers), task.answers, task.outputs)

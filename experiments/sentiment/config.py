@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from rnnjax.cell_names import check_cell
+from rnnjax.cell_names import RecurrenceName, check_cell
 from rnnjax.commands.cells import CellOption
 from rnnjax.data import TextFormat
 from rnnjax.data.sequences import Order
@@ -88,8 +88,8 @@ class TextClassification(RunConfig, TextFormat):
     """Dropout rate of the recurrent weights, with the same mask for all texts of a batch."""
     zoneout: float = 0.0
     """Zoneout rate: the probability that a state unit keeps its previous value."""
-    recurrence: Literal["scan", "unrolled", "chunked"] = "chunked"
-    """Implementation of the loop over time; the results are the same."""
+    recurrence: RecurrenceName = "chunked"
+    """Implementation of the loop over time; the results are the same. associative: linear cells only."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Dtype of the computation; the parameters are float32."""
     buckets: int = 5
@@ -105,7 +105,7 @@ class TextClassification(RunConfig, TextFormat):
             shares=("word_dropout", "input_dropout", "dropout", "state_dropout", "weight_dropout", "zoneout"),
         )
         self.check()
-        check_cell(self.cell)
+        check_cell(self.cell, self.recurrence)
         if self.min_class_rows < 0:
             raise ValueError(f"min_class_rows: expected at least 0, got {self.min_class_rows}")
         if self.balanced and self.class_weights:
@@ -159,18 +159,19 @@ def build_model(config: TextClassification, vocabulary: int, classes: int) -> "n
     import jax.numpy as jnp
 
     from experiments.sentiment.evidence import Corrected, kinds_of
-    from rnnjax import RNN, Bidirectional, Chunked, Scan, SequenceClassifier, StackedRNN, Unrolled
+    from rnnjax import RNN, Bidirectional, RecurrentBlock, SequenceClassifier, StackedRNN
     from rnnjax.cells.names import known_cell
+    from rnnjax.layers import layer_of
+    from rnnjax.recurrences.names import RECURRENCES
     from rnnjax.training.capacity import check_layers
 
     dtype = jnp.dtype(config.dtype)
-    recurrence = {"scan": Scan(), "unrolled": Unrolled(), "chunked": Chunked()}[config.recurrence]
 
-    def layer() -> RNN:
-        return RNN(
+    def layer() -> RNN | RecurrentBlock:
+        return layer_of(
             known_cell(config.cell),
             config.hidden,
-            recurrence,
+            RECURRENCES[config.recurrence],
             dtype=dtype,
             state_dropout=config.state_dropout,
             weight_dropout=config.weight_dropout,

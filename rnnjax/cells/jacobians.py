@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rnnjax.cells.cell import CellParams, PointwiseCell
 from rnnjax.cells.linear import LinearCell
 from rnnjax.dtypes import widen
+from rnnjax.meshes import vary_alike
 from rnnjax.types import Extras, Features, State
 
 
@@ -42,7 +43,7 @@ def unit_jacobians(
 
     def of_blocks(after: Callable[[jax.Array], dict[str, jax.Array]], at: jax.Array) -> State:
         def along(direction: jax.Array) -> dict[str, jax.Array]:
-            return jax.jvp(after, (at,), (direction,))[1]
+            return jax.jvp(after, (at,), vary_alike((direction, at))[:1])[1]
 
         return _as_fields(state, jax.vmap(along, out_axes=1)(_ones_by_block(at, width)))
 
@@ -51,7 +52,7 @@ def unit_jacobians(
         _, derivative = jax.jvp(
             lambda leaf: _real(cell.update(extras, inputs, recurrent, state._replace(**{name: leaf}))),
             (at,),
-            (jnp.ones_like(at),),
+            vary_alike((jnp.ones_like(at), at))[:1],
         )
         return _as_fields(state, derivative)
 

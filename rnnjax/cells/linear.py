@@ -97,7 +97,3 @@ class LinearCell(Cell):
         """One step: the new state from `x_t (B, I)` and the previous state."""
         decay, drive = self.coefficients(params, inputs)
         return HiddenState(decay * state.hidden + drive)
-
-    def output(self, extras: CellParams, state: HiddenState, inputs: jax.Array) -> jax.Array:
-        """`h_t`; `extras` are all parameters of the cell."""
-        return state.hidden

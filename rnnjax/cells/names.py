@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 from rnnjax import (
     GRU,
+    LRU,
     LSTM,
     LSTMP,
     MGU,
+    RGLRU,
+    S5,
     SLSTM,
     Cell,
     CoRNN,
@@ -17,16 +20,17 @@ from rnnjax import (
     GRUResetBefore,
     IndRNN,
     LayerNormLSTM,
+    MinGRU,
+    MinLSTM,
     MultiplicativeLSTM,
     ParaGRU,
     ParaLSTM,
     PeepholeLSTM,
-    PointwiseCell,
     identity,
 )
 from rnnjax.cell_names import AnyCell
 
-CELLS: Mapping[str, PointwiseCell] = {
+CELLS: Mapping[str, Cell] = {
     "elman": Elman(),
     # Le, Jaitly and Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units".
     "irnn": Elman(activation="relu", recurrent_init=identity()),
@@ -40,6 +44,11 @@ CELLS: Mapping[str, PointwiseCell] = {
     "slstm": SLSTM(),
     "para-gru": ParaGRU(),
     "para-lstm": ParaLSTM(),
+    "min-gru": MinGRU(),
+    "min-lstm": MinLSTM(),
+    "lru": LRU(),
+    "rg-lru": RGLRU(),
+    "s5": S5(),
     # Greff et al. 2015, "LSTM: A Search Space Odyssey", and the names of its variants: without one part, or with FGR.
     "peephole-lstm": PeepholeLSTM(),
     "nig": PeepholeLSTM(input_gate=False),
@@ -53,7 +62,7 @@ CELLS: Mapping[str, PointwiseCell] = {
 }
 # Also the cells that experiments do not use, because their options depend on the task: the time step of the coRNN and
 # the size of the projection. The size here is below the default hidden sizes of the benchmarks.
-ALL_CELLS: Mapping[str, PointwiseCell] = {**CELLS, "cornn": CoRNN(), "lstmp": LSTMP(projection=64)}
+ALL_CELLS: Mapping[str, Cell] = {**CELLS, "cornn": CoRNN(), "lstmp": LSTMP(projection=64)}
 OWN = re.compile(r"\w+(\.\w+)*:\w+")
 # A user's own cells that were imported because the user named them.
 _OWN: dict[str, Cell] = {}

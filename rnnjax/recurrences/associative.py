@@ -6,7 +6,7 @@ from rnnjax.cells.cell import Cell
 from rnnjax.cells.linear import LinearCell
 from rnnjax.dtypes import widen
 from rnnjax.recurrences.linear_steps import linear_steps
-from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken
+from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, fixed_steps
 from rnnjax.types import State
 
 
@@ -20,7 +20,7 @@ class Associative(Recurrence):
 
     The backward pass is one such scan with time turned around. Memory grows with T. Differentiable any number of times,
     also in forward mode. Source: Blelloch 1990, "Prefix Sums and Their Applications". Raises ValueError for a cell that
-    is not a `LinearCell`.
+    is not a `LinearCell`, and for a number of steps that is unknown while tracing.
     """
 
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
@@ -29,6 +29,7 @@ class Associative(Recurrence):
             raise ValueError(
                 f"Associative: expected a LinearCell, got {type(cell).__name__}; use Scan, Unrolled or Chunked for it"
             )
+        fixed_steps(self, problem)
         params, inputs, state, reset_state, flags, _ = problem
         options = {"reverse": reverse, "all_states": all_states, "parallel": True}
         state, taken = linear_steps(cell, params, widen(reset_state), state, inputs, flags, **options)

@@ -12,7 +12,7 @@ from rnnjax.cells.cell import Cell, PointwiseCell
 from rnnjax.dtypes import cast_like, promoted, widen
 from rnnjax.recurrences.newton_solve import FirstGuess, Otherwise, Plan, solve_states
 from rnnjax.recurrences.noise import loop_of
-from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, clear_padding, prepare, zero_where
+from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, clear_padding, fixed_steps, prepare, zero_where
 from rnnjax.recurrences.reverse_mode import reverse_mode_only
 from rnnjax.types import Params, State, TimeInputs
 
@@ -147,10 +147,7 @@ class Newton(Recurrence):
         wrong = [leaf.dtype for leaf in jax.tree.leaves(state) if not jnp.issubdtype(leaf.dtype, jnp.floating)]
         if wrong:
             raise ValueError(f"Newton: expected a state of real floating-point arrays, got {wrong[0]}; use Scan")
-        if not isinstance(problem.inputs.shape[0], int):
-            raise ValueError(
-                f"Newton: expected a fixed number of steps, got T = {problem.inputs.shape[0]}; use Scan or Chunked"
-            )
+        fixed_steps(self, problem)
         elementwise = isinstance(cell, PointwiseCell) and cell.elementwise
         if self.method == "diagonal" and not elementwise:
             raise ValueError(

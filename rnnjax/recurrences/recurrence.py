@@ -111,6 +111,15 @@ class Recurrence(abc.ABC):
         """The outputs (and states) and the final state, for at least one step; from T-1 down with `reverse`."""
 
 
+def fixed_steps(recurrence: Recurrence, problem: Problem) -> int:
+    """The number of steps. Raises ValueError if it is unknown while tracing (`jax.export` with a symbolic time)."""
+    time = problem.inputs.shape[0]
+    if not isinstance(time, int):
+        kind = type(recurrence).__name__
+        raise ValueError(f"{kind}: expected a fixed number of steps, got T = {time}; use Scan or Chunked")
+    return time
+
+
 def settle(cell: Cell, params: Params) -> tuple[Cell, Params]:
     """The cell and its parameters for use in a loop (`Cell.effective`).
 

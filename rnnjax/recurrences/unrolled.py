@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rnnjax.cells.cell import Cell
 from rnnjax.dtypes import widen
 from rnnjax.recurrences.noise import loop_of
-from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, advance, clear_padding
+from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, advance, clear_padding, fixed_steps
 from rnnjax.types import State
 
 
@@ -26,9 +26,7 @@ class Unrolled(Recurrence):
     def run(self, cell: Cell, problem: Problem, reverse: bool, all_states: bool) -> tuple[Taken, State]:
         """The outputs (and states) of all steps and the final state; from T-1 down with `reverse`."""
         _, inputs, state, _, flags, mask = problem
-        steps = inputs.shape[0]
-        if not isinstance(steps, int):
-            raise ValueError(f"Unrolled: expected a fixed number of steps, got T = {steps}; use Scan or Chunked")
+        steps = fixed_steps(self, problem)
         loop = loop_of(cell, problem.params, mask)
         reset_state, taken = widen(problem.reset_state), {}
         for t in reversed(range(steps)) if reverse else range(steps):

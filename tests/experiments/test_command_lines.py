@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnjax.cell_names import NAMES, AnyCell, check_cell
+from rnnjax.cell_names import COMPLEX, LINEAR, NAMES, AnyCell, check_cell
+from rnnjax.cells import LinearCell
 from rnnjax.cells.names import CELLS
 from rnnjax.commands import run, study_command
 from rnnjax.training import devices
@@ -97,6 +98,8 @@ def test_help_honours_the_colours_and_the_width_of_the_terminal(no_color, colour
 @pytest.mark.usefixtures("without_annotation_checks")
 def test_the_names_of_cells_are_those_of_the_library():
     assert tuple(CELLS) == NAMES
+    assert tuple(name for name, cell in CELLS.items() if isinstance(cell, LinearCell)) == LINEAR
+    assert tuple(name for name in LINEAR if CELLS[name].is_complex) == COMPLEX  # pyright: ignore
     assert all(isinstance(cell, AnyCell) for cell in CELLS.values())
     for cell in (*NAMES, *CELLS.values()):
         check_cell(cell)

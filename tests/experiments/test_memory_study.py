@@ -219,7 +219,7 @@ def test_every_task_has_a_preset_whose_network_fits_it(task):
     assert losses.shape == (config.block,)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if CELLS[name].recurrent_map is not None])
+@pytest.mark.parametrize("name", [name for name in CELLS if getattr(CELLS[name], "recurrent_map", None) is not None])
 def test_every_cell_has_its_start(name):
     cell: Any = starting(name, recurrent_init="identity", recurrent_scale=0.5)
     assert cell == starting(name, recurrent_init="identity", recurrent_scale=0.5)
