@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from benchmarks.timing import Spread
 from benchmarks.work import Shape, Task
-from rnnjax import Cell, Chunked, Recurrence, Scan, Unrolled
+from rnnjax import Associative, Cell, Chunked, Newton, Recurrence, Scan, Unrolled
 from rnnjax.fields import check_fields
 
 BENCHMARK = "throughput"  # its name in the rows
@@ -14,7 +14,7 @@ Status = Literal["measured", "wrong", "failed", "not compiled"]
 DType = Literal["float32", "bfloat16"]
 
 BASELINE = "Scan()"  # ratios are to its time; in float64 it is the reference
-RECURRENCES: dict[str, Recurrence] = {
+SEQUENTIAL: dict[str, Recurrence] = {
     BASELINE: Scan(),
     "Scan(unroll=4)": Scan(unroll=4),
     "Scan(unroll=16)": Scan(unroll=16),
@@ -26,6 +26,8 @@ RECURRENCES: dict[str, Recurrence] = {
     "Chunked(40, 'boundaries')": Chunked(40, "boundaries"),
     "Chunked(160, 'boundaries')": Chunked(160, "boundaries"),
 }
+# Only by name: one for linear cells, and one whose memory grows with the square of H for most cells.
+RECURRENCES = {**SEQUENTIAL, "Associative()": Associative(), "Newton()": Newton()}
 
 
 @dataclasses.dataclass(frozen=True)

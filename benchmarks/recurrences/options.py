@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import tyro
 
 from benchmarks.options import Cells, check_options
-from benchmarks.recurrences.cases import RECURRENCES, Case, DType, Subject
+from benchmarks.recurrences.cases import RECURRENCES, SEQUENTIAL, Case, DType, Subject
 from benchmarks.work import Task
 from rnnjax import Unrolled
 from rnnjax.cells.names import cell_by_name
@@ -80,7 +80,7 @@ def subject(case: Case) -> Subject:
 
 _STANDARD = Throughput(
     cells=("elman", "lstm", "gru"),
-    recurrences=tuple(RECURRENCES),
+    recurrences=tuple(SEQUENTIAL),
     times=(10, 40, 200, 1000),
     tasks=("forward", "train"),
 )

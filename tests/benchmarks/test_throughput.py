@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from benchmarks import throughput
-from benchmarks.recurrences.cases import BASELINE, RECURRENCES, Case, from_row
+from benchmarks.recurrences.cases import BASELINE, RECURRENCES, SEQUENTIAL, Case, from_row
 from rnnjax import Scan
 from rnnjax.commands import run
 
@@ -30,14 +30,14 @@ def read(path) -> Any:
 @pytest.fixture(scope="module")
 def every_recurrence(tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    measure(path, "--recurrences", *RECURRENCES, "--cells", "gru", "--compile-limit", "3")
+    measure(path, "--recurrences", *SEQUENTIAL, "--cells", "gru", "--compile-limit", "3")
     return path
 
 
 @pytest.mark.slow
 def test_every_recurrence_is_a_row_with_its_numbers(every_recurrence):
     outcomes = read(every_recurrence)
-    assert {outcome.case.recurrence for outcome in outcomes} == set(RECURRENCES)
+    assert {outcome.case.recurrence for outcome in outcomes} == set(SEQUENTIAL)
     for outcome in outcomes:
         if outcome.case.recurrence == "Unrolled()":
             assert outcome.reason == "not compiled: a graph of 3 steps (--compile-limit 3)"
@@ -116,13 +116,13 @@ def test_resuming_measures_what_is_missing_only(every_recurrence, tmp_path, caps
     lines = every_recurrence.read_text().splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line)["case"]["recurrence"] != "Chunked()"]
     path.write_text("".join(kept) + lines[0][:40])  # a kill cut the last row off
-    axes = ["--recurrences", *RECURRENCES, "--cells", "gru", "--compile-limit", "3"]
+    axes = ["--recurrences", *SEQUENTIAL, "--cells", "gru", "--compile-limit", "3"]
     throughput.main([*SIZES, *axes, "--rows", str(path), "--resume"])
-    assert f"{len(RECURRENCES)} cases, {len(RECURRENCES) - 1} of them in {path} already" in capsys.readouterr().out
+    assert f"{len(SEQUENTIAL)} cases, {len(SEQUENTIAL) - 1} of them in {path} already" in capsys.readouterr().out
     text = path.read_text()
     assert text.startswith("".join(kept))
     assert [outcome.case.recurrence for outcome in read(path)][-1] == "Chunked()"
-    assert len(read(path)) == len(RECURRENCES)
+    assert len(read(path)) == len(SEQUENTIAL)
 
 
 def test_a_dry_run_lists_and_measures_nothing(tmp_path, capsys):
