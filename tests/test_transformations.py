@@ -185,7 +185,7 @@ CASES = [
 def runs_always(transformation: str, recurrence: str, order: str) -> bool:
     """Every transformation of one of the backward passes that are written by hand, in one order."""
     if recurrence == "newton":
-        return (transformation, order) == ("shard_map", "inside")
+        return (transformation, order) == ("vmap_of_shard_map", "inside")
     if recurrence == "without_rest":
         return transformation == "vmap"
     at = list(ONE | MANY).index(transformation)
