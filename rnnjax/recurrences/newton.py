@@ -51,12 +51,12 @@ class Newton(Recurrence):
 
         "dense"       the whole Jacobian (DEER): O(T B D^3) work and O(T B D^2) memory for a state of D numbers
         "diagonal"    for each unit the block of its own fields (quasi-DEER): O(T B D); more iterations. Only for
-                      elementwise cells. It is the whole Jacobian of a cell without a recurrent map
+                      elementwise cells. Without a recurrent map it is the whole Jacobian, so that "dense" is the same
 
-    None means "diagonal" where that is the whole Jacobian, and "dense" otherwise. All have the same solution, and after
-    i iterations the first i steps are solved. `damping` in [0, 1] shrinks the matrices, so that products of many of
-    them stay bounded while the iterates are far from the solution; 1 is the fixed-point iteration `s_t = f_t(s_{t-1})`.
-    It is the contraction that a trust region (ELK) causes in its Kalman filter, without the filter's covariances.
+    Both have the same solution, and after i iterations the first i steps are solved. `damping` in [0, 1] shrinks the
+    matrices, so that products of many of them stay bounded while the iterates are far from the solution; 1 is the
+    fixed-point iteration `s_t = f_t(s_{t-1})`. It is the contraction that a trust region (ELK) causes in its Kalman
+    filter, without the filter's covariances.
 
     `tolerance` is 16 roundings of the dtype by default. `first_guess` is "step" (as above) or "initial" (the initial
     state). `otherwise` says what follows if the residual is above the tolerance after `max_iterations`: "scan", a plain
@@ -74,7 +74,7 @@ class Newton(Recurrence):
     ArithmeticError, or under `jax.jit` the error of `jax.experimental.checkify`, which the caller must apply.
     """
 
-    method: Method | None = None
+    method: Method = "dense"
     damping: float = 0.0
     tolerance: float | None = None
     max_iterations: int = 100
@@ -82,11 +82,9 @@ class Newton(Recurrence):
     otherwise: Otherwise = "scan"
 
     def __post_init__(self):
-        for name, kind in (("first_guess", FirstGuess), ("otherwise", Otherwise)):
+        for name, kind in (("method", Method), ("first_guess", FirstGuess), ("otherwise", Otherwise)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name}: expected one of {list(get_args(kind))}, got {getattr(self, name)!r}")
-        if self.method not in (None, *get_args(Method)):
-            raise ValueError(f"method: expected one of {list(get_args(Method))}, got {self.method!r}")
         if not 0 <= self.damping <= 1:
             raise ValueError(f"damping: expected a number from 0 to 1, got {self.damping}")
         if self.tolerance is not None and not self.tolerance >= 0:
@@ -155,7 +153,7 @@ class Newton(Recurrence):
                 f"{type(cell).__name__}"
             )
         whole = isinstance(cell, PointwiseCell) and cell.recurrent_map is None
-        by_unit = elementwise and (self.method == "diagonal" or (self.method is None and whole))
+        by_unit = elementwise and (self.method == "diagonal" or whole)
         tolerance = self.tolerance
         if tolerance is None:
             tolerance = ROUNDINGS * float(jnp.finfo(promoted(*jax.tree.leaves(widen(state)))).eps)
