@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from rnnjax.parametrizations import Parametrization as Parametrization
     from rnnjax.parametrizations import WeightNorm as WeightNorm
     from rnnjax.recurrences import Chunked as Chunked
+    from rnnjax.recurrences import CuDNN as CuDNN
     from rnnjax.recurrences import Recurrence as Recurrence
     from rnnjax.recurrences import Scan as Scan
     from rnnjax.recurrences import Unrolled as Unrolled

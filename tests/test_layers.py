@@ -283,7 +283,7 @@ def test_the_package_exports_its_layers_cells_and_recurrences():
     modules = {"RNN", "Bidirectional", "StackedRNN", "Dropout", "FlaxCell"}
     modules |= {"SequenceClassifier", "SequenceTagger", "LanguageModel", "Forecaster", "EncoderDecoder", "Attention"}
     modules |= {"decode", "Decoded", "unit_jacobians", "step_jacobian"}
-    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "identity", "uniform"}
+    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "CuDNN", "identity", "uniform"}
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
     public = {name for name, value in vars(rnnjax).items() if not name.startswith("_") and callable(value)}
     assert public == names

@@ -1,6 +1,7 @@
 """Recurrences: loops that run a cell over time."""
 
 from rnnjax.recurrences.chunked import Chunked as Chunked
+from rnnjax.recurrences.cudnn import CuDNN as CuDNN
 from rnnjax.recurrences.noise import Noise as Noise
 from rnnjax.recurrences.recurrence import Recurrence as Recurrence
 from rnnjax.recurrences.scan import Scan as Scan
