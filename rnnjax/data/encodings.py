@@ -14,7 +14,7 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 BLOCK = 1 << 20
-HINT = "--encoding names another one, such as cp1252"
+HINT = "--encoding names another one, such as latin-1, cp1250 (Polish), cp1251 (Russian), gb18030 or shift_jis"
 # What is not a Western text in cp1252. UTF-8 with a damaged byte has other characters of two or three bytes, or a part
 # of one. Other alphabets have words without plain letters; other code pages have signs within words.
 _LETTER = rb"[\xc0-\xd6\xd8-\xf6\xf8-\xfe]"
@@ -65,7 +65,7 @@ def encoding_of(path: Path, given: str | None, where: Path) -> str:
 
 def check_encoding(path: Path, encoding: str) -> None:
     """Raises ValueError for a file with bytes that are invalid in the encoding."""
-    decoder, done = codecs.getincrementaldecoder(encoding)(), 0
+    decoder, done, line = codecs.getincrementaldecoder(encoding)(), 0, 1
     with path.open("rb") as file:
         while True:
             block = file.read(BLOCK)
@@ -73,12 +73,12 @@ def check_encoding(path: Path, encoding: str) -> None:
                 decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 name = "UTF-8" if encoding == "utf-8" else encoding
-                raise ValueError(
-                    f"{path}: expected {name}, got an invalid byte near offset {done + error.start}; {HINT}"
-                ) from error
+                line += block.count(b"\n", 0, error.start)
+                place = f"near offset {done + error.start}, line {line}"
+                raise ValueError(f"{path}: expected {name}, got an invalid byte {place}; {HINT}") from error
             if not block:
                 return
-            done += len(block)
+            done, line = done + len(block), line + block.count(b"\n")
 
 
 def _is_western(path: Path) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.byte_pairs import BYTES, trained_pairs
 from rnnjax.data.sequences import Sequences
-from rnnjax.data.splitting import WORD, Kind, unescaped
+from rnnjax.data.splitting import APOSTROPHE, SHAPING, WORD, Kind, unescaped
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
 from rnnjax.data.tokens import MOST_BYTES, MOST_WORDS
 from rnnjax.extras import extra
@@ -117,8 +117,15 @@ def _room(special: Sequence[str], kind: Kind) -> str:
 
 def _tokenizer(model: models.Model, lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    steps = [normalizers.Replace(Regex(r"(?i)<br\s*/?>"), " "), *([normalizers.Lowercase()] if lowercase else [])]
-    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(r"(?i)<br\s*/?>"), " "),
+            normalizers.Replace(Regex(SHAPING), ""),
+            normalizers.NFC(),
+            normalizers.Replace(Regex(APOSTROPHE), "'"),
+            *([normalizers.Lowercase()] if lowercase else []),
+        ]
+    )
     if isinstance(model, models.BPE):
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         # The place of a sub-word is without the space before it.

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+SEPARATED, BINARY = (".csv", ".tsv", ".tab", ".txt"), (".parquet", ".arrow")  # the suffixes of files
 TAB = ("tab", "\\t", "\t")
 
 
@@ -37,6 +38,17 @@ class TextFormat:
                 raise ValueError(
                     f"encoding: expected a name such as utf-8, latin-1 or utf-16, got {self.encoding!r}"
                 ) from error
+
+    def check_suffix(self, suffix: str, where: str) -> None:
+        """Raises ValueError for an option that a file of this kind has no use for."""
+        for option in ("columns", "separator", "comment"):
+            if getattr(self, option) is not None and suffix not in SEPARATED:
+                names = "; --text-column and --label-column name its columns" if option == "columns" else ""
+                raise ValueError(
+                    f"{where}: expected a file of type {', '.join(SEPARATED)} with --{option}, got {suffix!r}{names}"
+                )
+        if self.encoding is not None and suffix in BINARY:
+            raise ValueError(f"{where}: expected a text file with --encoding, got {suffix!r}")
 
     @property
     def names(self) -> list[str]:

@@ -154,10 +154,10 @@ def test_integers_that_are_names_of_given_classes_go_by_name(tmp_path, labels):
     assert load_source(write(tmp_path / "films.jsonl", rows), classes=("1", "0")).train.labels == [0, 1]
 
 
-def test_booleans_are_classes_zero_and_one(tmp_path):
+def test_booleans_are_the_classes_false_and_true(tmp_path):
     rows = [{"text": "a", "label": True}, {"text": "b", "label": False}]
     source = load_source(write(tmp_path / "films.jsonl", rows))
-    assert source == Source(LabelledTexts(["a", "b"], [1, 0]), None, None, ("0", "1"))
+    assert source == Source(LabelledTexts(["a", "b"], [1, 0]), None, None, ("false", "true"))
 
 
 @pytest.mark.parametrize(
