@@ -48,6 +48,14 @@ def visible(text: str) -> str:
     return unicodedata.normalize("NFC", re.sub(f"[{UNSEEN}]", "", text))
 
 
+def in_one_form(text: str) -> str:
+    """The text composed (NFC), with straight apostrophes, without characters that are not seen or only shape letters.
+
+    As `learn_vocabulary` reads it, except for joiners, which letters and pictures have, and accents for apostrophes.
+    """
+    return re.sub(f"[{APOSTROPHES}]", "'", visible(text.replace("\u200c", "")))
+
+
 def unescaped(text: str) -> str:
     """The text with the characters that its HTML entities stand for, such as `&amp;` and `&#39;`.
 

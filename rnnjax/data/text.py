@@ -43,9 +43,11 @@ def learn_vocabulary(
 ) -> tuple[Tokenizer, int]:
     """A tokenizer with the most frequent words or sub-words, and the number of different ones in the texts.
 
-    HTML entities are replaced, `<br />` is a space, and texts are lower-cased unless `lowercase` is false. Index 0 is
-    padding, 1 is any word outside the vocabulary. `size` limits the vocabulary, including special tokens; None keeps
-    every word. What was learnt from stored texts is cached in the cache folder of `datasets`.
+    HTML entities are replaced, `<br />` is a space, letters and their marks are composed (NFC), apostrophes of
+    typesetting become `'`, what is not seen is removed (soft hyphens, joiners, spaces without width, marks of the
+    writing direction), and texts are lower-cased unless `lowercase` is false. Index 0 is padding, 1 is any word outside
+    the vocabulary. `size` limits the vocabulary, including special tokens; None keeps every word. What was learnt from
+    stored texts is cached in the cache folder of `datasets`.
 
     "words": a word is a run of letters, digits, `_` and apostrophes, one emoji, or one letter of a script without
     spaces (`rnnjax.data.splitting`). Words from index 2 upwards are sorted by decreasing frequency (ties

@@ -8,7 +8,7 @@ import datasets
 import datasets.exceptions
 import pytest
 
-from rnnjax.data import LabelledTexts, Source, load_source
+from rnnjax.data import LabelledTexts, Source, load_part, load_source
 
 ROWS = [{"text": "a good film", "label": "pos"}, {"text": "bad", "label": "neg"}, {"text": "fine", "label": "pos"}]
 WANT = LabelledTexts(["a good film", "bad", "fine"], [1, 0, 1])
@@ -53,6 +53,61 @@ def test_a_folder_holds_the_parts_that_are_there(tmp_path, suffix):
     source = load_source(str(tmp_path))
     assert source.validation == LabelledTexts(["fine"], [1])
     assert source.test == LabelledTexts(["bad"], [0])
+
+
+def test_a_part_is_read_without_the_others(tmp_path):
+    write(tmp_path / "test.csv", ROWS[1:2])
+    write(tmp_path / "dev.jsonl", ROWS[2:])
+    classes = ("neg", "pos")
+    assert load_part(str(tmp_path), classes) == ("test", LabelledTexts(["bad"], [0]))
+    assert load_part(str(tmp_path), classes, "validation") == ("validation", LabelledTexts(["fine"], [1]))
+    with pytest.raises(ValueError, match=r"part: expected one of \['test', 'validation'\], .* got 'train'"):
+        load_part(str(tmp_path), classes, "train")
+    with pytest.raises(FileNotFoundError, match=r"expected a file train\.\* of type"):
+        load_source(str(tmp_path))
+    assert load_part(str(tmp_path / "dev.jsonl"), classes) == ("train", LabelledTexts(["fine"], [1]))
+
+
+def test_the_first_part_with_labels_is_read(tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\na,-1\nb,?\n")
+    (tmp_path / "val.csv").write_text("text\na\n")
+    write(tmp_path / "train.csv", ROWS)
+    with pytest.warns(UserWarning, match="has no labels") as said:
+        assert load_part(str(tmp_path), ("neg", "pos")) == ("train", WANT)
+    assert [str(warning.message).split(": ")[1:] for warning in said] == [
+        [f"the {part} part has no labels in column 'label'", "skipped"] for part in ("test", "validation")
+    ]
+    with pytest.raises(ValueError, match=r"\(test\), row 1: expected a label of .*, got '-1'; --skip-bad"):
+        load_part(str(tmp_path), ("neg", "pos"), "test")
+    with pytest.raises(ValueError, match=r"\(validation\): expected a column 'label', got \['text'\]"):
+        load_part(str(tmp_path), ("neg", "pos"), "validation")
+
+
+def test_a_folder_without_any_part_is_an_error(tmp_path):
+    write(tmp_path / "films.csv", ROWS)
+    with pytest.raises(FileNotFoundError, match=r"train\.\*, validation\.\* or test\.\* .* among \['films\.csv'\]"):
+        load_part(str(tmp_path), ("neg", "pos"))
+
+
+WRITTEN = {
+    "words": ["TRUE", "False", "true"],
+    "booleans": [True, False, True],
+    "numbers": [1, 0, 1.0],
+    "strings": ["1", "0.0", "1e0"],
+}
+
+
+@pytest.mark.parametrize("trained", WRITTEN)
+@pytest.mark.parametrize("other", WRITTEN)
+def test_classes_are_the_same_however_they_are_written(tmp_path, trained, other):
+    files = {}
+    for name in (trained, other):
+        labels = [{"text": "abc"[n], "label": label} for n, label in enumerate(WRITTEN[name])]
+        files[name] = write(tmp_path / f"{name}.jsonl", labels)
+    source = load_source(files[trained])
+    assert source.classes == (("false", "true") if trained in ("words", "booleans") else ("0", "1"))
+    assert load_part(files[other], source.classes) == ("train", source.train)
+    assert source.train.labels == [1, 0, 1]
 
 
 def test_parts_may_be_files_of_different_types(tmp_path):
