@@ -56,8 +56,13 @@ def found_encoding(path: Path, given: str | None) -> tuple[str, str]:
 
 
 def encoding_of(path: Path, given: str | None, where: Path) -> str:
-    """The encoding of a file, or of its copy `path`; a warning says what was guessed. Raises as `found_encoding`."""
+    """The encoding of a file, or of its copy `path`; a warning says what was guessed. Raises as `found_encoding`.
+
+    Another one than UTF-8 is taken as given, with a warning if the file is UTF-8: it would have other characters.
+    """
     encoding, how = found_encoding(path, given)
+    if given is not None and not codecs.lookup(given).name.startswith("utf-8") and _is_utf8_beyond_ascii(path):
+        warnings.warn(f"{where}: read as {given}, as given, but it is valid UTF-8", stacklevel=2)
     if how:
         warnings.warn(f"{where}: read as {encoding}: {how} (--encoding to change)", stacklevel=2)
     return encoding
@@ -79,6 +84,15 @@ def check_encoding(path: Path, encoding: str) -> None:
             if not block:
                 return
             done, line = done + len(block), line + block.count(b"\n")
+
+
+def _is_utf8_beyond_ascii(path: Path) -> bool:
+    try:
+        check_encoding(path, "utf-8")
+    except ValueError:
+        return False
+    with path.open("rb") as file:
+        return not all(line.isascii() for line in file)
 
 
 def _is_western(path: Path) -> bool:

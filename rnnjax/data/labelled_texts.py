@@ -167,7 +167,7 @@ def is_text(value: Any) -> bool:
 
 def no_text(value: Any, column: str, where: str) -> ValueError:
     """The error of a row without a text."""
-    hint = "" if isinstance(value, int | float | list | dict) else f"; {SKIP}"
+    hint = f"; {SKIP}" if value is None or isinstance(value, str) else ""
     return ValueError(f"{where}: expected a text in column {column!r}, got {reprlib.repr(value)}{hint}")
 
 

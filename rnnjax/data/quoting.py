@@ -17,7 +17,7 @@ _ESCAPED = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
 
 
 class Scan(NamedTuple):
-    """The rows of a file: whether all have the same number of fields, which at least the header has.
+    """The rows of a file: whether all have the fields of the header.
 
     `longer` is the first row of several lines, `fault` the first one with a misplaced quote mark, both in words.
     """
@@ -36,6 +36,12 @@ def with_usual_quotes(plain: Path, path: Path, suffix: str, layout: Layout) -> t
     if not _has(plain, b'"'):
         return plain, layout
     usual = _scan(plain, layout)
+    if (usual.fault or not usual.even) and _has(plain, b'\\"'):
+        copy = plain_copy(_after_backslash(plain), suffix)
+        mended = _scan(copy, layout)
+        if not mended.fault and (usual.fault or mended.even):
+            warnings.warn(f"{path}: texts in quote marks have their own quote marks after \\", stacklevel=2)
+            return copy, layout
     if not usual.fault and not usual.longer:
         return plain, layout
     as_text = layout._replace(dialect={**layout.dialect, **AS_TEXT})
@@ -44,12 +50,10 @@ def with_usual_quotes(plain: Path, path: Path, suffix: str, layout: Layout) -> t
         warnings.warn(f"{path}: quote marks are read as part of the texts, since they enclose no fields", stacklevel=2)
         return plain, as_text
     if usual.fault:
-        for mended, what in ((_after_backslash, "after \\"), (_once, "once, not twice")):
-            with contextlib.suppress(_UnevenError):
-                copy = plain_copy(mended(plain, layout), suffix)
-                if not _scan(copy, layout).fault:
-                    warnings.warn(f"{path}: texts in quote marks have their own quote marks {what}", stacklevel=2)
-                    return copy, layout
+        with contextlib.suppress(_UnevenError):
+            copy = plain_copy(_once(plain, layout), suffix)
+            warnings.warn(f"{path}: texts in quote marks have their own quote marks once, not twice", stacklevel=2)
+            return copy, layout
         raise ValueError(
             f'{path}, {usual.fault}; a text in quote marks has each of its own ones twice: "a ""good"" film"'
         )
@@ -72,7 +76,7 @@ def _scan(plain: Path, layout: Layout) -> Scan:
             except csv.Error as error:
                 return Scan(False, longer, f"row {row} (line {line}): expected quote marks around fields, got: {error}")
             if fields is None:
-                return Scan(len(counts) == 1 and min(counts) >= len(layout.names), longer, "")
+                return Scan(counts == {len(layout.names)}, longer, "")
             if fields and row:
                 counts.add(len(fields))
                 if reader.line_num > line and not longer:
@@ -84,7 +88,7 @@ class _UnevenError(ValueError):
     """A line that is not a row with the fields of the header."""
 
 
-def _after_backslash(path: Path, layout: Layout) -> Iterator[bytes]:
+def _after_backslash(path: Path) -> Iterator[bytes]:
     """A file with each quote mark after a backslash twice instead."""
     with path.open("rb") as file:
         for line in file:
@@ -94,18 +98,21 @@ def _after_backslash(path: Path, layout: Layout) -> Iterator[bytes]:
 def _once(path: Path, layout: Layout) -> Iterator[bytes]:
     """A file whose lines are rows, with each quote mark within a text twice: all that are before no separator.
 
-    Raises _UnevenError for a line that then has not the fields of the header.
+    A text that begins with one, but does not end with one, is not in quote marks. Raises _UnevenError for a line that
+    then has not the fields of the header, and for such a text with an odd number of them.
     """
     separator = re.escape(layout.separator)
-    field = re.compile(rf' *"(.*?)" *(?={separator}|$)|(?! *")([^{separator}]*)')
+    field = re.compile(rf' *"(.*?)" *(?={separator}|$)|([^{separator}]*)')
     with path.open(encoding="utf-8", newline="") as file:
         for line in file:
             text, fields, place = line.rstrip("\r\n"), list[str](), 0
-            while place <= len(text):
-                if (match := field.match(text, place)) is None:
-                    raise _UnevenError(text)
-                inner = match[1]
-                fields.append(match[2] if inner is None else '"' + re.sub('"{1,2}', '""', inner) + '"')
+            while place <= len(text) and (match := field.match(text, place)):
+                enclosed, other = match.groups()
+                if other is not None and other.lstrip().startswith('"'):
+                    if other.count('"') % 2:
+                        raise _UnevenError(text)
+                    enclosed = other
+                fields.append(other if enclosed is None else '"' + re.sub('"{1,2}', '""', enclosed) + '"')
                 place = match.end() + 1
             if text and len(fields) != len(layout.names):
                 raise _UnevenError(text)

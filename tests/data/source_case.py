@@ -37,18 +37,20 @@ def lines(*rows: Mapping[str, Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def parquet(columns: Mapping[str, Any]) -> bytes:
+def written(table: pa.Table) -> bytes:
     file = io.BytesIO()
-    pyarrow.parquet.write_table(pa.table(dict(columns)), file)
+    pyarrow.parquet.write_table(table, file)
     return file.getvalue()
+
+
+def parquet(columns: Mapping[str, Any]) -> bytes:
+    return written(pa.table(dict(columns)))
 
 
 def class_labels(labels: list[int], names: list[str]) -> bytes:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
     rows = datasets.Dataset.from_dict({"text": [f"text {n}" for n in range(len(labels))], "label": labels}, features)
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(rows.data.table, file)
-    return file.getvalue()
+    return written(rows.data.table)
 
 
 def zipped(members: Mapping[str, str]) -> bytes:

@@ -5,7 +5,7 @@ import gzip
 import lzma
 
 import pyarrow as pa
-from source_case import GOOD, ROWS, TRAIN, Case, lines, parquet, zipped
+from source_case import GOOD, ROWS, TRAIN, Case, lines, parquet, written, zipped
 
 FRENCH = "text,label\nun été à la plage,pos\n«\xa0déjà vu\xa0» et l\u2019ennui,neg\n"
 FRENCH_ROWS = {"train": [("un été à la plage", "pos"), ("«\xa0déjà vu\xa0» et l\u2019ennui", "neg")]}
@@ -98,6 +98,22 @@ FILE_CASES: dict[str, Case] = {
         error="expected utf-16, got:",
         options={"encoding": "utf-16"},
     ),
+    **{
+        f"UTF-8 read as {encoding}": Case(
+            "encoding",
+            "",
+            {"a.csv": FRENCH.encode()},
+            {"train": rows},
+            said=(f"read as {encoding}, as given, but it is",) if said else (),
+            options={"encoding": encoding},
+        )
+        for encoding, rows, said in (
+            ("cp1252", [(t.encode().decode("cp1252"), c) for t, c in FRENCH_ROWS["train"]], True),
+            ("utf8", FRENCH_ROWS["train"], False),
+            ("UTF-8-SIG", FRENCH_ROWS["train"], False),
+        )
+    },
+    "plain letters read as cp1251": Case("encoding", "", {"a.csv": GOOD}, TRAIN, options={"encoding": "cp1251"}),
     "no encoding": Case(
         "encoding", "", {"a.csv": GOOD}, error="encoding: expected a name such as utf-8", options={"encoding": "hex"}
     ),
@@ -225,4 +241,16 @@ FILE_CASES: dict[str, Case] = {
             ("encoding", "latin-1", "a.parquet", "", "a text file with --encoding"),
         )
     },
+    "a name twice in Parquet": Case(
+        "JSON",
+        "",
+        {"a.parquet": written(pa.Table.from_arrays([["a"], ["b"], [1]], ["text", "text", "label"]))},
+        error="a.parquet: expected different column names, got ['text', 'text', 'label']",
+    ),
+    "an Arrow file, not a stream": Case(
+        "JSON",
+        "",
+        {"a.arrow": b"ARROW1\0\0" + bytes(100)},
+        error="a.arrow: expected an Arrow stream, as `datasets` writes it, got an Arrow file (Feather)",
+    ),
 }

@@ -1,8 +1,10 @@
 """Labels and rows as users have them."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 from source_case import GOOD, ROWS, TRAIN, Case, labelled, lines, numbered, parquet
 
 BOOLEANS = ("true", "false", "true", "true", "false")
@@ -32,6 +34,34 @@ LABEL_CASES: dict[str, Case] = {
         "",
         {"a.parquet": parquet({"text": ["a", "b"], "label": [5.0, -0.0]})},
         {"train": [("a", "5"), ("b", "0")]},
+    ),
+    "numbers of other types in Parquet": Case(
+        "labels",
+        "",
+        {
+            "a.parquet": parquet(
+                {"text": ["a", "b"], "label": pa.array([Decimal("1.0"), Decimal("2.50")], pa.decimal128(5, 2))}
+            )
+        },
+        {"train": [("a", "1"), ("b", "2.5")]},
+    ),
+    "floats of single precision": Case(
+        "labels",
+        "",
+        {"a.parquet": parquet({"text": ["a", "b"], "label": pa.array([0.1, 2.0], pa.float32())})},
+        {"train": [("a", "0.1"), ("b", "2")]},
+    ),
+    "booleans in Parquet": Case(
+        "labels",
+        "",
+        {"a.parquet": parquet({"text": ["a", "b"], "label": [True, False]})},
+        {"train": [("a", "true"), ("b", "false")]},
+    ),
+    "bytes for a text": Case(
+        "labels",
+        "",
+        {"a.parquet": parquet({"text": [b"a", b"b"], "label": [0, 1]})},
+        error="row 1: expected a text in column 'text', got b'a'",
     ),
     "numbers and words in JSON Lines": Case(
         "labels",

@@ -35,6 +35,7 @@ QUOTE_CASES: dict[str, Case] = {
             ("at the start", '""hi" he said",1\nb,0\n', ('"hi" he said', "b")),
             ("at the end", '"he said "hi"",1\n"a, b",0\n', ('he said "hi"', "a, b")),
             ("with Windows line ends", '"say "hi" now",1\r\n"bad",0\r\n', ('say "hi" now', "bad")),
+            ("around the first word", '"Jaws" was good,1\n"a, b",0\n', ('"Jaws" was good', "a, b")),
             ("with blanks after them", '"say hi" , 1\n"a, b" ,0\n', ("say hi", "a, b")),
         )
     },
@@ -49,6 +50,7 @@ QUOTE_CASES: dict[str, Case] = {
             ("before a comma", 'a,0\n"he said "hi", twice",1\n', "row 2 (line 3)", "',' expected after"),
             ("in a text of lines", 'a,0\n\n"he said "hi"\ntwice",1\n', "row 2 (line 4)", "',' expected after"),
             ("not closed", '"good,1\nbad,0\n', "row 1 (line 2)", "unexpected end of data"),
+            ("not closed, beside others", '"Jaws" was good,1\n"bad,0\n', "row 1 (line 2)", "',' expected after"),
             ("cut off", '"good",1\n"bad",0\n"cut', "row 3 (line 4)", "unexpected end of data"),
         )
     },
@@ -72,6 +74,8 @@ QUOTE_CASES: dict[str, Case] = {
         )
         for name, content, rows in (
             ("with a comma", '"say \\"hi, you\\" now",1\nbad,0\n', ('say "hi, you" now', "bad")),
+            ("before a comma", '"\\"no\\", he said",1\n"\\"",0\n', ('"no", he said', '"')),
+            ("of one", '"a\\", b",1\n"c",0\n', ('a", b', "c")),
             ("at the end", '"he said \\"no\\"",1\n"bad",0\n', ('he said "no"', "bad")),
             ("other backslashes stay", '"C:\\new \\"x\\"",1\nbad\\n,0\n', ('C:\\new "x"', "bad\\n")),
             ("in a text of lines", '"say \\"hi\\"\nmore",1\n"bad",0\n', ('say "hi"\nmore', "bad")),
