@@ -137,7 +137,7 @@ def say_doubts(
     """Warns of columns that may be swapped, and of a first row that may be a header, unless labels are numbers."""
     counts = Counter(class_name(label) for (label,) in values_of(rows, columns[1]))
     if 2 * len(classes) > len(rows) and not all(map(is_number, classes)):
-        texts = len({text for (text,) in values_of(rows, columns[0])})
+        texts = len({text for (text,) in values_of(rows, columns[0]) if isinstance(text, str)})
         if texts < len(classes):
             warnings.warn(
                 f"{where}: column {columns[1]!r} has {len(classes):,} different values, and column {columns[0]!r} "

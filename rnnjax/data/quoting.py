@@ -106,9 +106,10 @@ def _once(path: Path, layout: Layout) -> Iterator[bytes]:
     with path.open(encoding="utf-8", newline="") as file:
         for line in file:
             text, fields, place = line.rstrip("\r\n"), list[str](), 0
-            while place <= len(text) and (match := field.match(text, place)):
-                enclosed, other = match.groups()
-                if other is not None and other.lstrip().startswith('"'):
+            # At most one field too many: each may take a search of the whole line.
+            while place <= len(text) and len(fields) <= len(layout.names) and (match := field.match(text, place)):
+                enclosed, other = match[1], match[2] or ""
+                if other.lstrip().startswith('"'):
                     if other.count('"') % 2:
                         raise _UnevenError(text)
                     enclosed = other

@@ -101,8 +101,8 @@ def load_part(
     have = [name for name in reversed(PARTS) if name in parts]
     if part is not None and part not in have:
         raise ValueError(f"part: expected one of {have}, which the source has, got {part!r}")
-    labels = (name for name in have if _has_labels(source, name, parts[name], columns[1], classes))
-    name = next(labels, have[-1]) if part is None else part
+    with_labels = (name for name in have[:-1] if _has_labels(source, name, parts[name], columns[1], classes))
+    name = next(with_labels, have[-1]) if part is None else part
     return name, _labelled(source, name, parts[name], columns, classes, given)
 
 
