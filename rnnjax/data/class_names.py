@@ -40,7 +40,7 @@ def class_name(label: Any) -> str:
 
 def is_boolean(label: Any) -> bool:
     """Whether a label is true or false, also as a word in any case."""
-    return isinstance(label, bool) or (isinstance(label, str) and label.strip().lower() in _VALUES)
+    return isinstance(label, bool) or (isinstance(label, str) and visible(label).strip().lower() in _VALUES)
 
 
 def is_number(name: str) -> bool:

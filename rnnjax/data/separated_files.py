@@ -68,6 +68,11 @@ def read_separated(
             layout, said = named_layout(layout, columns, given.names, str(path))
             if said:
                 warnings.warn(f"{path}: {said}", stacklevel=2)
+    if not layout.has(needed) and layout.names[:1] and layout.names[0].startswith("#"):
+        marked = layout._replace(names=[layout.names[0].lstrip("# "), *layout.names[1:]])
+        if marked.has(needed):
+            warnings.warn(f"{path}: the first line, which begins with #, names the columns", stacklevel=2)
+            layout = marked
     own_lines = layout.has(needed) and len(layout.names) <= 2 and layout.separator == usual
     if is_lines and own_lines:
         return read_tab_lines(plain, layout.names, columns[0], given, header=layout.header)

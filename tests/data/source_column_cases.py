@@ -106,6 +106,17 @@ COLUMN_CASES: dict[str, Case] = {
     "a title, not skipped": Case(
         "columns", "", {"a.csv": f"# films of 2020\n{GOOD}"}, error="expected a column 'text'", options={"comment": ""}
     ),
+    **{
+        f"a header that begins with #, {name}": Case(
+            "columns", "", {name: content}, TRAIN, said=("the first line, which begins with #, names the columns",)
+        )
+        for name, content in (
+            ("a.csv", f"#{GOOD}"),
+            ("b.csv", f"# {GOOD}"),
+            ("a.tsv", f"# {GOOD}".replace(",", "\t")),
+            ("a.txt", f"#{GOOD}".replace(",", "\t")),
+        )
+    },
     "comments": Case(
         "columns",
         "",

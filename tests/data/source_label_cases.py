@@ -134,7 +134,7 @@ LABEL_CASES: dict[str, Case] = {
             said=said,
         )
         for name, file, content, said in (
-            ("words", "a.csv", numbered("True", "false", "TRUE", "true", "False"), ()),
+            ("words", "a.csv", numbered("True", "false", "TRUE", " true", "\ufeffFalse"), ()),
             ("JSON", "a.jsonl", json_labels(True, False, True, True, False), ()),
             ("JSON and words", "a.jsonl", json_labels(True, "False", "TRUE", True, False), ()),
             ("beside numbers", "a.jsonl", json_labels(True, 0, 1, "1", False), TRUE_IS_1),
