@@ -52,7 +52,7 @@ def write_rows(rows: datasets.Dataset, probabilities: np.ndarray, classes: Seque
     """
     names = [classes[number] for number in probabilities.argmax(axis=1)]
     columns = dict(zip(added(classes), [names, *probabilities.T.astype(float).tolist()], strict=True))
-    for name in columns.keys() & set(rows.column_names):
+    for name in [name for name in columns if name in rows.column_names]:
         free = f"{EARLIER}{name}"
         while free in {*rows.column_names, *columns}:
             free = f"{EARLIER}{free}"

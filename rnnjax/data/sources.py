@@ -151,6 +151,8 @@ def _parts(
     source: str, text_column: str, label_column: str | None, given: TextFormat, needs_train: bool = True
 ) -> dict[str, datasets.Dataset]:
     given.check()
+    if source in SOURCES or source.startswith(hub.PREFIX):
+        given.check_suffix("", f"source {source!r}")
     if source == "reviews":
         return {"train": _installed_reviews()}
     if source == "imdb":

@@ -41,15 +41,15 @@ class TextFormat:
                 ) from error
 
     def check_suffix(self, suffix: str, where: str) -> None:
-        """Raises ValueError for an option that a file of this kind has no use for."""
+        """Raises ValueError for an option that a file of this kind, or with no suffix no file, has no use for."""
+        got = f"got {suffix or 'no file'!r}"
         for option in ("columns", "separator", "comment"):
             if getattr(self, option) is not None and suffix not in SEPARATED:
-                names = "; --text-column and --label-column name its columns" if option == "columns" else ""
-                raise ValueError(
-                    f"{where}: expected a file of type {', '.join(SEPARATED)} with --{option}, got {suffix!r}{names}"
-                )
-        if self.encoding is not None and suffix in BINARY:
-            raise ValueError(f"{where}: expected a text file with --encoding, got {suffix!r}")
+                hint = "; --text-column and --label-column name its columns" if option == "columns" else ""
+                kinds = ", ".join(SEPARATED)
+                raise ValueError(f"{where}: expected a file of type {kinds} with --{option}, {got}{hint}")
+        if self.encoding is not None and suffix in ("", *BINARY):
+            raise ValueError(f"{where}: expected a text file with --encoding, {got}")
 
     @property
     def names(self) -> list[str]:

@@ -2,13 +2,14 @@
 
 import importlib.util
 import json
+import logging
 import sys
 
 import datasets
 import datasets.exceptions
 import pytest
 
-from rnnjax.data import LabelledTexts, Source, load_part, load_source
+from rnnjax.data import LabelledTexts, Source, TextFormat, load_part, load_source
 
 ROWS = [{"text": "a good film", "label": "pos"}, {"text": "bad", "label": "neg"}, {"text": "fine", "label": "pos"}]
 WANT = LabelledTexts(["a good film", "bad", "fine"], [1, 0, 1])
@@ -226,6 +227,14 @@ def test_csv_texts_that_look_like_something_else_stay_texts(tmp_path, texts):
         assert load_source(write(tmp_path / name, rows)).train.texts == texts
 
 
+@pytest.mark.parametrize("source", ["reviews", "imdb", "hf://owner/name"])
+@pytest.mark.parametrize("option", ["columns", "separator", "comment", "encoding"])
+def test_what_is_no_file_has_no_use_for_its_format(source, option):
+    given = TextFormat(**{option: {"columns": "label,text", "encoding": "latin-1"}.get(option, ";")})
+    with pytest.raises(ValueError, match=f"source '{source}': expected a .*file .*with --{option}, got 'no file'"):
+        load_source(source, given=given)
+
+
 def test_labels_that_look_missing_are_names(tmp_path):
     rows = [{"text": "a", "label": "null"}, {"text": "b", "label": "NA"}]
     source = load_source(write(tmp_path / "films.csv", rows))
@@ -327,8 +336,9 @@ def test_imdb_is_the_hubs_two_parts(monkeypatch):
     [ConnectionError("no route"), TimeoutError(), datasets.exceptions.DatasetNotFoundError("offline")],
     ids=lambda failure: type(failure).__name__,
 )
-def test_a_hub_that_cannot_be_reached_names_what_to_take_instead(monkeypatch, failure):
+def test_a_hub_that_cannot_be_reached_names_what_to_take_instead(monkeypatch, caplog, failure):
     def load_dataset(*args, **options):
+        logging.getLogger("huggingface_hub.utils").warning("attempt 1 of 5")
         raise failure
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -336,3 +346,4 @@ def test_a_hub_that_cannot_be_reached_names_what_to_take_instead(monkeypatch, fa
     with pytest.raises(ConnectionError, match=message) as caught:
         load_source("imdb")
     assert caught.value.__cause__ is failure
+    assert not caplog.records
