@@ -1,7 +1,6 @@
 """Several objects on a line of a JSON file are found, wherever the blocks of the file end."""
 
 import json
-import re
 
 import pytest
 from fuzz import at_most
@@ -22,11 +21,10 @@ def first_crowded(text):
     place, decoder = 0, json.JSONDecoder()
     while True:
         _, end = decoder.raw_decode(text, place)
-        between = re.compile(r"\s*").match(text, end)
-        place = between.end()
+        place = len(text) - len(text[end:].lstrip())
         if place == len(text):
             return None
-        if "\n" not in between[0]:
+        if "\n" not in text[end:place]:
             return text.count("\n", 0, place) + 1
 
 

@@ -1,5 +1,6 @@
 """Labelled texts from files, the installed reviews and the hub: what is read."""
 
+import dataclasses
 import importlib.util
 import json
 import logging
@@ -227,10 +228,13 @@ def test_csv_texts_that_look_like_something_else_stay_texts(tmp_path, texts):
         assert load_source(write(tmp_path / name, rows)).train.texts == texts
 
 
+OPTIONS = {"columns": "label,text", "separator": ";", "comment": "#", "encoding": "latin-1"}
+
+
 @pytest.mark.parametrize("source", ["reviews", "imdb", "hf://owner/name"])
-@pytest.mark.parametrize("option", ["columns", "separator", "comment", "encoding"])
+@pytest.mark.parametrize("option", OPTIONS)
 def test_what_is_no_file_has_no_use_for_its_format(source, option):
-    given = TextFormat(**{option: {"columns": "label,text", "encoding": "latin-1"}.get(option, ";")})
+    given = dataclasses.replace(TextFormat(), **{option: OPTIONS[option]})
     with pytest.raises(ValueError, match=f"source '{source}': expected a .*file .*with --{option}, got 'no file'"):
         load_source(source, given=given)
 
