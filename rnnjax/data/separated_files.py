@@ -68,7 +68,7 @@ def read_separated(
             layout, said = named_layout(layout, columns, given.names, str(path))
             if said:
                 warnings.warn(f"{path}: {said}", stacklevel=2)
-    if not layout.has(needed) and layout.names[:1] and layout.names[0].startswith("#"):
+    if given.comment is None and not layout.has(needed) and layout.names[:1] and layout.names[0].startswith("#"):
         marked = layout._replace(names=[layout.names[0].lstrip("# "), *layout.names[1:]])
         if marked.has(needed):
             warnings.warn(f"{path}: the first line, which begins with #, names the columns", stacklevel=2)

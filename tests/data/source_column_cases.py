@@ -106,6 +106,9 @@ COLUMN_CASES: dict[str, Case] = {
     "a title, not skipped": Case(
         "columns", "", {"a.csv": f"# films of 2020\n{GOOD}"}, error="expected a column 'text'", options={"comment": ""}
     ),
+    "a header that begins with #, not read": Case(
+        "columns", "", {"a.csv": f"#{GOOD}"}, error="expected a column 'text', got ['#text', ", options={"comment": ""}
+    ),
     **{
         f"a header that begins with #, {name}": Case(
             "columns", "", {name: content}, TRAIN, said=("the first line, which begins with #, names the columns",)
