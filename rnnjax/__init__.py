@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from rnnjax.parametrizations import WeightNorm as WeightNorm
     from rnnjax.recurrences import Associative as Associative
     from rnnjax.recurrences import Chunked as Chunked
+    from rnnjax.recurrences import CuDNN as CuDNN
     from rnnjax.recurrences import Newton as Newton
     from rnnjax.recurrences import Recurrence as Recurrence
     from rnnjax.recurrences import Scan as Scan

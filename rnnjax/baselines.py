@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnjax.data.splitting import UNSPACED, unescaped
+from rnnjax.data.splitting import UNSPACED, in_one_form, unescaped
 from rnnjax.extras import extra
 
 EXTRA = "baselines"
@@ -30,7 +30,7 @@ def log_count_ratios(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _prepared(text: str) -> str:
-    return unescaped(text).lower()
+    return in_one_form(unescaped(text)).lower()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,9 @@
 """Errors that the user can mend, and their one-line descriptions."""
 
+from collections.abc import Sequence
+
+MOST_NAMED = 10
+
 
 class DivergedError(ArithmeticError):
     """The loss, the gradient or the parameters are no longer finite, or the loss is far above chance."""
@@ -16,3 +20,9 @@ def first_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"

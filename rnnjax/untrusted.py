@@ -99,14 +99,15 @@ def read_json(path: Path, most_bytes: int) -> Any:
     with open_plain(path, most_bytes) as file:
         read = file.read(most_bytes + 1)
     try:
-        return json.loads(read.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
+        return json.loads(read.decode("utf-8"), object_pairs_hook=distinct_names, parse_constant=_no_number)
     except RecursionError as error:
         raise ValueError(f"{path}: expected JSON, got lists or objects nested too deeply") from error
     except ValueError as error:
         raise ValueError(f"{path}: expected JSON, got: {error}") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError for two values of one name."""
     values = dict(pairs)
     if len(values) < len(pairs):
         names = set()

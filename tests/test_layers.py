@@ -284,7 +284,7 @@ def test_the_package_exports_its_layers_cells_and_recurrences():
     modules = {"RNN", "Bidirectional", "StackedRNN", "RecurrentBlock", "Dropout", "FlaxCell"}
     modules |= {"SequenceClassifier", "SequenceTagger", "LanguageModel", "Forecaster", "EncoderDecoder", "Attention"}
     modules |= {"decode", "Decoded", "unit_jacobians", "step_jacobian"}
-    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "Associative", "Newton"}
+    names = cells | modules | {"Recurrence", "Scan", "Unrolled", "Chunked", "Associative", "Newton", "CuDNN"}
     names |= {"identity", "uniform"}
     assert {name for name in names if not callable(getattr(rnnjax, name, None))} == set()
     assert set(rnnjax.__all__) == names

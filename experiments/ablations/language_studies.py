@@ -35,6 +35,7 @@ def lm_regularisation() -> Study:
         base.changed("state-dropout", "Or that of the state?", state_dropout=0.2),
         base.changed("zoneout", "Or zoneout?", zoneout=0.1),
         base.changed("averaging", "Or an average of the parameters along the way?", averaging=0.998),
+        base.changed("averaging-late", "And one that begins when validation stops?", averaging=1.0, average_after=1),
         base.changed("activation", "Or a penalty of large activations?", activation_penalty=0.02),
         base.changed("temporal", "Or of activations that change fast?", temporal_penalty=0.02),
         base.changed("l2", "Or of large weights?", l2=1e-6),

@@ -16,6 +16,7 @@ from rnnjax.data import SOURCES, Stream, TextFormat, TokenVocabulary, load_texts
 from rnnjax.data.hub import PREFIX
 from rnnjax.data.plain_files import suffixes
 from rnnjax.data.sources import LOADERS
+from rnnjax.data.splitting import in_one_form
 from rnnjax.data.text_files import read_text, text_parts
 from rnnjax.data.tokens import LINE_END, UNKNOWN, Level
 
@@ -156,7 +157,7 @@ def resets_of(text: Text, documents: Documents, level: Level) -> np.ndarray | No
 
 def tokens_of(text: str, config: Language) -> list[str]:
     """The tokens of a text, as the config defines them."""
-    return PLAIN_WORD.findall(text.lower()) if config.plain else split_text(text, config.level)
+    return PLAIN_WORD.findall(in_one_form(text).lower()) if config.plain else split_text(text, config.level)
 
 
 def read_source(source: str, text_column: str, config: Language, given: TextFormat) -> dict[str, Text]:

@@ -47,9 +47,10 @@ class Evaluate(TrainedRun, TextFormat):
     """Evaluate a run: accuracy, macro F1, loss, calibration and confusion matrix."""
 
     source: str | None = None
-    """Another source, as for training; default: the validation part of the source of the run."""
+    """Another source, as for training, but it needs no training part; default: the validation part of the source of the
+    run."""
     part: Literal["train", "validation", "test"] | None = None
-    """Part of the source; default: the first that exists of test, validation, train."""
+    """Part of the source; default: the first with labels of test, validation, train."""
     text_column: str = "text"
     """Name of the column with the texts."""
     label_column: str = "label"

@@ -17,7 +17,7 @@ from experiments.sentiment.tracing import check_order, draw_verdicts, look_insid
 from experiments.sentiment.trained import Trained, TrainedEnsemble, held_out_source, open_any
 from rnnjax.commands import printable
 from rnnjax.commands.texts import given_texts, new_figures
-from rnnjax.data import LabelledTexts, load_source
+from rnnjax.data import LabelledTexts, load_part
 from rnnjax.training import batch_mesh, use_cpu_cores
 
 # The number of characters shown of a text, and of texts named without a known word.
@@ -33,7 +33,7 @@ def predict(options: Predict) -> None:
         datasets.disable_progress_bars()
         if output is not None:
             check_output(output)
-        table, texts = read_rows(options.source, options.text_column, options, trained.classes)
+        table, texts = read_rows(options.source, options.text_column, options)
     if options.figures is not None:
         new_figures(options.figures)
     rows = np.exp(logs_over(trained, texts, batch_mesh(1)))
@@ -89,19 +89,16 @@ def evaluate(options: Evaluate) -> None:
 
 def texts_to_score(trained: Trained | TrainedEnsemble, options: Evaluate) -> tuple[LabelledTexts, str]:
     """The texts that the options name, and the name of their part. Raises ValueError if there is no such part."""
-    if options.source is None:
-        source = held_out_source(trained)
-        order = ("validation",)
-    else:
-        source = load_source(options.source, options.text_column, options.label_column, trained.classes, options)
-        order = ("test", "validation", "train")
-    parts = {part: getattr(source, part) for part in ("test", "validation", "train")}
-    name = options.part or next(part for part in order if parts[part] is not None)
-    texts = parts[name]
-    if texts is None:
-        have = [part for part in parts if parts[part] is not None]
+    if options.source is not None:
+        columns = options.text_column, options.label_column
+        name, texts = load_part(options.source, trained.classes, options.part, *columns, given=options)
+        return texts, name
+    name = options.part or "validation"
+    parts = held_out_source(trained)._asdict()
+    if parts[name] is None:
+        have = [part for part in ("test", "validation", "train") if parts[part] is not None]
         raise ValueError(f"part: expected one of {have}, which the source has, got {name!r}")
-    return texts, name
+    return parts[name], name
 
 
 def list_mistakes(

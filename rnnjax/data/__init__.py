@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnnjax.data.sequences import Sequences as Sequences
     from rnnjax.data.sources import SOURCES as SOURCES
     from rnnjax.data.sources import Source as Source
+    from rnnjax.data.sources import load_part as load_part
     from rnnjax.data.sources import load_source as load_source
     from rnnjax.data.sources import load_texts as load_texts
     from rnnjax.data.splits import hold_out as hold_out

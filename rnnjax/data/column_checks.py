@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnjax.data.file_checks import MOST_COLUMNS, most_bytes
+from rnnjax.errors import MOST_NAMED
 from rnnjax.extras import extra
 
 with extra("text"):
@@ -17,11 +18,13 @@ with extra("text"):
 # The number of rows unpacked at once to measure their size.
 BATCH_ROWS = 1_000
 DICTIONARY_BATCH = 2  # the header type of an Arrow message; a record batch is 3
+ARROW_FILE = b"ARROW1"  # what such a file begins with; a stream has no mark
 _compute: Any = pyarrow.compute  # Any, because it creates its functions on import
 
 
 def check_parquet(path: Path, columns: Sequence[str]) -> None:
-    """Raises ValueError for a Parquet file with too many columns, or with an unpacked size far above its file size.
+    """Raises ValueError for a Parquet file with too many columns, with two columns of one name, or with an unpacked
+    size far above its file size.
 
     The metadata of the file is checked first. Then texts are measured batch by batch, as dictionary indices, because a
     file may store a few texts for millions of rows.
@@ -31,6 +34,8 @@ def check_parquet(path: Path, columns: Sequence[str]) -> None:
         found, schema = file.metadata, file.schema_arrow
         if found.num_columns > MOST_COLUMNS:
             raise ValueError(f"{path}: expected at most {MOST_COLUMNS:,} columns, got {found.num_columns:,}")
+        if len(set(schema.names)) < len(schema.names):
+            raise ValueError(f"{path}: expected different column names, got {schema.names[:MOST_NAMED]}")
         # At least the size of its row groups, and of one number per row and column.
         groups = sum(found.row_group(row).total_byte_size for row in range(found.num_row_groups))
         _check_unpacked(path, max(groups, 8 * found.num_rows * found.num_columns), most)
@@ -62,10 +67,13 @@ def _check_unpacked(path: Path, unpacked: int, most: int) -> None:
 
 
 def check_arrow(path: Path) -> None:
-    """Raises ValueError for an Arrow stream with too many columns, or with compressed buffers.
+    """Raises ValueError for an Arrow stream with too many columns, or with compressed buffers, and for an Arrow file.
 
     What is not compressed stays on disk, and is no larger than its file.
     """
+    with path.open("rb") as file:
+        if file.read(len(ARROW_FILE)) == ARROW_FILE:
+            raise ValueError(f"{path}: expected an Arrow stream, as `datasets` writes it, got an Arrow file (Feather)")
     with pa.memory_map(str(path)) as file:
         messages = pa.ipc.MessageReader.open_stream(file)
         try:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnnjax.compat import RAGGED_ROW, is_empty_table
 from rnnjax.data.arrow_cache import prepared_folder
 from rnnjax.data.column_checks import check_arrow, check_parquet
@@ -15,6 +17,9 @@ from rnnjax.extras import extra
 
 with extra("text"):
     import datasets
+
+
+SHORT = ("float16", "float32")
 
 
 def load_by_datasets(path: Path, kind: str, columns: Sequence[str], options: dict[str, Any]) -> datasets.Dataset:
@@ -41,15 +46,24 @@ def load_by_datasets(path: Path, kind: str, columns: Sequence[str], options: dic
 
 
 def values_of(rows: datasets.Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """The values of the columns row by row. Those of a ClassLabel are names, as files may number names differently."""
-    names = {}
+    """The values of the columns row by row. Those of a ClassLabel are names, as files may number names differently.
+
+    Numbers of half or single precision are those that are written so: 0.1, not 0.10000000149011612.
+    """
+    names, short = {}, set[str]()
     for column in columns:
         feature = rows.features[column]
+        if isinstance(feature, datasets.Value) and feature.dtype in SHORT:
+            short.add(column)
         names[column] = dict(enumerate(feature.names)) if isinstance(feature, datasets.ClassLabel) else {}
     for batch in rows.select_columns(list(dict.fromkeys(columns))).iter(BATCH_ROWS):
         values: Mapping[str, list[Any]] = dict(batch)
-        yield from zip(*(_named(values[column], names[column]) for column in columns), strict=True)
+        yield from zip(
+            *(_as_written(values[column], names[column], column in short) for column in columns), strict=True
+        )
 
 
-def _named(values: list[Any], names: dict[int, str]) -> list[Any]:
+def _as_written(values: list[Any], names: dict[int, str], short: bool) -> list[Any]:
+    if short:
+        return [None if value is None else float(str(np.float32(value))) for value in values]
     return [names.get(value, value) for value in values] if names else values

@@ -14,7 +14,7 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 BLOCK = 1 << 20
-HINT = "--encoding names another one, such as cp1252"
+HINT = "--encoding names another one, such as latin-1, cp1250 (Polish), cp1251 (Russian), gb18030 or shift_jis"
 # What is not a Western text in cp1252. UTF-8 with a damaged byte has other characters of two or three bytes, or a part
 # of one. Other alphabets have words without plain letters; other code pages have signs within words.
 _LETTER = rb"[\xc0-\xd6\xd8-\xf6\xf8-\xfe]"
@@ -56,8 +56,13 @@ def found_encoding(path: Path, given: str | None) -> tuple[str, str]:
 
 
 def encoding_of(path: Path, given: str | None, where: Path) -> str:
-    """The encoding of a file, or of its copy `path`; a warning says what was guessed. Raises as `found_encoding`."""
+    """The encoding of a file, or of its copy `path`; a warning says what was guessed. Raises as `found_encoding`.
+
+    Another one than UTF-8 is taken as given, with a warning if the file is UTF-8: it would have other characters.
+    """
     encoding, how = found_encoding(path, given)
+    if given is not None and not codecs.lookup(given).name.startswith("utf-8") and _is_utf8_beyond_ascii(path):
+        warnings.warn(f"{where}: read as {given}, as given, but it is valid UTF-8", stacklevel=2)
     if how:
         warnings.warn(f"{where}: read as {encoding}: {how} (--encoding to change)", stacklevel=2)
     return encoding
@@ -65,7 +70,7 @@ def encoding_of(path: Path, given: str | None, where: Path) -> str:
 
 def check_encoding(path: Path, encoding: str) -> None:
     """Raises ValueError for a file with bytes that are invalid in the encoding."""
-    decoder, done = codecs.getincrementaldecoder(encoding)(), 0
+    decoder, done, line = codecs.getincrementaldecoder(encoding)(), 0, 1
     with path.open("rb") as file:
         while True:
             block = file.read(BLOCK)
@@ -73,12 +78,21 @@ def check_encoding(path: Path, encoding: str) -> None:
                 decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 name = "UTF-8" if encoding == "utf-8" else encoding
-                raise ValueError(
-                    f"{path}: expected {name}, got an invalid byte near offset {done + error.start}; {HINT}"
-                ) from error
+                line += block.count(b"\n", 0, error.start)
+                place = f"near offset {done + error.start}, line {line}"
+                raise ValueError(f"{path}: expected {name}, got an invalid byte {place}; {HINT}") from error
             if not block:
                 return
-            done += len(block)
+            done, line = done + len(block), line + block.count(b"\n")
+
+
+def _is_utf8_beyond_ascii(path: Path) -> bool:
+    try:
+        check_encoding(path, "utf-8")
+    except ValueError:
+        return False
+    with path.open("rb") as file:
+        return not all(line.isascii() for line in file)
 
 
 def _is_western(path: Path) -> bool:

@@ -5,6 +5,7 @@ import re
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,14 +71,14 @@ def check_lines(path: Path) -> None:
             length = length if last < 0 else len(block) - last - 1
 
 
-def check_header(path: Path, separator: str) -> list[str]:
+def check_header(path: Path, separator: str, **options: Any) -> list[str]:
     """The fields of the first line of a CSV file. Raises ValueError for more than `MOST_COLUMNS`, or invalid ones."""
     with path.open("rb") as file:
         start = file.read(MOST_HEADER_BYTES)
     # Like the readers, count fields in a header that quotes may extend over several lines.
     lines = start.decode("utf-8-sig", "replace").splitlines(keepends=True)
     try:
-        names = next(filter(None, csv.reader(lines, delimiter=separator)), [])
+        names = next(filter(None, csv.reader(lines, delimiter=separator, **options)), [])
     except csv.Error as error:
         raise ValueError(f"{path}: expected a line of column names, got: {error}") from error
     if len(names) > MOST_COLUMNS:
@@ -85,9 +86,9 @@ def check_header(path: Path, separator: str) -> list[str]:
     return names
 
 
-def check_depth(path: Path) -> None:
-    """Raises ValueError for a JSON file with lists and objects nested more than `DEEPEST` deep."""
-    depth, quoted, rest = 0, False, b""
+def check_structure(path: Path) -> None:
+    """Raises ValueError for a JSON file with several objects on a line, or nested more than `DEEPEST` deep."""
+    depth, quoted, rest, line, ended = 0, False, b"", 1, False
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             block = rest + block
@@ -98,13 +99,20 @@ def check_depth(path: Path) -> None:
             kinds = kinds[kinds > 0]
             inside = _inside_strings(kinds, quoted)
             quoted = bool(inside[-1]) if len(inside) else quoted
-            steps = ((kinds == OPEN) & ~inside).astype(np.int64) - ((kinds == CLOSE) & ~inside)
+            kinds = kinds[~inside & (kinds != QUOTE)]
+            if not len(kinds):
+                continue
             # The depth never falls below zero, so that unmatched closing brackets cannot hide later nesting.
-            total = depth + np.cumsum(steps)
+            total = depth + np.cumsum((kinds == OPEN).astype(np.int64) - (kinds == CLOSE))
             depths = total - np.minimum(np.minimum.accumulate(total), 0)
-            if len(depths) and depths.max() > DEEPEST:
+            if depths.max() > DEEPEST:
                 raise ValueError(f"{path}: expected lists and objects nested at most {DEEPEST} deep, got more")
-            depth = int(depths[-1]) if len(depths) else depth
+            depth = int(depths[-1])
+            ends = np.append(ended, (kinds == CLOSE) & (depths == 0))
+            if len(crowded := np.flatnonzero(ends[:-1] & (kinds == OPEN))):
+                line += int(np.sum(kinds[: crowded[0]] == NEWLINE))
+                raise ValueError(f"{path}, line {line}: expected one object a line, got another one after it")
+            line, ended = line + int(np.sum(kinds == NEWLINE)), bool(ends[-1])
 
 
 def _inside_strings(kinds: np.ndarray, quoted: bool) -> np.ndarray:

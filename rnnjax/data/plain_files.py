@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import reprlib
 import uuid
 import zipfile
 import zlib
@@ -45,8 +46,8 @@ def suffixes(path: Path) -> tuple[str, str]:
 def unpacked(path: Path) -> tuple[Path, str]:
     """A copy of what a compressed file contains, and the suffix of the data.
 
-    A .zip archive must have one member, whose suffix is that of the data. Raises ValueError for any other archive, for
-    a damaged file, and for a copy that would be far larger than the file.
+    A .zip archive must have one member. Its suffix is that of the data, or without one, that before .zip. Raises
+    ValueError for any other archive, for a damaged file, and for a copy that would be far larger than the file.
     """
     suffix, packed = suffixes(path)
     most, size = most_bytes(path.stat().st_size), 0
@@ -65,8 +66,8 @@ def unpacked(path: Path) -> tuple[Path, str]:
                 archive = stack.enter_context(zipfile.ZipFile(path))
                 names = [name for name in archive.namelist() if not _is_extra(name)]
                 if len(names) != 1:
-                    raise ValueError(f"expected an archive of one file, got {len(names)}")
-                suffix = Path(names[0]).suffix.lower()
+                    raise ValueError(f"expected an archive of one file, got {len(names)}: {reprlib.repr(names)}")
+                suffix = Path(names[0]).suffix.lower() or suffix
                 file = stack.enter_context(archive.open(names[0]))
             else:
                 file = stack.enter_context(OPENERS[packed](path))
@@ -139,4 +140,5 @@ def _has(path: Path, digest: str) -> bool:
 
 
 def _is_extra(name: str) -> bool:
-    return name.endswith("/") or name.startswith(NO_MEMBERS) or Path(name).name in NO_MEMBERS
+    file = Path(name).name
+    return name.endswith("/") or name.startswith(NO_MEMBERS) or file in NO_MEMBERS or file.startswith("._")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rnnjax.data.plain_files import suffixes
 from rnnjax.data.table_files import LOADERS, is_data_file
+from rnnjax.errors import first_of
 
 PARTS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev", "devel", "development", "eval", "evaluation"),
     "test": ("test", "testing"),
 }
-MOST_NAMED = 10
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 _SHARD = re.compile(r"(.+?)[-_.](\d{1,9})[-_]of[-_](\d{1,9})")
 # What `save_to_disk` of `datasets` writes: a folder of Arrow files, or a folder with one such folder for each part.
@@ -28,23 +28,25 @@ def part_of(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def part_files(folder: Path) -> dict[str, list[Path]]:
-    """The files of each part of a folder, which always has a training part; several files are shards, in order.
+def part_files(folder: Path, needs_train: bool = True) -> dict[str, list[Path]]:
+    """The files of each part of a folder; several files are shards, in order.
 
     A file whose name is that of a part comes before one that has it as a word. Warns of the data files that are not
-    read. Raises FileNotFoundError without a training part, ValueError for two files of a part, and a missing shard.
+    read. Raises FileNotFoundError without a training part, or if none is needed, without any part; ValueError for two
+    files of a part, and a missing shard.
     """
     if (folder / STATE).is_file():
         return {"train": _whole([*_visible(folder, ".arrow")], folder)}
     if (folder / PARTS_OF_DATASET).is_file():
-        return _saved_parts(folder)
+        return _saved_parts(folder, needs_train)
     files = [file for file in _visible(folder) if is_data_file(file)]
     folders = [path.name for path in _visible(folder) if path.is_dir() and path.name.lower() in PART_OF]
     if not any(map(_part, files)) and folders:
-        return {part: _in_folder(folder / name) for part, name in by_part(folders, str(folder)).items()}
+        named = by_part(folders, str(folder), needs_train)
+        return {part: _in_folder(folder / name) for part, name in named.items()}
     if not any(map(_part, files)) and (folder / "data").is_dir():
         warnings.warn(f"{folder}: read from its folder data", stacklevel=2)
-        return part_files(folder / "data")
+        return part_files(folder / "data", needs_train)
     found: dict[str, list[Path]] = {}
     for part, names in PARTS.items():
         named = [file for file in files if _part(file) == part]
@@ -58,14 +60,15 @@ def part_files(folder: Path) -> dict[str, list[Path]]:
             if not exact:
                 warnings.warn(f"{folder}: {groups[0][0].name} is read as the {part} part", stacklevel=2)
     read = {file for group in found.values() for file in group}
-    if "train" not in found:
+    if not found or (needs_train and "train" not in found):
+        parts = "train.*" if needs_train else "train.*, validation.* or test.*"
         names = f" among {[file.name for file in files[:10]]}; give one of them as the source" if files else ""
-        raise FileNotFoundError(f"{folder}: expected a file train.* of type {', '.join(LOADERS)}, found none{names}")
+        raise FileNotFoundError(f"{folder}: expected a file {parts} of type {', '.join(LOADERS)}, found none{names}")
     say_unread([file.name for file in files if file not in read], str(folder))
     return found
 
 
-def by_part(names: Iterable[str], where: str) -> dict[str, str]:
+def by_part(names: Iterable[str], where: str, needs_train: bool = True) -> dict[str, str]:
     """The name of each part among these names. Warns of the others; raises as `part_files`."""
     names = list(names)
     found: dict[str, str] = {}
@@ -75,15 +78,16 @@ def by_part(names: Iterable[str], where: str) -> dict[str, str]:
             raise ValueError(f"{where}: expected one part {part}, got {found[part]} and {name}; :NAME reads one part")
         if part is not None:
             found[part] = name
-    if "train" not in found:
-        raise FileNotFoundError(f"{where}: expected a part train, got {names[:10]}; :NAME reads one part")
+    if not found or (needs_train and "train" not in found):
+        parts = "train" if needs_train else "train, validation or test"
+        raise FileNotFoundError(f"{where}: expected a part {parts}, got {names[:10]}; :NAME reads one part")
     say_unread([name for name in names if name not in found.values()], where)
     return found
 
 
-def _saved_parts(folder: Path) -> dict[str, list[Path]]:
+def _saved_parts(folder: Path, needs_train: bool) -> dict[str, list[Path]]:
     names = [path.name for path in _visible(folder) if path.is_dir()]
-    parts = by_part(names, str(folder))
+    parts = by_part(names, str(folder), needs_train)
     return {part: _whole([*_visible(folder / name, ".arrow")], folder / name) for part, name in parts.items()}
 
 
@@ -138,9 +142,3 @@ def say_unread(names: list[str], where: str) -> None:
     """Warns of files or parts that are not read."""
     if names:
         warnings.warn(f"{where}: not read: {first_of(names)}", stacklevel=2)
-
-
-def first_of(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return f"{', '.join(names[:MOST_NAMED])}{more}"

@@ -14,6 +14,7 @@ from rnnjax.data.labelled_texts import (
     found_classes,
     is_labelled,
     labelled,
+    say_doubts,
 )
 from rnnjax.data.source_parts import part_files
 from rnnjax.data.stored_texts import StoredTexts
@@ -26,7 +27,8 @@ with extra("text"):
     import datasets
 
 SOURCES = ("reviews", "imdb")  # names; any other source is a path, or begins with hf://
-OPTIONAL_LABELS = "test"  # the part that may lack labels
+OPTIONAL_LABELS = ("validation", "test")  # parts that may lack labels
+PARTS = ("train", *OPTIONAL_LABELS)
 
 
 class Source(NamedTuple):
@@ -61,32 +63,76 @@ def load_source(
 
     Labels are names or numbers, compared by value (see `class_name`). `classes` sets the names of the classes; by
     default they are those in the training part, numbers in order. Labels 0..C-1 are the numbers of given classes, none
-    of which is a number. A test part without labels is None.
+    of which is a number. A validation or test part without labels is None.
 
     Whatever is guessed is a warning. Raises ValueError (expected and got) for a bad row, column, label or file;
     FileNotFoundError for a path that does not exist; ModuleNotFoundError without the package; ConnectionError if the
     hub cannot be reached.
     """
-    if source in SOURCES:
-        text_column, label_column = "text", "label"
-        classes = classes or ("negative", "positive")
-    parts = _parts(source, text_column, label_column, given)
+    columns = _columns_of(source, text_column, label_column)
+    classes = classes or _known_classes(source)
+    parts = _parts(source, *columns, given)
     if classes is None:
-        classes = found_classes(parts["train"], label_column, source)
-    checked = {}
-    for part, rows in parts.items():
-        if part == OPTIONAL_LABELS and not is_labelled(rows, label_column, classes):
-            warnings.warn(f"{source}: the {part} part has no labels in column {label_column!r}: skipped", stacklevel=2)
-            continue
-        checked[part] = labelled(
-            rows,
-            (text_column, label_column),
-            tuple(classes),
-            f"{source} ({part})",
-            skip_bad=given.skip_bad,
-            say_indices=source not in SOURCES,
-        )
+        classes = found_classes(parts["train"], columns[1], source)
+        say_doubts(parts["train"], columns, classes, source, headerless=given.columns is not None)
+    checked = {
+        part: _labelled(source, part, rows, columns, classes, given)
+        for part, rows in parts.items()
+        if part not in OPTIONAL_LABELS or _has_labels(source, part, rows, columns[1], classes)
+    }
     return Source(checked["train"], checked.get("validation"), checked.get("test"), tuple(classes))
+
+
+def load_part(
+    source: str,
+    classes: Sequence[str],
+    part: str | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    given: TextFormat = DEFAULT,
+) -> tuple[str, LabelledTexts]:
+    """(name, labelled texts) of a part of a source of `load_source`, which needs no others.
+
+    By default the first of test, validation and training that has labels. Raises as `load_source`, and ValueError for a
+    part that the source lacks.
+    """
+    columns = _columns_of(source, text_column, label_column)
+    parts = _parts(source, *columns, given, needs_train=False)
+    have = [name for name in reversed(PARTS) if name in parts]
+    if part is not None and part not in have:
+        raise ValueError(f"part: expected one of {have}, which the source has, got {part!r}")
+    with_labels = (name for name in have[:-1] if _has_labels(source, name, parts[name], columns[1], classes))
+    name = next(with_labels, have[-1]) if part is None else part
+    return name, _labelled(source, name, parts[name], columns, classes, given)
+
+
+def _columns_of(source: str, text_column: str, label_column: str) -> tuple[str, str]:
+    return ("text", "label") if source in SOURCES else (text_column, label_column)
+
+
+def _known_classes(source: str) -> tuple[str, ...] | None:
+    return ("negative", "positive") if source in SOURCES else None
+
+
+def _has_labels(source: str, part: str, rows: datasets.Dataset, column: str, classes: Sequence[str]) -> bool:
+    """Whether a part has labels; a warning says if not."""
+    has = is_labelled(rows, column, classes)
+    if not has:
+        warnings.warn(f"{source}: the {part} part has no labels in column {column!r}: skipped", stacklevel=2)
+    return has
+
+
+def _labelled(
+    source: str,
+    part: str,
+    rows: datasets.Dataset,
+    columns: tuple[str, str],
+    classes: Sequence[str],
+    given: TextFormat,
+) -> LabelledTexts:
+    check_columns(rows, columns, f"{source} ({part})")
+    where, say_indices = f"{source} ({part})", source not in SOURCES
+    return labelled(rows, columns, tuple(classes), where, skip_bad=given.skip_bad, say_indices=say_indices)
 
 
 def load_texts(source: str, text_column: str = "text", given: TextFormat = DEFAULT) -> dict[str, StoredTexts]:
@@ -101,24 +147,28 @@ def load_texts(source: str, text_column: str = "text", given: TextFormat = DEFAU
     }
 
 
-def _parts(source: str, text_column: str, label_column: str | None, given: TextFormat) -> dict[str, datasets.Dataset]:
+def _parts(
+    source: str, text_column: str, label_column: str | None, given: TextFormat, needs_train: bool = True
+) -> dict[str, datasets.Dataset]:
     given.check()
+    if source in SOURCES or source.startswith(hub.PREFIX):
+        given.check_suffix("", f"source {source!r}")
     if source == "reviews":
         return {"train": _installed_reviews()}
     if source == "imdb":
         return hub.read_imdb()
     columns = [column for column in (text_column, label_column) if column is not None]
     if source.startswith(hub.PREFIX):
-        parts = hub.read_hub(source)
+        parts = hub.read_hub(source, needs_train)
         for part, rows in parts.items():
-            needed = columns[:1] if part == OPTIONAL_LABELS else columns
+            needed = columns[:1] if part in OPTIONAL_LABELS else columns
             check_columns(rows, needed, f"{source} ({part})")
-            for column in needed:
+            for column in set(columns) & set(rows.column_names):
                 check_column(rows, column, f"{source} ({part})")
         return parts
     return {
-        part: _joined(files, text_column, label_column, given, columns[1:] if part == OPTIONAL_LABELS else [])
-        for part, files in _files(source).items()
+        part: _joined(files, text_column, label_column, given, columns[1:] if part in OPTIONAL_LABELS else [])
+        for part, files in _files(source, needs_train).items()
     }
 
 
@@ -146,7 +196,7 @@ def _installed_reviews() -> datasets.Dataset:
     return rows.filter(lambda name: name == "imdb", input_columns="source")
 
 
-def _files(source: str) -> dict[str, list[Path]]:
+def _files(source: str, needs_train: bool) -> dict[str, list[Path]]:
     try:
         path = Path(source).expanduser()
     except RuntimeError as error:  # an unknown user in ~user
@@ -160,4 +210,4 @@ def _files(source: str) -> dict[str, list[Path]]:
         )
     if not path.is_dir():
         raise ValueError(f"source: expected a file or folder, got {source!r}, a pipe or device")
-    return part_files(path)
+    return part_files(path, needs_train)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnjax.data.labelled_texts import LabelledTexts
-from rnnjax.data.source_parts import first_of
 from rnnjax.data.sources import Source
 from rnnjax.data.stored_texts import in_file_order
+from rnnjax.errors import first_of
 from rnnjax.extras import extra
 
 with extra("text"):

@@ -3,6 +3,7 @@
 import html
 import html.entities
 import re
+import unicodedata
 from typing import Literal
 
 Kind = Literal["words", "bpe"]  # of tokens: words, or sub-words of bytes
@@ -31,7 +32,28 @@ EMOJI = (
 )
 # In the syntax of Oniguruma, which the library tokenizers uses. Combining marks belong to the letter before them.
 WORD = rf"{EMOJI}|[{UNSPACED}][\p{{M}}{_VOICED}]*|[\w'&&[^{UNSPACED}{_VOICED}{_VARIANTS}]]+"
+# What is not seen: where a word may break (soft hyphen, space without width), a joiner, marks of the writing direction.
+UNSEEN = "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+# Also what shapes letters, except what joins pictures: the joiner after anything but a letter or its marks.
+SHAPING = rf"[{UNSEEN}\u200c]|(?<=[\p{{L}}\p{{M}}&&[^{_VARIANTS}]]){_JOINER}"
+# Apostrophes of typesetting and of full width, which are single quotation marks too.
+APOSTROPHES = "\u2018\u2019\u201b\u02bc\uff07"
+# Between letters also an accent or a prime that was typed for one.
+APOSTROPHE = rf"[{APOSTROPHES}]|(?<=\p{{L}})[\u00b4\u2032](?=\p{{L}})"
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def visible(text: str) -> str:
+    """The text composed (NFC), without the characters that are not seen."""
+    return unicodedata.normalize("NFC", re.sub(f"[{UNSEEN}]", "", text))
+
+
+def in_one_form(text: str) -> str:
+    """The text composed (NFC), with straight apostrophes, without characters that are not seen or only shape letters.
+
+    As `learn_vocabulary` reads it, except for joiners, which letters and pictures have, and accents for apostrophes.
+    """
+    return re.sub(f"[{APOSTROPHES}]", "'", visible(text.replace("\u200c", "")))
 
 
 def unescaped(text: str) -> str:

@@ -13,24 +13,24 @@ with extra("text"):
     import pyarrow as pa
 
 # The version of the cached files: increase it if the same lines would give different rows.
-LINES_FORMAT = "2"
+LINES_FORMAT = "3"
 # The approximate size of a row group.
 BATCH_BYTES = 1 << 20
 
 
 def read_tab_lines(
-    path: Path, columns: Sequence[str], text_column: str, given: TextFormat = DEFAULT
+    path: Path, columns: Sequence[str], text_column: str, given: TextFormat = DEFAULT, *, header: bool = False
 ) -> datasets.Dataset:
     """The lines of a file as rows of one or two columns, stored in the cache folder of `datasets` and memory-mapped.
 
     A line ends only at a newline. Of two columns, the text may have separators: a line is split at its last one, or at
-    its first one if the text comes last. Quotes and other separators (such as U+0085) are part of the text. A first
-    line with the names of the columns is skipped, and so are lines that begin with a given comment. Raises ValueError
-    that names the first line without a separator; if bad rows are skipped, such a line is a row without a text.
+    its first one if the text comes last. Quotes and other separators (such as U+0085) are part of the text. The first
+    line is skipped if it is a header, and so are lines that begin with a given comment. Raises ValueError that names
+    the first line without a separator; if bad rows are skipped, such a line is a row without a text.
     """
     separator, comment, skip = given.character or "\t", (given.comment or "").encode(), given.skip_bad
     schema = pa.schema([(column, pa.large_string()) for column in columns])
-    fingerprint = hashlib.sha256(repr([LINES_FORMAT, *columns, text_column, separator, comment, skip]).encode())
+    fingerprint = hashlib.sha256(repr([LINES_FORMAT, *columns, text_column, separator, comment, skip, header]).encode())
     with path.open("rb") as file:
         while block := file.read(BATCH_BYTES):
             fingerprint.update(block)
@@ -50,15 +50,15 @@ def read_tab_lines(
 
     def batches() -> Iterator[pa.RecordBatch]:
         with path.open("rb") as file:
-            number = 0
+            number, skipped = 0, not header
             while lines := file.readlines(BATCH_BYTES):
                 read = [
                     row(line, n)
                     for n, line in enumerate(lines, start=number + 1)
                     if not comment or not line.startswith(comment)
                 ]
-                if number == 0 and read and read[0] == tuple(columns):
-                    read = read[1:]
+                if read and not skipped:
+                    read, skipped = read[1:], True
                 number += len(lines)
                 yield pa.record_batch([[values[i] for values in read] for i in range(len(columns))], schema=schema)
 

@@ -84,6 +84,7 @@ def _read(
             kinds = f"{', '.join(LOADERS)} in {', '.join(PACKED)}"
             raise ValueError(f"{path}: expected a file of type {kinds}, got {suffix or 'no suffix'!r}")
     kind = LOADERS[suffix]
+    given.check_suffix(suffix, str(path))
     check_file(plain)
     if plain.stat().st_size == 0:
         raise ValueError(f"{path}: expected at least one row, got an empty file")

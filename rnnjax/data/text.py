@@ -13,7 +13,7 @@ import numpy as np
 from rnnjax.data.arrow_cache import cached_arrow
 from rnnjax.data.byte_pairs import BYTES, trained_pairs
 from rnnjax.data.sequences import Sequences
-from rnnjax.data.splitting import WORD, Kind, unescaped
+from rnnjax.data.splitting import APOSTROPHE, SHAPING, WORD, Kind, unescaped
 from rnnjax.data.stored_texts import StoredTexts, batches, in_file_order
 from rnnjax.data.tokens import MOST_BYTES, MOST_WORDS
 from rnnjax.extras import extra
@@ -43,9 +43,11 @@ def learn_vocabulary(
 ) -> tuple[Tokenizer, int]:
     """A tokenizer with the most frequent words or sub-words, and the number of different ones in the texts.
 
-    HTML entities are replaced, `<br />` is a space, and texts are lower-cased unless `lowercase` is false. Index 0 is
-    padding, 1 is any word outside the vocabulary. `size` limits the vocabulary, including special tokens; None keeps
-    every word. What was learnt from stored texts is cached in the cache folder of `datasets`.
+    HTML entities are replaced, `<br />` is a space, letters and their marks are composed (NFC), apostrophes of
+    typesetting become `'`, what is not seen is removed (soft hyphens, joiners, spaces without width, marks of the
+    writing direction), and texts are lower-cased unless `lowercase` is false. Index 0 is padding, 1 is any word outside
+    the vocabulary. `size` limits the vocabulary, including special tokens; None keeps every word. What was learnt from
+    stored texts is cached in the cache folder of `datasets`.
 
     "words": a word is a run of letters, digits, `_` and apostrophes, one emoji, or one letter of a script without
     spaces (`rnnjax.data.splitting`). Words from index 2 upwards are sorted by decreasing frequency (ties
@@ -117,8 +119,15 @@ def _room(special: Sequence[str], kind: Kind) -> str:
 
 def _tokenizer(model: models.Model, lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    steps = [normalizers.Replace(Regex(r"(?i)<br\s*/?>"), " "), *([normalizers.Lowercase()] if lowercase else [])]
-    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(r"(?i)<br\s*/?>"), " "),
+            normalizers.Replace(Regex(SHAPING), ""),
+            normalizers.NFC(),
+            normalizers.Replace(Regex(APOSTROPHE), "'"),
+            *([normalizers.Lowercase()] if lowercase else []),
+        ]
+    )
     if isinstance(model, models.BPE):
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         # The place of a sub-word is without the space before it.

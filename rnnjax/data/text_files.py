@@ -1,6 +1,7 @@
 """Text files of language models: plain or compressed, with the line ends of any system, and the parts in a folder."""
 
 import re
+import warnings
 from pathlib import Path
 
 from rnnjax.data.encodings import HINT, encoding_of
@@ -64,5 +65,9 @@ def read_text(file: Path, given: str | None = None) -> str:
         text = path.read_bytes().decode(encoding)
     except UnicodeError as error:
         raise ValueError(f"{file}: expected {encoding}, got: {error}; {HINT}") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        count = text.count("\0")
+        warnings.warn(f"{file}: {count:,} null characters, the first in line {line}: it may be damaged", stacklevel=2)
     # Windows ends a line with both characters, old Macs with the first one only.
     return text.replace("\r\n", "\n").replace("\r", "\n")

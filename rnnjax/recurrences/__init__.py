@@ -2,6 +2,7 @@
 
 from rnnjax.recurrences.associative import Associative as Associative
 from rnnjax.recurrences.chunked import Chunked as Chunked
+from rnnjax.recurrences.cudnn import CuDNN as CuDNN
 from rnnjax.recurrences.newton import Newton as Newton
 from rnnjax.recurrences.newton import Solution as Solution
 from rnnjax.recurrences.noise import Noise as Noise

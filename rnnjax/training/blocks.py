@@ -9,9 +9,9 @@ import jax
 
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.loop import Keeper
-from rnnjax.training.plateau import check_no_plateau
 from rnnjax.training.position import Position
 from rnnjax.training.state import TrainState
+from rnnjax.training.validated import check_unvalidated
 
 # block(state) -> (state, numbers)
 Block = Callable[[TrainState], tuple[TrainState, Any]]
@@ -37,10 +37,10 @@ def fit_blocks(
     the host; the yielded state may be donated to the next block. In the position, a block counts as an epoch.
     With `checkpoints`, the state is written before the first block, after each block at which a checkpoint is due, and
     at the end; `position` resumes from such a checkpoint. `stop` must already be entered; a signal then ends the run
-    between two blocks. Raises ValueError for the schedule plateau, Interrupted if a signal asked to stop, OSError if a
-    checkpoint cannot be written.
+    between two blocks. Raises ValueError for the schedule plateau and `average_after`, Interrupted if a signal asked to
+    stop, OSError if a checkpoint cannot be written.
     """
-    check_no_plateau(state, "training in blocks")
+    check_unvalidated(state, "training in blocks")
     with contextlib.nullcontext() if stop is None else stop.between_steps():
         if position is None:
             position = Position()

@@ -14,10 +14,10 @@ from rnnjax.training.compiled import CompiledStep
 from rnnjax.training.divergence import ADVICE, DivergedError, Watchdog
 from rnnjax.training.interruption import StopSignals
 from rnnjax.training.objective import Sums
-from rnnjax.training.plateau import after_validation
 from rnnjax.training.position import Position
 from rnnjax.training.reports import EpochReport, Scores, StepReport
 from rnnjax.training.state import TrainState
+from rnnjax.training.validated import after_validation
 
 
 class Keeper(Protocol):

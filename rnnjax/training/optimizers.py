@@ -52,18 +52,25 @@ class Optimizer:
     clip: float | None = None
     """Gradient clipping: largest global norm."""
     averaging: float = 0.0
-    """Decay of an exponential moving average of the parameters, which is evaluated and saved in place of them; 0: no
-    average."""
+    """Decay of a moving average of the parameters, which is evaluated and saved in place of them: at most 1, which
+    averages all of them; 0: no average."""
+    average_after: int | None = None
+    """Number of epochs: the average begins after an epoch whose validation loss is above the lowest one of all epochs
+    but these last ones. Default: it begins with the first update."""
     skip: int = 0
     """Number of consecutive updates that may be skipped because the gradient is not finite; one more stops the run."""
 
     def __post_init__(self):
         check_fields(
             self,
-            at_least_one=("constant_epochs", "decay", "plateau_epochs"),
-            shares=("warmup", "averaging", "momentum"),
+            at_least_one=("constant_epochs", "decay", "plateau_epochs", "average_after"),
+            shares=("warmup", "momentum"),
             above_zero=("learning_rate", "clip"),
         )
+        if not 0 <= self.averaging <= 1:
+            raise ValueError(f"averaging: expected a number from 0 to 1, got {self.averaging}")
+        if self.average_after is not None and not self.averaging:
+            raise ValueError(f"average_after: expected an averaging above 0 with it, got {self.average_after} alone")
         if self.weight_decay is not None and not 0 <= self.weight_decay < 1:
             raise ValueError(f"weight_decay: expected 0 <= share < 1, got {self.weight_decay}")
         if self.weight_decay and self.optimizer in ("adam", "nadam"):
@@ -89,6 +96,7 @@ class Optimizer:
         """
         import optax
 
+        from rnnjax.training.averaging import average_start
         from rnnjax.training.plateau import plateau
 
         check_range("steps", steps, 1)
@@ -100,6 +108,8 @@ class Optimizer:
             transformation = optax.chain(optax.add_decayed_weights(self.l2, self._mask), transformation)
         if self.schedule == "plateau":
             transformation = optax.chain(transformation, plateau(1 / self.decay, self.plateau_epochs))
+        if self.average_after:
+            transformation = optax.chain(transformation, average_start(self.average_after))
         return optax.apply_if_finite(transformation, self.skip) if self.skip else transformation
 
     def clipped(self, steps: int, epoch_steps: int | None = None) -> "optax.GradientTransformation":

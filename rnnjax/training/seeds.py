@@ -18,10 +18,10 @@ from rnnjax.training.devices import seed_groups, seed_mesh, start_each
 from rnnjax.training.divergence import DivergedError, Watchdog
 from rnnjax.training.loop import read_sums
 from rnnjax.training.objective import Objective, Sums, SumsOf
-from rnnjax.training.plateau import check_no_plateau
 from rnnjax.training.reports import read_of
 from rnnjax.training.state import TrainState
 from rnnjax.training.step import eval_step, train_step
+from rnnjax.training.validated import check_unvalidated
 
 
 class SeedEpoch(NamedTuple):
@@ -47,7 +47,7 @@ class SeedTraining:
     whose shapes must be the same for all seeds. With more seeds than CPU devices, groups of seeds take turns
     (`seed_groups`). If the number of seeds is not a multiple of the number of devices, the last seed is trained more
     than once. `steps` is the number of updates in all epochs. Raises ValueError for no seeds, for an objective that
-    carries, for the schedule plateau, and as `train_step`.
+    carries, for the schedule plateau and `average_after`, and as `train_step`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SeedTraining:
         self._evaluation = eval_step(objective, mesh, seeds=True)
         self.objective = self._evaluation.objective
         self._states = deque(start_each(start, group, mesh) for group in self._groups)
-        check_no_plateau(self._states[0].optimizer_state, "seeds side by side")
+        check_unvalidated(self._states[0].optimizer_state, "seeds side by side")
         self.parameters = sum(leaf[0].size for leaf in jax.tree.leaves(self._states[0].params))
 
     @property

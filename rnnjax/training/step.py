@@ -44,10 +44,11 @@ def train_step(
 
         average = d * average + (1 - d) * params,  d = min(averaging, (1 + t) / (10 + t))
 
+    unless the optimizer has `average_start`, which says when the average begins.
     Every `histograms` steps, the sums have a histogram of each gradient before clipping (`gradient_histograms`).
     With `seeds`, state, batch and sums have a leading axis of seeds that is split over the mesh; each seed is trained
     independently of the others.
-    Raises ValueError for a clip or `histograms` that is not above 0, and for an averaging not in [0, 1). The step
+    Raises ValueError for a clip or `histograms` that is not above 0, and for an averaging not in [0, 1]. The step
     raises ValueError if the state has an average but `averaging` is 0 or the other way round, and for an optimizer
     state with other dtypes than `TrainState.create` makes.
     """

@@ -10,6 +10,7 @@ import optax
 
 from rnnjax.dtypes import cast_like, widen
 from rnnjax.fields import check_range
+from rnnjax.training.averaging import moving_average
 from rnnjax.training.histograms import empty_histograms, gradient_histograms
 from rnnjax.training.objective import Objective, Sums, SumsOf
 from rnnjax.training.plateau import scale_of
@@ -56,8 +57,8 @@ def update_of(
         check_range("histograms", histograms, 1)
     if clip is not None and not 0 < clip < math.inf:
         raise ValueError(f"clip: expected a number above 0, got {clip}")
-    if not 0 <= averaging < 1:
-        raise ValueError(f"averaging: expected 0 <= decay < 1, got {averaging}")
+    if not 0 <= averaging <= 1:
+        raise ValueError(f"averaging: expected 0 <= decay <= 1, got {averaging}")
     clipping = optax.identity() if clip is None else optax.clip_by_global_norm(clip)
     gradients = gradients or gradient_sums(Objective.of(objective))
     on_cpu = (platform or jax.default_backend()) == "cpu"
@@ -67,7 +68,8 @@ def update_of(
         gradient, _ = clipping.update(gradient, clipping.init(wide))
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, wide)
         params = cast_like(optax.apply_updates(wide, updates), state.params)
-        average = _averaged(state, widen(params), averaging) if averaging else ()
+        new, at = widen(params), state.step
+        average = moving_average(state.average, new, averaging, at, optimizer_state) if averaging else ()
         after = state._replace(params=params, optimizer_state=optimizer_state, average=average)
         _check_alike(state, after)
         return after
@@ -144,17 +146,6 @@ def _check_alike(before: TrainState, after: TrainState) -> None:
                 f"state{jax.tree_util.keystr(path)}: expected {new.dtype}{list(new.shape)}, as an update and "
                 f"`TrainState.create` make it, got {old.dtype}{list(old.shape)}"
             )
-
-
-def _averaged(state: TrainState, params: Any, averaging: float) -> Any:
-    """The moving average after a step with these new parameters."""
-
-    def leaf(old: jax.Array, new: jax.Array) -> jax.Array:
-        steps = state.step.astype(old.dtype)
-        kept = jnp.minimum(averaging, (1 + steps) / (10 + steps))
-        return kept * old + (1 - kept) * new
-
-    return jax.tree.map(leaf, state.average, params)
 
 
 def _optimizer_numbers(optimizer_state: Any) -> Sums:

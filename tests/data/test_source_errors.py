@@ -38,7 +38,7 @@ BAD_FILES = {
     "invalid UTF-8": ("films.csv", b"text,label\ngood\xff,1\n", ": expected UTF-8, got an invalid byte near offset 15"),
     "cut-off UTF-16": ("films.csv", GOOD.encode("utf-16")[:-1], ": expected utf-16, got: "),
     "cut-off UTF-8": ("films.csv", GOOD.encode() + b"caf\xc3", ": expected UTF-8, got an invalid byte near offset"),
-    "unclosed quote": ("films.csv", 'text,label\n"good,1\nbad,0\n', ": not readable as csv: Error tokenizing data."),
+    "unclosed quote": ("films.csv", 'text,label\n"good,1\nbad,0\n', ", row 1 (line 2): expected quote marks around"),
     "too many fields": (
         "films.csv",
         f"{GOOD}bad,0,7,8\n",

@@ -1,14 +1,16 @@
 """Labelled texts from files, the installed reviews and the hub: what is read."""
 
+import dataclasses
 import importlib.util
 import json
+import logging
 import sys
 
 import datasets
 import datasets.exceptions
 import pytest
 
-from rnnjax.data import LabelledTexts, Source, load_source
+from rnnjax.data import LabelledTexts, Source, TextFormat, load_part, load_source
 
 ROWS = [{"text": "a good film", "label": "pos"}, {"text": "bad", "label": "neg"}, {"text": "fine", "label": "pos"}]
 WANT = LabelledTexts(["a good film", "bad", "fine"], [1, 0, 1])
@@ -53,6 +55,61 @@ def test_a_folder_holds_the_parts_that_are_there(tmp_path, suffix):
     source = load_source(str(tmp_path))
     assert source.validation == LabelledTexts(["fine"], [1])
     assert source.test == LabelledTexts(["bad"], [0])
+
+
+def test_a_part_is_read_without_the_others(tmp_path):
+    write(tmp_path / "test.csv", ROWS[1:2])
+    write(tmp_path / "dev.jsonl", ROWS[2:])
+    classes = ("neg", "pos")
+    assert load_part(str(tmp_path), classes) == ("test", LabelledTexts(["bad"], [0]))
+    assert load_part(str(tmp_path), classes, "validation") == ("validation", LabelledTexts(["fine"], [1]))
+    with pytest.raises(ValueError, match=r"part: expected one of \['test', 'validation'\], .* got 'train'"):
+        load_part(str(tmp_path), classes, "train")
+    with pytest.raises(FileNotFoundError, match=r"expected a file train\.\* of type"):
+        load_source(str(tmp_path))
+    assert load_part(str(tmp_path / "dev.jsonl"), classes) == ("train", LabelledTexts(["fine"], [1]))
+
+
+def test_the_first_part_with_labels_is_read(tmp_path):
+    (tmp_path / "test.csv").write_text("text,label\na,-1\nb,?\n")
+    (tmp_path / "val.csv").write_text("text\na\n")
+    write(tmp_path / "train.csv", ROWS)
+    with pytest.warns(UserWarning, match="has no labels") as said:
+        assert load_part(str(tmp_path), ("neg", "pos")) == ("train", WANT)
+    assert [str(warning.message).split(": ")[1:] for warning in said] == [
+        [f"the {part} part has no labels in column 'label'", "skipped"] for part in ("test", "validation")
+    ]
+    with pytest.raises(ValueError, match=r"\(test\), row 1: expected a label of .*, got '-1'; --skip-bad"):
+        load_part(str(tmp_path), ("neg", "pos"), "test")
+    with pytest.raises(ValueError, match=r"\(validation\): expected a column 'label', got \['text'\]"):
+        load_part(str(tmp_path), ("neg", "pos"), "validation")
+
+
+def test_a_folder_without_any_part_is_an_error(tmp_path):
+    write(tmp_path / "films.csv", ROWS)
+    with pytest.raises(FileNotFoundError, match=r"train\.\*, validation\.\* or test\.\* .* among \['films\.csv'\]"):
+        load_part(str(tmp_path), ("neg", "pos"))
+
+
+WRITTEN = {
+    "words": ["TRUE", "False", "true"],
+    "booleans": [True, False, True],
+    "numbers": [1, 0, 1.0],
+    "strings": ["1", "0.0", "1e0"],
+}
+
+
+@pytest.mark.parametrize("trained", WRITTEN)
+@pytest.mark.parametrize("other", WRITTEN)
+def test_classes_are_the_same_however_they_are_written(tmp_path, trained, other):
+    files = {}
+    for name in (trained, other):
+        labels = [{"text": "abc"[n], "label": label} for n, label in enumerate(WRITTEN[name])]
+        files[name] = write(tmp_path / f"{name}.jsonl", labels)
+    source = load_source(files[trained])
+    assert source.classes == (("false", "true") if trained in ("words", "booleans") else ("0", "1"))
+    assert load_part(files[other], source.classes) == ("train", source.train)
+    assert source.train.labels == [1, 0, 1]
 
 
 def test_parts_may_be_files_of_different_types(tmp_path):
@@ -154,10 +211,10 @@ def test_integers_that_are_names_of_given_classes_go_by_name(tmp_path, labels):
     assert load_source(write(tmp_path / "films.jsonl", rows), classes=("1", "0")).train.labels == [0, 1]
 
 
-def test_booleans_are_classes_zero_and_one(tmp_path):
+def test_booleans_are_the_classes_false_and_true(tmp_path):
     rows = [{"text": "a", "label": True}, {"text": "b", "label": False}]
     source = load_source(write(tmp_path / "films.jsonl", rows))
-    assert source == Source(LabelledTexts(["a", "b"], [1, 0]), None, None, ("0", "1"))
+    assert source == Source(LabelledTexts(["a", "b"], [1, 0]), None, None, ("false", "true"))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +226,17 @@ def test_csv_texts_that_look_like_something_else_stay_texts(tmp_path, texts):
     rows = [{"text": text, "label": n % 2} for n, text in enumerate(texts)]
     for name in ("films.csv", "films.tsv"):
         assert load_source(write(tmp_path / name, rows)).train.texts == texts
+
+
+OPTIONS = {"columns": "label,text", "separator": ";", "comment": "#", "encoding": "latin-1"}
+
+
+@pytest.mark.parametrize("source", ["reviews", "imdb", "hf://owner/name"])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_what_is_no_file_has_no_use_for_its_format(source, option):
+    given = dataclasses.replace(TextFormat(), **{option: OPTIONS[option]})
+    with pytest.raises(ValueError, match=f"source '{source}': expected a .*file .*with --{option}, got 'no file'"):
+        load_source(source, given=given)
 
 
 def test_labels_that_look_missing_are_names(tmp_path):
@@ -272,8 +340,9 @@ def test_imdb_is_the_hubs_two_parts(monkeypatch):
     [ConnectionError("no route"), TimeoutError(), datasets.exceptions.DatasetNotFoundError("offline")],
     ids=lambda failure: type(failure).__name__,
 )
-def test_a_hub_that_cannot_be_reached_names_what_to_take_instead(monkeypatch, failure):
+def test_a_hub_that_cannot_be_reached_names_what_to_take_instead(monkeypatch, caplog, failure):
     def load_dataset(*args, **options):
+        logging.getLogger("huggingface_hub.utils").warning("attempt 1 of 5")
         raise failure
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -281,3 +350,4 @@ def test_a_hub_that_cannot_be_reached_names_what_to_take_instead(monkeypatch, fa
     with pytest.raises(ConnectionError, match=message) as caught:
         load_source("imdb")
     assert caught.value.__cause__ is failure
+    assert not caplog.records

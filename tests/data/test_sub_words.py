@@ -4,6 +4,7 @@ import collections
 import itertools
 import json
 import re
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from rnnjax.data import StoredTexts, encode, learn_vocabulary, load_vocabulary
 from rnnjax.data.ngrams import NgramVocabulary
 from rnnjax.data.splitting import Kind
 
+# What is not kept: entities and line breaks of HTML, apostrophes of typesetting, and what is not seen.
+CHANGED = "&<\u00ad\u00b4\u02bc\u2018\u2019\u201b\u2032\ufeff\uff07" + "".join(map(chr, range(0x200B, 0x2070)))
 SIZE = 278  # two special tokens, 256 bytes, 20 merges
 TEXTS = ["the cat sat on the mat", "a cat and a hat", "that fat rat sat", "cats at the mat"] * 3
 
@@ -70,17 +73,18 @@ def test_a_text_is_encoded_by_the_merges_in_their_order(text):
 
 
 @settings(max_examples=at_most(200))
-@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+@given(text=st.text(st.characters(exclude_categories=["Cn", "Cs"], exclude_characters=CHANGED), max_size=40))
 def test_nothing_is_unknown_and_nothing_is_lost(text):
     tokenizer, _, _ = learnt(lowercase=False)
-    text = text.replace("&", "").replace("<", "")  # entities and line breaks of HTML are not kept
     tokens = encode(tokenizer, [text])[0]
     assert (tokens > 1).all()
     shown = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = itertools.count(256)
     byte_of = {chr(byte if byte in shown else next(others)): byte for byte in range(256)}
     known = {index: word for word, index in tokenizer.get_vocab().items()}
-    assert bytes(byte_of[character] for token in tokens.tolist() for character in known[token]).decode() == text
+    assert bytes(byte_of[character] for token in tokens.tolist() for character in known[token]).decode() == normalize(
+        "NFC", text
+    )
 
 
 def test_a_text_that_spells_a_special_token_is_a_text():

@@ -64,6 +64,6 @@ def test_a_bad_line_is_named(tmp_path, content, message):
 
 def test_a_tsv_whose_raw_quotes_swallow_lines_is_an_error(tmp_path):
     path = tmp_path / "sentences.tsv"
-    path.write_text('text\tlabel\nfine\t1\n"Awful place\t0\ngood food\t1\nthe "best"\t1\nbad"\t0\n')
+    path.write_text('text\tlabel\nfine\t1\n"Awful place\t0\ngood food\t1\nbad"\t0\n"two\nlines"\t1\n')
     with pytest.raises(ValueError, match=r"row 2: expected quote marks only around whole fields, got .* in \.txt"):
         load_source(str(path))

@@ -59,7 +59,7 @@ def test_two_files_of_one_part_and_no_training_part_are_errors(tmp_path):
     assert made(other, "notes.md") == {}
 
 
-LINES = st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])), min_size=1)
+LINES = st.lists(st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"])), min_size=1)
 
 
 @settings(max_examples=at_most(100))
@@ -74,7 +74,7 @@ def test_every_line_end_is_a_newline(folder, lines, end, mark, packed):
     assert read_text(path) == text
 
 
-@pytest.mark.filterwarnings("ignore:.*read as")
+@pytest.mark.filterwarnings("ignore:.*read as", "ignore:.*null characters")
 @settings(max_examples=at_most(200))
 @given(content=st.binary(max_size=200), packed=st.booleans(), cut=st.integers(0, 30), at=st.integers(0, 60))
 def test_any_bytes_are_a_text_or_a_documented_error(folder, content, packed, cut, at):
@@ -92,6 +92,12 @@ def test_any_bytes_are_a_text_or_a_documented_error(folder, content, packed, cut
     assert "\r" not in text
     documented = "expected UTF-8|expected utf-|not readable as .gz|expected the data itself"
     assert not message or re.search(documented, message)
+
+
+def test_null_characters_are_said(tmp_path):
+    (tmp_path / "text").write_bytes(b"one film\nanother\0 film\0\n")
+    with pytest.warns(UserWarning, match="text: 2 null characters, the first in line 2: it may be damaged"):
+        assert read_text(tmp_path / "text") == "one film\nanother\0 film\0\n"
 
 
 def test_what_unpacks_to_far_more_is_not_read(tmp_path, monkeypatch):

@@ -155,7 +155,12 @@ WRONG = {
     "decay": ({"decay": 0.5}, "decay: expected at least 1, got 0.5"),
     "constant": ({"constant_epochs": 0}, "constant_epochs: expected at least 1, got 0"),
     "clip": ({"clip": 0.0}, "clip: expected a number above 0, got 0.0"),
-    "averaging": ({"averaging": 1.0}, "averaging: expected 0 <= share < 1, got 1.0"),
+    "averaging": ({"averaging": 1.1}, "averaging: expected a number from 0 to 1, got 1.1"),
+    "average after": ({"average_after": 2}, "average_after: expected an averaging above 0 with it, got 2 alone"),
+    "average after none": (
+        {"averaging": 1.0, "average_after": 0},
+        "average_after: expected at least 1, got 0",
+    ),
     "weight decay": ({"optimizer": "sgd", "weight_decay": -0.1}, "weight_decay: expected 0 <= share < 1, got -0.1"),
     "of adam": (
         {"weight_decay": 0.1},

@@ -1,4 +1,4 @@
-"""The schedule plateau: the learning rate follows the validation loss, and its state is part of a checkpoint."""
+"""What waits for the validation loss, in a state that is kept: the schedule plateau, the start of an average."""
 
 import dataclasses
 from typing import Any
@@ -11,12 +11,14 @@ import pytest
 from rnnjax.data import batches
 from rnnjax.training import Optimizer, TrainState, batch_mesh, eval_step, evaluate, fit, train_step
 from rnnjax.training.blocks import fit_blocks
-from rnnjax.training.plateau import after_validation, plateau, scale_of
+from rnnjax.training.plateau import plateau, scale_of
 from rnnjax.training.seeds import SeedTraining
+from rnnjax.training.validated import after_validation
 
 LOSSES = [5.0, 4.0, 4.0, 4.1, 3.0, 3.1, 3.2, 3.3, 2.9999, 2.0]
 # float32 products of a few powers of a factor.
 TOLERANCE = 1e-6
+START = 20.0
 
 
 def by_hand(losses, factor, patience):
@@ -59,14 +61,16 @@ def sums(params, batch, key):
 
 
 CONFIG = Optimizer(optimizer="sgd", learning_rate=0.5, schedule="plateau", decay=4.0, plateau_epochs=1)
+AVERAGED = Optimizer(optimizer="sgd", learning_rate=0.5, averaging=1.0, average_after=2)
 DATA = batches(np.ones((8, 1), np.float32), np.zeros(8, np.float32), batch_size=4)
 
 
-def trained(losses, start=None):
+def trained(losses, start=None, config=CONFIG):
     """The learning rate of every step, and the last state, of a training whose validation losses are given."""
-    optimizer, mesh, steps = CONFIG.transformation(9), batch_mesh(2), []
-    step, evaluation = train_step(sums, optimizer, mesh), eval_step(sums, mesh)
-    state = start or TrainState.create({"w": jnp.float32(9.0)}, optimizer, jax.random.key(0))
+    optimizer, mesh, steps = config.transformation(9), batch_mesh(2), []
+    step, evaluation = train_step(sums, optimizer, mesh, averaging=config.averaging), eval_step(sums, mesh)
+    averaged = config.averaging > 0
+    state = start or TrainState.create({"w": jnp.float32(START)}, optimizer, jax.random.key(0), averaged=averaged)
     given = iter(losses)
 
     def scripted(*arguments):
@@ -83,7 +87,7 @@ def test_fit_tells_the_schedule_each_validation_loss():
     scales = [1.0, *by_hand(LOSSES, 0.25, 1)[:-1]]
     np.testing.assert_allclose(found, 0.5 * np.repeat(scales, 2), rtol=TOLERANCE)
     # Each step subtracts its learning rate times a gradient of 1.
-    np.testing.assert_allclose(state.params["w"], 9 - sum(found), rtol=TOLERANCE)
+    np.testing.assert_allclose(state.params["w"], START - sum(found), rtol=TOLERANCE)
 
 
 def test_a_training_goes_on_where_its_state_stopped():
@@ -94,15 +98,56 @@ def test_a_training_goes_on_where_its_state_stopped():
     jax.tree.map(np.testing.assert_array_equal, again.optimizer_state, state.optimizer_state)
 
 
-def test_loops_without_validation_losses_refuse_it():
-    optimizer = CONFIG.transformation(9)
+def begins(losses, window):
+    """The number of validations after which the average begins: one above the lowest of all but the last `window`."""
+    for number, loss in enumerate(losses):
+        if number > window and loss > min(losses[: number - window]):
+            return number + 1
+    return None
+
+
+@pytest.mark.parametrize(("losses", "window"), [(LOSSES, 2), (LOSSES[4:], 2), (LOSSES[4:], 1), (LOSSES, 5)])
+def test_an_average_begins_where_the_loss_is_above_the_lowest_of_a_while_ago(losses, window):
+    config = dataclasses.replace(AVERAGED, average_after=window)
+    _, state = trained(losses, config=config)
+    after = START - 0.5 * np.arange(2 * len(losses) + 1)  # the parameter after each update
+    start = begins(losses, window)
+    expected = after[-1] if start is None else after[2 * start :].mean()
+    np.testing.assert_allclose(state.average["w"], expected, rtol=TOLERANCE)
+    np.testing.assert_allclose(state.params["w"], after[-1], rtol=TOLERANCE)
+    assert [begins(losses, window) for losses, window in ((LOSSES, 5), (LOSSES[4:], 2))] == [None, 4]
+
+
+def test_a_decay_limits_a_mean_that_began_late():
+    _, state = trained(LOSSES[4:], config=dataclasses.replace(AVERAGED, averaging=0.6))
+    start, last = 2 * 4, 2 * len(LOSSES[4:])
+    average = START - 0.5 * start
+    for number in range(start + 1, last + 1):
+        kept = min(0.6, (number - start) / (number - start + 1))
+        average = kept * average + (1 - kept) * (START - 0.5 * number)
+    np.testing.assert_allclose(state.average["w"], average, rtol=TOLERANCE)
+
+
+def test_an_average_that_waits_goes_on_where_its_state_stopped():
+    _, whole = trained(LOSSES[4:], config=AVERAGED)
+    for cut in (1, 3, 5):
+        _, half = trained(LOSSES[4 : 4 + cut], config=AVERAGED)
+        _, again = trained(LOSSES[4 + cut :], half, AVERAGED)
+        kept = [(state.params, state.average, state.optimizer_state) for state in (again, whole)]
+        jax.tree.map(np.testing.assert_array_equal, *kept)
+
+
+@pytest.mark.parametrize("config", [CONFIG, AVERAGED], ids=["plateau", "average_after"])
+def test_loops_without_validation_losses_refuse_it(config):
+    optimizer = config.transformation(9)
 
     def start(seed):
-        return TrainState.create({"w": jnp.float32(9.0)}, optimizer, jax.random.key(seed))
+        return TrainState.create({"w": jnp.float32(START)}, optimizer, jax.random.key(seed))
 
-    with pytest.raises(ValueError, match="schedule: expected one that needs no validation loss for seeds side by side"):
+    message = "optimizer: expected one that needs no validation loss for "
+    with pytest.raises(ValueError, match=f"{message}seeds side by side"):
         SeedTraining(sums, optimizer, start, lambda seed, epoch: DATA(), DATA, [0, 1], epochs=2, epoch_steps=2)
-    with pytest.raises(ValueError, match="expected one that needs no validation loss for training in blocks"):
+    with pytest.raises(ValueError, match=f"{message}training in blocks"):
         next(iter(fit_blocks(start(0), lambda state: (state, {}), 1, 1)))
     with pytest.raises(ValueError, match="decay: expected a number above 1 for the schedule plateau, got 1"):
         Optimizer(schedule="plateau", decay=1.0)

@@ -127,9 +127,9 @@ def test_the_average_is_that_of_a_plain_loop():
     assert plain.evaluated is plain.params
 
 
-@pytest.mark.parametrize("averaging", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("averaging", [-0.1, 1.1, float("nan")])
 def test_an_averaging_out_of_range_is_named(averaging):
-    with pytest.raises(ValueError, match=f"averaging: expected 0 <= decay < 1, got {averaging}"):
+    with pytest.raises(ValueError, match=f"averaging: expected 0 <= decay <= 1, got {averaging}"):
         train_step(make_objective(MODEL), OPTIMIZER, batch_mesh(1), averaging=averaging)
 
 
