@@ -5,6 +5,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
+from rnnjax.layers.block import RecurrentBlock
 from rnnjax.layers.containers import both_directions, check_merge, last_of_both, layer_options, refuse_step
 from rnnjax.layers.rnn import RNN
 from rnnjax.modes import check_separate
@@ -20,8 +21,8 @@ class Bidirectional(nn.Module):
     with sizes that cannot be merged.
     """
 
-    forward: RNN
-    backward: RNN
+    forward: RNN | RecurrentBlock
+    backward: RNN | RecurrentBlock
     merge: Literal["concat", "sum", "mean", "product"] = "concat"
 
     def __post_init__(self):

@@ -1,5 +1,6 @@
 """A recurrent layer with a norm, a gate and a skip connection around it, as deep linear recurrent networks have it."""
 
+import math
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -13,7 +14,7 @@ from rnnjax.layers.forward import as_inputs, at_last, clear_past, compute_dtype,
 from rnnjax.layers.rnn import RNN
 from rnnjax.layers.stacked import NORMS
 from rnnjax.modes import is_deterministic, static
-from rnnjax.types import BatchFlags, BatchInputs, Lengths, State
+from rnnjax.types import BatchFlags, BatchInputs, Lengths, State, features
 
 
 class RecurrentBlock(nn.Module):
@@ -58,7 +59,7 @@ class RecurrentBlock(nn.Module):
         all_states: bool = False,
     ) -> tuple[Any, ...]:
         """As `RNN`: outputs `(B, T, H)`, the final state of the layer and, with `all_states`, its states over time."""
-        inputs, size = as_inputs(inputs), self.layer.hidden_size
+        inputs, size = as_inputs(inputs), math.prod(features(self.layer.hidden_size))
         inputs = inputs.astype(compute_dtype(self.layer, inputs))
         options = {"dtype": inputs.dtype, "param_dtype": self.layer.param_dtype}
         if lengths is not None:
