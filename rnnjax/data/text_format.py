@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from rnnjax.data.encodings import check_name
+
 TAB = ("tab", "\\t", "\t")
 
 
@@ -31,12 +33,7 @@ class TextFormat:
         if character is not None and (len(character) != 1 or character in '"\r\n'):
             raise ValueError(f"separator: expected one character or tab, got {self.separator!r}")
         if self.encoding is not None:
-            try:
-                b"text".decode(self.encoding, "replace")
-            except (LookupError, UnicodeError) as error:
-                raise ValueError(
-                    f"encoding: expected a name such as utf-8, latin-1 or utf-16, got {self.encoding!r}"
-                ) from error
+            check_name(self.encoding)
 
     @property
     def names(self) -> list[str]:

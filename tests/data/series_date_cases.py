@@ -114,7 +114,7 @@ CASES = {
         "numbered",
         "",
         rows([f"{2000 + day / 366:.5f}" for day in range(9)]),
-        error="'fractional-year', got '2000.00000'",
+        error="expected a date in column 'date', got '2000.00000'",
     ),
     # Clocks.
     "doubled hour": Case("clocks", "", rows(AUTUMN), error="got 2021-10-31T02:00:00 twice; --timezone"),
@@ -139,14 +139,14 @@ CASES = {
         "clocks",
         "pandas-dev/pandas#14402",
         rows(AUTUMN[:3] + AUTUMN[4:]),
-        error="'value': timezone: expected a time zone such as Europe/Berlin, and local times",
+        error="line 4, 'value': timezone: expected local times of Europe/Berlin, with the last hour of summer ti",
         form={"timezone": "Europe/Berlin"},
     ),
     "doubled quarters mixed": Case(
         "clocks",
         "pandas-dev/pandas#29031",
         rows([f"2018-10-28 0{h}:{m:02d}" for h in (1, 2, 3) for m in (0, 15, 30, 45) for _ in range(1 + (h == 2))]),
-        error="'value': timezone: expected",
+        error="line 6, 'value': timezone: expected",
         form={"timezone": "Europe/Berlin"},
     ),
     "skipped hour": Case(
@@ -156,7 +156,6 @@ CASES = {
         error="02:00:00",
         form={"timezone": "Europe/Berlin"},
     ),
-    "unknown zone": Case("clocks", "", rows(AUTUMN), error="got 'Mars/Olympus'", form={"timezone": "Mars/Olympus"}),
     "days with offsets": Case(
         "clocks",
         "",
