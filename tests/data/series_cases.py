@@ -207,4 +207,12 @@ CASES = {
     "row that ends early": Case(
         "lines", "", rows(days(4)) + "2021-01-05\n", error="line 6: expected 2 values separated by"
     ),
+    "two names, one given": Case(
+        "columns",
+        "",
+        SHOPS,
+        columns=Columns(series=("shop",)),
+        error="line 6, '1': expected increasing dates, got 2021-01-01T00:00:00 after 2021-01-04T00:00:00; for several "
+        "series, set --series 'shop' 'item'",
+    ),
 }

@@ -5,11 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import series_cases
+import series_clock_cases
 import series_date_cases
+import series_layout_cases
+import series_number_cases
 
 from rnnjax.data.series import Columns, Format, read_series
 
-CASES = series_cases.CASES | series_date_cases.CASES
+MODULES = (series_cases, series_clock_cases, series_date_cases, series_layout_cases, series_number_cases)
+TABLES = [module.CASES for module in MODULES]
+CASES = {name: case for table in TABLES for name, case in table.items()}
 
 
 def words(date):
@@ -79,3 +84,7 @@ def test_separators_that_are_none(separator, tmp_path):
 def test_every_kind_has_a_case_that_is_read_and_one_that_is_refused():
     for kind in {case.kind for case in CASES.values()}:
         assert {bool(case.error) for case in CASES.values() if case.kind == kind} == {False, True}, kind
+
+
+def test_no_case_hides_another():
+    assert len(CASES) == sum(map(len, TABLES))

@@ -4,6 +4,7 @@ Formats are those of `strptime`, and `%q`, the number of a quarter; a date witho
 quarter or week. `NUMBERED` are the formats that have no directives.
 """
 
+import datetime
 import re
 import warnings
 from collections.abc import Mapping
@@ -54,8 +55,10 @@ def parsed(words: Any, form: str) -> Any:
     late = words.str.fullmatch(f".*{LATE}") if form == ISO or re.search(r"%H(:%M(:%S)?)?$", form) else False
     words = words.where(~late, words.str.replace(LATE, r"\g<1>00\2", regex=True)) if np.any(late) else words
     aware = "%z" in form or (form == ISO and bool(words.str.fullmatch(f".*{CLOCK}{OFFSET}").any()))
+    if form == ISO:
+        words = words.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
     found = _by_pandas(_with_offsets(words) if form == ISO or form.endswith("%z") else words, form, aware)
-    if re.search(r"%[HMSf] ?(?:Z|UTC|GMT)$", form):  # letters that the format has in every date
+    if re.search(r"%[HMSf] ?(?:Z|UTC|GMT)\b", form):  # letters that the format has in every date
         found = found.dt.tz_localize("UTC")
     return found + pandas.to_timedelta(np.where(late, 1, 0), unit="D") if np.any(late) else found
 
@@ -82,7 +85,7 @@ def _offset(match: re.Match[str]) -> str:
 def plausible(dates: Any, form: str) -> Any:
     """The dates whose years of four digits are of centuries that have series, NaT for others."""
     years = dates.dt.year
-    return dates.where((years >= LEAST_YEAR) & (years < MOST_YEAR)) if "%Y" in form else dates
+    return dates.where((years >= LEAST_YEAR) & (years < MOST_YEAR)) if re.search("%[YG]", form) else dates
 
 
 def _months_of_quarters(words: Any, form: str) -> tuple[Any, str]:
@@ -102,9 +105,11 @@ def _months_of_quarters(words: Any, form: str) -> tuple[Any, str]:
 
 
 def _fiscal(words: Any) -> Any:
-    """Years of the form 2000-01, 2000/2001 or FY 2000-01: the first day of the first one."""
-    years: Any = words.str.extract(r"^(?:FY ?)?(\d{4})[-/](?:\d\d)?(\d\d)$").apply(pandas.to_numeric)
-    first = years[0].where((years[0] + 1) % 100 == years[1])
+    """Years of the form 2000-01, 2000/2001, FY 2000-01 or 00-01, none in the future: the first day of the first one."""
+    years: Any = words.str.extract(r"^(?:FY ?)?(\d{4}|\d\d)[-/](?:\d\d)?(\d\d)$").apply(pandas.to_numeric)
+    now = datetime.datetime.now(datetime.UTC).year
+    first = years[0].where(years[0] > 99, years[0] + 1900 + 100 * (years[0] + 2000 <= now))
+    first = first.where((first + 1) % 100 == years[1])
     return _by_pandas(first.map("{:04.0f}".format, na_action="ignore"), "%Y", aware=False)
 
 

@@ -29,8 +29,9 @@ MONTHS = (
     *("%d-{b}-%y", "%d {b} %y", "%d/{b}/%y", "%d{b}%y"),
     *("{b} %d %Y", "{b} %d, %Y", "{b}-%d-%Y", "{b}/%d/%Y", "{b}. %d, %Y"),
     *("%Y-{b}-%d", "%Y {b} %d", "%Y/{b}/%d", "%Y{b}%d"),
+    # The year is in a column of its own.
+    *("%Y %d-{b}", "%Y {b}-%d", "%Y %d {b}", "%Y %d/{b}", "%d-{b} %Y", "{b}-%d %Y", "%d/{b} %Y"),
 )
-WEEKS = ("%G-W%V", "%GW%V", "%G W%V", "%G/W%V", "W%V %G", "W%V-%G", "W%V/%G", "%G-W%V-%u", "%GW%V%u", "%GW%V-%u")
 MONTHS_BY_LETTER = ("%YM%m", "%Y-M%m", "%YM %m", "M%m %Y", "M%m-%Y", "M%m/%Y")
 TIME = r"(?:\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:\s*[AaPp][Mm])?|\d{1,2}\s*[AaPp][Mm])"
 SPLIT = re.compile(rf"(.*?)(?:([T ]+)({TIME})({OFFSET})?)?")
@@ -39,6 +40,9 @@ IS_ISO = r"[12]\d{3}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:" + OFFSE
 WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 BEFORE = re.compile(rf"{WEEKDAY}([a-z]*)([.,]?\s+|,|-)(.+)", re.IGNORECASE)
 AFTER = re.compile(rf"(.+?)(\s+\(?|,\s*){WEEKDAY}([a-z]*)(\)?)", re.IGNORECASE)
+CTIME = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d\d:\d\d:\d\d( UTC| GMT)? \d{4}")
+BASIC = re.compile(rf"\d{{8}}T\d{{4}}(\d\d)?({OFFSET})?")
+WEEK = re.compile(r"(\d{4})([-/ ]?)([Ww])\d\d?(?:(-?)\d)?|([Ww])\d\d?([-/ ])\d{4}")
 QUARTER = re.compile(r"(\d{4}|\d\d)?([^\dQq]*)([Qq]?)([1-4])([Qq]?)([^\dQq]*)(\d{4}|\d\d)?")
 
 
@@ -46,16 +50,16 @@ def candidates(word: str) -> list[list[str]]:
     """The formats that a date of this shape may have; those of a later list only if none of an earlier one fits."""
     if re.fullmatch(IS_ISO, word):
         return [[ISO]]
+    if match := CTIME.fullmatch(word):
+        return [[f"%a %b %d %H:%M:%S{match[1] or ''} %Y"]]
+    if match := BASIC.fullmatch(word):
+        return [[f"%Y%m%dT%H%M{'%S' if match[1] else ''}{'%z' if match[2] else ''}"]]
     if match := BEFORE.fullmatch(word):
         name, gap, rest = match.groups()
-        return [[f"{'%A' if name else '%a'}{gap}{form}" for form in forms] for forms in candidates(rest)]
+        return _with_day(rest, f"{'%A' if name else '%a'}{gap}", "")
     if (match := AFTER.fullmatch(word)) and re.search(r"\d", match[1]):
         rest, gap, name, end = match.groups()
-        rest = re.sub(rf"^({IS_ISO})$", r"\1", rest)
-        return [
-            [f"{_plain_iso(form, rest)}{gap}{'%A' if name else '%a'}{end}" for form in forms]
-            for forms in candidates(rest)
-        ]
+        return _with_day(rest, "", f"{gap}{'%A' if name else '%a'}{end}")
     if match := HOUR.fullmatch(word):
         date, gap, _, offset = match.groups()
         return [[f"{form}{gap}%H{'%z' if offset else ''}" for form in _date_formats(date, whole=False)]]
@@ -72,9 +76,11 @@ def asked(word: str) -> list[str]:
     return list(ASKED.get(len(plain), ())) if plain.isdecimal() and plain.isascii() else []
 
 
-def _plain_iso(form: str, word: str) -> str:
-    """A format in directives, also for ISO 8601."""
-    return "%Y-%m-%d" + _time_format(*re.fullmatch(SPLIT, word).groups()[1:]) if form == ISO else form  # type: ignore[union-attr]
+def _with_day(word: str, before: str, after: str) -> list[list[str]]:
+    """The formats of a date with the name of its day before or after it, of which ISO 8601 is one in directives."""
+    match = SPLIT.fullmatch(word)
+    iso = "%Y-%m-%d" + (_time_format(*match.groups()[1:]) if match else "")
+    return [[f"{before}{iso if form == ISO else form}{after}" for form in forms] for forms in candidates(word)]
 
 
 def _weeks(date: str) -> list[str]:
@@ -86,6 +92,8 @@ def _weeks(date: str) -> list[str]:
 
 
 def _date_formats(date: str, whole: bool) -> list[str]:
+    if date.endswith("."):
+        return [f"{form}." for form in _date_formats(date[:-1], whole=False)]
     if date.isdecimal() and date.isascii():
         return list(DIGITS.get(len(date), ()))
     if whole and re.fullmatch(r"[12]\d{3}\.\d+", date):
@@ -96,17 +104,31 @@ def _date_formats(date: str, whole: bool) -> list[str]:
     if whole and re.fullmatch(r"(?:FY ?)?\d{4}[-/](?:\d{4}|\d\d)", date) and int(date[-2:]) == _next_year(date):
         months = [f"%Y{date[4]}%m"] if re.fullmatch(r"\d{4}.\d\d", date) else []
         return [FISCAL, *months]
+    if whole and re.fullmatch(r"\d\d[-/]\d\d", date) and int(date[3:]) == (int(date[:2]) + 1) % 100:
+        return [FISCAL, *_orders(date)]
     if re.fullmatch(r"FY ?\d{4}", date):
         return [date[:-4] + "%Y"]
     if re.search(r"[A-Za-z]{3}", date):
-        return [form.format(b=month) for form in MONTHS for month in ("%b", "%B")]
-    if "w" in date.lower() or "m" in date.lower():
-        return [form.replace("W", "w") if "w" in date else form for form in (*WEEKS, *MONTHS_BY_LETTER)]
+        return [form.format(b=name) for form in MONTHS if _has_shape(date, form) for name in ("%b", "%B")]
+    if match := WEEK.fullmatch(date):
+        year, gap, letter, day_gap, first, mark = match.groups()
+        day = "" if day_gap is None else f"{day_gap}%u"
+        return [f"%G{gap}{letter}%V{day}"] if year else [f"{first}%V{mark}%G"]
+    if "M" in date:
+        return list(MONTHS_BY_LETTER)
     if re.search(r"[Qq]", date):
         return _quarters(date)
     if re.fullmatch(r"\d{4}:\d\d?", date):
         return ["%Y:%m", "%Y:%q"]
     return _orders(date)
+
+
+def _has_shape(date: str, form: str) -> bool:
+    """Whether a date with the name of a month has the digits of a format: to try all on each date would take long."""
+    pattern = re.escape(form)
+    for part, shape in (("%Y", r"\d{4}"), ("%y", r"\d\d"), ("%d", r"\d\d?"), (re.escape("{b}"), "[A-Za-z]+")):
+        pattern = pattern.replace(part, shape)
+    return re.fullmatch(pattern, date) is not None
 
 
 def _next_year(date: str) -> int:
@@ -127,6 +149,11 @@ def _quarters(date: str) -> list[str]:
 
 def _orders(date: str) -> list[str]:
     """The orders of year, month or quarter, day and hour, between the same marks."""
+    if match := re.fullmatch(r"(\d{4} )?\d\d?([-/.])\d\d?( \d{4})?", date):  # the year in a column of its own
+        first, mark, last = match.groups()
+        if bool(first) != bool(last):
+            orders = (f"%d{mark}%m", f"%m{mark}%d")
+            return [f"{'%Y ' if first else ''}{order}{' %Y' if last else ''}" for order in orders]
     parts, marks = re.split(r"[-/. ]", date), re.findall(r"[-/. ]", date)
     if len(set(marks)) != 1 or not all(part.isdecimal() and part.isascii() for part in parts):
         return []

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnjax.data.series.date_formats import EPOCHS, FRACTIONAL, ISO, NUMBERED, parsed, plausible
+from rnnjax.data.series.date_formats import EPOCHS, FISCAL, FRACTIONAL, ISO, NUMBERED, parsed, plausible
 from rnnjax.data.series.date_shapes import IS_ISO, asked, candidates
 from rnnjax.data.series.notes import Notes
-from rnnjax.data.series.time_zones import in_zone, named_zones, wall_times
+from rnnjax.data.series.time_zones import by_name, in_zone, wall_times, with_names
 from rnnjax.data.series.types import Format
 from rnnjax.extras import extra
 
@@ -20,7 +20,7 @@ with extra("series"):
 # Characters of other programs that stand for a hyphen and a space.
 PLAIN = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2212": "-", "\u00a0": " "})
 USUAL = (ISO, "%Y-%m", "%Y%m%d")  # of which nothing is said
-MONTHS_OF_YEAR = re.compile(r"[^%]*(?:%[bB][^%]*%y|%y[^%]*%[bB])")
+MONTHS_OF_YEAR = re.compile(r"[^%]*(?:%[bBm][^%]*%y|%y[^%]*%[bBm])[^%]*")
 DAY = np.timedelta64(1, "D")
 
 
@@ -36,14 +36,19 @@ def read_dates(table: pandas.DataFrame, columns: tuple[str, ...], form: Format, 
 
     Raises ValueError that names the first line without a date, and for dates that may be read in several ways.
     """
-    column = table[columns[0]]
+    column, zone = table[columns[0]], form.timezone
     if len(columns) == 1 and pandas.api.types.is_datetime64_any_dtype(column):
         found: Any = column
     else:
         words = column.astype(str).str.strip()
         for name in columns[1:]:
             words = words + " " + table[name].astype(str).str.strip()
-        found = _Words(words.str.translate(PLAIN), " ".join(columns), form, notes).dates()
+        # Each word once: series have the same dates, and what follows from their order is that of one series.
+        codes, _ = pandas.factorize(words)
+        once = words.iloc[np.unique(codes, return_index=True)[1]].str.translate(PLAIN)
+        reader = _Words(once, " ".join(columns), form, notes)
+        found = reader.dates().iloc[codes].set_axis(words.index)
+        zone = None if reader.is_settled else zone
     for row in np.flatnonzero(found.isna())[:1]:
         got = reprlib.repr(str(column.iloc[row]))
         raise ValueError(
@@ -51,7 +56,7 @@ def read_dates(table: pandas.DataFrame, columns: tuple[str, ...], form: Format, 
         )
     aware = found.dt.tz is not None
     if aware:
-        local = None if form.timezone is None else in_zone(found, form.timezone, notes)
+        local = None if zone is None else in_zone(found, zone, notes)
         found = found.dt.tz_convert("UTC").dt.tz_localize(None) if local is None else local
     return Dates(_whole_seconds(table, found, notes), aware)
 
@@ -80,6 +85,7 @@ class _Words:
     def __init__(self, words: Any, column: str, form: Format, notes: Notes):
         self.words, self.column, self.form, self.notes = words, column, form, notes
         self.table = words.to_frame()
+        self.is_settled = False  # the time zone is used
 
     def _where(self, row: int) -> str:
         return f"{self.notes.where}, {place(self.table, row)}"
@@ -95,12 +101,16 @@ class _Words:
 
     def dates(self) -> Any:
         """The dates, NaT where there is none."""
-        if self.form.date_format is not None:
-            return self._given(self.form.date_format)
-        if (found := named_zones(self.words, self.column, self.form.timezone, self.notes)) is not None:
-            return found
+        given = self.form.date_format
+        if given is None:
+            self.words = _usual(self.words)
+        if (parts := with_names(self.words)) is not None and (given is None or re.search("%[HMSfp]$", given)):
+            self.words, self.is_settled = parts[0], True
+            return by_name(self.dates(), parts[1], self.form.timezone, self._where)
+        if given is not None:
+            return self._given(given)
         if self.words.str.fullmatch(IS_ISO).all():
-            return wall_times(self._parsed(ISO), self.words, self.column, self.notes)
+            return self._in_century(wall_times(self._parsed(ISO), self.words, self.column, self.notes), ISO)
         whole = self._whole()
         form, found = next(iter(whole.items()))
         others = [other for other, dates in whole.items() if not dates.equals(found)]
@@ -109,21 +119,27 @@ class _Words:
         self._check_numbers(form, found)
         if MONTHS_OF_YEAR.fullmatch(form):
             self._check_days(form, found)
-        if form == "%Y" and not any(self._fits(parsed(self.words, other)) for other in asked(self.words.iloc[0])[:1]):
-            return found
         if form == "%Y":
+            months = parsed(self.words, "%y%m")
+            if not self._fits(months):
+                return found
+            if np.diff(np.unique(found.dt.year)).max(initial=1) > 1:
+                raise ValueError(self._ambiguous(["%Y", "%y%m"], {"%Y": found, "%y%m": months}))
             self.notes.add(f"dates of four digits in column {self.column!r} are years", "--date-format %Y")
         elif form not in USUAL:
-            words = f", the first day of each period {found.iloc[0].date()}, ..." if form == FRACTIONAL else ""
+            words = (
+                f", the first day of each period {found.iloc[0].date()}, ..." if form in (FRACTIONAL, FISCAL) else ""
+            )
             self.notes.add(f"dates of the format {form!r} in column {self.column!r}{words}", "--date-format")
         return self._in_century(found, form)
 
     def _given(self, given: str) -> Any:
         """The dates in the given format."""
         if given not in (ISO, *NUMBERED) and not re.search("%[YyG]", given):
+            hint = self._works() if "%" not in given else "; the year may be in a further column of --date"
             raise ValueError(
                 f"{self.notes.where}: date_format: expected one with a year, such as %Y-%m-%d, or one of "
-                f"{', '.join(NUMBERED)}, got {given!r:.60}{self._works()}"
+                f"{', '.join(NUMBERED)}, got {given!r:.60}{hint}"
             )
         found = self._parsed(given)
         self._check(found, given)
@@ -166,8 +182,9 @@ class _Words:
     def _works(self) -> str:
         """The formats that all words fit, with the first date of each, as the value of the option; or nothing."""
         first = str(self.words.iloc[0])
-        forms = [form for forms in candidates(first) for form in forms] + asked(first)
-        fitting = {form: dates for form in forms if self._fits(dates := plausible(parsed(self.words, form), form))}
+        read = {form: plausible(parsed(self.words, form), form) for forms in candidates(first) for form in forms}
+        read |= {form: parsed(self.words, form) for form in asked(first)}
+        fitting = {form: dates for form, dates in read.items() if self._fits(dates)}
         if not fitting:
             return ""
         words = " or ".join(f"{form!r} ({_day(dates.iloc[0])}, ...)" for form, dates in fitting.items())
@@ -208,7 +225,10 @@ class _Words:
     def _check_days(self, form: str, found: Any) -> None:
         """Raises ValueError for months with two digits that may be days of one year, and not years."""
         days = parsed(self.words + " 2000", form.replace("%y", "%d") + " %Y")
-        if not self._fits(days) or days.dt.day.nunique() == 1 or self.words.nunique() < 2:
+        if not self._fits(days) or self.words.nunique() < 2:
+            return
+        # Months first, and one number that is no first day: a year.
+        if days.dt.day.nunique() == 1 and days.dt.day.iloc[0] > 1 and form.index("%y") > 0:
             return
         if days.is_monotonic_increasing or days.is_monotonic_decreasing:
             raise ValueError(
@@ -245,6 +265,13 @@ class _Words:
         # 29 February, if there is none in that century.
         result[result.astype("datetime64[M]") != moved] = np.datetime64("NaT")
         return pandas.Series(result, index=found.index).dt.tz_localize(found.dt.tz)
+
+
+def _usual(words: Any) -> Any:
+    """Words with single spaces and without the letters of ordinal numbers, and Sept and a.m. as strptime has them."""
+    words = words.str.replace(r"\s+", " ", regex=True).str.replace(r"\b(\d{1,2})(?:st|nd|rd|th)\b", r"\1", regex=True)
+    words = words.str.replace(r"\bSept\b", "Sep", regex=True)
+    return words.str.replace(r"(\d ?[AaPp])\.? ?([Mm])\.", r"\1\2", regex=True)
 
 
 def _day(date: Any) -> str:

@@ -27,10 +27,12 @@ def without_further_fields(rows: list[list[str]], names: list[str], columns: Col
 
 
 def _are_named(rows: list[list[str]], names: list[str], columns: Columns) -> bool:
-    """Whether the first fields are different, and no number could be divided by a comma that is its decimal mark."""
+    """Whether the first fields are different, and no number or date could be divided by a comma that is part of it."""
     if len({row[0] for row in rows}) < len(rows):
         return False
     for place, name in enumerate(names):
+        if name in columns.date and _may_be_date(",".join(rows[0][place : place + 2])):
+            return False  # such as Jan 1, 2021
         if name not in columns.numbers:
             continue
         if not all(WHOLE.fullmatch(row[place]) and WHOLE.fullmatch(row[place + 1]) for row in rows):

@@ -1,6 +1,6 @@
 """Missing dates and numbers of a series: an error, or filled with what was known by then."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from rnnjax.data.frequency import Frequency
 # Of dates that are filled in a row, if nothing else is given and a season is shorter.
 LEAST_LIMIT = 3
 HOUR = np.timedelta64(3600, "s")
+Clock = Literal["local", "utc", "zone"]
 
 
 class Whole(NamedTuple):
@@ -28,12 +29,13 @@ class Fill(NamedTuple):
 
 
 def without_gaps(
-    dates: np.ndarray, numbers: np.ndarray, frequency: Frequency, where: str, fill: Fill, zone: bool = False
+    dates: np.ndarray, numbers: np.ndarray, frequency: Frequency, where: str, fill: Fill, clock: Clock = "zone"
 ) -> Whole:
     """All dates from the first to the last, with missing numbers filled by the previous ones.
 
-    `zone`: a time zone could be given. Raises ValueError for a date that is not on the grid, for a missing one without
-    `fill`, for more in a row than it allows, and if most are missing unless it says how many.
+    `clock` is how times were read, for hints: local times, in UTC or with offsets, or in the given zone. Raises
+    ValueError for a date that is not on the grid, for a missing one without `fill`, for more in a row than it allows,
+    and if most are missing unless it says how many.
     """
     # An upper bound for the number of steps between the first and last date, for any frequency.
     most = int((dates[-1] - dates[0]).astype(int) / (frequency.seconds * 0.9)) + 2 + 7 * max(1, frequency.slots)
@@ -47,14 +49,15 @@ def without_gaps(
     places = np.searchsorted(grid, dates)
     for row in np.flatnonzero(grid[np.minimum(places, len(grid) - 1)] != dates)[:1]:
         raise ValueError(
-            f"{where}: expected dates {frequency} apart, starting at {dates[0]}, got {dates[row]}{_midnights(dates)}"
+            f"{where}: expected dates {frequency} apart, starting at {dates[0]}, got {dates[row]}"
+            f"{_midnights(dates, clock)}"
         )
     present = np.zeros(len(grid), bool)
     present[places] = True
     for row in np.flatnonzero(~present)[:1] if not fill.on else ():
         missing = int(np.sum(~present))
         hint = "--fill uses the previous number"
-        if zone and _is_spring(grid[row], frequency):
+        if clock == "local" and _is_spring(grid[row], frequency):
             hint = "--timezone, such as Europe/Berlin, if the clock was put forward; otherwise --fill"
         raise ValueError(
             f"{where}: expected dates {frequency} apart, got none at {grid[row]} ({missing} missing in total); {hint}"
@@ -92,9 +95,10 @@ def _is_spring(date: Any, frequency: Frequency) -> bool:
     return frequency.seconds <= 3600 and (day.astype(int) + 3) % 7 == 6 and (date - day) <= 3 * HOUR
 
 
-def _midnights(dates: np.ndarray) -> str:
+def _midnights(dates: np.ndarray, clock: Clock) -> str:
     """What helps if dates are midnights of a time zone with summer time, written in UTC."""
     times = np.unique(dates - dates.astype("datetime64[D]"))
-    if len(times) == 2 and times[1] - times[0] == HOUR:
-        return "; --timezone, such as Europe/Berlin, for dates with offsets or in UTC that are midnights there"
-    return ""
+    if clock == "zone" or len(times) != 2 or times[1] - times[0] != HOUR:
+        return ""
+    before = "" if clock == "utc" else "write Z after the times, and set "
+    return f"; for midnights of a time zone that are written in UTC, {before}--timezone, such as Europe/Berlin"

@@ -20,7 +20,8 @@ class Notes:
 
     def say(self, done: str) -> None:
         """Notes what was done because an option says so: no assumption."""
-        self._said.append(done)
+        if done not in self._said:
+            self._said.append(done)
 
     def lines(self) -> tuple[str, ...]:
         """One line for each assumption."""

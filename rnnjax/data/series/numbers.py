@@ -124,8 +124,9 @@ def _hint(word: str, form: Format, mark: str) -> str:
         every = " ".join(shlex.quote(one) for one in (*form.missing, word))
         return f"; --missing {every} takes it for a missing number, too"
     if re.search(r"\d", word):
-        return f"; --decimal {OTHER[mark]} reads it" if NUMBER[OTHER[mark]].fullmatch(word) else ""
-    if word.lower().lstrip("+-") in ("inf", "infinity", *TRUTHS) or word.startswith("-"):
+        other = OTHER[mark]
+        return f"; --decimal {other} reads it" if other in word and NUMBER[other].fullmatch(word) else ""
+    if word.lower().lstrip("+-") in ("inf", "infinity", "yes", "no", *TRUTHS) or word.startswith("-"):
         return ""
     return f"; --missing {shlex.quote(word):.60} takes it for a missing number"
 
@@ -154,7 +155,8 @@ def _decimal(words: Mapping[str, Any], form: Format, notes: Notes) -> str:
     )
     marked = every[every.str.contains(r"[,.\s']", regex=True)]
     # Groups that are divided by spaces show no mark.
-    closed = marked.str.replace(rf"(?<=[0-9]){SPACE}(?=[0-9]{{3}}(?![0-9]))", "", regex=True)
+    spaced = marked.str.contains(SPACE, regex=True).any()
+    closed = marked if not spaced else marked.str.replace(rf"(?<=[0-9]){SPACE}(?=[0-9]{{3}}(?![0-9]))", "", regex=True)
     commas, points, eithers = (marked[closed.str.fullmatch(pattern)] for pattern in (COMMA, POINT, EITHER))
     if len(commas) and len(points):
         got = " and ".join(f"{one.iloc[0]!r:.60} ({one.index.name} {one.index[0]})" for one in (commas, points))

@@ -45,6 +45,8 @@ def ordered(
         notes.add("the newest date is first; sorted", "--sort", name)
         rows, own = rows[::-1], own[::-1]
     if form.sort:
+        if (np.diff(own) < np.timedelta64(0, "s")).any():
+            notes.say("rows sorted by date (--sort)")
         rows = rows[np.argsort(own, kind="stable")]
         own = dates.values[rows]
 

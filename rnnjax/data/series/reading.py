@@ -179,10 +179,10 @@ class _Reader:
         self._check(past, self.past, rows, dates)
         self._check(known, self.columns.known, rows, dates)
         fill = Fill(self.fill, self.form.fill_limit)
-        zone = self.form.timezone is None and not found.aware
+        clock = "zone" if self.form.timezone is not None else "utc" if found.aware else "local"
         if self.columns.known:
-            known = without_gaps(dates[: len(known)], known, frequency, self.where, fill, zone).numbers
-        whole = without_gaps(dates[: len(past)], past, frequency, self.where, fill, zone)
+            known = without_gaps(dates[: len(known)], known, frequency, self.where, fill, clock).numbers
+        whole = without_gaps(dates[: len(past)], past, frequency, self.where, fill, clock)
         self.gaps[self.name] = whole
         known = known if self.columns.known else np.empty((0, 0))
         past = whole.numbers

@@ -23,10 +23,9 @@ def without_signs(column: Any, name: str, notes: Notes) -> Any:
 
     Raises ValueError for a unit that only some of the numbers have: 5% and 5 may differ by a factor of 100.
     """
-    column = column.str.translate(PLAIN)
-    odd = column.str.contains(r"[^0-9.,\s'eE+-]|-$", regex=True, na=False)
-    if not odd.any():
+    if not column.str.contains(r"[^0-9.,\s'eE+-]|-$", regex=True, na=False).any():
         return column
+    column = column.str.translate(PLAIN)
     parts = column.str.extract(SIGNED)
     units = parts["before"].fillna("") + parts["after"].fillna("")
     brackets = parts[["open", "close"]].notna()

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from rnnjax.data.series.date_formats import CLOCK, ISO, OFFSET, parsed
-from rnnjax.data.series.date_shapes import IS_ISO
 from rnnjax.data.series.notes import Notes
 from rnnjax.extras import extra
 
@@ -45,7 +44,7 @@ def to_utc(dates: np.ndarray, zone: str, at: Callable[[int], str], notes: Notes)
             "time began; leave out --timezone if the clock was not put forward"
         )
     try:
-        return _seconds(local.tz_localize(zone, ambiguous="infer"))
+        found = local.tz_localize(zone, ambiguous="infer").tz_convert("UTC").tz_localize(None)
     except ValueError as error:
         for row in np.flatnonzero(local.tz_localize(zone, ambiguous="NaT").isna())[:1]:
             raise ValueError(
@@ -54,6 +53,8 @@ def to_utc(dates: np.ndarray, zone: str, at: Callable[[int], str], notes: Notes)
                 "back, or write offsets"
             ) from error
         raise
+    notes.say(f"local times of {zone} converted to UTC (--timezone)")
+    return found.to_numpy().astype("datetime64[s]")
 
 
 def in_zone(found: Any, zone: str, notes: Notes) -> Any:
@@ -86,33 +87,30 @@ def wall_times(found: Any, words: Any, column: str, notes: Notes) -> Any:
     return found
 
 
-def named_zones(words: Any, column: str, zone: str | None, notes: Notes) -> Any:
-    """The dates of ISO 8601 with the short name of a zone after them (EST, EDT); None if there are others.
+def with_names(words: Any) -> Any:
+    """Words that end with the short name of a zone (EST, EDT) without it, and the names; None if there are others."""
+    parts = words.str.extract(f"^{NAMED}$")
+    return None if parts.isna().any(axis=None) else parts
+
+
+def by_name(local: Any, names: Any, zone: str | None, where: Callable[[int], str]) -> Any:
+    """Local times with the short names of their zone, as UTC.
 
     Raises ValueError without the time zone that has these names, and for a name that it does not have at a time.
     """
-    parts = words.str.extract(f"^{NAMED}$")
-    if parts.isna().any(axis=None) or not parts[0].str.fullmatch(IS_ISO).all():
-        return None
-    where = f"{notes.where}, {words.index.name or 'row'} {words.index[0]}"
     if zone is None:
         raise ValueError(
-            f"{where}: expected UTC or an offset after a time in column {column!r}, got {words.iloc[0]!r:.60}; set "
-            f"--timezone to the zone with times called {parts[1].iloc[0]}, such as America/New_York for EST and EDT"
+            f"{where(0)}: expected UTC or an offset after a time, got {names.iloc[0]}; set --timezone to the zone with "
+            f"times called {names.iloc[0]}, such as America/New_York for EST and EDT"
         )
-    times = pandas.DatetimeIndex(parsed(parts[0], ISO))
-    found = pandas.Series(pandas.NaT, index=words.index, dtype="datetime64[s, UTC]")
+    times = pandas.DatetimeIndex(local)
+    found = pandas.Series(pandas.NaT, index=local.index, dtype="datetime64[s, UTC]")
     for summer in (True, False):
-        local = times.tz_localize(zone, ambiguous=np.full(len(times), summer), nonexistent="NaT")
-        same = local.strftime("%Z") == parts[1].to_numpy()
-        found = found.where(~same, pandas.Series(local.tz_convert("UTC"), index=words.index))
+        zoned = times.tz_localize(zone, ambiguous=np.full(len(times), summer), nonexistent="NaT")
+        same = zoned.strftime("%Z") == names.to_numpy()
+        found = found.where(~same, pandas.Series(zoned.tz_convert("UTC"), index=local.index))
     for row in np.flatnonzero(found.isna())[:1]:
         raise ValueError(
-            f"{notes.where}, {words.index.name or 'row'} {words.index[row]}: timezone: expected a time in "
-            f"{zone} with its name, got {words.iloc[row]!r:.60}"
+            f"{where(int(row))}: timezone: expected a time of {zone} with its name, got {times[row]} {names.iloc[row]}"
         )
     return found
-
-
-def _seconds(dates: Any) -> np.ndarray:
-    return dates.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]")

@@ -65,11 +65,12 @@ class Columns:
         options = {"date": self.date, "value": self.values, "series": self.series}
         for name in self.all:
             if name not in found:
-                near = [repr(one) for one in found if one.strip().lower() == name.strip().lower()]
-                option = next(
-                    (f"; --{key} {near[0] if near else 'names it'}" for key, own in options.items() if name in own), ""
-                )
-                raise ValueError(f"{where}: expected a column {name!r}, got {reprlib.repr(list(found))}{option}")
+                option = next((f"--{key}" for key, own in options.items() if name in own), "")
+                near = [repr(one) for one in found if one.lower() == name.lower()]
+                hint = (f"; set {option} to {near[0]}" if near else f"; {option} names it") if option else ""
+                if found and all(any(letter.isdigit() for letter in one) for one in found):
+                    hint = "; the first line must have the column names"
+                raise ValueError(f"{where}: expected a column {name!r}, got {reprlib.repr(list(found))}{hint}")
 
     @property
     def numbers(self) -> list[str]:
