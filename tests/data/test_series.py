@@ -28,6 +28,26 @@ FREQUENCIES = {
         "1 working day",
         5,
     ),
+    "Monday to Saturday": (
+        np.delete(every("2001-01-01", 1, 28, "D"), [6, 13, 20, 27]),
+        Frequency("working day", 1, week="1111110"),
+        "1 day from Monday to Saturday",
+        6,
+    ),
+    "Sunday to Thursday": (
+        np.delete(every("2001-01-07", 1, 28, "D"), [5, 6, 12, 13, 19, 20, 26, 27]),
+        Frequency("working day", 1, week="1111001"),
+        "1 day from Sunday to Thursday",
+        5,
+    ),
+    "hours on four days of a week": (
+        np.concatenate(
+            [every(f"2001-01-{day:02d}T05", 1, 6, "h") for day in (1, 2, 4, 5, 8, 9, 11, 12, 15, 16, 18, 19)]
+        ),
+        Frequency("second", 3600, opens=5 * 3600, slots=6, week="1101100"),
+        "1 hour from 05:00 to 10:00 on Monday, Tuesday, Thursday, Friday",
+        6,
+    ),
     "weeks": (every("2001-01-01", 7, 9, "D"), Frequency("second", 7 * 86_400), "1 week", 52),
     "months": (every("2000-11", 1, 9, "M"), Frequency("month", 1), "1 month", 12),
     "middles of months": (
