@@ -78,6 +78,26 @@ CASES = {
         form={"missing": ("-999",), "separator": ";", "decimal": ","},
         fill=True,
     ),
+    "missing with a point among decimal commas": Case(
+        "missing",
+        "",
+        semicolons(["1,5", "-999.0", "3,5", "4,5"]),
+        ONE_DAY,
+        (1.5, 1.5, 3.5, 4.5),
+        form={"missing": ("-999",), "separator": ";"},
+        fill=True,
+        note="decimal commas, as in '1,5'",
+    ),
+    "missing never among empty ones": Case(
+        "missing",
+        "",
+        rows(days(4), [1, "", 3, 4]),
+        ONE_DAY,
+        (1, 1, 3, 4),
+        form={"missing": ("x",)},
+        fill=True,
+        note="no number is 'x'",
+    ),
     "missing never": Case(
         "missing", "", rows(days(4)), ONE_DAY, FOUR, form={"missing": ("-999",)}, note="no number is '-9"
     ),

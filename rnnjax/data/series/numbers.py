@@ -46,10 +46,12 @@ TRUTHS = {"true": 1.0, "false": 0.0}
 
 
 def empty(column: Any, form: Format) -> np.ndarray:
-    """Whether each value of a column is missing, by the words that stand for a missing one."""
+    """Whether each value of a column is missing: by the words for that, or equal to one of them that is a number."""
     words = column.astype(str).str.strip().str.lower()
     missing = MISSING if form.missing is None else ("", *(word.strip().lower() for word in form.missing))
-    return column.isna().to_numpy() | words.isin(missing).to_numpy()
+    found = column.isna().to_numpy() | words.isin(missing).to_numpy()
+    numbers: Any = pandas.to_numeric(pandas.Series(missing, dtype=object), errors="coerce")
+    return found | pandas.to_numeric(words, errors="coerce").isin(numbers.dropna()).to_numpy()
 
 
 def read_numbers(
@@ -103,18 +105,17 @@ def _take_out(
 ) -> None:
     """Makes numbers missing that are equal to a given word for that, and says which words do not occur."""
     for word in form.missing or ():
-        plain = word.strip()
-        values = _plain(pandas.Series([plain, plain]), mark)[:1]
-        values = values if np.isfinite(values).all() else _plain(pandas.Series([plain]), ".")
+        plain = pandas.Series([word.strip()], dtype=object)
+        values = [value for kind in (mark, ".") if np.isfinite(value := _plain(plain, kind)[0])][:1]
         occurs = False
         for name, numbers in found.items():
-            equal = np.isfinite(numbers) & (numbers == values[0])
-            occurs |= bool(equal.any()) or bool(
-                (table[name].astype(str).str.strip().str.lower() == plain.lower())[absent[name]].any()
-            )
+            equal = np.isin(numbers, values)
+            cells = table[name][absent[name]].dropna()
+            cells = cells[cells.astype(str).str.strip() != ""]
+            occurs |= bool(equal.any()) or bool(empty(cells, Format(missing=(word,))).any())
             absent[name] = absent[name] | equal
             found[name] = np.where(equal, np.nan, numbers)
-        if not occurs and plain:
+        if not occurs:
             notes.add(f"no number is {word!r}, a word for a missing one", "--missing without it")
 
 
