@@ -125,6 +125,9 @@ CASES = {
         "date,value\n" + "".join(f"1,{day},{n}\n" for n, day in enumerate(days(4))),
         error="line 2",
     ),
+    "lines to skip beyond the end": Case(
+        "rows", "", PLAIN, form={"skip_lines": 99}, error="expected a column 'date', got []"
+    ),
     "comments": Case(
         "rows",
         "",

@@ -8,7 +8,7 @@ import reprlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from rnnjax.data.encodings import HINT, found_encoding
 from rnnjax.data.file_checks import MOST_COLUMNS, MOST_HEADER_BYTES, check_file, check_lines
@@ -39,7 +39,7 @@ class _File(NamedTuple):
     encoding: str
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Iterator[str]]:
+    def opened(self) -> Iterator[TextIO]:
         """The lines of the file. Raises ValueError for bytes that are not text."""
         with self.plain.open(encoding=self.encoding, newline="") as file:
             try:
@@ -50,7 +50,7 @@ class _File(NamedTuple):
     def start(self) -> list[str]:
         """The first lines of the file."""
         with self.opened() as file:
-            return re.split(r"\r\n|\r|\n", file.read(MOST_HEADER_BYTES))  # type: ignore[attr-defined]
+            return re.split(r"\r\n|\r|\n", file.read(MOST_HEADER_BYTES))
 
 
 def read_table(path: Path, columns: Columns, form: Format, notes: Notes) -> tuple[pandas.DataFrame, str]:
@@ -101,8 +101,8 @@ def _checked(plain: Path, path: Path, form: Format, notes: Notes) -> str:
 def _table(file: _File, usual: str, columns: Columns, form: Format, notes: Notes) -> tuple[pandas.DataFrame, str]:
     lines = file.start()
     titles, separator = _header(file.path, lines, columns.all, form, usual)
-    is_excel = _excel_separator(lines) is not None and titles > 0
-    if titles > is_excel and form.skip_lines is None:
+    is_excel = titles > 0 and _excel_separator(lines) is not None
+    if titles > int(is_excel) and form.skip_lines is None:
         words = "1 line" if titles == 1 else f"{titles} lines"
         notes.add(f"{words} before the column names, left out", f"--skip-lines {titles}")
     if separator != usual and form.separator is None and not is_excel:
@@ -164,13 +164,15 @@ def _rows(file: _File, titles: int, separator: str, columns: Columns, form: Form
     begin = titles + 1
     with file.opened() as text:
         for _ in range(titles):
-            next(text)
+            next(text, "")
         reader = csv.reader(_Uncommented(text, separator, columns, form, notes), delimiter=separator, strict=True)
         try:
             for fields in reader:
                 if not names:
                     names = _names([name.strip() for name in fields], columns)
                     _check_names(names, columns, str(file.path))
+                elif len(fields) > 2 * MOST_COLUMNS:
+                    raise csv.Error(f"expected {len(names)} values, got {len(fields)}")
                 elif fields:
                     rows.append(fields)
                     lines.append(begin)

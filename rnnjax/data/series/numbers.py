@@ -51,7 +51,8 @@ def empty(column: Any, form: Format) -> np.ndarray:
     missing = MISSING if form.missing is None else ("", *(word.strip().lower() for word in form.missing))
     found = column.isna().to_numpy() | words.isin(missing).to_numpy()
     numbers: Any = pandas.to_numeric(pandas.Series(missing, dtype=object), errors="coerce")
-    return found | pandas.to_numeric(words, errors="coerce").isin(numbers.dropna()).to_numpy()
+    values: Any = pandas.to_numeric(words, errors="coerce")
+    return found | values.isin(numbers.dropna()).to_numpy()
 
 
 def read_numbers(
@@ -110,7 +111,8 @@ def _take_out(
         occurs = False
         for name, numbers in found.items():
             equal = np.isin(numbers, values)
-            cells = table[name][absent[name]].dropna()
+            cells: Any = table[name]
+            cells = cells[absent[name]].dropna()
             cells = cells[cells.astype(str).str.strip() != ""]
             occurs |= bool(equal.any()) or bool(empty(cells, Format(missing=(word,))).any())
             absent[name] = absent[name] | equal
