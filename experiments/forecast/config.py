@@ -51,8 +51,12 @@ class Forecast(FileOptions, SeedsConfig):
     fill: bool = False
     """Fill a missing value between others with the one before it; otherwise it is an error. Rows without a value at the
     end of a series are to be forecast, and those at its beginning are left out."""
+    fill_limit: int | None = None
+    """With fill: the largest number of dates in a row that are filled. Default: a season, and at least 3; and at least
+    half of the dates must have all numbers."""
     missing: tuple[str, ...] | None = None
-    """Files: words for a missing number, besides an empty cell. Default: NA, NaN, N/A, #N/A, null, none, ?, -."""
+    """Files: words for a missing number, besides an empty cell, instead of the default: NA, NaN, N/A, null, none, ?, -,
+    --, ., *, and errors of spreadsheets. A number stands for all that are equal to it (-999 for -999.0)."""
     sort: bool = False
     """Files: sort the rows of each series by date. Default: only if the newest date is first."""
     unfit: Literal["drop", "keep", "error"] = "drop"
@@ -125,12 +129,14 @@ class Forecast(FileOptions, SeedsConfig):
             self,
             at_least_one=(
                 *("context", "horizon", "season", "paths", "hidden", "layers", "projection", "epochs", "patience"),
-                *("batch_size", "backtest", "century"),
+                *("batch_size", "backtest", "century", "fill_limit"),
             ),
             shares=("validation", "test"),
             above_zero=("validation", "test", "adaptation"),
         )
         check_cell(self.cell)
+        if self.fill_limit is not None and not self.fill:
+            raise ValueError(f"fill_limit: expected it with --fill, got {self.fill_limit} without")
         if self.until is not None:
             date_of("until", self.until)
         if self.backtest is not None and self.execution.resume is not None:

@@ -1,6 +1,7 @@
 """What a forecast needs besides the parameters of the network: computed from the training part, stored with a run."""
 
 import dataclasses
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
@@ -200,8 +201,11 @@ def _frequency(value: Any) -> Frequency:
     if frequency.unit not in ("month", "working day", "second"):
         raise ValueError(f"frequency: expected month, working day or second, got {frequency.unit!r:.60}")
     check_range("frequency", frequency.step, 1, MOST_SECONDS)
-    for name in ("month_end", "working_end", "working"):
+    for name in ("month_end", "working_end"):
         check_type(name, getattr(frequency, name), bool)
+    check_type("week", frequency.week, str)
+    if frequency.week and not re.fullmatch("(?=.*1)[01]{7}", frequency.week):
+        raise ValueError(f"week: expected a 1 or 0 for each of seven days, got {frequency.week!r:.60}")
     check_range("opens", frequency.opens, 0, DAY - 1)
     check_range("slots", frequency.slots, 0, DAY)
     if frequency.slots and (

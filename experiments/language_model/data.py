@@ -14,7 +14,7 @@ import numpy as np
 from experiments.language_model.config import PYTHON, Documents, Language
 from rnnjax.data import SOURCES, Stream, TextFormat, TokenVocabulary, load_texts, split_text
 from rnnjax.data.hub import PREFIX
-from rnnjax.data.plain_files import suffixes
+from rnnjax.data.packed_files import suffixes
 from rnnjax.data.sources import LOADERS
 from rnnjax.data.splitting import in_one_form
 from rnnjax.data.text_files import read_text, text_parts

@@ -29,6 +29,14 @@ _NOT_WESTERN = re.compile(
 _CUT_OFF = re.compile(rb"[\xc0-\xff][\x80-\xbf]{0,2}\Z")
 
 
+def check_name(encoding: str) -> None:
+    """Raises ValueError for a name of no encoding of texts."""
+    try:
+        b"text".decode(encoding, "replace")
+    except (LookupError, UnicodeError) as error:
+        raise ValueError(f"encoding: expected a name such as utf-8, latin-1 or utf-16, got {encoding!r}") from error
+
+
 def found_encoding(path: Path, given: str | None) -> tuple[str, str]:
     """(encoding, how it was found); "" if nothing was guessed: the encoding was given, has a mark, or is UTF-8.
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from rnnjax.data.plain_files import suffixes
+from rnnjax.data.packed_files import suffixes
 from rnnjax.data.table_files import LOADERS, is_data_file
 from rnnjax.errors import first_of
 

@@ -11,7 +11,8 @@ from rnnjax.data.encodings import check_encoding, encoding_of
 from rnnjax.data.file_checks import check_file, check_lines
 from rnnjax.data.json_files import read_json
 from rnnjax.data.layouts import check_names
-from rnnjax.data.plain_files import PACKED, decoded, plain_copy, suffixes, unpacked
+from rnnjax.data.packed_files import PACKED, suffixes
+from rnnjax.data.plain_files import decoded, plain_copy, unpacked
 from rnnjax.data.separated_files import read_separated
 from rnnjax.data.text_format import DEFAULT, TextFormat
 from rnnjax.extras import extra

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rnnjax.data.encodings import HINT, encoding_of
 from rnnjax.data.file_checks import check_file
-from rnnjax.data.plain_files import PACKED, suffixes, unpacked
+from rnnjax.data.packed_files import PACKED, suffixes
+from rnnjax.data.plain_files import unpacked
 from rnnjax.data.source_parts import PART_OF, say_unread
 from rnnjax.training.capacity import check_capacity
 

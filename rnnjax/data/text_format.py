@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from rnnjax.data.encodings import check_name
+
 SEPARATED, BINARY = (".csv", ".tsv", ".tab", ".txt"), (".parquet", ".arrow")  # the suffixes of files
 TAB = ("tab", "\\t", "\t")
 
@@ -33,12 +35,7 @@ class TextFormat:
         if character is not None and (len(character) != 1 or character in '"\r\n'):
             raise ValueError(f"separator: expected one character or tab, got {self.separator!r}")
         if self.encoding is not None:
-            try:
-                b"text".decode(self.encoding, "replace")
-            except (LookupError, UnicodeError) as error:
-                raise ValueError(
-                    f"encoding: expected a name such as utf-8, latin-1 or utf-16, got {self.encoding!r}"
-                ) from error
+            check_name(self.encoding)
 
     def check_suffix(self, suffix: str, where: str) -> None:
         """Raises ValueError for an option that a file of this kind, or with no suffix no file, has no use for."""

@@ -17,7 +17,7 @@ class Case(NamedTuple):
 
     kind: str
     report: str
-    text: str
+    text: str | bytes
     dates: str = ""  # first date .. last date, step
     values: Sequence[float] = ()
     error: str = ""  # part of the message, if it must be refused
@@ -25,6 +25,7 @@ class Case(NamedTuple):
     columns: Columns = Columns()
     form: Mapping[str, Any] = MappingProxyType({})
     fill: bool = False
+    suffix: str = ".csv"
 
 
 def rows(dates, values=None, header="date,value"):
@@ -118,7 +119,11 @@ CASES = {
         "missing", "", rows(days(4), [1, "-", 3, 4]), error="got '-'", form={"missing": ("?",)}, fill=True
     ),
     "words": Case(
-        "missing", "", rows(days(4), [1, "none!", "none!", 4]), error="got 'none!'; --missing names", fill=True
+        "missing",
+        "",
+        rows(days(4), [1, "none!", "none!", 4]),
+        error="got 'none!'; --missing 'none!' takes it",
+        fill=True,
     ),
     # Numbers.
     "thousands": Case(
@@ -133,7 +138,7 @@ CASES = {
         "numbers",
         "SheetJS/ssf#22",
         rows(days(4), [f'"1,23{n}"' for n in FOUR]),
-        error="got '1,231'; set --decimal to , or .",
+        error="got '1,231'; set --decimal to . (1231) or , (1.231)",
     ),
     "thousands given": Case(
         "numbers",
@@ -201,5 +206,13 @@ CASES = {
     ),
     "row that ends early": Case(
         "lines", "", rows(days(4)) + "2021-01-05\n", error="line 6: expected 2 values separated by"
+    ),
+    "two names, one given": Case(
+        "columns",
+        "",
+        SHOPS,
+        columns=Columns(series=("shop",)),
+        error="line 6, '1': expected increasing dates, got 2021-01-01T00:00:00 after 2021-01-04T00:00:00; for several "
+        "series, set --series 'shop' 'item'",
     ),
 }

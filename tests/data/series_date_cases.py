@@ -3,6 +3,8 @@
 import numpy as np
 from series_cases import FOUR, ONE_DAY, Case, days, rows
 
+from rnnjax.data.series import Columns
+
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 YEAR = [f"{year}{month:02d}" for year in (2010, 2011) for month in range(1, 13)]
 QUARTERS = [f"{year}Q{quarter}" for year in (2021, 2022) for quarter in range(1, 5)]
@@ -114,7 +116,7 @@ CASES = {
         "numbered",
         "",
         rows([f"{2000 + day / 366:.5f}" for day in range(9)]),
-        error="'fractional-year', got '2000.00000'",
+        error="expected a date in column 'date', got '2000.00000'",
     ),
     # Clocks.
     "doubled hour": Case("clocks", "", rows(AUTUMN), error="got 2021-10-31T02:00:00 twice; --timezone"),
@@ -139,14 +141,14 @@ CASES = {
         "clocks",
         "pandas-dev/pandas#14402",
         rows(AUTUMN[:3] + AUTUMN[4:]),
-        error="'value': timezone: expected a time zone such as Europe/Berlin, and local times",
+        error="line 4, 'value': timezone: expected local times of Europe/Berlin, with the last hour of summer ti",
         form={"timezone": "Europe/Berlin"},
     ),
     "doubled quarters mixed": Case(
         "clocks",
         "pandas-dev/pandas#29031",
         rows([f"2018-10-28 0{h}:{m:02d}" for h in (1, 2, 3) for m in (0, 15, 30, 45) for _ in range(1 + (h == 2))]),
-        error="'value': timezone: expected",
+        error="line 6, 'value': timezone: expected",
         form={"timezone": "Europe/Berlin"},
     ),
     "skipped hour": Case(
@@ -156,7 +158,6 @@ CASES = {
         error="02:00:00",
         form={"timezone": "Europe/Berlin"},
     ),
-    "unknown zone": Case("clocks", "", rows(AUTUMN), error="got 'Mars/Olympus'", form={"timezone": "Mars/Olympus"}),
     "days with offsets": Case(
         "clocks",
         "",
@@ -198,5 +199,145 @@ CASES = {
         "unit8co/darts#1057",
         rows(TRADING[:11] + TRADING[14:]),
         error="got none at 2021-01-04T13:30:00 (3 missing in total); --fill",
+    ),
+    # Numbers and years that are not what they seem.
+    **{
+        f"numbers from {first}": Case("names", "", rows(range(first, first + 12)), error=error)
+        for first, error in (
+            (1, "got '1'; --date names the column of dates"),
+            (1001, "got '1001'; set --date-format to '%Y' (1001-01-01, ...) or '%y%m' (2010-01-01, ...)"),
+            (10001, "got '10001'; set --date-format to 'excel' (1927-05-19, ...) or '%y%j' (2010-01-01, ...)"),
+            (100001, "got '100001'; --date names the column of dates"),
+            (
+                100000001,
+                "got numbers that count rows, 100000001, 100000002, ...; set --date-format to 'epoch-s' (1",
+            ),
+        )
+    },
+    "months of two digits": Case(
+        "names",
+        "",
+        rows([word[2:] for word in YEAR]),
+        error="got '1001'; set --date-format to '%Y' (1001-01-01, ...",
+    ),
+    "years with gaps, or months": Case(
+        "names",
+        "",
+        rows([f"{year}{month:02d}" for year in (19, 20) for month in range(1, 13)]),
+        error="set --date-format to one of '%Y' (1901-01-01), '%y%m' (2019-01-01)",
+    ),
+    "days of spreadsheets": Case("names", "", rows(range(44197, 44201)), ONE_DAY, FOUR, form={"date_format": "excel"}),
+    **{
+        f"days or years: {words[0]}": Case("names", "", rows(words), error=error)
+        for words, error in (
+            (
+                [f"{day:02d}-Jan" for day in range(1, 21)],
+                "set --date-format to '%y-%b' (2001-01-01), or give a year in",
+            ),
+            (
+                [f"Jan-{day:02d}" for day in range(1, 21)],
+                "set --date-format to '%b-%y' (2001-01-01), or give a year in",
+            ),
+            ([f"{day:02d}-{m}" for m in MONTHS[:2] for day in (10, 20)], "set --date-format to '%y-%b' (2010-01-01)"),
+            ([f"01-{m}" for m in MONTHS], "set --date-format to '%y-%b' (2001-01-01), or give a year"),
+            ([f"{day:02d}/01" for day in range(1, 21)], "set --date-format to '%y/%m' (2001-01-01), or give a year"),
+            (
+                [f"{day}-Jan" for day in range(1, 9)],
+                "got '1-Jan'; a date needs a year, which may be in a",
+            ),
+        )
+    },
+    "months of one year": Case(
+        "names",
+        "",
+        rows([f"{m}-20" for m in MONTHS]),
+        "2020-01-01 .. 2020-12-01, 1 month",
+        range(1, 13),
+        note="'%b-%y'",
+    ),
+    "year in a column": Case(
+        "names",
+        "",
+        "year,day,value\n" + "".join(f"2021,{n}-Jan,{n}\n" for n in FOUR),
+        ONE_DAY,
+        FOUR,
+        columns=Columns(("year", "day")),
+        note="%Y %d-%b",
+    ),
+    "year in a column after the day": Case(
+        "names",
+        "",
+        "day,year,value\n" + "".join(f"{n}/01,2021,{n}\n" for n in range(12, 16)),
+        "2021-01-12 .. 2021-01-15, 1 day",
+        range(12, 16),
+        columns=Columns(("day", "year")),
+        note="%d/%m %Y",
+    ),
+    "years of two numbers, or months": Case(
+        "names",
+        "",
+        rows([f"{year}-{year % 100 + 1:02d}" for year in range(2000, 2011)]),
+        error="got '2001-02'; set --date-format to one of 'fiscal-year' (2001-01-01), '%Y-%m' (2001-02-01)",
+    ),
+    **{
+        f"years of two numbers: {words[0]}": Case(
+            "names", "", rows(words), "1998-01-01 .. 2001-01-01, 1 year", FOUR, note="'fiscal-year'"
+        )
+        for words in (
+            ("1998-99", "1999-00", "2000-01", "2001-02"),
+            ("1998/1999", "1999/2000", "2000/2001", "2001/2002"),
+            ("98/99", "99/00", "00/01", "01/02"),
+            ("FY 1998-99", "FY 1999-00", "FY 2000-01", "FY 2001-02"),
+        )
+    },
+    "years of two numbers, given": Case(
+        "names",
+        "",
+        rows(["2000-01", "2001-02", "2002-03"]),
+        "2000-01-01 .. 2002-01-01, 1 year",
+        (1, 2, 3),
+        form={"date_format": "fiscal-year"},
+    ),
+    **{
+        f"quarters or months{mark}": Case(
+            "names",
+            "",
+            rows([f"2000{mark}{quarter}" for quarter in FOUR]),
+            error=f"set --date-format to one of '%Y{mark}%m' (2000-02-01), '%Y{mark}%q' (2000-04-01)",
+        )
+        for mark in "-/ :"
+    },
+    **{
+        f"quarters {form}": Case(
+            "periods",
+            "",
+            rows([form.format(year=year, short=year % 100, q=q) for year in (2021, 2022) for q in FOUR]),
+            "2021-01-01 .. 2022-10-01, 1 quarter",
+            range(1, 9),
+            note="%q",
+        )
+        for form in (
+            *("{year}-{q}", "{q}/{year}", "{year}.{q}", "{q}Q{year}", "{q}Q{short}", "Q{q}'{short}", "q{q} {year}"),
+            *("Q{q}{year}", "{short}Q{q}", "{year} Q{q}"),
+        )
+    },
+    **{
+        f"weeks {form}": Case(
+            "periods",
+            "",
+            rows([form.format(2021 + (n > 52), n - 52 * (n > 52)) for n in range(1, 105)]),
+            "2021-01-04 .. 2022-12-26, 1 week",
+            range(1, 105),
+            note="%V",
+        )
+        for form in ("{}w{:02d}", "{}-{:02d}", "{}{:02d}", "{}W{:02d}-1")
+    },
+    "weeks from Sunday, given": Case(
+        "periods",
+        "",
+        rows(["2021-01", "2021-02", "2021-03"]),
+        "2021-01-04 .. 2021-01-18, 1 week",
+        (1, 2, 3),
+        form={"date_format": "%Y-%U"},
     ),
 }

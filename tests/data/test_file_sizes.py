@@ -96,7 +96,7 @@ def test_a_table_of_100000_columns(header, tmp_path):
     path.write_text(header.format(",".join(f"c{n}" for n in range(100_000))) + "\n1\n")
     begun = time.perf_counter()
     for read_it in (load_source, lambda name: read_series(Path(name), Columns())):
-        with pytest.raises(ValueError, match=r"\.csv: expected at most 1,000 columns, got 100,00"):
+        with pytest.raises(ValueError, match=r"\.csv(, line 1)?: expected at most 1,000 columns, got 100,00"):
             read_it(str(path))
     assert time.perf_counter() - begun < 1
 

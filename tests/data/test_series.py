@@ -28,6 +28,26 @@ FREQUENCIES = {
         "1 working day",
         5,
     ),
+    "Monday to Saturday": (
+        np.delete(every("2001-01-01", 1, 28, "D"), [6, 13, 20, 27]),
+        Frequency("working day", 1, week="1111110"),
+        "1 day from Monday to Saturday",
+        6,
+    ),
+    "Sunday to Thursday": (
+        np.delete(every("2001-01-07", 1, 28, "D"), [5, 6, 12, 13, 19, 20, 26, 27]),
+        Frequency("working day", 1, week="1111001"),
+        "1 day from Sunday to Thursday",
+        5,
+    ),
+    "hours on four days of a week": (
+        np.concatenate(
+            [every(f"2001-01-{day:02d}T05", 1, 6, "h") for day in (1, 2, 4, 5, 8, 9, 11, 12, 15, 16, 18, 19)]
+        ),
+        Frequency("second", 3600, opens=5 * 3600, slots=6, week="1101100"),
+        "1 hour from 05:00 to 10:00 on Monday, Tuesday, Thursday, Friday",
+        6,
+    ),
     "weeks": (every("2001-01-01", 7, 9, "D"), Frequency("second", 7 * 86_400), "1 week", 52),
     "months": (every("2000-11", 1, 9, "M"), Frequency("month", 1), "1 month", 12),
     "middles of months": (
@@ -154,7 +174,7 @@ BAD_FILES = {
         DAYS + "2001-01-05,\n2001-01-06,1\n",
         "2001-01-05T00:00:00: expected a number in column 'value', got ''; --fill",
     ),
-    "word": (DAYS + "2001-01-05,much\n", "2001-01-05T00:00:00: expected a number in column 'value', got 'much'\n"),
+    "word": (DAYS + "2001-01-05,much\n", "2001-01-05T00:00:00: expected a number in column 'value', got 'much'; --m"),
     "infinite": (DAYS + "2001-01-05,inf\n", "expected a number in column 'value', got 'inf'\n"),
     "gap": (
         DAYS + "2001-01-07,3\n",
@@ -216,7 +236,7 @@ def test_bad_series_among_several_is_named(tmp_path):
 
 def test_what_cannot_be_filled(tmp_path):
     lost = "date,value\n2001-01-01,1\n2001-01-02,1\n2001-02-01,1\n"
-    assert "expected most dates to be present, 1 day apart, got 3 of 32" in message(tmp_path, lost, fill=True)
+    assert "got 3 of 32 with all numbers; --fill-limit 29 fills them" in message(tmp_path, lost, fill=True)
     assert "got 'much'" in message(tmp_path, DAYS + "2001-01-05,much\n", fill=True)
 
 
@@ -225,7 +245,7 @@ def test_files_that_are_none(tmp_path):
         read_series(tmp_path / "none.csv", Columns())
     path = tmp_path / "bytes.csv"
     path.write_bytes(b"date,value\n2001-01-01,\xff\n")
-    with pytest.raises(ValueError, match=r"bytes\.csv: not readable as CSV"):
+    with pytest.raises(ValueError, match=r"bytes\.csv: expected UTF-8, got an invalid byte near offset 22; --encoding"):
         read_series(path, Columns())
     path.write_bytes(b"\x1f\x8b\x08\x00")
     with pytest.raises(ValueError, match="expected the data itself, got an archive or a compressed file"):

@@ -1,6 +1,8 @@
 """Series with random dates, numbers and ways to write them: what was written is read, and damage is refused."""
 
+import gzip
 import itertools
+import lzma
 
 import numpy as np
 import pytest
@@ -22,9 +24,14 @@ DAYS = (
     "%B %d, %Y",
     "%d.%m.%y",
     "%y%m%d",
+    "%Y%j",
+    "%a, %d %b %Y",
+    "%Y-%m-%d %A",
+    "%d.%m.%Y.",
     "epoch-s",
     "epoch-ms",
 )
+PACKERS = {".csv": bytes, ".csv.gz": gzip.compress, ".csv.xz": lzma.compress}
 SECONDS = {"epoch-s": 1, "epoch-ms": 1000}
 COLUMNS = Columns(values=("value",), known=("open",))
 
@@ -60,11 +67,16 @@ def load(path, form, fill=False):
 
 @settings(max_examples=at_most(200), deadline=None, derandomize=True, database=None)
 @given(
-    values=st.lists(st.integers(-(10**9), 10**9).map(lambda cents: cents / 100), min_size=8, max_size=30),
+    values=st.lists(st.integers(-(10**9), 10**9).map(lambda cents: cents / 100), min_size=9, max_size=30),
     first=st.integers(0, 18_000),
     form=st.sampled_from(DAYS),
     separator=st.sampled_from(",;\t|"),
-    marks=st.sampled_from([(".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", "'")]),
+    marks=st.sampled_from(
+        [(".", ""), (".", ","), (",", ""), (",", "."), (",", " "), (".", "'"), (",", "\u00a0"), (".", "\u2019")]
+    ),
+    sign=st.sampled_from(["{}", "{}%", "${}", "{} EUR", "{}-"]),
+    file=st.sampled_from([(".csv", "utf-8"), (".csv", "utf-16"), (".csv.gz", "utf-8"), (".csv.xz", "utf-16")]),
+    closed=st.booleans(),
     newest=st.booleans(),
     title=st.sampled_from(["", "Sales\n", "Sales, of all\n\n"]),
     blanks=st.tuples(st.integers(0, 3), st.integers(0, 3)),
@@ -73,11 +85,26 @@ def load(path, form, fill=False):
     given_options=st.booleans(),
 )
 def test_what_was_written_is_read(
-    values, first, form, separator, marks, newest, title, blanks, missing, truth, given_options, folder
+    values,
+    first,
+    form,
+    separator,
+    marks,
+    sign,
+    file,
+    closed,
+    newest,
+    title,
+    blanks,
+    missing,
+    truth,
+    given_options,
+    folder,
 ):
     """Without options a file may be refused, but whatever is read is what was written."""
     dates = np.datetime64("1970-01-01") + first + np.arange(len(values))
-    words = written(values, *marks)
+    values = [-abs(value) for value in values] if sign == "{}-" else values
+    words = [sign.format(word.lstrip("-" if sign == "{}-" else "")) for word in written(values, *marks)]
     for row in [*range(blanks[0]), *range(len(words) - blanks[1], len(words))]:
         words[row] = missing
     flags = [day % 2 == 0 for day in range(len(values))]
@@ -85,9 +112,11 @@ def test_what_was_written_is_read(
     rows = [
         separator.join(f'"{word}"' for word in row) for row in zip(words_of(dates, form), words, shown, strict=True)
     ]
+    rows = [row + separator for row in rows] if closed else rows
     text = title + separator.join(["date", "value", "open"]) + "\n" + "\n".join(rows[::-1] if newest else rows) + "\n"
-    path = folder / f"{next(numbers)}.csv"
-    path.write_text(text)
+    suffix, encoding = file
+    path = folder / f"{next(numbers)}{suffix}"
+    path.write_bytes(PACKERS[suffix](text.encode(encoding)))
     options = Format()
     if given_options:
         century = 1970 if "%y" in form else None
@@ -107,6 +136,7 @@ def test_what_was_written_is_read(
         np.testing.assert_array_equal(series.dates, dates[begin:end])
     assert series.filled == 0
     guessed = newest or truth or title or sum(blanks) * (missing in ("null", "?", "-", "N/A")) or blanks[0]
+    guessed = guessed or closed or sign != "{}"  # rows that end with a separator, and units
     assert table.notes if guessed else True
 
 
@@ -128,6 +158,15 @@ VALID = "date,value,open\n" + "".join(f"2021-01-{day:02d},{day}.5,{day % 2}\n" f
             b"N/A",
             b"date,value,open\n",
             b"0000-00-00",
+            b"5%",
+            b"(5)",
+            b"$5",
+            b"# ",
+            b"sep=;\n",
+            b"1.201",
+            b"01-Jan",
+            b"2000-1",
+            b" EST",
             b"9999-12-31",
         ),
     )
@@ -155,13 +194,15 @@ SHAPES = st.from_regex(r"(\d{1,4}[-/. ]){0,3}\d{1,4}( \d{1,2}:\d\d(:\d\d)?)?", f
 @settings(max_examples=at_most(200), deadline=None, derandomize=True, database=None)
 @given(
     words=st.lists(WORDS | SHAPES, min_size=1, max_size=5),
-    form=st.none() | st.sampled_from((*DAYS, "%YQ%q", "%q", "%")),
+    form=st.none()
+    | st.sampled_from((*DAYS, "%YQ%q", "%q", "%", "excel", "fiscal-year", "fractional-year", "%Y-%W", "%Y%H")),
+    zone=st.none() | st.sampled_from(("Europe/Berlin", "America/New_York")),
 )
-@example(words=["0001-01-01", "9999-12-31", "99999999999999999999"], form=None)
-@example(words=["99999999999", "1", "2"], form="epoch-ms")
-@example(words=["1e400", "1", "2"], form="epoch-s")
-def test_dates_of_any_words(words, form, folder):
+@example(words=["0001-01-01", "9999-12-31", "99999999999999999999"], form=None, zone=None)
+@example(words=["99999999999", "1", "2"], form="epoch-ms", zone=None)
+@example(words=["1e400", "1", "2"], form="epoch-s", zone=None)
+def test_dates_of_any_words(words, form, zone, folder):
     path = folder / f"{next(numbers)}.csv"
     rows = "".join(f'"{word}",{number},1\n' for number, word in enumerate(words))
     path.write_text("date,value,open\n" + rows)
-    load(path, Format(date_format=form))
+    load(path, Format(date_format=form, timezone=zone))

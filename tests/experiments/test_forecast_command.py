@@ -72,6 +72,7 @@ complaint = functools.partial(complaint_of, forecast)
 
 
 BAD_ARGUMENTS = {
+    "fill limit": (["--fill-limit", "3"], "fill_limit: expected it with --fill, got 3 without"),
     "recursive quantiles": (["--strategy", "recursive"], "head: expected point or gaussian with a recursive strategy"),
     "recursive linear": (["temperatures", "--strategy", "recursive"], "linear: expected a direct strategy"),
     "recursive extra": (

@@ -207,6 +207,7 @@ HOSTILE = {
     "dropped": (["dropped"], ["east", 7], "dropped: expected str, got 7"),
     "no list": (["dropped"], "east", "dropped: expected at most 100,000 names, got 'east'"),
     "slots": (["frequency", "slots"], 2, "frequency: expected steps of seconds within a day"),
+    "week": (["frequency", "week"], "0000000", "week: expected a 1 or 0 for each of seven days, got '0000000'"),
     "opens": (["frequency", "opens"], -1, "opens: expected 0 to 86399, got -1"),
     "name": (["names"], ["north", 7], "names: expected str, got 7"),
     "season": (["season"], 0, "season: expected 1 to 1000000000, got 0"),

@@ -1,9 +1,10 @@
-"""The formats that a date may have, by its shape, and how dates of one format are read.
+"""How dates of one format are read.
 
 Formats are those of `strptime`, and `%q`, the number of a quarter; a date without a day is the first day of its month,
-quarter or week. `NUMBERED` are the formats of dates that are one number.
+quarter or week. `NUMBERED` are the formats that have no directives.
 """
 
+import datetime
 import re
 import warnings
 from collections.abc import Mapping
@@ -18,114 +19,73 @@ with extra("series"):
     import pandas
 
 ISO = "ISO8601"
-FRACTIONAL = "fractional-year"
+FRACTIONAL, FISCAL, EXCEL = "fractional-year", "fiscal-year", "excel"
 EPOCHS: Mapping[str, Any] = {"epoch-s": "s", "epoch-ms": "ms", "epoch-us": "us", "epoch-ns": "ns"}
-NUMBERED = (FRACTIONAL, *EPOCHS)
-# Of plain digits, by their number. Years of four digits are of these centuries unless the format is given, so that few
-# dates are ambiguous.
-DIGITS: Mapping[int, tuple[str, ...]] = {
-    4: ("%Y", "%y%m"),
-    6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y"),
-    8: ("%Y%m%d", "%d%m%Y", "%m%d%Y"),
-    9: ("epoch-s",),
-    10: ("epoch-s", "%Y%m%d%H", "%y%m%d%H%M"),
-    12: ("%Y%m%d%H%M", "%y%m%d%H%M%S", "epoch-ms"),
-    13: ("epoch-ms",),
-    14: ("%Y%m%d%H%M%S",),
-    16: ("epoch-us",),
-    19: ("epoch-ns",),
-}
+NUMBERED = (FRACTIONAL, FISCAL, EXCEL, *EPOCHS)
 LEAST_YEAR, MOST_YEAR = 1600, 2200
-MONTHS = (
-    *("{b} %Y", "{b}-%Y", "{b}/%Y", "{b}%Y", "%Y {b}", "%Y-{b}", "%Y{b}", "{b}-%y", "{b} %y", "{b}'%y", "{b}%y"),
-    *("%y-{b}", "%d {b} %Y", "%d-{b}-%Y", "%d/{b}/%Y", "%d{b}%Y", "%d {b}, %Y", "%d-{b}-%y", "%d {b} %y", "%d{b}%y"),
-    *("{b} %d %Y", "{b} %d, %Y", "{b}-%d-%Y", "%Y-{b}-%d", "%Y {b} %d"),
-)
-PERIODS = ("%YQ%q", "%Yq%q", "%Y-Q%q", "%Y Q%q", "%Y:Q%q", "%Y:%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%YM%m", "%Y-M%m")
-WEEKS = ("%G-W%V", "%GW%V")
-TIME = r"\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:\s*[AaPp][Mm])?"
-OFFSET = r"\s*(?:Z|UTC|[+-]\d\d:?\d\d)"
-SPLIT = re.compile(rf"(.*?)(?:([T ]+)({TIME})({OFFSET})?)?")
-IS_ISO = r"[12]\d{3}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?" + OFFSET + "?)?"
+# Of a time, at its end. Postgres writes +00 only.
+OFFSET = r"\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)"
+CLOCK = r"([:T ]\d\d(?:[.,]\d+)?)"
+# The end of a day, where a time or an hour is.
+LATE = r"([T ])24((?::00){0,2})$"
 # The largest distance of fractional years from one phase of their period, in periods: 0.1 is that of months as days of
 # the year divided by 365.
 PHASE = 0.25
 
 
-def candidates(word: str) -> list[str]:
-    """The formats that a date of this shape may have."""
-    found = SPLIT.fullmatch(word)
-    date, gap, time, offset = found.groups() if found else (word, None, None, None)
-    return [date_form + _time_format(gap, time, offset) for date_form in _date_formats(date, whole=time is None)]
-
-
-def _date_formats(date: str, whole: bool) -> list[str]:
-    if date.isdecimal() and date.isascii():
-        return list(DIGITS.get(len(date), ()))
-    if whole and re.fullmatch(r"[12]\d{3}\.\d+", date):
-        return [FRACTIONAL, *(["%Y.%m"] if re.fullmatch(r"\d{4}\.(0\d|1[0-2])", date) else [])]
-    if whole and re.fullmatch(r"\d{9,10}\.\d+", date):
-        return ["epoch-s"]
-    if re.search(r"[A-Za-z]{3}", date):
-        return [form.format(b=month) for form in MONTHS for month in ("%b", "%B")]
-    if re.search(r"[QqMW:]", date):
-        return [*PERIODS, *WEEKS]
-    parts = re.split(r"[-/. ]", date)
-    marks = re.findall(r"[-/. ]", date)
-    if len(set(marks)) != 1 or not all(part.isdecimal() for part in parts):
-        return []
-    lengths = [len(part) for part in parts]
-    orders = {
-        (3, True, False): ["%Y %m %d"],
-        (3, False, True): ["%d %m %Y", "%m %d %Y"],
-        (3, False, False): ["%d %m %y", "%m %d %y", "%y %m %d"],
-        (2, True, False): ["%Y %m"],
-        (2, False, True): ["%m %Y"],
-        (2, False, False): ["%m %y", "%y %m"],
-        (4, True, False): ["%Y %m %d %H"],
-    }.get((len(parts), lengths[0] == 4, lengths[-1] == 4), [])
-    return [order.replace(" ", marks[0]) for order in orders]
-
-
-def _time_format(gap: str | None, time: str | None, offset: str | None) -> str:
-    if time is None:
-        return ""
-    form = "%I:%M" if time[-1] in "mM" else "%H:%M"
-    form += ":%S" if time.count(":") == 2 else ""
-    form += ".%f" if "." in time else ""
-    half = re.search(r"\s*[AaPp][Mm]", time)
-    form += (half[0][:-2] + "%p") if half else ""
-    space = offset[: len(offset) - len(offset.lstrip())] if offset else ""
-    return f"{gap}{form}{space}{'%z' if offset else ''}"
-
-
 def parsed(words: Any, form: str) -> Any:
     """The dates of words in this format, NaT for others; those with offsets are aware and in UTC.
 
-    Raises ValueError for a format that is none.
+    24:00 is the end of a day. Raises ValueError for a format that is none.
     """
     if form in EPOCHS:
         numbers: Any = pandas.to_numeric(words.where(words.str.fullmatch(r"-?\d+(\.\d*)?")), errors="coerce")
-        return pandas.to_datetime(numbers, unit=EPOCHS[form], errors="coerce")
+        return pandas.to_datetime(numbers, unit=EPOCHS[form], errors="coerce", utc=True)
+    if form == EXCEL:
+        numbers = pandas.to_numeric(words.where(words.str.fullmatch(r"\d{1,6}(\.\d*)?")), errors="coerce")
+        return pandas.to_datetime(numbers, unit="D", origin="1899-12-30", errors="coerce").dt.round("s")
     if form == FRACTIONAL:
         return _fractional(words)
-    if form.endswith("%V"):
-        words, form = words + "-1", f"{form}-%u"
+    if form == FISCAL:
+        return _fiscal(words)
+    if re.search("%[VUW]", form) and not re.search("%[uwaA]", form):
+        words, form = words + "-1", f"{form}-%{'u' if '%V' in form else 'w'}"
     if "%q" in form:
         words, form = _months_of_quarters(words, form)
-    aware = form == ISO and bool(words.str.contains(OFFSET + "$", regex=True).any())
+    late = words.str.fullmatch(f".*{LATE}") if form == ISO or re.search(r"%H(:%M(:%S)?)?$", form) else False
+    words = words.where(~late, words.str.replace(LATE, r"\g<1>00\2", regex=True)) if np.any(late) else words
+    aware = "%z" in form or (form == ISO and bool(words.str.fullmatch(f".*{CLOCK}{OFFSET}").any()))
+    if form == ISO:
+        words = words.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
+    found = _by_pandas(_with_offsets(words) if form == ISO or form.endswith("%z") else words, form, aware)
+    if re.search(r"%[HMSf] ?(?:Z|UTC|GMT)\b", form):  # letters that the format has in every date
+        found = found.dt.tz_localize("UTC")
+    return found + pandas.to_timedelta(np.where(late, 1, 0), unit="D") if np.any(late) else found
+
+
+def _by_pandas(words: Any, form: str, aware: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about inconsistent formats
-            return pandas.to_datetime(words, errors="coerce", utc=aware or "%z" in form, format=form)
+            return pandas.to_datetime(words, errors="coerce", utc=aware, format=form)
     except (ValueError, OverflowError, re.error) as error:  # an offset in some dates only, or an invalid format
         raise ValueError(first_line(error)) from error
+
+
+def _with_offsets(words: Any) -> Any:
+    """Words that end with a time, with the offset in the form +00:00."""
+    words = words.str.replace(CLOCK + r"\s*(?:UTC|GMT|Z)$", r"\1+00:00", regex=True)
+    return words.str.replace(CLOCK + r"\s*([+-]\d\d)(?::?(\d\d))?$", _offset, regex=True)
+
+
+def _offset(match: re.Match[str]) -> str:
+    return f"{match[1]}{match[2]}:{match[3] or '00'}"
 
 
 def plausible(dates: Any, form: str) -> Any:
     """The dates whose years of four digits are of centuries that have series, NaT for others."""
     years = dates.dt.year
-    return dates.where((years >= LEAST_YEAR) & (years < MOST_YEAR)) if "%Y" in form else dates
+    return dates.where((years >= LEAST_YEAR) & (years < MOST_YEAR)) if re.search("%[YG]", form) else dates
 
 
 def _months_of_quarters(words: Any, form: str) -> tuple[Any, str]:
@@ -142,6 +102,15 @@ def _months_of_quarters(words: Any, form: str) -> tuple[Any, str]:
     months: Any = pandas.to_numeric(groups[second])
     months = (months * 3 - 2).astype("Int64").astype(str)
     return groups[first] + "-" + months, f"{'%Y' if '%Y' in form else '%y'}-%m"
+
+
+def _fiscal(words: Any) -> Any:
+    """Years of the form 2000-01, 2000/2001, FY 2000-01 or 00-01, none in the future: the first day of the first one."""
+    years: Any = words.str.extract(r"^(?:FY ?)?(\d{4}|\d\d)[-/](?:\d\d)?(\d\d)$").apply(pandas.to_numeric)
+    now = datetime.datetime.now(datetime.UTC).year
+    first = years[0].where(years[0] > 99, years[0] + 1900 + 100 * (years[0] + 2000 <= now))
+    first = first.where((first + 1) % 100 == years[1])
+    return _by_pandas(first.map("{:04.0f}".format, na_action="ignore"), "%Y", aware=False)
 
 
 def _fractional(words: Any) -> Any:

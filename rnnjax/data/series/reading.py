@@ -1,5 +1,6 @@
 """Series from the rows of a file or a table."""
 
+import dataclasses
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import numpy as np
 
 from rnnjax.data.frequency import Frequency, infer_frequency
 from rnnjax.data.series.csv_table import read_table
-from rnnjax.data.series.dates import place, read_dates
-from rnnjax.data.series.gaps import without_gaps
+from rnnjax.data.series.dates import Dates, place, read_dates
+from rnnjax.data.series.gaps import Fill, Whole, without_gaps
 from rnnjax.data.series.notes import Notes
 from rnnjax.data.series.numbers import empty, read_numbers
 from rnnjax.data.series.order import ordered
@@ -24,13 +25,14 @@ PLAIN = Format()
 
 
 def read_series(path: Path, columns: Columns, form: Format = PLAIN, *, fill: bool = False) -> SeriesTable:
-    """The series of a CSV file, separated by commas (by tabs if its name ends in .tsv), or as `form` says.
+    """The series of a file of separated columns, which may be compressed, as `form` says or as it is found out.
 
     What is found out about the file is in the notes of the table. Raises FileNotFoundError if there is no such file,
     and ValueError with the file, the line, the series and the date for bad content (see `from_table`).
     """
     notes = Notes(str(path), form.strict)
-    return _series(read_table(path, columns, form, notes), columns, form, notes, fill)
+    table, separator = read_table(path, columns, form, notes)
+    return _series(table, columns, dataclasses.replace(form, separator=separator), notes, fill)
 
 
 def from_table(
@@ -57,15 +59,16 @@ def _series(table: pandas.DataFrame, columns: Columns, form: Format, notes: Note
     def at(row: int, column: str) -> str:
         group = next(name for name, rows in groups.items() if row in rows)
         name = _name(group, column if column in columns.values else columns.values[0], columns)
-        return f"{where}, {place(table, row)}, {name!r}, {dates[row]}"
+        return f"{where}, {place(table, row)}, {name!r}, {dates.values[row]}"
 
     numbers = read_numbers(table, columns.numbers, form, notes, at)
     found: list[tuple[Series, Frequency]] = []
+    gaps: dict[str, Whole] = {}
     short: dict[str, int] = {}
     for group, rows in groups.items():
         for column in columns.values:
             name = _name(group, column, columns)
-            reader = _Reader(table, name, column, columns, form, notes, fill)
+            reader = _Reader(table, name, column, columns, form, notes, fill, gaps)
             one = reader.read(dates, rows, numbers)
             if one is None:
                 short[name] = int(np.sum(~np.isnan(numbers[column][rows])))
@@ -89,9 +92,22 @@ def _series(table: pandas.DataFrame, columns: Columns, form: Format, notes: Note
                 f"{where}, {one.name!r}: expected dates {frequencies[0]} apart, as in {series[0].name!r}, "
                 f"got {frequency}"
             )
-    if frequencies[0].slots:
-        notes.add(f"dates are {frequencies[0]}: other hours are no steps", "an error with --strict")
+    if frequencies[0].slots or frequencies[0].week:
+        others = "hours" if frequencies[0].slots else "days"
+        notes.add(f"dates are {frequencies[0]}: other {others} are no steps", "an error with --strict")
+    _say_filled(gaps, notes)
     return SeriesTable(series, frequencies[0], notes.lines(), tuple(short))
+
+
+def _say_filled(gaps: dict[str, Whole], notes: Notes) -> None:
+    """Says how many dates were filled, and of which series most."""
+    if filled := sum(whole.filled for whole in gaps.values()):
+        dates = sum(len(whole.dates) for whole in gaps.values())
+        name, most = max(gaps.items(), key=lambda item: item[1].filled)
+        notes.say(
+            f"{filled:,} of {dates:,} dates filled with the numbers before, {most.filled:,} of {len(most.dates):,} in "
+            f"{name!r}; at most {max(whole.longest for whole in gaps.values()):,} in a row (--fill-limit)"
+        )
 
 
 def _name(group: str, column: str, columns: Columns) -> str:
@@ -114,20 +130,27 @@ class _Reader:
     """Reads one series of a table."""
 
     def __init__(
-        self, table: pandas.DataFrame, name: str, column: str, columns: Columns, form: Format, notes: Notes, fill: bool
+        self,
+        table: pandas.DataFrame,
+        name: str,
+        column: str,
+        columns: Columns,
+        form: Format,
+        notes: Notes,
+        fill: bool,
+        gaps: dict[str, Whole],
     ):
+        self.gaps = gaps
         self.table, self.name, self.columns, self.form, self.notes = table, name, columns, form, notes
         self.past, self.fill = (column, *columns.extra), fill
         self.where = f"{notes.where}, {name!r}"
 
-    def read(
-        self, dates: np.ndarray, rows: np.ndarray, numbers: dict[str, np.ndarray]
-    ) -> tuple[Series, Frequency] | None:
+    def read(self, found: Dates, rows: np.ndarray, numbers: dict[str, np.ndarray]) -> tuple[Series, Frequency] | None:
         """The checked series and its frequency; None if it has too few values."""
         values = numbers[self.past[0]][rows]
         if np.sum(~np.isnan(values)) < FEWEST:
             return None
-        rows, dates = ordered(self.table, dates, rows, self.name, self.columns, self.form, self.notes)
+        rows, dates = ordered(self.table, found, rows, self.name, self.columns, self.form, self.notes)
         static = tuple(self._static(name, rows, dates) for name in self.columns.static)
         past, known = (
             np.stack([numbers[name][rows] for name in names], axis=1) if names else np.empty((len(rows), 0))
@@ -155,11 +178,15 @@ class _Reader:
             raise ValueError(f"{self.where}: {error}") from None
         self._check(past, self.past, rows, dates)
         self._check(known, self.columns.known, rows, dates)
+        fill = Fill(self.fill, self.form.fill_limit)
+        clock = "zone" if self.form.timezone is not None else "utc" if found.aware else "local"
         if self.columns.known:
-            known = without_gaps(dates[: len(known)], known, frequency, self.where, self.fill)[1]
-        dates, past, filled = without_gaps(dates[: len(past)], past, frequency, self.where, self.fill)
+            known = without_gaps(dates[: len(known)], known, frequency, self.where, fill, clock).numbers
+        whole = without_gaps(dates[: len(past)], past, frequency, self.where, fill, clock)
+        self.gaps[self.name] = whole
         known = known if self.columns.known else np.empty((0, 0))
-        return Series(self.name, dates, past[:, 0], past[:, 1:], filled, known, static), frequency
+        past = whole.numbers
+        return Series(self.name, whole.dates, past[:, 0], past[:, 1:], whole.filled, known, static), frequency
 
     def _check(self, numbers: np.ndarray, names: tuple[str, ...], rows: np.ndarray, dates: np.ndarray) -> None:
         """Raises ValueError for a missing number unless gaps are filled."""

@@ -7,11 +7,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from rnnjax.data.encodings import check_name
 from rnnjax.data.frequency import Frequency
+from rnnjax.data.series.time_zones import check_zone
 from rnnjax.fields import check_range
 
 # Limits of options.
-MOST_SKIPPED, MOST_CENTURY = 10_000, 9_900
+MOST_SKIPPED, LEAST_CENTURY, MOST_CENTURY = 10_000, 1000, 9_900
 
 
 class Series(NamedTuple):
@@ -63,8 +65,12 @@ class Columns:
         options = {"date": self.date, "value": self.values, "series": self.series}
         for name in self.all:
             if name not in found:
-                option = next((f"; --{key} names it" for key, own in options.items() if name in own), "")
-                raise ValueError(f"{where}: expected a column {name!r}, got {reprlib.repr(list(found))}{option}")
+                option = next((f"--{key}" for key, own in options.items() if name in own), "")
+                near = [repr(one) for one in found if one.lower() == name.lower()]
+                hint = (f"; set {option} to {near[0]}" if near else f"; {option} names it") if option else ""
+                if found and all(any(letter.isdigit() for letter in one) for one in found):
+                    hint = "; the first line must have the column names"
+                raise ValueError(f"{where}: expected a column {name!r}, got {reprlib.repr(list(found))}{hint}")
 
     @property
     def numbers(self) -> list[str]:
@@ -81,15 +87,25 @@ class Format:
 
     separator: str | None = None  # of columns; "tab" for tabs
     skip_lines: int | None = None  # before the line of column names
-    date_format: str | None = None  # as in `strptime`, with %q for a quarter, or one of `date_formats.NUMBERED`
+    comment: str | None = None  # beginning of lines that are left out; "" for none
+    encoding: str | None = None
+    date_format: str | None = None  # as in `strptime`, with %q for a quarter, or one of `NUMBERED`
     century: int | None = None  # first of the hundred years to which two digits belong
     timezone: str | None = None  # of dates without offsets
     decimal: Literal[".", ","] | None = None
     missing: tuple[str, ...] | None = None  # words for a missing number, besides none at all
+    fill_limit: int | None = None  # missing numbers in a row that are filled; None: a season, at least three
     sort: bool = False  # rows of a series may be in any order
     unfit: Literal["drop", "keep", "error"] = "error"  # a series of fewer than three dates is left out, or an error
     strict: bool = False  # everything that would be a note is an error
 
     def __post_init__(self):
         check_range("skip_lines", self.skip_lines or 0, 0, MOST_SKIPPED)
-        check_range("century", 1900 if self.century is None else self.century, 1, MOST_CENTURY)
+        if self.encoding is not None:
+            check_name(self.encoding)
+        if self.fill_limit is not None:
+            check_range("fill_limit", self.fill_limit, 1)
+        if self.century is not None:
+            check_range("century", self.century, LEAST_CENTURY, MOST_CENTURY)
+        if self.timezone is not None:
+            check_zone(self.timezone)
