@@ -51,7 +51,7 @@ CASES = {
         "files",
         "",
         rows(days(4), FOUR, "date,value").replace("\n", ",\u043f\u0440\u0438\u0432\u0435\u0442\n").encode("cp1251"),
-        error="expected UTF-8, got an invalid byte near offset 11; --encoding",
+        error="expected UTF-8, got an invalid byte near offset 11, line 1; --encoding",
     ),
     "line for Excel": Case(
         "files",
