@@ -5,7 +5,6 @@ The number of iterations depends on the largest Lyapunov exponent: small below 0
 
 import dataclasses
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from benchmarks.machine import environment
 from benchmarks.newton_work import Case, measure
 from benchmarks.options import Cells, check_options
+from benchmarks.rows import keep
 from benchmarks.tables import quartiles, shown, table
 from rnnjax.commands import parse, run
 
@@ -54,7 +54,7 @@ class Convergence:
     rounds: int = 5
     """Rounds; each one times every recurrence of a case once."""
     rows: Path | None = None
-    """A new file for the measured rows, JSON Lines; by default they are only printed."""
+    """A file that the measured rows are appended to, JSON Lines; by default they are only printed."""
 
     def __post_init__(self):
         axes = ("times", "batches", "input", "hidden", "rounds")
@@ -72,22 +72,19 @@ def lines_of(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**row["case"], "exponent": row["exponent"], "recurrence": name, **result}
 
 
+def measured(options: Convergence) -> Iterator[dict[str, Any]]:
+    """The row of every case, as soon as it is measured."""
+    cases, found = options.cases(), environment()
+    for number, case in enumerate(cases, 1):
+        yield {"benchmark": "newton", **measure(case, options.rounds), "environment": found}
+        print(f"{number} of {len(cases)} measured", file=sys.stderr)
+
+
 def main(arguments: list[str]) -> None:
     """Measures the cases, writes each row as it comes, and prints their table."""
     options = parse(Convergence, PROGRAM, arguments)
-    cases, found, lines = options.cases(), environment(), []
-    file = None if options.rows is None else options.rows.open("x", encoding="utf-8")
-    try:
-        for number, case in enumerate(cases, 1):
-            row = measure(case, options.rounds)
-            lines += lines_of(row)
-            print(f"{number} of {len(cases)} measured", file=sys.stderr)
-            if file is not None:
-                print(json.dumps({"benchmark": "newton", **row, "environment": found}), file=file, flush=True)
-    finally:
-        if file is not None:
-            file.close()
-        print(table(COLUMNS, lines))
+    rows = keep(measured(options), options.rows)
+    print(table(COLUMNS, [line for row in rows for line in lines_of(row)]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """`RecurrentBlock`: norm, cell, gate and skip connection, against NumPy; and as a layer of stacks."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,7 +64,7 @@ def test_outputs_are_those_of_the_equation(inputs, norm):
     want = block_in_numpy(variables["params"], given, LENGTHS, norm)
     assert_close(got, want, "values", tolerance=FLOAT32_TOLERANCE)
     last = np.stack([want[0, -1], np.zeros(HIDDEN), want[2, 0], want[3, 3]])
-    assert_close(block.last(final, got, LENGTHS), last, "values", tolerance=FLOAT32_TOLERANCE)
+    assert_close(block.last(final, got, jnp.asarray(LENGTHS)), last, "values", tolerance=FLOAT32_TOLERANCE)
 
 
 def test_single_steps_and_resets_are_as_a_whole_call():
@@ -92,7 +94,7 @@ def test_both_directions_and_dropout():
     assert (np.asarray(dropped != kept)[..., :HIDDEN]).mean() > 0.9
     np.testing.assert_array_equal(dropped[..., HIDDEN:], kept[..., HIDDEN:])
     with pytest.raises(TypeError, match=r"last: expected the outputs too, .* pooling 'mean' or 'max'"):
-        both.last(final)
+        both.last(final)  # pyright: ignore[reportArgumentType]
 
 
 def test_half_precision_stays_narrow():
@@ -106,10 +108,11 @@ def test_only_linear_cells_need_a_block():
     assert layer_of(LRU(), HIDDEN) == RecurrentBlock(RNN(LRU(), HIDDEN))
 
 
+BLOCK: Any = RecurrentBlock
 WRONG = {
-    "norm": (lambda: RecurrentBlock(RNN(LRU(), 4), norm="batch"), r"norm: expected one of \['layer', 'rms'\], got 'b"),
+    "norm": (lambda: BLOCK(RNN(LRU(), 4), norm="batch"), r"norm: expected one of \['layer', 'rms'\], got 'b"),
     "dropout": (lambda: RecurrentBlock(RNN(LRU(), 4), dropout=1.0), r"dropout: expected .*, got 1.0"),
-    "layer": (lambda: RecurrentBlock(LRU()), "layer: expected an RNN with one feature axis, got LRU"),
+    "layer": (lambda: BLOCK(LRU()), "layer: expected an RNN with one feature axis, got LRU"),
     "axes": (lambda: RecurrentBlock(RNN(GRU(), (2, 2))), "layer: expected an RNN with one feature axis, got RNN"),
 }
 

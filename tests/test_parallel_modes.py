@@ -64,7 +64,7 @@ def loss_of(layer: Any) -> Any:
 def test_strict_promotion_changes_nothing(check, dtype, name):
     layer = layer_of(name, dtype=jnp.dtype(dtype))
     variables = layer.init(jax.random.key(0), INPUTS)
-    program = jax.jit(jax.grad(loss_of(layer)))
+    program: Any = jax.jit(jax.grad(loss_of(layer)))
     plain = program.lower(variables, INPUTS, LENGTHS, RESETS).as_text()
     program.clear_cache()
     strict = jax.numpy_rank_promotion("raise") if check == "rank" else jax.numpy_dtype_promotion("strict")

@@ -245,7 +245,9 @@ def test_files_that_are_none(tmp_path):
         read_series(tmp_path / "none.csv", Columns())
     path = tmp_path / "bytes.csv"
     path.write_bytes(b"date,value\n2001-01-01,\xff\n")
-    with pytest.raises(ValueError, match=r"bytes\.csv: expected UTF-8, got an invalid byte near offset 22, line 2; --encoding"):
+    with pytest.raises(
+        ValueError, match=r"bytes\.csv: expected UTF-8, got an invalid byte near offset 22, line 2; --encoding"
+    ):
         read_series(path, Columns())
     path.write_bytes(b"\x1f\x8b\x08\x00")
     with pytest.raises(ValueError, match="expected the data itself, got an archive or a compressed file"):

@@ -7,6 +7,7 @@ from complaints import complaint_of, last_of_each
 from small_runs import SMALL, TWO
 from tiny_texts import write_treebank
 
+from experiments.language_model import __main__ as language_model
 from experiments.memory import __main__ as memory
 from experiments.memory.config import Memory
 from experiments.sentiment import __main__ as sentiment
