@@ -123,6 +123,20 @@ def call_in_order(function: Any, *arguments: Any) -> None:
     io_callback(function, None, *arguments, ordered=True)
 
 
+def check_when_run(condition: Any, message: str, **values: Any) -> None:
+    """A check in a compiled program, whose error the caller gets by JAX's `checkify`; `{name}` stands for a value."""
+    from jax.experimental import checkify
+
+    checkify.check(condition, message, **values)
+
+
+def cudnn_rnn() -> Any:
+    """The module of JAX with the LSTM of cuDNN."""
+    from jax.experimental import rnn
+
+    return rnn
+
+
 def forget_compilation_cache() -> None:
     """Makes JAX stop writing compiled programs to its previous cache folder, which it does until this is called."""
     from jax.experimental.compilation_cache import compilation_cache

@@ -76,12 +76,20 @@ def similar(word: str, names: Iterable[str]) -> str:
 
 def options_of(kind: type) -> Iterator[tuple[str, int]]:
     """The options of a dataclass and of the dataclasses in it, and how many words each takes: a list takes any."""
-    for name, hint in typing.get_type_hints(kind).items():
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
         if dataclasses.is_dataclass(hint):
             yield from options_of(typing.cast(Any, hint))
         else:
             kinds = set(_kinds(hint))
-            yield name.replace("_", "-"), 0 if kinds <= {bool} else 10**6 if tuple in kinds else 1
+            words = 0 if kinds <= {bool} else 10**6 if tuple in kinds else 1
+            for own in (name, *_aliases(hint)):
+                yield own.removeprefix("--").replace("_", "-"), words
+
+
+def _aliases(hint: Any) -> Iterator[str]:
+    """Further names of an option, which `tyro.conf.arg` adds to its annotation."""
+    for added in getattr(hint, "__metadata__", ()):
+        yield from getattr(added, "aliases", None) or ()
 
 
 def _kinds(hint: Any) -> Iterator[Any]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import rnn
 
 from rnnjax.cells.cell import Cell, CellParams
 from rnnjax.cells.lstm import LSTM, LSTMState
+from rnnjax.compat import cudnn_rnn
 from rnnjax.maps import Dense, MapParams
 from rnnjax.recurrences.recurrence import Problem, Recurrence, Taken, clear_padding, select, zero_where
 from rnnjax.types import State
@@ -16,7 +16,7 @@ from rnnjax.types import State
 
 @dataclasses.dataclass(frozen=True)
 class CuDNN(Recurrence):
-    """The LSTM of cuDNN (Appleyard, Kocisky and Blunsom 2016), for float32 on a GPU: `jax.experimental.rnn.lstm`.
+    """The LSTM of cuDNN (Appleyard, Kocisky and Blunsom 2016), for float32 on a GPU, as JAX calls it.
 
     Differentiable once, in reverse mode. The precision of matrix products is that of JAX's
     `jax_default_matmul_precision`: TF32 unless it is "highest". A sequence has its `lengths`; it may run in `reverse`.
@@ -34,8 +34,7 @@ class CuDNN(Recurrence):
         inputs = clear_padding(inputs, flags)
         if reverse:
             inputs = _flipped(inputs, lengths)
-        lstm: Any = rnn.lstm
-        outputs, last, cells = lstm(
+        outputs, last, cells = cudnn_rnn().lstm(
             inputs.swapaxes(0, 1),
             initial.hidden[None],
             initial.cell[None],
@@ -73,6 +72,7 @@ def from_cudnn(weights: jax.Array, inputs: int, hidden: int, *, second_bias: boo
 
     Without `second_bias` the cell gets the sum of the two biases. Raises ValueError for another number of weights.
     """
+    rnn = cudnn_rnn()
     expected = rnn.get_num_params_in_lstm(inputs, hidden, 1, False)
     if weights.shape != (expected,):
         raise ValueError(f"weights: expected shape ({expected},), got {weights.shape}")

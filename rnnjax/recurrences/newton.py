@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax
 import jax.core
 import jax.numpy as jnp
-from jax.experimental import checkify
 
 from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.compat import check_when_run
 from rnnjax.dtypes import cast_like, promoted, widen
 from rnnjax.recurrences.newton_solve import FirstGuess, Otherwise, Plan, solve_states
 from rnnjax.recurrences.noise import loop_of
@@ -71,7 +71,7 @@ class Newton(Recurrence):
     al. 2024, "Towards Scalable and Stable Parallelization of Nonlinear RNNs" (quasi-DEER, ELK). Raises ValueError for
     options out of range, a state that is not real floating-point, "diagonal" for a cell that is not elementwise and a
     number of steps that is unknown while tracing; TypeError for forward mode; with `otherwise="error"`,
-    ArithmeticError, or under `jax.jit` the error of `jax.experimental.checkify`, which the caller must apply.
+    ArithmeticError, or under `jax.jit` the error of JAX's `checkify`, which the caller must apply.
     """
 
     method: Method = "dense"
@@ -171,6 +171,6 @@ def _check(plan: Plan, residual: jax.Array) -> None:
         f"Newton: expected a residual of at most {plan.tolerance:.1e} after {plan.max_iterations} iterations, got "
     )
     if isinstance(residual, jax.core.Tracer):
-        checkify.check(residual <= plan.tolerance, message + "{residual}", residual=residual)
+        check_when_run(residual <= plan.tolerance, message + "{residual}", residual=residual)
     elif not residual <= plan.tolerance:
         raise ArithmeticError(f"{message}{float(residual):.1e}")

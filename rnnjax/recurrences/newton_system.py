@@ -111,13 +111,13 @@ class System(NamedTuple):
         if recurrent is None:
             return own
         batch, fields, _, *hidden = own.shape
-        slopes = jnp.stack(list(units.recurrent), axis=1).reshape(batch, fields, cell.recurrent_gates, -1)
-        seen = jnp.ones((batch, 1), own.dtype) if mask is None else mask.reshape(batch, -1)
+        size = recurrent.shape[0]
+        slopes = jnp.stack(list(units.recurrent), axis=1).reshape(batch, fields, cell.recurrent_gates, size)
+        seen = jnp.ones((batch, 1), own.dtype) if mask is None else mask.reshape(batch, size)
         read = before._fields.index("hidden")
         if self.by_unit:
             alone = jnp.einsum("bfku,uku->bfu", slopes, recurrent) * seen[:, None]
             return own.at[:, :, read].add(alone.reshape(batch, fields, *hidden))
-        size = recurrent.shape[0]
         whole = jnp.einsum("bfgu,uv->bfugv", own.reshape(batch, fields, fields, size), jnp.eye(size, dtype=own.dtype))
         mixed = jnp.einsum("bfku,vku->bfuv", slopes, recurrent) * seen[:, None, None]
         return whole.at[:, :, :, read].add(mixed).reshape(batch, fields * size, fields * size)

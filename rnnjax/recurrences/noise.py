@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cells.cell import Cell, PointwiseCell
+from rnnjax.cells.linear import LinearCell
 from rnnjax.dtypes import cast_like, promoted, real_leaves, widen
 from rnnjax.types import Extras, Params, State
 
@@ -110,8 +111,11 @@ def has_output(cell: Cell) -> bool:
 
 
 def read_out(cell: Cell, extras: Extras, inputs: jax.Array, after: State) -> jax.Array:
-    """The output, computed in at least float32; a real output has the promoted dtype of inputs and extras."""
-    if not has_output(cell):
+    """The output, computed in at least float32; a real output has the promoted dtype of inputs and extras.
+
+    So has the hidden state of a linear cell, which is wider; that of other cells is returned as it is.
+    """
+    if not has_output(cell) and not isinstance(cell, LinearCell):
         return after.hidden
     dtype = promoted(inputs, *real_leaves(extras))
     extras, after, wide = widen((extras, after, inputs))

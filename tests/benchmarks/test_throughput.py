@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import pytest
+from complaints import last_of_each
 
 from benchmarks import throughput
 from benchmarks.recurrences.cases import BASELINE, RECURRENCES, SEQUENTIAL, Case, from_row
@@ -135,7 +136,7 @@ def test_a_dry_run_lists_and_measures_nothing(tmp_path, capsys):
 
 def failure(capsys, arguments):
     with pytest.raises(SystemExit) as stop:
-        run(throughput.PROGRAM, functools.partial(throughput.main, arguments))
+        run(throughput.PROGRAM, functools.partial(throughput.main, last_of_each(arguments)))
     return stop.value.code, capsys.readouterr().err
 
 

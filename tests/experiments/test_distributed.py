@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from complaints import last_of_each
 from tiny_reviews import write_reviews
 
 from experiments.sentiment import __main__ as sentiment
@@ -36,16 +37,18 @@ def start(run, reviews, processes, *options, resume=False, own=()):
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
     place = ["--resume" if resume else "--run-folder", str(run)]
-    command = [sys.executable, "-m", "experiments.sentiment"]
+    command, first = [sys.executable, "-m", "experiments.sentiment"], []
     sizes = ["--hidden", "4", "--embedding", "4", "--batch-size", "10", "--buckets", "1", "--dropout", "0.3"]
     if not resume:
-        command += ["smoke", "--source", str(reviews), "--no-tensorboard", "--learning-rate", "0.01", *sizes]
+        command += ["smoke"]
+        first = ["--source", str(reviews), "--no-tensorboard", "--learning-rate", "0.01", *sizes]
     environment = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "HF_DATASETS_CACHE": str(run.parent / "cache")}
 
     def process(number):
+        mine = own if number == processes - 1 else ()
         told = ["--distributed", "--coordinator", f"127.0.0.1:{port}", "--processes", processes, "--process", number]
         return subprocess.Popen(
-            [*command, *place, *options, *(own if number == processes - 1 else ()), "--devices", "1", *map(str, told)],
+            [*command, *last_of_each([*first, *place, *options, *mine, "--devices", "1", *told])],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

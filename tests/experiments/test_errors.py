@@ -68,7 +68,7 @@ BAD_FILES = {
     "one_class": ("text,label\nfine,1\ngood,1\n", "expected at least two classes in column 'label', got only '1'"),
     "labels": ("text,label\nfine,1\nbad,0\nhm,7\n", "2 rows of every class, got 1 of '0', '1', '7'\n"),
     "label": ("text,label\nfine,1\nbad,0\nhm,\n", "row 3: expected a label of ['0', '1'] in column 'label', got ''"),
-    "ragged": ('text,label\nfine,1\nbad,"0\n', "not readable as csv"),
+    "ragged": ('text,label\nfine,1\nbad,"0\n', "row 2 (line 3): expected quote marks around fields"),
     "empty_text": ("text,label\nfine,1\n,0\n", "row 2: expected a text in column 'text', got ''"),
     "no_word": (NO_WORD, "vocabulary: expected at least one word in the texts, got none"),
     "too_few": ("text,label\nfine,1\nbad,0\n", "hold-out of 0.1: expected at least 2 rows of every class"),

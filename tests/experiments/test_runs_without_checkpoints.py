@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from complaints import complaint_of
+from complaints import complaint_of, last_of_each
 from made_runs import listed
 from small_runs import read, terminate
 
@@ -43,7 +43,7 @@ def sentences(tmp_path_factory):
 
 def arguments(name, path, sentences, *more):
     source = [sentences] if name == "restaurant" else []
-    return [*STUDIES[name][1], *source, "--run-folder", str(path), *more]
+    return [*last_of_each([*source, *STUDIES[name][1], "--run-folder", path, *more])]
 
 
 def press_ctrl_c():

@@ -30,7 +30,7 @@ every_study = pytest.mark.parametrize(
 
 def lines(study, folder, capsys, *options):
     """What a tiny run prints and records, without seconds, the seals that are of them too, and paths."""
-    study.main(["smoke", *TINY, "--longest", "4", "--run-folder", str(folder), *options])
+    study.main(["smoke", *last_of_each([*TINY, "--longest", "4", "--run-folder", folder, *options])])
     printed = capsys.readouterr().out
     assert str(folder) in printed
     recorded = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
