@@ -77,23 +77,23 @@ def step_jacobian(cell: PointwiseCell | LinearCell, params: CellParams, inputs: 
     `(B, *hidden, *hidden)`; fields as in `UnitJacobians`. Works for any recurrent map and any number of feature axes.
     For a `LinearCell` it is `diag(decay_t)`, complex if the state is. Raises ValueError as `unit_jacobians`.
     """
+    hidden = state.hidden.shape[1:]
+    size = math.prod(hidden)
     if isinstance(cell, LinearCell):
         decay, drive = cell.coefficients(params, inputs)
-        hidden = state.hidden.shape[1:]
-        matrix = jax.vmap(jnp.diag)(jnp.broadcast_to(decay, drive.shape).reshape(drive.shape[0], -1))
+        matrix = jax.vmap(jnp.diag)(jnp.broadcast_to(decay, drive.shape).reshape(len(drive), size))
         return _as_fields(state, {"hidden": _as_fields(state, {"hidden": matrix.reshape(-1, *hidden, *hidden)})})
     cell, params = cell.effective(params)
     gates = cell.pre_activations(params, inputs, state.hidden)
     units = unit_jacobians(cell, params.extras, *gates, state)
-    hidden = state.hidden.shape[1:]
     matrix = None if cell.recurrent_map is None else recurrent_matrix(cell, params, hidden)
 
     def dense(name: str, by: str) -> jax.Array | None:
         own = getattr(getattr(units.state, name), by)
-        total = jax.vmap(jnp.diag)(own.reshape(own.shape[0], -1))
+        total = jax.vmap(jnp.diag)(own.reshape(len(own), size))
         if by == "hidden" and matrix is not None:
             slopes = getattr(units.recurrent, name)
-            total = total + jnp.einsum("bgu,vgu->buv", slopes.reshape(*slopes.shape[:2], -1), matrix)
+            total = total + jnp.einsum("bgu,vgu->buv", slopes.reshape(*slopes.shape[:2], size), matrix)
         return total.reshape(-1, *hidden, *hidden)
 
     names = list(_real(state))

@@ -32,7 +32,7 @@ class System(NamedTuple):
         leaves = [leaf.astype(dtype) for leaf in leaves]
         if self.by_unit:
             return jnp.stack(leaves, axis=1)
-        return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
+        return jnp.concatenate([leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in leaves], axis=1)
 
     def unpack(self, vector: jax.Array, like: State) -> State:
         """`pack` undone, with the dtypes of `like`."""
@@ -44,7 +44,7 @@ class System(NamedTuple):
             for leaf in leaves:
                 ends.append(ends[-1] + math.prod(leaf.shape[1:]))
             flat = zip(leaves, ends[:-1], ends[1:], strict=True)
-            parts = [vector[:, start:end].reshape(-1, *leaf.shape[1:]) for leaf, start, end in flat]
+            parts = [vector[:, start:end].reshape(vector.shape[0], *leaf.shape[1:]) for leaf, start, end in flat]
         return cast_like(jax.tree.unflatten(structure, parts), like)
 
     def step(self, params: Params, mask: Any, inputs: jax.Array, before: State) -> State:
