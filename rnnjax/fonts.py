@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rnnjax.extras import extra
+from rnnjax.terminal import quiet
 
 BOX = "\u25a1"
 # Families with the characters of many scripts, the best first. All other installed families come after them.
@@ -20,6 +21,8 @@ WIDE = (
 NOT_DRAWN = ("Color Emoji", "Last Resort")
 # Reading the characters of a font takes about 10 ms.
 MOST_FAMILIES = 100
+# A font that does not come in bold is drawn in its normal weight, which Matplotlib would log.
+NO_BOLD = ("matplotlib.font_manager", logging.ERROR)
 
 
 def drawable(text: str) -> str:
@@ -58,20 +61,8 @@ def further_fonts(figure: Any) -> Iterator[None]:
     if families := further_families(text.get_text() for text in texts):
         for text in texts:
             text.set_fontfamily([*text.get_fontfamily(), *families])
-    with _quiet():
+    with quiet(*NO_BOLD):
         yield
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """A font that does not come in bold is drawn in its normal weight: Matplotlib does not log this."""
-    logger = logging.getLogger("matplotlib.font_manager")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -105,7 +96,7 @@ def _characters(family: str | None) -> frozenset[int]:
     for weight in ("normal", "bold"):
         try:
             properties = FontProperties(family=None if family is None else [family], weight=weight)
-            with _quiet():
+            with quiet(*NO_BOLD):
                 font = get_font(findfont(properties, fallback_to_default=family is None))
         except (OSError, RuntimeError, ValueError):  # a damaged font
             return frozenset()

@@ -1,4 +1,8 @@
-"""Printing untrusted text on the terminal."""
+"""What appears on the terminal: untrusted text made visible, and messages of other libraries held back."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
 
 # Characters that a terminal interprets instead of showing them, with a replacement: control characters (their control
 # picture or the replacement character), line separators, direction marks, and surrogates.
@@ -13,3 +17,15 @@ _SHOWN = (
 def printable(text: str) -> str:
     """The text with each character that a terminal would interpret replaced by one visible character."""
     return text if text.isascii() and text.isprintable() else text.translate(_SHOWN)
+
+
+@contextlib.contextmanager
+def quiet(logger: str, level: int) -> Iterator[None]:
+    """A context in which the logger of this name drops messages below the level."""
+    known = logging.getLogger(logger)
+    before = known.level
+    known.setLevel(level)
+    try:
+        yield
+    finally:
+        known.setLevel(before)

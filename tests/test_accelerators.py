@@ -14,7 +14,7 @@ from tables import CELLS, FEW_RECURRENCES, HIDDEN, INPUT, assert_runs_close, mak
 
 from rnnjax import GRU, LSTM, RNN, Conv, CuDNN, Scan
 from rnnjax.cells import PointwiseCell
-from rnnjax.recurrences import Chunked, Noise, cudnn
+from rnnjax.recurrences import Chunked, Noise
 from rnnjax.recurrences.cudnn import from_cudnn, to_cudnn
 
 PLATFORMS = ("cuda", "tpu")
@@ -56,7 +56,7 @@ def stand_in(monkeypatch):
         return reference(inputs, hidden, cell, *layers, lengths, *sizes)
 
     monkeypatch.setattr(rnn, "lstm", lstm)
-    monkeypatch.setattr(cudnn, "backend_in_use", lambda: "gpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -1,12 +1,11 @@
 """Datasets of the Hugging Face hub, by names hf://OWNER/NAME/CONFIGURATION:SPLIT."""
 
-import contextlib
 import logging
 import re
-from collections.abc import Iterator
 
 from rnnjax.data.source_parts import by_part
 from rnnjax.extras import extra
+from rnnjax.terminal import quiet
 
 with extra("text"):
     import datasets
@@ -15,6 +14,8 @@ with extra("text"):
 PREFIX = "hf://"
 IMDB = "stanfordnlp/imdb"
 _NAME = re.compile(r"hf://(?:datasets/)?(\w[\w.-]*/\w[\w.-]*|\w[\w.-]*)(?:/(\w[\w.+-]*))?(?::(.+))?")
+# Each failed attempt is logged, by a logger whose level the library sets when it is imported.
+ATTEMPTS = ("huggingface_hub", logging.CRITICAL)
 
 
 def read_hub(source: str, needs_train: bool = True) -> dict[str, datasets.Dataset]:
@@ -29,7 +30,7 @@ def read_hub(source: str, needs_train: bool = True) -> dict[str, datasets.Datase
         raise ValueError(f"source: expected hf://OWNER/NAME, or with /CONFIGURATION and :SPLIT, got {source!r}")
     name, configuration, split = match.groups()
     try:
-        with _quiet():
+        with quiet(*ATTEMPTS):
             loaded = datasets.load_dataset(name, configuration, split=split)
     except (OSError, datasets.exceptions.DatasetNotFoundError) as error:
         raise ConnectionError(unreachable(source, name, error)) from error
@@ -43,24 +44,12 @@ def read_hub(source: str, needs_train: bool = True) -> dict[str, datasets.Datase
 def read_imdb() -> dict[str, datasets.Dataset]:
     """The reviews of stanfordnlp/imdb with their official test part. Raises ConnectionError as `read_hub`."""
     try:
-        with _quiet():
+        with quiet(*ATTEMPTS):
             parts = {part: datasets.load_dataset(IMDB, split=part) for part in ("train", "test")}
     except (OSError, datasets.exceptions.DatasetNotFoundError) as error:
         raise ConnectionError(unreachable("imdb", IMDB, error)) from error
     # Plain integers, so that the class names are the same as in "reviews".
     return {part: rows.cast_column("label", datasets.Value("int64")) for part, rows in parts.items()}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the messages of each failed attempt; the library sets their level when it is imported."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def unreachable(source: str, name: str, error: Exception) -> str:

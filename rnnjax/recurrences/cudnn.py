@@ -99,13 +99,8 @@ def _check(cell: Cell, problem: Problem, all_states: bool) -> None:
     for name, value in cannot.items():
         if value is not None:
             raise ValueError(f"CuDNN: expected no {name}, which cuDNN does not have; use Chunked or Scan")
-    if (backend := backend_in_use()) != "gpu":
+    if (backend := jax.default_backend()) != "gpu":
         raise RuntimeError(f"CuDNN: expected a GPU, got {backend}; use Chunked or Scan")
-
-
-def backend_in_use() -> str:
-    """The default backend of JAX."""
-    return jax.default_backend()
 
 
 def _flipped(steps: jax.Array, lengths: jax.Array) -> jax.Array:

@@ -43,7 +43,7 @@ def sentences(tmp_path_factory):
 
 def arguments(name, path, sentences, *more):
     source = [sentences] if name == "restaurant" else []
-    return [*last_of_each([*source, *STUDIES[name][1], "--run-folder", path, *more])]
+    return last_of_each([*source, *STUDIES[name][1], "--run-folder", path, *more])
 
 
 def press_ctrl_c():
